@@ -1,0 +1,3 @@
+//! Rule files: read, checked, compiled into the program that the engine runs.
+
+pub mod diagnostic;
