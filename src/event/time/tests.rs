@@ -28,9 +28,6 @@ fn reads_the_forms_of_rfc_3339() {
         ("9999-12-31T23:59:59.9999Z", TIME_MAX_MS),
     ] {
         assert_eq!(parse_time_ms(text), Ok(time_ms), "{text}");
-        if text.len() < 36 {
-            assert_eq!(by_jiff(text), Some(time_ms), "{text} by jiff, which reads at most nine digits");
-        }
     }
 }
 
@@ -75,10 +72,11 @@ fn writes_beyond_the_calendar_as_its_edge() {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(4000))]
 
-    // Dates may not exist and times may not be: jiff and this module must agree on that as well.
+    // Dates may not exist and times may not be: jiff and this module must agree on that as well. jiff reads at most
+    // nine digits of a fraction, and ends a day before the year 9999 does.
     #[test]
     fn agrees_with_jiff(
-        date in (1i64..=9999, 0u8..=13, 0u8..=32),
+        date in (1i64..=9998, 0u8..=13, 0u8..=32),
         time in (0u8..=24, 0u8..=60, 0u8..=61),
         fraction in "(\\.[0-9]{1,9})?",
         offset in "[Zz]|[+-](0[0-9]|1[0-9]|2[0-3]):[0-5][0-9]",
