@@ -1,6 +1,8 @@
 //! Events in memory: spans into the text of their batch, so that a batch is recycled without an allocation an event.
 
+use super::reason::{EVENT_BYTES_MAX, Reason};
 use super::{EventKind, Field};
+use std::ops::Range;
 
 /// A piece of a batch's text. Twenty-four fields of an event are usually absent: their span is empty.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -17,6 +19,14 @@ impl Span {
     pub fn input(start: usize, len: usize) -> Span {
         debug_assert!(start + len < Self::MADE as usize, "a batch holds less than 2 GiB");
         Span { start: start as u32, len: len as u32 }
+    }
+
+    /// The text that it is in these texts of its batch.
+    #[inline]
+    pub(super) fn of<'a>(self, input: &'a str, made: &'a str) -> &'a str {
+        let (base, start) =
+            if self.start & Self::MADE == 0 { (input, self.start) } else { (made, self.start & !Self::MADE) };
+        &base[start as usize..start as usize + self.len as usize]
     }
 
     /// Whether nothing is there.
@@ -38,6 +48,16 @@ impl Presence {
     /// Whether the field was given and not `null`.
     pub fn has(self, field: Field) -> bool {
         self.0 >> (field as u8) & 1 == 1
+    }
+
+    /// Whether no field is in it.
+    pub fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+
+    /// The fields in it, in slot order.
+    pub fn iter(self) -> impl Iterator<Item = Field> {
+        Field::ALL.iter().copied().filter(move |field| self.has(*field))
     }
 
     /// Marks a field as given.
@@ -67,6 +87,8 @@ pub struct Event {
     spans: [Span; Field::SPANS],
     /// Which fields were given.
     pub presence: Presence,
+    /// Fields that were given, but whose value is not what the field wants: they read as absent and are counted.
+    pub unreadable: Presence,
     /// What kind of event it is.
     pub kind: EventKind,
     /// When it happened, in milliseconds since the Unix epoch.
@@ -85,9 +107,11 @@ pub struct Event {
     pub rating: f64,
     /// Where it stands in its source.
     pub position: Position,
-    /// The whole event as it came.
+    /// The whole event as it came; of a Kafka message in binary mode the value, which is its `data`.
     pub raw: Span,
-    /// Hash of its content (type, time and fields, in any order and notation): tells a repeat from a reused id.
+    /// Hash of its content (type, time and fields, in any order and notation): tells a repeat from a reused id. The id
+    /// and the source are not in it: it is compared only where they are equal. It is not secret and not collision-proof
+    /// against a producer, who could only make its own second event pass for a repeat.
     pub fingerprint: u64,
 }
 
@@ -96,6 +120,7 @@ impl Default for Event {
         Event {
             spans: [Span::default(); Field::SPANS],
             presence: Presence::default(),
+            unreadable: Presence::default(),
             kind: EventKind::OTHER,
             event_time_ms: 0,
             ingest_time_ms: 0,
@@ -152,12 +177,7 @@ impl EventBatch {
     /// The text of a span made for this batch.
     #[inline]
     pub fn text(&self, span: Span) -> &str {
-        let (base, start) = if span.start & Span::MADE == 0 {
-            (&self.input, span.start)
-        } else {
-            (&self.made, span.start & !Span::MADE)
-        };
-        &base[start as usize..start as usize + span.len as usize]
+        span.of(&self.input, &self.made)
     }
 
     /// The text of an event's field; empty when absent.
@@ -168,9 +188,35 @@ impl EventBatch {
 
     /// Adds text that is not in the input.
     pub fn make(&mut self, text: &str) -> Span {
-        let start = self.made.len();
-        debug_assert!(start + text.len() < Span::MADE as usize, "a batch holds less than 2 GiB");
-        self.made.push_str(text);
-        Span { start: start as u32 | Span::MADE, len: text.len() as u32 }
+        make(&mut self.made, text)
     }
+
+    /// Adds an input: its text is appended, and where it lies is returned.
+    ///
+    /// # Errors
+    ///
+    /// [`Reason::TooLarge`] and [`Reason::NotUtf8`]; then nothing is added.
+    pub fn push_input(&mut self, bytes: &[u8]) -> Result<Range<usize>, Reason> {
+        if bytes.len() > EVENT_BYTES_MAX {
+            return Err(Reason::TooLarge { length_bytes: bytes.len() });
+        }
+        let text =
+            simdutf8::compat::from_utf8(bytes).map_err(|error| Reason::NotUtf8 { offset: error.valid_up_to() })?;
+        let start = self.input.len();
+        self.input.push_str(text);
+        Ok(start..self.input.len())
+    }
+
+    /// The batch taken apart, so that events can be written while the input is read.
+    pub(super) fn parts(&mut self) -> (&str, &mut String, &mut Vec<Event>) {
+        (&self.input, &mut self.made, &mut self.events)
+    }
+}
+
+/// Adds text to the made text of a batch.
+pub(super) fn make(made: &mut String, text: &str) -> Span {
+    let start = made.len();
+    debug_assert!(start + text.len() < Span::MADE as usize, "a batch holds less than 2 GiB");
+    made.push_str(text);
+    Span { start: start as u32 | Span::MADE, len: text.len() as u32 }
 }

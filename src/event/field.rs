@@ -1,5 +1,6 @@
 //! The fields of an event: one table from which parsing, rules, schemas and docs are made.
 
+use super::names::NameTable;
 use std::fmt;
 
 /// How a field's value is read and what a rule sees it as.
@@ -13,7 +14,7 @@ pub enum FieldType {
     Double,
     /// An instant, RFC 3339 on the wire, milliseconds since the Unix epoch inside.
     Timestamp,
-    /// An object of strings, kept as its JSON text.
+    /// An object, kept as its JSON text.
     Map,
 }
 
@@ -47,10 +48,13 @@ macro_rules! fields {
             }
 
             /// The field of this name; `None` for a name that events do not have.
+            #[inline]
             pub fn from_name(name: &str) -> Option<Field> {
-                match name { $($name => Some(Field::$variant),)* _ => None }
+                NAMES.find(name).map(|slot| Self::ALL[slot])
             }
         }
+
+        static NAMES: NameTable<{ Field::ALL.len() }> = NameTable::new([$($name,)*]);
     };
 }
 

@@ -1,6 +1,7 @@
 //! The types of event that refguard knows: what each needs and who the accounts in it are.
 
 use super::Field;
+use super::names::NameTable;
 
 /// What an event does, as far as rules and facts about accounts care.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,6 +29,8 @@ macro_rules! kinds {
             active: kinds!(@ $active),
             moves_value: kinds!(@ $moves),
         },)*];
+
+        static NAMES: NameTable<{ KINDS.len() }> = NameTable::new([$($name,)*]);
     };
     (@ active) => { true };
     (@ passive) => { false };
@@ -89,11 +92,9 @@ impl EventKind {
     pub const OTHER: EventKind = EventKind(u8::MAX);
 
     /// The kind of this `type`; [`EventKind::OTHER`] for an unknown one.
+    #[inline]
     pub fn from_name(name: &str) -> EventKind {
-        match KINDS.iter().position(|kind| kind.name == name) {
-            Some(index) => EventKind(index as u8),
-            None => EventKind::OTHER,
-        }
+        NAMES.find(name).map_or(EventKind::OTHER, |index| EventKind(index as u8))
     }
 
     /// What is known of it; `None` for an unknown type.
@@ -104,5 +105,21 @@ impl EventKind {
     /// Index in [`KINDS`]; `None` for an unknown type.
     pub fn index(self) -> Option<usize> {
         (self != EventKind::OTHER).then_some(self.0 as usize)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_type_is_found_by_its_name() {
+        for (index, spec) in KINDS.iter().enumerate() {
+            let kind = EventKind::from_name(spec.name);
+            assert_eq!((kind.index(), kind.spec()), (Some(index), Some(spec)), "{}", spec.name);
+            assert!(spec.required.iter().all(|field| (*field as usize) < Field::SPANS), "{}", spec.name);
+        }
+        assert_eq!(EventKind::from_name("reward.grante"), EventKind::OTHER);
+        assert_eq!((EventKind::OTHER.spec(), EventKind::OTHER.index()), (None, None));
     }
 }

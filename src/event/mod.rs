@@ -6,10 +6,20 @@
 
 mod batch;
 mod field;
+pub mod json;
 mod kind;
+mod names;
+mod parse;
+mod reason;
 mod signal;
+mod time;
+mod verdict;
 
 pub use batch::{Event, EventBatch, Position, Presence, Span};
 pub use field::{Field, FieldType};
 pub use kind::{EventKind, KINDS, KindSpec};
+pub use parse::{MessageMode, ParseOptions, Parser, Place};
+pub use reason::{DeadLetter, EVENT_BYTES_MAX, FUTURE_MAX_MS, Reason};
 pub use signal::{Signal, SignalKind, SignalSet, Signals};
+pub use time::{TIME_MAX_MS, TIME_MIN_MS, parse_time_ms, write_time_ms};
+pub use verdict::{Cause, Mode, RuleKind, Severity, SubjectKind, Verdict};

@@ -1,0 +1,154 @@
+//! The values that verdicts are made of: closed sets of words, each with the name it has on the wire and in rules.
+//!
+//! They stand on the ground floor because rules, engine, alerts and records all speak them. It imports the standard
+//! library only. Invariant: the order of [`Verdict`] and of [`Severity`] is the order of their weight.
+
+use std::fmt;
+
+macro_rules! words {
+    ($($(#[$doc:meta])* $name:ident { $($(#[$variant_doc:meta])* $variant:ident $text:literal,)* })*) => {$(
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        #[repr(u8)]
+        pub enum $name { $($(#[$variant_doc])* $variant,)* }
+
+        impl $name {
+            /// Every value, in order.
+            pub const ALL: &'static [$name] = &[$($name::$variant,)*];
+
+            /// The word on the wire and in rule files.
+            pub const fn name(self) -> &'static str {
+                match self { $($name::$variant => $text,)* }
+            }
+
+            /// The value of this word; `None` for another.
+            pub fn from_name(name: &str) -> Option<$name> {
+                match name { $($text => Some($name::$variant),)* _ => None }
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(self.name())
+            }
+        }
+    )*};
+}
+
+words! {
+    /// What shall happen to what the event asks for; the heavier the later.
+    Verdict {
+        /// Nothing speaks against it.
+        Allow "allow",
+        /// An alert; nothing is stopped.
+        Flag "flag",
+        /// Step-up authentication first.
+        Challenge "challenge",
+        /// The reward waits for a review.
+        Hold "hold",
+        /// Refused.
+        Block "block",
+    }
+
+    /// What made the verdict as heavy as it is.
+    Cause {
+        /// Nothing did: it is `allow`.
+        None "none",
+        /// The action of a rule that matched.
+        Rule "rule",
+        /// The threshold that the summed score reached.
+        Score "score",
+        /// A decision that stands on a subject of the event.
+        Decision "decision",
+        /// The word of a person.
+        Override "override",
+    }
+
+    /// What a decision can be about.
+    SubjectKind {
+        /// An account, in whichever role.
+        Account "account",
+        /// A device.
+        Device "device",
+        /// One address.
+        Ip "ip",
+        /// A network: /24 of IPv4, /64 of IPv6.
+        IpPrefix "ip_prefix",
+        /// A normalised e-mail address.
+        Email "email",
+        /// A normalised telephone number.
+        Phone "phone",
+        /// A payment instrument.
+        Payment "payment",
+        /// A referral link or code.
+        ReferralCode "referral_code",
+        /// One referral.
+        Referral "referral",
+        /// One grant of a reward.
+        Reward "reward",
+        /// An order.
+        Order "order",
+        /// A marketing campaign.
+        Campaign "campaign",
+        /// A partner shop.
+        Merchant "merchant",
+        /// A member of staff.
+        Agent "agent",
+    }
+
+    /// How bad it is when a rule matches; the worse the later.
+    Severity {
+        /// Worth a look some day.
+        Low "low",
+        /// Worth a look this week.
+        Medium "medium",
+        /// Worth a look today.
+        High "high",
+        /// Worth waking somebody.
+        Critical "critical",
+    }
+
+    /// Whether a rule finds fraud or keeps a limit.
+    RuleKind {
+        /// Fraud: it alerts, and reports count it.
+        Fraud "fraud",
+        /// A limit stops without an alert and is no fraud in reports.
+        Limit "limit",
+    }
+
+    /// Whether a rule counts.
+    Mode {
+        /// Its matches make verdicts.
+        Enforce "enforce",
+        /// Its matches are written down and move nothing.
+        Shadow "shadow",
+        /// It is not evaluated.
+        Off "off",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_heavier_verdict_is_the_greater() {
+        let names: Vec<&str> = Verdict::ALL.iter().map(|verdict| verdict.name()).collect();
+        assert_eq!(names, ["allow", "flag", "challenge", "hold", "block"]);
+        assert!(Verdict::ALL.is_sorted());
+        assert_eq!(Verdict::Hold.max(Verdict::Flag), Verdict::Hold);
+    }
+
+    #[test]
+    fn every_word_reads_back() {
+        for kind in SubjectKind::ALL {
+            assert_eq!(SubjectKind::from_name(kind.name()), Some(*kind));
+        }
+        for mode in Mode::ALL {
+            assert_eq!(Mode::from_name(mode.name()), Some(*mode));
+        }
+        assert_eq!(Severity::from_name("High"), None);
+        assert_eq!(Cause::from_name("override"), Some(Cause::Override));
+        assert_eq!(RuleKind::Limit.to_string(), "limit");
+    }
+}
