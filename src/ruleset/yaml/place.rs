@@ -30,28 +30,28 @@ impl Places {
     }
 }
 
-/// The bytes of `source[span]` that became the bytes `within` of the scalar's text.
+/// Where the pieces of the scalar's text stand in `source`, as (byte of the text, byte of the source).
 ///
 /// Both are walked side by side: equal characters belong together, an escape or a doubled quote makes one character, and
-/// what else the source has (quotes, indentation, folded lines) made nothing. Cost: linear in the scalar.
-pub(super) fn locate(source: &str, span: Range<usize>, scalar: &Scalar, within: Range<usize>) -> Range<usize> {
+/// what else the source has (quotes, indentation, folded lines) made nothing.
+pub(super) fn segments(source: &str, span: Range<usize>, scalar: &Scalar) -> Vec<(usize, usize)> {
     let raw = &source[span.clone()];
     let mut at = usize::from(matches!(scalar.style, Style::Single | Style::Double)).min(raw.len());
-    let mut start = None;
-    let mut end = span.end;
+    let mut segments = vec![(0, span.start + at)];
+    let mut run = (0, span.start + at);
     for (index, char) in scalar.text.char_indices() {
         let (from, to) = next(raw, at, scalar.style, char);
-        if start.is_none() && index >= within.start {
-            start = Some(span.start + from);
+        let continued = span.start + from == run.1 + (index - run.0);
+        if !continued {
+            run = (index, span.start + from);
+            match segments.last_mut() {
+                Some(last) if last.0 == index => *last = run,
+                _ => segments.push(run),
+            }
         }
-        if index >= within.end {
-            break;
-        }
-        end = span.start + to;
         at = to;
     }
-    let start = start.unwrap_or(span.end);
-    start..end.max(start).min(span.end)
+    segments
 }
 
 /// Where in `raw` the next character of the text, `wanted`, stands: its first byte and the byte after it.

@@ -254,11 +254,28 @@ impl<'n> Fields<'n> {
     pub fn required(&self, key: &str, reader: &mut Reader) -> Option<&'n Node> {
         let found = self.get(key);
         if found.is_none() {
-            let start = self.node.span.start;
-            let message = format!("{} needs the key `{key}`", self.what);
-            reader.push(Diagnostic::error("missing-key", &self.node.file, start..start, message));
+            reader.push(self.error_at_start("missing-key", format!("{} needs the key `{key}`", self.what)));
         }
         found
+    }
+
+    /// An error about the map as a whole, at its first character.
+    pub fn error_at_start(&self, code: &'static str, message: impl Into<String>) -> Diagnostic {
+        let start = self.node.span.start;
+        Diagnostic::error(code, &self.node.file, start..start, message)
+    }
+
+    /// An error that underlines a key; the start of the map when the key is not there.
+    pub fn error_at_key(&self, key: &str, code: &'static str, message: impl Into<String>) -> Diagnostic {
+        match self.entry(key) {
+            Some(entry) => Diagnostic::error(code, &self.node.file, entry.key_span.clone(), message),
+            None => self.error_at_start(code, message),
+        }
+    }
+
+    /// A warning that underlines a key; the start of the map when the key is not there.
+    pub fn warning_at_key(&self, key: &str, code: &'static str, message: impl Into<String>) -> Diagnostic {
+        Diagnostic { severity: Severity::Warning, ..self.error_at_key(key, code, message) }
     }
 }
 
