@@ -9,7 +9,7 @@ use super::plan::{Other, Own, PartIndex, Plan, Step, ValueUse};
 use super::programs::{Program, Programs};
 use crate::event::{Event, EventBatch, Field, Signals};
 use crate::ruleset::cel::{Compiled, Element, ReadIndex, Reading, ReadingValue, Scalar};
-use crate::ruleset::{Feature, Reach, RuleSet, TypeIndex};
+use crate::ruleset::program::{Feature, Reach, RuleSet, TypeIndex};
 use crate::state::{self, FeatureTable, Identity, KeyHash, KeyHasher, Op, PartHash, Readings, Sighting, Value};
 
 /// One event of a chunk: where it stands in time, in its program and among the identities.
@@ -21,13 +21,14 @@ pub(super) struct Entry {
     pub program: usize,
     /// Hash of its identity.
     pub identity: u64,
-    pub sighting: Sighting,
+    /// What the memory of identities says: looked up for the whole chunk at once.
+    pub sighting: Option<Sighting>,
 }
 
 impl Entry {
     /// Whether it is judged: repeats and reused ids are not.
     pub(super) fn is_new(&self) -> bool {
-        matches!(self.sighting, Sighting::New(_))
+        matches!(self.sighting, Some(Sighting::New(_)))
     }
 
     fn feeds(&self) -> bool {
@@ -42,6 +43,9 @@ struct Target {
     at: u32,
     read: ReadIndex,
 }
+
+/// How many parts a key has at most: the bound of rule files.
+const KEY_PARTS_MAX: usize = 8;
 
 const NOWHERE: Target = Target { at: u32::MAX, read: ReadIndex(0) };
 
@@ -261,7 +265,7 @@ impl Chunk {
         if let [part] = parts {
             return Some(ground.hasher.key(program, &[self.parts[base + *part as usize]?]));
         }
-        let mut hashed = [PartHash::GLOBAL; crate::ruleset::KEY_PARTS_MAX];
+        let mut hashed = [PartHash::GLOBAL; KEY_PARTS_MAX];
         for (slot, part) in hashed.iter_mut().zip(parts) {
             *slot = self.parts[base + *part as usize]?;
         }
@@ -328,7 +332,7 @@ fn reading(seen: state::Reading, feature: &Feature, complete: bool) -> Reading {
         Value::Overflow => ReadingValue::Overflow,
         Value::Flag(value) => ReadingValue::Bool(value),
         Value::Time(ms) => ReadingValue::TimestampMs(ms),
-        Value::Set { len, .. } => ReadingValue::Set { size: u64::from(len) },
+        Value::Set { size, .. } => ReadingValue::Set { size: u64::from(size) },
         Value::Scalar(bits) => match feature.value.as_ref().and_then(|value| Element::of(value.result())) {
             Some(Element::Text) => ReadingValue::Hash(bits),
             Some(Element::Int) => ReadingValue::Int(bits as i64),

@@ -12,8 +12,8 @@ use super::record;
 use super::tally::Tally;
 use crate::event::json::write_string;
 use crate::event::{Cause, Event, Field, Mode, SubjectKind, Verdict};
-use crate::ruleset::cel::{Compiled, Facts, ReadIndex, ReadKey, ReadSource, Role, Scalar as CelScalar};
-use crate::ruleset::{AppliesTo, Decide, DecideSubject, Rule, RuleSet, WhenIncomplete};
+use crate::ruleset::cel::{Facts, ReadIndex, ReadKey, ReadSource, Role, Scalar as CelScalar};
+use crate::ruleset::program::{AppliesTo, Decide, DecideSubject, Rule, RuleSet, WhenIncomplete};
 use crate::state::{KeyHash, KeyHasher, Scalar};
 
 /// A rule that matched.
@@ -31,6 +31,15 @@ pub(super) struct Scratch {
     matches: Vec<Match>,
     evidence: Vec<ReadIndex>,
     message: String,
+    /// The elements of `rules` again without messages, to be remembered.
+    bare_rules: Vec<u8>,
+}
+
+impl Scratch {
+    /// The elements of `rules` for the event decided last, without messages.
+    pub(super) fn bare_rules(&self) -> &[u8] {
+        &self.bare_rules
+    }
 }
 
 /// What deciding changes.
@@ -59,6 +68,7 @@ impl Decider<'_> {
         sequence: u64,
         out: &mut Judgements,
     ) -> Judgement {
+        self.scratch.bare_rules.clear();
         self.match_rules(row, entry);
         let mut judgement = Judgement { outcome: Outcome::Judged, late: entry.moment.late, ..Judgement::default() };
         let (mut referrer, mut referee) = (Side::default(), Side::default());
@@ -164,7 +174,11 @@ impl Decider<'_> {
                 if let Some(message) = &rule.message {
                     message.render(row, &mut self.scratch.message);
                 }
-                record::write_rule(elements.next(), rule, matched.enforced, &self.scratch.message);
+                record::write_rule(elements.next(), rule, matched.enforced, Some(&self.scratch.message));
+                if !self.scratch.bare_rules.is_empty() {
+                    self.scratch.bare_rules.push(b',');
+                }
+                record::write_rule(&mut self.scratch.bare_rules, rule, matched.enforced, None);
                 self.scratch.evidence.extend(rule.when.uses().reads.iter());
                 self.scratch.evidence.extend(rule.except.iter().flat_map(|except| except.uses().reads.iter()));
             }

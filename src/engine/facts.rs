@@ -3,7 +3,7 @@
 use jiff::tz::TimeZone;
 
 use crate::event::{Event, EventBatch, Field, Signal, Signals};
-use crate::ruleset::RuleSet;
+use crate::ruleset::program::RuleSet;
 use crate::ruleset::cel::{Facts, ListIndex, ReadIndex, Reading};
 use crate::state::{KeyHasher, Scalar};
 

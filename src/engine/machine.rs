@@ -15,7 +15,7 @@ use super::remembered::Remembered;
 use super::tally::Tally;
 use super::watch::{MemoryWatch, StateSize};
 use crate::event::{Event, EventBatch, Field, SignalSet, Signals};
-use crate::ruleset::RuleSet;
+use crate::ruleset::program::RuleSet;
 use crate::state::{Dedup, FeatureTable, HashKey, Identity, KeyHasher, Scalar, Sighting};
 
 /// How many events are planned and applied together. Measured: the latencies of a feature's lookups overlap, and the
@@ -226,7 +226,6 @@ impl Engine {
                 watermark_ms: moment.watermark_ms,
             });
             let type_index = self.rules.type_index(event.kind, batch.field(event, Field::Type));
-            // The sighting follows for the whole chunk; until then every event counts as what it most likely is.
             chunk.entries.push(Entry { moment, type_index, program, identity: key.event(), sighting: None });
         }
         self.dedup.observe(&chunk.identities, &mut chunk.sightings);

@@ -8,7 +8,7 @@
 use super::account::AccountTables;
 use crate::event::{KINDS, Signal, SignalSet, SubjectKind};
 use crate::ruleset::cel::{Compiled, Element, FeatureIndex, ReadIndex, ReadKey, ReadSource};
-use crate::ruleset::{self, DecideSubject, Feature, Rule, RuleSet, TypeIndex};
+use crate::ruleset::program::{self, DecideSubject, Feature, Rule, RuleSet, TypeIndex};
 use crate::state::{self, WindowSpec};
 
 /// An interned expression, by its place in [`Plan::parts`].
@@ -182,7 +182,7 @@ fn expressions(rule: &Rule, note: &mut dyn FnMut(&[ReadIndex])) {
 
 fn step(
     rules: &RuleSet,
-    plan: &ruleset::TypePlan,
+    plan: &program::TypePlan,
     reads: &[ReadIndex],
     feature: u32,
     parts: &mut Parts,
@@ -221,7 +221,7 @@ fn step_parts(rules: &RuleSet, step: &Step, parts: &mut Parts) -> Vec<PartIndex>
 }
 
 fn value_use(feature: &Feature, parts: &mut Parts) -> ValueUse {
-    use ruleset::Aggregate::{Distinct, Previous, Set};
+    use program::Aggregate::{Distinct, Previous, Set};
     match (&feature.value, feature.aggregate) {
         (None, _) => ValueUse::None,
         (Some(value), Distinct | Set) => ValueUse::Hashed(parts.intern(value)),
@@ -231,16 +231,16 @@ fn value_use(feature: &Feature, parts: &mut Parts) -> ValueUse {
 }
 
 fn is_ordered_by_id(feature: &Feature) -> bool {
-    use ruleset::{Aggregate, Number};
+    use program::{Aggregate, Number};
     matches!(feature.aggregate, Aggregate::Sum(Number::Double) | Aggregate::Avg(Number::Double))
 }
 
 /// The definition of a feature's table.
 pub(super) fn window_spec(feature: &Feature, default_max_entries: u32) -> WindowSpec {
-    use ruleset::Aggregate;
+    use program::Aggregate;
     let number = |number| match number {
-        ruleset::Number::Int => state::Number::Int,
-        ruleset::Number::Double => state::Number::Double,
+        program::Number::Int => state::Number::Int,
+        program::Number::Double => state::Number::Double,
     };
     let aggregate = match feature.aggregate {
         Aggregate::Count => state::Aggregate::Count,
@@ -258,8 +258,8 @@ pub(super) fn window_spec(feature: &Feature, default_max_entries: u32) -> Window
         }
     };
     let reach = match feature.reach {
-        ruleset::Reach::Window(ms) => state::Reach::Window(ms),
-        ruleset::Reach::Retention(ms) => state::Reach::Retention(ms),
+        program::Reach::Window(ms) => state::Reach::Window(ms),
+        program::Reach::Retention(ms) => state::Reach::Retention(ms),
     };
     WindowSpec { max_entries: feature.max_entries.unwrap_or(default_max_entries), ..WindowSpec::new(aggregate, reach) }
 }

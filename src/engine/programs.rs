@@ -3,7 +3,7 @@
 use jiff::tz::TimeZone;
 
 use super::policy::{Policy, ProgramPolicy, Thresholds};
-use crate::ruleset::{RuleSet, TypeIndex};
+use crate::ruleset::program::{RuleSet, TypeIndex};
 use crate::state::{KeyHasher, PartHash, Scalar};
 
 /// Programs beyond this many are not kept: a producer writes the name, and names must not fill the memory.

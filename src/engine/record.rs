@@ -4,7 +4,7 @@ use super::decide::{hold_id, program_name};
 use super::judgement::{Judgement, Judgements, Outcome};
 use crate::event::json::{write_double, write_int, write_string, write_timestamp};
 use crate::event::{Event, EventBatch, Field, Verdict};
-use crate::ruleset::Rule;
+use crate::ruleset::program::Rule;
 use crate::ruleset::cel::{Reading, ReadingValue};
 
 /// Appends the verdict on an event, without a line feed.
@@ -87,8 +87,8 @@ fn write_word(out: &mut Vec<u8>, before: &str, verdict: Verdict) {
     out.push(b'"');
 }
 
-/// Appends one element of `rules`.
-pub(super) fn write_rule(out: &mut Vec<u8>, rule: &Rule, enforced: bool, message: &str) {
+/// Appends one element of `rules`; a verdict that is remembered goes without its message.
+pub(super) fn write_rule(out: &mut Vec<u8>, rule: &Rule, enforced: bool, message: Option<&str>) {
     out.extend_from_slice(b"{\"id\":");
     write_string(out, &rule.id);
     match rule.action {
@@ -102,7 +102,7 @@ pub(super) fn write_rule(out: &mut Vec<u8>, rule: &Rule, enforced: bool, message
         (",\"kind\":", Some(rule.kind.name())),
         (",\"mode\":", Some(if enforced { "enforce" } else { "shadow" })),
         (",\"customer\":", rule.customer.as_deref()),
-        (",\"message\":", rule.message.is_some().then_some(message)),
+        (",\"message\":", message.filter(|_| rule.message.is_some())),
     ] {
         out.extend_from_slice(name.as_bytes());
         match word {

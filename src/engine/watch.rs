@@ -4,7 +4,7 @@
 //! depends on the events alone.
 
 use super::remembered::Remembered;
-use crate::ruleset::RuleSet;
+use crate::ruleset::program::RuleSet;
 use crate::state::{Dedup, FeatureTable};
 
 /// New keys are refused from this share of the bound on, in percent.
@@ -89,7 +89,7 @@ impl StateSize {
         dedup: &Dedup,
         remembered: &Remembered,
     ) -> StateSize {
-        let size = |(feature, table): (&crate::ruleset::Feature, &FeatureTable)| FeatureSize {
+        let size = |(feature, table): (&crate::ruleset::program::Feature, &FeatureTable)| FeatureSize {
             feature: feature.name.clone(),
             keys: table.keys(),
             bytes: table.bytes(),

@@ -56,7 +56,7 @@ impl PartHash {
 }
 
 /// The 128-bit name of a key in a table, of an identity or of an event.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct KeyHash(pub(super) [u64; 2]);
 
 impl KeyHash {

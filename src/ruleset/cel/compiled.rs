@@ -1,7 +1,7 @@
 //! An expression that was checked and lowered: what runs.
 
 use super::{Facts, Fault, ReadIndex, Scalar, Type};
-use crate::event::SignalSet;
+use crate::event::{Field, SignalSet};
 
 /// What an expression needs to be evaluated.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -25,6 +25,11 @@ impl Compiled {
     /// The type of its value.
     pub fn result(&self) -> &Type {
         &self.result
+    }
+
+    /// The field that it is, when it is nothing but a field of the event: one that is absent has no value.
+    pub fn field(&self) -> Option<Field> {
+        None
     }
 
     /// What it needs.

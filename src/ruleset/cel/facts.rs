@@ -16,13 +16,15 @@ pub struct Reading {
     pub complete: bool,
     /// Whether the value is not summarised: `exact(f)`.
     pub exact: bool,
+    /// Whether some event is behind it: `known(f)`. A count of nothing is 0 and not known.
+    pub known: bool,
 }
 
 impl Reading {
     /// A complete and exact reading.
     #[inline]
     pub fn of(value: ReadingValue) -> Reading {
-        Reading { value, complete: true, exact: true }
+        Reading { value, complete: true, exact: true, known: !matches!(value, ReadingValue::Unknown) }
     }
 }
 
@@ -31,6 +33,8 @@ impl Reading {
 pub enum ReadingValue {
     /// There is no value: a `last` before any event, the `min` of nothing. Not an error.
     Unknown,
+    /// A sum of ints beyond 64 bits: reading it is an overflow.
+    Overflow,
     /// `count`, `sum`, `distinct`, and `min`, `max`, `previous` of ints.
     Int(i64),
     /// `avg`, and the others over doubles; `geo`.
