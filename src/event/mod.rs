@@ -6,6 +6,7 @@
 
 mod batch;
 mod field;
+mod fuzz;
 pub mod json;
 mod kind;
 pub mod mapping;
@@ -19,6 +20,7 @@ mod verdict;
 
 pub use batch::{Event, EventBatch, Position, Presence, Span};
 pub use field::{Field, FieldType};
+pub use fuzz::{fuzz_mapping, fuzz_parse};
 pub use kind::{EventKind, KINDS, KindSpec};
 pub use money::{currency_exponent, parse_decimal, parse_decimal_floor};
 pub use parse::{MessageMode, ParseOptions, Parser, Place};
