@@ -6,8 +6,11 @@
 
 mod batch;
 mod field;
+mod fuzz;
 pub mod json;
 mod kind;
+pub mod mapping;
+mod money;
 mod names;
 mod parse;
 mod reason;
@@ -17,7 +20,9 @@ mod verdict;
 
 pub use batch::{Event, EventBatch, Position, Presence, Span};
 pub use field::{Field, FieldType};
+pub use fuzz::{fuzz_mapping, fuzz_parse};
 pub use kind::{EventKind, KINDS, KindSpec};
+pub use money::{currency_exponent, parse_decimal, parse_decimal_floor};
 pub use parse::{MessageMode, ParseOptions, Parser, Place};
 pub use reason::{DeadLetter, EVENT_BYTES_MAX, FUTURE_MAX_MS, Reason};
 pub use signal::{Signal, SignalKind, SignalSet, Signals};

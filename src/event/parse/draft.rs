@@ -251,6 +251,6 @@ pub(super) fn reason_of(text: &str, error: &serde_json::Error, member: (&'static
     }
     let lines_before = text.split_inclusive('\n').take(error.line().saturating_sub(1));
     let line_start: usize = lines_before.map(str::len).sum();
-    let offset = line_start + error.column().saturating_sub(1);
+    let offset = if error.is_eof() { text.len() } else { line_start + error.column().saturating_sub(1) };
     Reason::NotJson { problem: error.to_string(), offset: offset.min(text.len()) }
 }
