@@ -1,4 +1,7 @@
 //! refguard: verdicts on the events of loyalty and referral programs, before a reward is paid.
 
 pub mod event;
+pub mod lists;
 pub mod ruleset;
+pub mod signals;
+pub mod state;
