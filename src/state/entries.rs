@@ -7,25 +7,60 @@
 //! Invariants: entries are ordered by time; `cursor` splits a spilled buffer in two, and `tally` is the sum of what stands
 //! behind it. Any split will do: who reads moves it to where the window begins.
 
+use std::fmt::Debug;
+use std::ops::Range;
+
+use siphasher::sip128::SipHasher13;
+
 use super::spec::WindowSpec;
 use super::window::feed;
-use siphasher::sip128::SipHasher13;
 
 /// What a window keeps of one event.
 pub(super) trait Entry: Copy + Default {
     /// Total order of entries; those equal in it are the same event.
     type Order: Ord;
+    /// `u64` where a running sum is of use, else `()`, which takes no room.
+    type Weight: Weight;
 
     fn time_ms(&self) -> i64;
 
     fn order(&self) -> Self::Order;
 
-    /// What it adds to a tally, modulo 2^64.
-    fn weight(&self) -> u64 {
-        0
+    /// What it adds to a tally.
+    fn weight(&self) -> Self::Weight;
+
+    /// Whether it is so large that a tally of many like it could overflow.
+    fn is_wide(&self) -> bool {
+        false
     }
 
     fn digest(&self, hasher: &mut SipHasher13);
+}
+
+/// What a tally adds up.
+pub(super) trait Weight: Copy + Default + Debug {
+    #[must_use]
+    fn plus(self, other: Self) -> Self;
+    #[must_use]
+    fn minus(self, other: Self) -> Self;
+}
+
+impl Weight for () {
+    fn plus(self, _other: ()) {}
+    fn minus(self, _other: ()) {}
+}
+
+/// Modulo 2^64: right as long as the true sum fits, however it came about.
+impl Weight for u64 {
+    #[inline]
+    fn plus(self, other: u64) -> u64 {
+        self.wrapping_add(other)
+    }
+
+    #[inline]
+    fn minus(self, other: u64) -> u64 {
+        self.wrapping_sub(other)
+    }
 }
 
 /// An event's time alone; equal times are one entry.
@@ -60,6 +95,7 @@ pub(super) struct Named {
 
 impl Entry for Moment {
     type Order = i64;
+    type Weight = ();
 
     fn time_ms(&self) -> i64 {
         self.time_ms
@@ -69,6 +105,8 @@ impl Entry for Moment {
         self.time_ms
     }
 
+    fn weight(&self) {}
+
     fn digest(&self, hasher: &mut SipHasher13) {
         feed(hasher, self.time_ms as u64);
     }
@@ -76,6 +114,7 @@ impl Entry for Moment {
 
 impl Entry for Stamp {
     type Order = (i64, u64);
+    type Weight = ();
 
     fn time_ms(&self) -> i64 {
         self.time_ms
@@ -84,6 +123,8 @@ impl Entry for Stamp {
     fn order(&self) -> (i64, u64) {
         (self.time_ms, self.event)
     }
+
+    fn weight(&self) {}
 
     fn digest(&self, hasher: &mut SipHasher13) {
         feed(hasher, self.time_ms as u64);
@@ -93,6 +134,7 @@ impl Entry for Stamp {
 
 impl Entry for Valued {
     type Order = (i64, u64);
+    type Weight = u64;
 
     fn time_ms(&self) -> i64 {
         self.time_ms
@@ -102,8 +144,14 @@ impl Entry for Valued {
         (self.time_ms, self.event)
     }
 
+    #[inline]
     fn weight(&self) -> u64 {
         self.value
+    }
+
+    #[inline]
+    fn is_wide(&self) -> bool {
+        (self.value as i64).unsigned_abs() >= NARROW
     }
 
     fn digest(&self, hasher: &mut SipHasher13) {
@@ -115,6 +163,7 @@ impl Entry for Valued {
 
 impl Entry for Named {
     type Order = (i64, [u64; 2], u64);
+    type Weight = ();
 
     fn time_ms(&self) -> i64 {
         self.time_ms
@@ -123,6 +172,8 @@ impl Entry for Named {
     fn order(&self) -> (i64, [u64; 2], u64) {
         (self.time_ms, self.id, self.event)
     }
+
+    fn weight(&self) {}
 
     fn digest(&self, hasher: &mut SipHasher13) {
         feed(hasher, self.time_ms as u64);
@@ -133,28 +184,28 @@ impl Entry for Named {
 
 /// Entries in order, up to `N` of them in place.
 #[derive(Debug)]
-pub(super) enum Entries<E, const N: usize> {
+pub(super) enum Entries<E: Entry, const N: usize> {
     Few { entries: [E; N], len: u8, truncated: bool },
     Many(Spill<E>),
 }
 
 /// Entries outside the slot.
 #[derive(Debug)]
-pub(super) struct Spill<E> {
+pub(super) struct Spill<E: Entry> {
     buffer: Box<[E]>,
     head: u32,
     len: u32,
     cursor: u32,
     truncated: bool,
-    /// Set by sums once a value is too large for the tally to be trusted.
-    pub(super) wide: bool,
-    tally: u64,
+    /// Whether some entry was wide: then the tally is not trusted.
+    wide: bool,
+    tally: E::Weight,
 }
 
 /// Capacity of the first buffer.
 const SPILL_MIN: usize = 4;
 /// A tally of at most `MAX_ENTRIES_LIMIT` values below this bound stays within an `i64`.
-pub(super) const NARROW: u64 = (1 << 62) / WindowSpec::MAX_ENTRIES_LIMIT as u64;
+const NARROW: u64 = (1 << 62) / WindowSpec::MAX_ENTRIES_LIMIT as u64;
 
 impl<E: Entry, const N: usize> Default for Entries<E, N> {
     fn default() -> Self {
@@ -256,18 +307,17 @@ impl<E: Entry, const N: usize> Entries<E, N> {
         }
     }
 
-    /// The entries with times in `(t - reach, t]` as a range, and their tally. In order (`t` at the newest entry or later)
+    /// The entries with times in `(t - reach, t]` as a range, and their tally if it is at hand. In order (`t` at the newest entry or later)
     /// the cursor makes it a matter of the few entries that left since.
     #[inline]
-    pub(super) fn window(&mut self, time_ms: i64, reach_ms: i64) -> (std::ops::Range<usize>, Tally) {
+    pub(super) fn window(&mut self, time_ms: i64, reach_ms: i64) -> (Range<usize>, Option<E::Weight>) {
         let after_ms = time_ms.saturating_sub(reach_ms);
         match self {
             Entries::Many(spill) if spill.as_slice().last().is_some_and(|newest| newest.time_ms() <= time_ms) => {
                 spill.move_cursor(after_ms);
-                let tally = if spill.wide { Tally::Unknown } else { Tally::Known(spill.tally) };
-                (spill.cursor as usize..spill.len as usize, tally)
+                (spill.cursor as usize..spill.len as usize, (!spill.wide).then_some(spill.tally))
             }
-            _ => (range(self.as_slice(), after_ms, time_ms), Tally::Unknown),
+            _ => (range(self.as_slice(), after_ms, time_ms), None),
         }
     }
 
@@ -306,17 +356,9 @@ impl<E: Entry, const N: usize> Entries<E, N> {
     }
 }
 
-/// The sum of the weights in a window.
-#[derive(Clone, Copy, Debug)]
-pub(super) enum Tally {
-    Known(u64),
-    /// It must be added up.
-    Unknown,
-}
-
 /// The entries with times in `(after, until]`.
 #[inline]
-pub(super) fn range<E: Entry>(entries: &[E], after_ms: i64, until_ms: i64) -> std::ops::Range<usize> {
+pub(super) fn range<E: Entry>(entries: &[E], after_ms: i64, until_ms: i64) -> Range<usize> {
     let start = entries.partition_point(|entry| entry.time_ms() <= after_ms);
     let end = start + entries[start..].partition_point(|entry| entry.time_ms() <= until_ms);
     start..end
@@ -326,8 +368,8 @@ impl<E: Entry> Spill<E> {
     fn new(entries: &[E], truncated: bool) -> Spill<E> {
         let mut buffer = vec![E::default(); SPILL_MIN.max(entries.len() * 2)].into_boxed_slice();
         buffer[..entries.len()].copy_from_slice(entries);
-        let tally = entries.iter().fold(0u64, |sum, entry| sum.wrapping_add(entry.weight()));
-        let wide = entries.iter().any(|entry| (entry.weight() as i64).unsigned_abs() >= NARROW);
+        let tally = entries.iter().fold(E::Weight::default(), |sum, entry| sum.plus(entry.weight()));
+        let wide = entries.iter().any(E::is_wide);
         Spill { buffer, head: 0, len: entries.len() as u32, cursor: 0, truncated, wide, tally }
     }
 
@@ -350,9 +392,9 @@ impl<E: Entry> Spill<E> {
         if place < self.cursor as usize {
             self.cursor += 1;
         } else {
-            self.tally = self.tally.wrapping_add(entry.weight());
+            self.tally = self.tally.plus(entry.weight());
         }
-        self.wide |= (entry.weight() as i64).unsigned_abs() >= NARROW;
+        self.wide |= entry.is_wide();
     }
 
     /// Room at the end: by moving down if a quarter is free, so that each move is paid for by as many departures.
@@ -377,7 +419,7 @@ impl<E: Entry> Spill<E> {
     fn drop_front(&mut self, count: usize) {
         let from = (self.cursor as usize).min(count);
         for place in from..count {
-            self.tally = self.tally.wrapping_sub(self.as_slice()[place].weight());
+            self.tally = self.tally.minus(self.as_slice()[place].weight());
         }
         self.cursor = self.cursor.saturating_sub(count as u32);
         self.head += count as u32;
@@ -389,14 +431,14 @@ impl<E: Entry> Spill<E> {
     fn move_cursor(&mut self, after_ms: i64) {
         let entries = &self.buffer[self.head as usize..(self.head + self.len) as usize];
         while let Some(entry) = entries.get(self.cursor as usize).filter(|entry| entry.time_ms() <= after_ms) {
-            self.tally = self.tally.wrapping_sub(entry.weight());
+            self.tally = self.tally.minus(entry.weight());
             self.cursor += 1;
         }
         while let Some(entry) = (self.cursor as usize).checked_sub(1).map(|place| &entries[place]) {
             if entry.time_ms() <= after_ms {
                 break;
             }
-            self.tally = self.tally.wrapping_add(entry.weight());
+            self.tally = self.tally.plus(entry.weight());
             self.cursor -= 1;
         }
     }

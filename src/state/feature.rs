@@ -64,7 +64,8 @@ impl FeatureTable {
             Aggregate::Last => Kind::Last(timed(&spec, ())),
             Aggregate::Previous => Kind::Previous(timed(&spec, ())),
             Aggregate::Rate { limit, per_ms, burst } => {
-                Kind::Rate(Table::new(RateRule::new(limit, per_ms, burst), spec.reach_ms()))
+                let rule = RateRule::new(limit, per_ms, burst);
+                Kind::Rate(Table::new(rule, rule.reach_ms()))
             }
         };
         FeatureTable { spec, kind }
@@ -86,7 +87,7 @@ impl FeatureTable {
 
     /// What a key without events reads: for an event whose key has an empty part.
     pub fn nothing(&self) -> Reading {
-        each!(&self.kind, table => table.nothing(true))
+        each!(&self.kind, table => table.nothing())
     }
 
     /// Looks at the next `budget_slots` slots, in a cycle, and drops what no reading at or after `horizon_ms` can see:
@@ -123,7 +124,8 @@ impl FeatureTable {
         each!(&self.kind, table => table.is_saturated())
     }
 
-    /// Refuses new keys, or accepts them again. An event refused at a key reads as nothing, and not exact.
+    /// Refuses new keys, or accepts them again. An event refused at a key reads as nothing, and not exact; nor is a key
+    /// that begins later, until what may have been refused there would have left.
     pub fn set_saturated(&mut self, saturated: bool) {
         each!(&mut self.kind, table => table.set_saturated(saturated));
     }

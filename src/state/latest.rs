@@ -91,7 +91,7 @@ impl<E: Remembered> Fold<E, 2> for Latest {
         let seen = latest.filter(|entry| !out_of_reach(entry.time_ms(), op.time_ms, rule.reach_ms));
         let value = seen.map_or(Value::Unknown, E::answer);
         // What was dropped is no matter when something later was found.
-        let dropped_ms = dropped_ms.filter(|dropped| seen.is_none_or(|entry| entry.time_ms() < *dropped));
+        let dropped_ms = dropped_ms.filter(|dropped| seen.is_none_or(|entry| entry.time_ms() <= *dropped));
         Answer::new(value, seen.is_some(), dropped_ms, op.time_ms, rule.reach_ms)
     }
 }

@@ -1,6 +1,6 @@
 //! `count`, `sum`, `avg`, `min`, `max`, and `first` over a window: folds of the events in `(t - window, t]`.
 
-use super::entries::{Entries, Moment, Named, Stamp, Tally, Valued};
+use super::entries::{Entries, Moment, Named, Stamp, Valued};
 use super::spec::Number;
 use super::timed::{Fold, Rule, Timed};
 use super::window::Answer;
@@ -70,8 +70,8 @@ impl Fold<Valued, 1> for Summing {
         let (range, tally) = entries.window(op.time_ms, rule.reach_ms);
         let count = range.len();
         let sum = match tally {
-            Tally::Known(bits) => i128::from(bits as i64),
-            Tally::Unknown => entries.as_slice()[range].iter().map(|entry| i128::from(entry.value as i64)).sum(),
+            Some(bits) => i128::from(bits as i64),
+            None => entries.as_slice()[range].iter().map(|entry| i128::from(entry.value as i64)).sum(),
         };
         let value = match rule.kind {
             Total::Sum => i64::try_from(sum).map_or(Value::Overflow, Value::Int),

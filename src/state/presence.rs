@@ -309,7 +309,7 @@ impl Window for Presence {
                 let present = self.runs().iter().filter(|run| run.covers(time_ms, reach_ms));
                 members.extend(present.map(|run| run.value));
                 let size = (members.len() - start) as u32;
-                (Value::Set { size, start: Some(start as u32) }, size > 0)
+                (Value::Set { size, start: (size > 0).then_some(start as u32) }, size > 0)
             }
             View::Members => {
                 let size = self.count(time_ms, reach_ms);

@@ -20,6 +20,11 @@ impl RateRule {
         let (limit, per_ms, burst) = (i64::from(limit.max(1)), per_ms.max(1), i64::from(burst.max(1)));
         RateRule { limit, per_ms, tolerance: per_ms.saturating_mul(burst - 1) }
     }
+
+    /// How long an event is felt at most: until the largest debt is paid.
+    pub(super) fn reach_ms(&self) -> i64 {
+        self.tolerance.saturating_add(self.per_ms) / self.limit + 1
+    }
 }
 
 /// The rate of one key.
@@ -29,11 +34,12 @@ pub(super) struct Rate {
     clock_ms: i64,
     debt: i64,
     exceeded: bool,
+    truncated: bool,
 }
 
 impl Default for Rate {
     fn default() -> Rate {
-        Rate { clock_ms: i64::MIN, debt: 0, exceeded: false }
+        Rate { clock_ms: i64::MIN, debt: 0, exceeded: false, truncated: false }
     }
 }
 
@@ -64,16 +70,22 @@ impl Window for Rate {
 
     /// At another key: whether an event there would exceed the rate.
     #[inline]
-    fn read(&mut self, rule: &RateRule, op: &Op, _dropped_ms: Option<i64>, _members: &mut Vec<u64>) -> Answer {
-        if op.add {
-            return Answer { value: Value::Flag(self.exceeded), known: true, exact: true };
-        }
+    fn read(&mut self, rule: &RateRule, op: &Op, dropped_ms: Option<i64>, _members: &mut Vec<u64>) -> Answer {
         let debt = self.debt_at(rule, op.time_ms);
-        Answer { value: Value::Flag(debt > rule.tolerance), known: debt > 0, exact: true }
+        let exceeded = if op.add { self.exceeded } else { debt > rule.tolerance };
+        Answer::new(Value::Flag(exceeded), op.add || debt > 0, dropped_ms, op.time_ms, rule.reach_ms())
     }
 
     fn expire(&mut self, rule: &RateRule, horizon_ms: i64) -> bool {
         self.clock_ms <= horizon_ms && self.debt_at(rule, horizon_ms) == 0
+    }
+
+    fn is_truncated(&self) -> bool {
+        self.truncated
+    }
+
+    fn set_truncated(&mut self, truncated: bool) {
+        self.truncated = truncated;
     }
 
     fn digest(&self, hasher: &mut SipHasher13) {

@@ -13,8 +13,8 @@ use siphasher::sip128::{Hasher128, SipHasher13};
 
 use super::index::{Home, Index, SLOT_MAX};
 use super::slab::Slab;
-use super::window::{Window, feed};
-use super::{KeyHash, Op, Reading, Readings};
+use super::window::{Window, feed, out_of_reach};
+use super::{Op, Reading, Readings};
 
 /// Operations whose memory accesses overlap. A core keeps about 10 to 16 cache misses under way; more than 32 gain nothing.
 const PASS: usize = 32;
@@ -27,6 +27,8 @@ pub(super) struct Table<W: Window> {
     slab: Slab<W>,
     /// Newest time lost to the bound of entries, by slot; kept until it is out of reach. Rare, hence outside the slots.
     dropped: BTreeMap<u32, i64>,
+    /// Newest time of an event refused at a new key.
+    refused_ms: Option<i64>,
     spilled: usize,
     next_swept: usize,
     saturated: bool,
@@ -40,6 +42,7 @@ impl<W: Window> Table<W> {
             index: Index::new(),
             slab: Slab::new(),
             dropped: BTreeMap::new(),
+            refused_ms: None,
             spilled: 0,
             next_swept: 0,
             saturated: false,
@@ -93,9 +96,14 @@ impl<W: Window> Table<W> {
         };
         let slot = match found {
             Some(slot) => slot,
-            None if !op.add => return self.nothing(true),
-            None if self.saturated || self.slab.slots() >= SLOT_MAX as usize => return self.nothing(false),
-            None => self.insert(op.key),
+            None if op.add && !self.is_full() => self.insert(op),
+            None => {
+                if op.add {
+                    self.refused_ms = self.refused_ms.max(Some(op.time_ms));
+                }
+                let exact = self.refused_ms.is_none_or(|refused| out_of_reach(refused, op.time_ms, self.reach_ms));
+                return Reading { exact, ..self.nothing() };
+            }
         };
         let window = &mut self.slab.get_mut(slot).window;
         if op.add {
@@ -108,20 +116,31 @@ impl<W: Window> Table<W> {
             }
             self.spilled = self.spilled + window.spilled_bytes() - before;
         }
-        let dropped_ms = if window.is_truncated() { self.dropped.get(&slot).copied() } else { None };
+        let dropped_ms =
+            if window.is_truncated() { self.dropped.get(&slot).copied().max(self.refused_ms) } else { None };
         let answer = window.read(&self.rule, op, dropped_ms, members);
         Reading { value: answer.value, known: answer.known, exact: answer.exact }
     }
 
-    fn insert(&mut self, key: KeyHash) -> u32 {
-        let slot = self.slab.insert(key);
-        self.index.insert(key, slot);
+    /// Whether new keys are refused: by order, or because slot numbers have run out.
+    fn is_full(&self) -> bool {
+        self.saturated || self.slab.slots() >= SLOT_MAX as usize
+    }
+
+    #[inline]
+    fn insert(&mut self, op: &Op) -> u32 {
+        let slot = self.slab.insert(op.key);
+        self.index.insert(op.key, slot);
+        // Events of this key may have been refused before.
+        if self.refused_ms.is_some_and(|refused| !out_of_reach(refused, op.horizon_ms, self.reach_ms)) {
+            self.slab.get_mut(slot).window.set_truncated(true);
+        }
         slot
     }
 
     /// What a key without events reads.
-    pub(super) fn nothing(&self, exact: bool) -> Reading {
-        Reading { value: W::nothing(&self.rule), known: false, exact }
+    pub(super) fn nothing(&self) -> Reading {
+        Reading { value: W::nothing(&self.rule), known: false, exact: true }
     }
 
     pub(super) fn sweep(&mut self, horizon_ms: i64, budget_slots: usize) {
@@ -136,9 +155,12 @@ impl<W: Window> Table<W> {
     fn sweep_range(&mut self, mut from: usize, end: usize, horizon_ms: i64) {
         while let Some(slot) = self.slab.next_live(from, end) {
             from = slot as usize + 1;
-            if self.dropped.get(&slot).is_some_and(|time_ms| time_ms.saturating_add(self.reach_ms) <= horizon_ms) {
-                self.dropped.remove(&slot);
-                self.slab.get_mut(slot).window.set_truncated(false);
+            if self.slab.get(slot).window.is_truncated() {
+                let dropped_ms = self.dropped.get(&slot).copied().max(self.refused_ms);
+                if dropped_ms.is_none_or(|dropped| out_of_reach(dropped, horizon_ms, self.reach_ms)) {
+                    self.dropped.remove(&slot);
+                    self.slab.get_mut(slot).window.set_truncated(false);
+                }
             }
             let window = &mut self.slab.get_mut(slot).window;
             let before = window.spilled_bytes();

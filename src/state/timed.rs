@@ -39,7 +39,7 @@ pub(super) trait Fold<E: Entry, const N: usize>: Debug {
 
 /// The window of one key.
 #[derive(Debug)]
-pub(super) struct Timed<F, E, const N: usize> {
+pub(super) struct Timed<F, E: Entry, const N: usize> {
     entries: Entries<E, N>,
     fold: PhantomData<F>,
 }

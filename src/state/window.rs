@@ -49,13 +49,11 @@ pub(super) trait Window: Default {
     /// is left.
     fn expire(&mut self, rule: &Self::Rule, horizon_ms: i64) -> bool;
 
-    /// Whether the table keeps a time of dropped entries for this window.
-    fn is_truncated(&self) -> bool {
-        false
-    }
+    /// Whether something may be missing: the table then knows until when.
+    fn is_truncated(&self) -> bool;
 
     /// Sets that mark.
-    fn set_truncated(&mut self, _truncated: bool) {}
+    fn set_truncated(&mut self, truncated: bool);
 
     /// Bytes allocated outside the slot.
     fn spilled_bytes(&self) -> usize {
