@@ -2,6 +2,7 @@
 
 pub mod engine;
 pub mod event;
+pub mod lab;
 pub mod lists;
 pub mod ruleset;
 pub mod signals;
