@@ -241,3 +241,6 @@ impl Dedup {
 fn slot_of(number: u64) -> u32 {
     (number % NUMBERS) as u32
 }
+
+#[cfg(test)]
+mod tests;
