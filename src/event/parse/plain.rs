@@ -155,16 +155,19 @@ impl<'t> Scanner<'t> {
         while let Some(chunk) = bytes.get(end..).and_then(|rest| rest.first_chunk::<8>()) {
             let special = special_bytes(u64::from_le_bytes(*chunk));
             if special != 0 {
-                end += special.trailing_zeros() as usize / 8;
-                break;
+                return self.close_string(start, end + special.trailing_zeros() as usize / 8);
             }
             end += 8;
         }
-        // Fewer than eight bytes are left, or this one is special.
-        while !matches!(*bytes.get(end)?, 0..0x20 | b'"' | b'\\') {
-            end += 1;
-        }
-        if bytes[end] != b'"' {
+        // Fewer than eight bytes are left.
+        end += bytes[end..].iter().position(|byte| matches!(byte, 0..0x20 | b'"' | b'\\'))?;
+        self.close_string(start, end)
+    }
+
+    /// The string from `start` to `end`, if a quote ends it there.
+    #[inline]
+    fn close_string(&mut self, start: usize, end: usize) -> Option<&'t str> {
+        if self.text.as_bytes()[end] != b'"' {
             return None;
         }
         self.at = end + 1;
