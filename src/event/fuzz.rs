@@ -3,6 +3,7 @@
 //! They are functions here, so that a plain test replays the committed corpus through the very same code.
 
 use super::mapping::{Mapping, MappingConfig};
+use super::parse::both_ways_agree;
 use super::{Event, EventBatch, Field, ParseOptions, Parser, Place, Reason, TIME_MAX_MS, TIME_MIN_MS};
 use serde::Deserialize as _;
 
@@ -17,6 +18,7 @@ pub fn fuzz_parse(bytes: &[u8]) {
     let Ok(range) = batch.push_input(bytes) else {
         return;
     };
+    assert!(both_ways_agree(&batch.input), "the short way takes what the general way takes, and reads the same");
     let at = Place::default();
     let alone = parser.parse_structured(&mut batch, range.clone(), at);
     assert_eq!(batch.events.len(), usize::from(alone.is_ok()), "an event for an answer");
