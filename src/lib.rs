@@ -1,5 +1,6 @@
 //! refguard: verdicts on the events of loyalty and referral programs, before a reward is paid.
 
+pub mod daemon;
 pub mod event;
 pub mod lists;
 pub mod ruleset;
