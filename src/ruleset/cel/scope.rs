@@ -1,8 +1,11 @@
 //! The names that an expression may use, beyond those every rule has: features, lists and macros of the loaded packs.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
+use super::syntax::{self, Expr};
 use super::{FeatureIndex, ListIndex, ListKind, Source, Type};
+use crate::ruleset::diagnostic::Diagnostic;
 
 /// A feature, as conditions see it.
 #[derive(Clone, Debug, PartialEq)]
@@ -24,11 +27,15 @@ pub struct ListDecl {
     pub kind: ListKind,
 }
 
+/// A macro's text, parsed.
+pub(super) type Parsed = Result<Expr, Vec<Diagnostic>>;
+
 /// What a pack's name stands for.
 #[derive(Clone, Debug)]
 pub(super) enum Named {
     Feature(FeatureDecl),
-    Macro(Source),
+    /// Its text, and what parsing it gave.
+    Macro(Source, Arc<Parsed>),
 }
 
 /// The names of a rule set. The loader fills it before the first expression is compiled.
@@ -51,7 +58,8 @@ impl Scope {
 
     /// Declares a macro: a name for an expression's text; false when the name is taken or reserved.
     pub fn add_macro(&mut self, name: &str, text: Source) -> bool {
-        self.add(name, Named::Macro(text))
+        let parsed = Arc::new(syntax::parse(&text));
+        self.add(name, Named::Macro(text, parsed))
     }
 
     /// Declares a list, read as `lists.NAME`; false when the name is taken.
@@ -61,6 +69,15 @@ impl Scope {
         }
         self.lists.insert(name.to_owned(), list);
         true
+    }
+
+    /// What is wrong with the texts of macros, so far as that can be told without a use. Uses tell it too.
+    pub fn macro_faults(&self) -> Vec<Diagnostic> {
+        let faults = self.names.values().filter_map(|named| match named {
+            Named::Macro(_, parsed) => parsed.as_ref().as_ref().err(),
+            Named::Feature(_) => None,
+        });
+        faults.flatten().cloned().collect()
     }
 
     /// The feature of this name.
