@@ -8,8 +8,10 @@ mod lists;
 mod names;
 mod rules;
 
+use std::sync::Arc;
+
 use super::cel::{FeatureDecl, FeatureIndex, ListDecl, ListIndex, ReadSource, ReadTable, Scope, Source, Type, Uses};
-use super::diagnostic::Diagnostic;
+use super::diagnostic::{Diagnostic, SourceFile};
 use super::pack::{CaseDef, FeatureDef, ListDef, MacroDef, Name, Pack, RuleDef, unknown_rule};
 use super::program::{Expectation, Place, RuleSet, TestCase, TypePlan};
 use super::yaml::Reader;
@@ -31,16 +33,16 @@ struct PackRule {
     rule: RuleDef,
 }
 
-/// The text of a list file, by the path a pack names it with; the reader of files knows how to get it.
-pub(super) type ListText<'a> = dyn FnMut(&str) -> Result<String, String> + 'a;
+/// A list file, by the path a pack names it with; an error in words.
+pub(super) type ListFile<'a> = dyn FnMut(&str) -> Result<Arc<SourceFile>, String> + 'a;
 
 /// Compiles packs, in the order of their files. What is wrong is added to `reader`; with an error the set is not whole.
-pub(super) fn compile(packs: Vec<Pack>, list_text: &mut ListText<'_>, reader: &mut Reader) -> RuleSet {
+pub(super) fn compile(packs: Vec<Pack>, list_file: &mut ListFile<'_>, reader: &mut Reader) -> RuleSet {
     let mut set = RuleSet::default();
     let (mut definitions, cases) = gather(packs, reader);
     let types = TypeNames::of(&definitions.features, &definitions.rules);
     set.types = types.unknown().to_vec();
-    set.lists = definitions.lists.iter().map(|list| lists::list(list, list_text, reader)).collect();
+    set.lists = definitions.lists.iter().map(|list| lists::list(list, list_file, reader)).collect();
 
     let mut reads = ReadTable::default();
     let untyped = features::untyped_scope(&definitions);

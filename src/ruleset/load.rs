@@ -69,33 +69,25 @@ pub fn load(folder: &Path) -> Result<Loaded, Vec<Diagnostic>> {
 /// As [`load`].
 pub fn load_from(files: &dyn Files) -> Result<Loaded, Vec<Diagnostic>> {
     let mut reader = Reader::default();
-    let mut hashed: BTreeMap<String, Vec<u8>> = BTreeMap::new();
+    let mut read: BTreeMap<String, Arc<SourceFile>> = BTreeMap::new();
     let mut packs = Vec::new();
     for path in pack_paths(files, &mut reader) {
-        let shown = || files.shown(&path).into();
-        let text = files.read(&path, TEXT_BYTES_MAX as u64).and_then(|bytes| {
-            hashed.insert(path.clone(), bytes.clone());
-            String::from_utf8(bytes).map_err(|error| {
-                let line = error.as_bytes()[..error.utf8_error().valid_up_to()].split(|byte| *byte == b'\n').count();
-                format!("line {line} is not UTF-8")
-            })
-        });
-        match text {
-            Ok(text) => {
-                let file = Arc::new(SourceFile { path: shown(), text });
+        match source_file(files, &path, TEXT_BYTES_MAX as u64) {
+            Ok(file) => {
                 packs.extend(pack::read(&file, &mut reader));
+                read.insert(path, file);
             }
-            Err(why) => reader.push(nowhere(shown(), why)),
+            Err(why) => reader.push(nowhere(files.shown(&path).into(), why)),
         }
     }
-    let mut list_text = |path: &str| {
+    let mut list_file = |path: &str| {
         check_list_path(path)?;
-        let bytes = files.read(path, LIST_BYTES_MAX)?;
-        hashed.insert(path.to_owned(), bytes.clone());
-        String::from_utf8(bytes).map_err(|_| format!("`{path}` is not UTF-8"))
+        let file = source_file(files, path, LIST_BYTES_MAX)?;
+        read.insert(path.to_owned(), Arc::clone(&file));
+        Ok(file)
     };
-    let mut set = compile::compile(packs, &mut list_text, &mut reader);
-    set.hash = hash(&hashed);
+    let mut set = compile::compile(packs, &mut list_file, &mut reader);
+    set.hash = hash(&read);
     let mut found = reader.found;
     diagnostic::sort(&mut found);
     if diagnostic::has_errors(&found) { Err(found) } else { Ok(Loaded { set, warnings: found }) }
@@ -115,6 +107,15 @@ pub fn fuzz_rules(text: &str) {
     if let Err(found) = load_from(&OnePack(text)) {
         diagnostic::render(&found, false);
     }
+}
+
+/// One file as text, under the path that the user would type.
+fn source_file(files: &dyn Files, path: &str, max_bytes: u64) -> Result<Arc<SourceFile>, String> {
+    let text = String::from_utf8(files.read(path, max_bytes)?).map_err(|error| {
+        let line = error.as_bytes()[..error.utf8_error().valid_up_to()].split(|byte| *byte == b'\n').count();
+        format!("`{}` is not UTF-8: see line {line}", files.shown(path))
+    })?;
+    Ok(Arc::new(SourceFile { path: files.shown(path).into(), text }))
 }
 
 fn pack_paths(files: &dyn Files, reader: &mut Reader) -> Vec<String> {
@@ -144,10 +145,10 @@ fn check_list_path(path: &str) -> Result<(), String> {
 }
 
 /// First 12 hex digits of the SHA-256 over the sorted paths and bytes, each with its length before it.
-fn hash(files: &BTreeMap<String, Vec<u8>>) -> String {
+fn hash(files: &BTreeMap<String, Arc<SourceFile>>) -> String {
     let mut hash = Sha256::new();
-    for (path, bytes) in files {
-        for part in [path.as_bytes(), bytes.as_slice()] {
+    for (path, file) in files {
+        for part in [path.as_bytes(), file.text.as_bytes()] {
             hash.update((part.len() as u64).to_le_bytes());
             hash.update(part);
         }

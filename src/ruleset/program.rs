@@ -6,8 +6,9 @@
 
 use std::path::PathBuf;
 
-use super::cel::{Compiled, ListKind, ReadTable, Role, Template};
+use super::cel::{Compiled, ReadTable, Role, Template};
 use crate::event::{EventKind, KINDS, Mode, RuleKind, Severity, SignalSet, SubjectKind, Verdict};
+use crate::lists::List;
 
 /// A type of event that rules can name: the known ones by their place in [`KINDS`], then those of [`RuleSet::types`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -72,10 +73,8 @@ pub struct NamedList {
     pub name: String,
     /// Whether its entries come over the API: it is empty in the files.
     pub managed: bool,
-    /// What its values are.
-    pub kind: ListKind,
-    /// Its values as written, in the order of the file.
-    pub values: Vec<String>,
+    /// What is in it.
+    pub list: List,
 }
 
 /// A feature: what is counted over earlier events.
