@@ -23,7 +23,7 @@ mod user_agent;
 pub use cache::{CacheCounts, CacheUse};
 pub use config::{CacheSizes, DEFAULT_REGION, PUBLIC_DEVICE_KEY, SignalConfig, SignalError, Wanted};
 
-use crate::event::{Event, EventBatch, Field, Signal, SignalSet, Signals};
+use crate::event::{Event, EventBatch, Field, Signal, SignalKind, SignalSet, Signals};
 
 use device::DeviceReader;
 use email::EmailReader;
@@ -222,22 +222,31 @@ pub fn fuzz_signals(text: &str) {
     const FIELDS: [Field; 7] =
         [Field::Email, Field::ReferrerEmail, Field::Ip, Field::Phone, Field::Country, Field::UserAgent, Field::Device];
     let mut wanted = Wanted { signals: SignalSet::ALL, ..Wanted::default() };
-    FIELDS.map(|field| wanted.fields.insert(field));
+    for field in FIELDS {
+        wanted.fields.insert(field);
+    }
     let cache = CacheSizes { phones: 4, user_agents: 4, addresses: 4 };
     let config = SignalConfig { cache, ..SignalConfig::default() };
     let mut deriver = Deriver::new(wanted, &config).expect("the configuration is a good one");
     let mut batch = EventBatch::default();
     let span = batch.make(text);
     let mut event = Event::default();
-    FIELDS.map(|field| event.set_span(field, span));
+    for field in FIELDS {
+        event.set_span(field, span);
+    }
     batch.events = vec![event.clone(), event];
     let mut rows = Vec::new();
     deriver.derive(&mut batch, &mut rows);
     assert_eq!(batch.events[0].unreadable, batch.events[1].unreadable, "the same text is read alike");
-    for signal in Signal::ALL {
-        if signal.kind() == crate::event::SignalKind::Text {
-            assert_eq!(batch.text(rows[0].text(*signal)), batch.text(rows[1].text(*signal)), "{signal:?} of {text:?}");
-        }
+    for signal in Signal::ALL.iter().copied() {
+        let (first, again) = (&rows[0], &rows[1]);
+        let alike = match signal.kind() {
+            SignalKind::Text => batch.text(first.text(signal)) == batch.text(again.text(signal)),
+            SignalKind::Int => first.int(signal) == again.int(signal),
+            SignalKind::Double => first.double(signal) == again.double(signal),
+            SignalKind::Flag => first.flag(signal) == again.flag(signal),
+        };
+        assert!(alike, "{signal:?} of {text:?} depends on what was remembered");
     }
 }
 
