@@ -10,6 +10,7 @@
 mod error;
 pub mod file;
 pub mod kafka;
+pub mod pipeline;
 mod progress;
 mod refused;
 mod sink;

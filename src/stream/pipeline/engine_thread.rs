@@ -8,7 +8,7 @@ use super::reader::Intake;
 use super::work::{Notice, Work};
 use super::Message;
 use crate::engine::{Engine, Outcome, write_verdict};
-use crate::event::Reason;
+use crate::event::{DeadLetter, Reason};
 
 /// How long the machine waits for work before it lets itself be looked at.
 const IDLE: Duration = Duration::from_millis(100);
@@ -93,12 +93,13 @@ fn format(engine: &Engine, places: &Places, intake: &Intake, work: &mut Work) {
     for (at, event) in work.batch.events.iter().enumerate() {
         let judgement = &work.judgements.events[at];
         if judgement.outcome == Outcome::IdReused {
-            let letter = crate::event::DeadLetter {
+            let letter = DeadLetter {
                 reason: &Reason::IdReused,
                 source: &intake.name,
                 position: &intake.position(places.local(work.source, event.position.partition), event.position.offset),
                 ingest_time_ms: event.ingest_time_ms,
                 raw: work.batch.text(event.raw).as_bytes(),
+                whole: None,
             };
             work.dead_letters.push(&letter);
             continue;

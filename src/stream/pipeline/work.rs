@@ -3,9 +3,8 @@
 use std::time::Instant;
 
 use crate::engine::Judgements;
-use crate::event::{DeadLetter, EventBatch, Reason, Signals};
-use crate::stream::Refused;
-use crate::stream::kafka::BatchEnd;
+use crate::event::{DeadLetter, EventBatch, Signals};
+use crate::stream::kafka::{BatchEnd, Revocation};
 
 /// What a source says beside events, in the order of the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,16 +26,10 @@ pub struct DeadLetters {
 }
 
 impl DeadLetters {
-    /// Adds an input that the parser or the engine refused.
+    /// Adds an input that was refused.
     pub(super) fn push(&mut self, letter: &DeadLetter<'_>) {
         letter.write(&mut self.lines);
         self.ends.push((self.lines.len(), letter.reason.code()));
-    }
-
-    /// Adds an input that the source refused.
-    pub(super) fn push_refused(&mut self, refused: &Refused, source: &str, position: &str, ingest_time_ms: i64) {
-        refused.write(source, position, ingest_time_ms, &mut self.lines);
-        self.ends.push((self.lines.len(), refused.reason.code()));
     }
 
     /// The lines, without line feeds, each with its reason's code.
@@ -104,6 +97,8 @@ pub struct Work {
     pub dead_letters: DeadLetters,
     /// Places to commit once everything that came of the batch is safe.
     pub ends: Vec<BatchEnd>,
+    /// Partitions that another member waits for: it is dropped once everything before it is committed.
+    pub(super) revocation: Option<Revocation>,
 }
 
 impl Work {
@@ -118,10 +113,6 @@ impl Work {
         self.verdicts.ends.clear();
         self.dead_letters.clear();
         self.ends.clear();
-    }
-
-    /// Writes down why an input of the batch was refused.
-    pub(super) fn refuse(&mut self, reason: &Reason, source: &str, position: &str, ingest_time_ms: i64, raw: &[u8]) {
-        self.dead_letters.push(&DeadLetter { reason, source, position, ingest_time_ms, raw });
+        self.revocation = None;
     }
 }
