@@ -10,7 +10,10 @@ mod rules;
 
 use std::sync::Arc;
 
-use super::cel::{FeatureDecl, FeatureIndex, ListDecl, ListIndex, ReadSource, ReadTable, Scope, Source, Type, Uses};
+use super::cel::{
+    self, Compiled, FeatureDecl, FeatureIndex, ListDecl, ListIndex, Position, ReadSource, ReadTable, Scope, Source,
+    Type, Uses, Wanted,
+};
 use super::diagnostic::{Diagnostic, SourceFile};
 use super::pack::{CaseDef, FeatureDef, ListDef, MacroDef, Name, Pack, RuleDef, unknown_rule};
 use super::program::{Expectation, Place, RuleSet, TestCase, TypePlan};
@@ -179,6 +182,20 @@ fn take<T>(result: Result<T, Vec<Diagnostic>>, reader: &mut Reader) -> Option<T>
             None
         }
     }
+}
+
+/// Compiles an expression, and hands its faults and warnings over.
+fn expression(
+    source: &Source,
+    scope: &Scope,
+    reads: &mut ReadTable,
+    position: Position,
+    wanted: Wanted,
+    reader: &mut Reader,
+) -> Option<Compiled> {
+    let compiled = take(cel::compile(source, scope, reads, position, wanted), reader)?;
+    compiled.warnings().iter().for_each(|warning| reader.push(warning.clone()));
+    Some(compiled)
 }
 
 /// The names that expressions may use; the features with the types that `result` gives.

@@ -2,8 +2,8 @@
 
 use sha2::{Digest, Sha256};
 
-use super::{Definitions, TypeNames, names, scope_with, take};
-use crate::ruleset::cel::{self, Compiled, Element, Position, ReadTable, Scope, Source, Type, Wanted};
+use super::{Definitions, TypeNames, expression, names, scope_with};
+use crate::ruleset::cel::{Compiled, Element, Position, ReadTable, Scope, Source, Type, Wanted};
 use crate::ruleset::pack::{AggregateWord, FeatureBody, FeatureDef, MacroDef};
 use crate::ruleset::program::{Aggregate, Feature, Number};
 use crate::ruleset::yaml::Reader;
@@ -31,8 +31,7 @@ pub(super) fn feature(
     reader: &mut Reader,
 ) -> Option<Feature> {
     let body = definition.body.as_ref()?;
-    let mut compile =
-        |source: &Source, wanted| take(cel::compile(source, scope, reads, Position::Feature, wanted), reader);
+    let mut compile = |source: &Source, wanted| expression(source, scope, reads, Position::Feature, wanted, reader);
     let filter = body.filter.as_ref().map(|source| compile(source, Wanted::Bool));
     let key: Vec<Option<Compiled>> = body.key.iter().map(|source| compile(source, Wanted::Key)).collect();
     let wanted = if is_numeric(body.aggregate) { Wanted::Number } else { Wanted::Scalar };
