@@ -1,10 +1,14 @@
 //! What is wrong with a file that people wrote: where, why, and what to do.
 //!
-//! Rule packs, lists and the configuration report through this one type, so that they read alike.
+//! Rule packs, lists and the configuration report through this one type, so that they read alike. May import the
+//! renderer of snippets only. Invariant: what is rendered depends on the findings alone, not on the order they were made in.
 
+use std::fmt::Write as _;
 use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
+
+use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
 
 /// A file as it was read: what spans count in.
 #[derive(Debug)]
@@ -13,6 +17,21 @@ pub struct SourceFile {
     pub path: PathBuf,
     /// The whole text.
     pub text: String,
+}
+
+impl SourceFile {
+    /// The line and column of a byte of the text, both from 1; columns count characters, in any script.
+    ///
+    /// Cost: linear in the text before it. A byte past the end, or inside a character, counts as the nearest before it.
+    pub fn line_column(&self, byte: usize) -> (usize, usize) {
+        let mut byte = byte.min(self.text.len());
+        while !self.text.is_char_boundary(byte) {
+            byte -= 1;
+        }
+        let before = &self.text[..byte];
+        let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
+        (before.matches('\n').count() + 1, before[line_start..].chars().count() + 1)
+    }
 }
 
 /// How bad it is.
@@ -74,4 +93,74 @@ impl Diagnostic {
         self.hint = Some(hint.into());
         self
     }
+}
+
+/// Puts findings into the order in which people read them: by file, place, then message. Repeats are left out.
+pub fn sort(found: &mut Vec<Diagnostic>) {
+    fn key(of: &Diagnostic) -> (&PathBuf, usize, usize, &str) {
+        (&of.file.path, of.span.start, of.span.end, &of.message)
+    }
+    found.sort_by(|a, b| key(a).cmp(&key(b)));
+    found.dedup_by(|a, b| key(a) == key(b));
+}
+
+/// Whether any of the findings is an error.
+pub fn has_errors(found: &[Diagnostic]) -> bool {
+    found.iter().any(|diagnostic| diagnostic.severity == Severity::Error)
+}
+
+/// The findings as people read them, sorted, each with its line underlined; `coloured` for a terminal.
+///
+/// The first line of each is `path:line:column: error[code]: message`, as compilers write it, so that editors can jump.
+pub fn render(found: &[Diagnostic], coloured: bool) -> String {
+    let mut sorted = found.to_vec();
+    sort(&mut sorted);
+    let mut text = String::new();
+    for diagnostic in &sorted {
+        render_one(diagnostic, coloured, &mut text);
+    }
+    text
+}
+
+fn render_one(diagnostic: &Diagnostic, coloured: bool, out: &mut String) {
+    let (line, column) = diagnostic.file.line_column(diagnostic.span.start);
+    let (word, level, colour) = match diagnostic.severity {
+        Severity::Error => ("error", Level::ERROR, "\x1b[1;31m"),
+        Severity::Warning => ("warning", Level::WARNING, "\x1b[1;33m"),
+    };
+    let (colour, bold, reset) = if coloured { (colour, "\x1b[1m", "\x1b[0m") } else { ("", "", "") };
+    let path = diagnostic.file.path.display();
+    let Diagnostic { code, message, .. } = diagnostic;
+    let head = format!("{bold}{path}:{line}:{column}:{reset} {colour}{word}[{code}]{reset}: {bold}{message}{reset}\n");
+    out.push_str(&head);
+    let (source, span) = one_line(&diagnostic.file.text, diagnostic.span.clone());
+    if !source.trim().is_empty() {
+        let annotation = AnnotationKind::Primary.span(span);
+        let snippet = Snippet::source(source).line_start(line).annotation(annotation);
+        let renderer = if coloured { Renderer::styled() } else { Renderer::plain() };
+        out.push_str(&renderer.render(&[Group::with_level(level).element(snippet)]));
+        out.push('\n');
+    }
+    if let Some(hint) = &diagnostic.hint {
+        let _ = writeln!(out, "{bold}hint:{reset} {hint}");
+    }
+    out.push('\n');
+}
+
+/// The line in which a span begins, and the part of the span that is on it; at least one character where there is one.
+fn one_line(text: &str, span: Range<usize>) -> (&str, Range<usize>) {
+    let floor = |mut byte: usize| {
+        byte = byte.min(text.len());
+        while !text.is_char_boundary(byte) {
+            byte -= 1;
+        }
+        byte
+    };
+    let (start, end) = (floor(span.start), floor(span.end));
+    let line_start = text[..start].rfind('\n').map_or(0, |newline| newline + 1);
+    let line_end = text[start..].find('\n').map_or(text.len(), |newline| start + newline);
+    let line = text[line_start..line_end].trim_end_matches('\r');
+    let start = (start - line_start).min(line.len());
+    let next = line[start..].chars().next().map_or(start, |char| start + char.len_utf8());
+    (line, start..end.saturating_sub(line_start).min(line.len()).max(next))
 }

@@ -1,0 +1,3 @@
+//! The roof: configuration, wiring, reload, shutdown, health and the commands.
+
+pub mod config;

@@ -1,0 +1,198 @@
+//! Keyed hashes of identifiers: what the tables store instead of accounts, devices, addresses and numbers.
+//!
+//! SipHash-1-3 with 128 bits: keyed, so that whoever sends events cannot aim at collisions or at one segment of an index,
+//! and whoever reads a checkpoint cannot test guesses of an e-mail address without the installation's secret; short
+//! inputs take about 15 ns; 128 bits make an accidental collision among 10^9 keys a matter of 10^-21. The 1-3 variant is
+//! the one that Rust's and Python's hash maps rely on for the same threat; no attack better than guessing is known.
+//!
+//! An identifier is hashed once an event ([`KeyHasher::part`]) and serves every feature: keys are combined from part hashes
+//! by arithmetic alone ([`KeyHasher::key`]).
+
+use std::fmt;
+use std::hash::Hasher;
+
+use siphasher::sip128::{Hasher128, SipHasher13};
+
+/// The secret of an installation under which identifiers are hashed.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct HashKey(pub [u8; 16]);
+
+/// Shows nothing of the secret.
+impl fmt::Debug for HashKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("HashKey(..)")
+    }
+}
+
+/// A value that can be a part of a key, a member of a set, or what `previous` remembers.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Scalar<'a> {
+    /// Text, by its bytes.
+    Text(&'a str),
+    /// A whole number.
+    Int(i64),
+    /// A float: -0.0 is 0.0, and every NaN is one value.
+    Double(f64),
+    /// A truth value.
+    Bool(bool),
+    /// An instant, milliseconds since the Unix epoch.
+    Time(i64),
+}
+
+/// The 128-bit keyed hash of one [`Scalar`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct PartHash(u128);
+
+impl PartHash {
+    /// The part that stands for every program, in features of `scope: global`.
+    pub const GLOBAL: PartHash = PartHash(0);
+
+    /// Its 64-bit form, for members of sets and texts remembered by `previous`. Two of the 4096 members of a full set
+    /// are mistaken for one another with a probability of 5 * 10^-13.
+    #[inline]
+    pub fn value(self) -> u64 {
+        self.0 as u64
+    }
+}
+
+/// The 128-bit name of a key in a table, of an identity or of an event.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct KeyHash(pub(super) [u64; 2]);
+
+impl KeyHash {
+    /// A key made of 128 bits that are already uniform, such as those of a checkpoint.
+    pub fn from_bits(bits: u128) -> KeyHash {
+        KeyHash([bits as u64, (bits >> 64) as u64])
+    }
+
+    /// All 128 bits.
+    pub fn bits(self) -> u128 {
+        u128::from(self.0[1]) << 64 | u128::from(self.0[0])
+    }
+
+    /// Its 64-bit form: the hash of an event, from the key of its identity.
+    #[inline]
+    pub fn event(self) -> u64 {
+        self.0[1]
+    }
+}
+
+/// Hashes scalars under one secret and combines them into keys.
+#[derive(Clone, Debug)]
+pub struct KeyHasher {
+    empty: SipHasher13,
+    multiplier: u128,
+}
+
+impl KeyHasher {
+    /// A hasher for one installation.
+    pub fn new(key: HashKey) -> KeyHasher {
+        let empty = SipHasher13::new_with_key(&key.0);
+        let mut hasher = empty;
+        hasher.write(b"multiplier of key parts");
+        // Odd, so that multiplying loses nothing.
+        KeyHasher { empty, multiplier: hasher.finish128().as_u128() | 1 }
+    }
+
+    /// The hash of one scalar. The encoding is canonical: a byte for the type, then the value's bytes, so that neither
+    /// the text `1` and the number 1, nor a number and an instant, are the same part.
+    #[inline]
+    pub fn part(&self, scalar: Scalar<'_>) -> PartHash {
+        let mut hasher = self.empty;
+        match scalar {
+            Scalar::Text(text) => {
+                hasher.write_u8(1);
+                hasher.write(text.as_bytes());
+            }
+            Scalar::Int(value) => tagged(&mut hasher, 2, value as u64),
+            Scalar::Double(value) => {
+                let canonical = if value.is_nan() { f64::NAN } else { value + 0.0 };
+                tagged(&mut hasher, 3, canonical.to_bits());
+            }
+            Scalar::Bool(value) => tagged(&mut hasher, 4, u64::from(value)),
+            Scalar::Time(value) => tagged(&mut hasher, 5, value as u64),
+        }
+        PartHash(hasher.finish128().as_u128())
+    }
+
+    /// The key of a program (or [`PartHash::GLOBAL`]) and the parts of a feature's `key`, in order.
+    ///
+    /// A polynomial in a secret odd multiplier modulo 2^128. The parts are outputs of a keyed hash, hence unpredictable
+    /// and uniform: keys that differ in one part never collide, others with a probability of 2^-128. The number of parts
+    /// is the first term, so that no list of parts is a prefix of another.
+    #[inline]
+    pub fn key(&self, program: PartHash, parts: &[PartHash]) -> KeyHash {
+        let mut sum = (parts.len() as u128 + 1).wrapping_mul(self.multiplier).wrapping_add(program.0);
+        for part in parts {
+            sum = sum.wrapping_mul(self.multiplier).wrapping_add(part.0);
+        }
+        KeyHash::from_bits(sum)
+    }
+}
+
+#[inline]
+fn tagged(hasher: &mut SipHasher13, tag: u8, bits: u64) {
+    hasher.write_u8(tag);
+    hasher.write(&bits.to_le_bytes());
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    fn hasher(byte: u8) -> KeyHasher {
+        KeyHasher::new(HashKey([byte; 16]))
+    }
+
+    #[test]
+    fn types_and_values_have_parts_of_their_own() {
+        let scalars = [
+            Scalar::Text(""),
+            Scalar::Text("1"),
+            Scalar::Text("1\0"),
+            Scalar::Int(1),
+            Scalar::Int(0),
+            Scalar::Double(1.0),
+            Scalar::Double(f64::NAN),
+            Scalar::Bool(true),
+            Scalar::Bool(false),
+            Scalar::Time(1),
+        ];
+        let parts: BTreeSet<PartHash> = scalars.iter().map(|scalar| hasher(7).part(*scalar)).collect();
+        assert_eq!(parts.len(), scalars.len());
+    }
+
+    #[test]
+    fn equal_doubles_are_one_part() {
+        let hasher = hasher(7);
+        assert_eq!(hasher.part(Scalar::Double(0.0)), hasher.part(Scalar::Double(-0.0)));
+        assert_eq!(hasher.part(Scalar::Double(f64::NAN)), hasher.part(Scalar::Double(-f64::NAN)));
+    }
+
+    #[test]
+    fn keys_tell_order_number_program_and_secret_apart() {
+        let one = hasher(1);
+        let [p, a, b] = ["p", "a", "b"].map(|text| one.part(Scalar::Text(text)));
+        let keys = [
+            one.key(p, &[]),
+            one.key(p, &[a]),
+            one.key(p, &[b]),
+            one.key(p, &[a, b]),
+            one.key(p, &[b, a]),
+            one.key(a, &[p]),
+            one.key(PartHash::GLOBAL, &[a]),
+            one.key(PartHash::GLOBAL, &[p, a]),
+            hasher(2).key(p, &[a]),
+        ];
+        assert_eq!(keys.iter().collect::<BTreeSet<_>>().len(), keys.len());
+        assert_ne!(one.part(Scalar::Text("p")), hasher(2).part(Scalar::Text("p")));
+        assert_eq!(KeyHash::from_bits(keys[0].bits()), keys[0]);
+    }
+
+    #[test]
+    fn the_secret_is_not_shown() {
+        assert_eq!(format!("{:?}", HashKey([0x41; 16])), "HashKey(..)");
+    }
+}

@@ -1,0 +1,89 @@
+//! What goes into a table and what comes out: operations and readings.
+
+use super::KeyHash;
+
+/// One event at one key of a feature: count it and read, or read only.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Op {
+    /// The key.
+    pub key: KeyHash,
+    /// Event time t, milliseconds since the Unix epoch.
+    pub time_ms: i64,
+    /// Watermark less allowed lateness as of this event: nothing before it will be counted, and what no reading from it
+    /// on can see may be dropped. Never goes back from one operation to the next. An operation before it is not
+    /// counted, and reads as of the horizon.
+    pub horizon_ms: i64,
+    /// Hash of the event's identity: a second event of equal time and hash is not counted again.
+    pub event: u64,
+    /// The feature's `value`: an `i64`, an `f64` by its bits, milliseconds, or [`PartHash::value`](super::PartHash::value)
+    /// of a text; unused by aggregates without a value.
+    pub value: u64,
+    /// Index of the event's id in the `ids` given with the operations; read by sums and means of doubles alone.
+    pub id: u32,
+    /// Whether to count the event at this key; else only to read, as at a key given by `.at`.
+    pub add: bool,
+    /// Whether a set's members are wanted, not only their number.
+    pub members: bool,
+}
+
+/// The value of a feature at one event.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Value {
+    /// Nothing is known: `min`, `max`, `avg`, `first`, `last` or `previous` of no event.
+    Unknown,
+    /// `count`, `distinct`, or `sum`, `min`, `max` of ints.
+    Int(i64),
+    /// `avg`, or `sum`, `min`, `max` of doubles.
+    Double(f64),
+    /// A sum of ints beyond 64 bits.
+    Overflow,
+    /// `rate`.
+    Flag(bool),
+    /// `first`, `last`: milliseconds since the Unix epoch.
+    Time(i64),
+    /// `previous`: as the value came in.
+    Scalar(u64),
+    /// `set`.
+    Set {
+        /// How many members there are.
+        size: u32,
+        /// Index of the first one in [`Readings::members`]; `None` when there are none or they were not asked for.
+        start: Option<u32>,
+    },
+}
+
+/// What one operation saw.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Reading {
+    /// The feature's value.
+    pub value: Value,
+    /// Whether some event of this key is in reach.
+    pub known: bool,
+    /// Whether nothing that would matter was dropped or refused for want of room.
+    pub exact: bool,
+}
+
+/// Readings of a batch, one an operation, in their order; kept and cleared by the caller, so that nothing is allocated.
+#[derive(Clone, Debug, Default)]
+pub struct Readings {
+    /// One an operation.
+    pub readings: Vec<Reading>,
+    /// Members of sets, ascending within each reading.
+    pub members: Vec<u64>,
+}
+
+impl Readings {
+    /// Forgets the readings and keeps the memory.
+    pub fn clear(&mut self) {
+        self.readings.clear();
+        self.members.clear();
+    }
+
+    /// The members that a reading of a set refers to; empty for another, or when they were not asked for.
+    pub fn set(&self, reading: &Reading) -> &[u64] {
+        match reading.value {
+            Value::Set { size, start: Some(start) } => &self.members[start as usize..start as usize + size as usize],
+            _ => &[],
+        }
+    }
+}

@@ -1,0 +1,89 @@
+//! What a feature remembers for each of its keys.
+
+/// What kind of number a `value` is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Number {
+    /// An `i64`.
+    Int,
+    /// An `f64`, by its bits.
+    Double,
+}
+
+/// What is computed over a key's events.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Aggregate {
+    /// How many events.
+    Count,
+    /// Sum of the values.
+    Sum(Number),
+    /// Mean of the values, a double.
+    Avg(Number),
+    /// Least value. Doubles compare by IEEE 754's total order.
+    Min(Number),
+    /// Greatest value. Doubles compare by IEEE 754's total order.
+    Max(Number),
+    /// How many different values.
+    Distinct,
+    /// The different values.
+    Set,
+    /// Time of the earliest event.
+    First,
+    /// Time of the latest event before this one.
+    Last,
+    /// Value of the latest event before this one.
+    Previous,
+    /// Whether this event exceeds a rate (the generic cell rate algorithm on event time).
+    Rate {
+        /// Events allowed per `per_ms`, at least 1.
+        limit: u32,
+        /// Milliseconds, at least 1.
+        per_ms: i64,
+        /// Events allowed at once, at least 1.
+        burst: u32,
+    },
+}
+
+/// How far back a reading at time t looks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reach {
+    /// Events in `(t - ms, t]`.
+    Window(i64),
+    /// All events of a key, until none came for this many milliseconds: then it starts anew. It differs from a window for
+    /// `first` alone: the latest event is in reach by the same rule, and other aggregates have a window.
+    Retention(i64),
+}
+
+/// The definition of a feature, as far as its table needs it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WindowSpec {
+    /// What is computed.
+    pub aggregate: Aggregate,
+    /// How far back; `rate` does without.
+    pub reach: Reach,
+    /// How many entries (events; for `distinct` and `set`, values) a key keeps at most, 1 to 2^20; others are clamped.
+    pub max_entries: u32,
+}
+
+impl WindowSpec {
+    /// Bound of `max_entries` when nothing else is configured.
+    pub const MAX_ENTRIES: u32 = 4096;
+    /// The most that `max_entries` can be.
+    pub const MAX_ENTRIES_LIMIT: u32 = 1 << 20;
+
+    /// A feature with the default bound of entries.
+    pub fn new(aggregate: Aggregate, reach: Reach) -> WindowSpec {
+        WindowSpec { aggregate, reach, max_entries: WindowSpec::MAX_ENTRIES }
+    }
+
+    /// How far back, in milliseconds, at least 1.
+    pub(super) fn reach_ms(&self) -> i64 {
+        match self.reach {
+            Reach::Window(ms) | Reach::Retention(ms) => ms.max(1),
+        }
+    }
+
+    /// The bound of entries a key, within its limits.
+    pub(super) fn max_entries(&self) -> usize {
+        self.max_entries.clamp(1, WindowSpec::MAX_ENTRIES_LIMIT) as usize
+    }
+}
