@@ -127,9 +127,7 @@ impl PhoneReader {
 }
 
 fn parse_region(program: &str, region: &str) -> Result<country::Id, SignalError> {
-    region
-        .parse()
-        .map_err(|_| SignalError::Region { program: program.to_owned(), region: region.to_owned() })
+    region.parse().map_err(|_| SignalError::Region { program: program.to_owned(), region: region.to_owned() })
 }
 
 /// Digits of any script as ASCII, a full-width plus as `+`.

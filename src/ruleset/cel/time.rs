@@ -329,5 +329,4 @@ impl Part {
         };
         Ok(value as i64)
     }
-
 }
