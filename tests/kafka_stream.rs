@@ -1,5 +1,7 @@
 //! The adapters of `refguard::stream::kafka` against a real broker.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by it")]
+
 mod support;
 
 use refguard::event::{MessageMode, Position, Reason};

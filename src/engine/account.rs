@@ -6,7 +6,9 @@
 
 use crate::event::{Event, EventBatch, Field, Signal, Signals};
 use crate::ruleset::cel::{AccountFact, GeoFact, ReadSource, ReadingValue, Role};
-use crate::state::{Aggregate, FeatureTable, KeyHash, KeyHasher, Op, PartHash, Reach, Readings, Scalar, Value, WindowSpec};
+use crate::state::{
+    Aggregate, FeatureTable, KeyHash, KeyHasher, Op, PartHash, Reach, Readings, Scalar, Value, WindowSpec,
+};
 
 /// Mean radius of the Earth in kilometres (IUGG 1980: R1 = 6371.0088).
 const EARTH_RADIUS_KM: f64 = 6371.0088;
@@ -283,8 +285,7 @@ impl AccountMemory {
     fn geo(&self, at: usize, fact: GeoFact, event: &Event) -> ReadingValue {
         let seen = &self.seen[at][Role::Account as usize];
         let here = event.presence.has(Field::Latitude) && event.presence.has(Field::Longitude);
-        let (Some(place), Some(time_ms), true) =
-            (seen[Memory::Place as usize], seen[Memory::PlaceTime as usize], here)
+        let (Some(place), Some(time_ms), true) = (seen[Memory::Place as usize], seen[Memory::PlaceTime as usize], here)
         else {
             return ReadingValue::Unknown;
         };

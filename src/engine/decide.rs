@@ -140,7 +140,6 @@ impl Decider<'_> {
         }
     }
 
-
     /// Appends the ids of the decisions that count for this event, and gives the gravest.
     fn in_force(&self, row: &Row<'_>, referrer: &mut Side, referee: &mut Side, elements: &mut Elements<'_>) -> Verdict {
         let event_type = row.text(Field::Type);

@@ -3,8 +3,8 @@
 use jiff::tz::TimeZone;
 
 use crate::event::{Event, EventBatch, Field, Signal, Signals};
-use crate::ruleset::program::RuleSet;
 use crate::ruleset::cel::{Facts, ListIndex, ReadIndex, Reading};
+use crate::ruleset::program::RuleSet;
 use crate::state::{KeyHasher, Scalar};
 
 /// An event with its signals and readings: slots, looked up by index.

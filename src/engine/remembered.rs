@@ -46,7 +46,13 @@ impl Remembered {
     ) {
         let plain = Judgement { parties: judgement.parties, ..Judgement::default() };
         let allowed = judgement.parties.is_none_or(|parties| parties == (Verdict::Allow, Verdict::Allow));
-        let bare = Judgement { rules: plain.rules, evidence: plain.evidence, decisions: plain.decisions, created: plain.created, ..*judgement };
+        let bare = Judgement {
+            rules: plain.rules,
+            evidence: plain.evidence,
+            decisions: plain.decisions,
+            created: plain.created,
+            ..*judgement
+        };
         if bare == plain && allowed && rules.is_empty() && judgements.piece(judgement.decisions).is_empty() {
             return;
         }
@@ -63,13 +69,7 @@ impl Remembered {
     }
 
     /// The first verdict on the event of this identity.
-    pub(super) fn recall(
-        &self,
-        dedup: &Dedup,
-        entry: Entry,
-        parties: bool,
-        out: &mut Judgements,
-    ) -> Judgement {
+    pub(super) fn recall(&self, dedup: &Dedup, entry: Entry, parties: bool, out: &mut Judgements) -> Judgement {
         let number = dedup.verdict(entry).unwrap_or(PLAIN);
         let Some(first) = self.at(number) else {
             let parties = parties.then_some((Verdict::Allow, Verdict::Allow));
