@@ -18,7 +18,7 @@ use super::diagnostic::{Diagnostic, SourceFile};
 use super::pack::{CaseDef, FeatureDef, ListDef, MacroDef, Name, Pack, RuleDef, unknown_rule};
 use super::program::{Expectation, Place, RuleSet, TestCase, TypePlan};
 use super::yaml::Reader;
-use crate::event::{KINDS, Mode, Signal, SignalSet};
+use crate::event::{KINDS, Mode, Presence, Signal, SignalSet};
 use names::TypeNames;
 
 /// All packs' definitions of one kind together.
@@ -59,7 +59,7 @@ pub(super) fn compile(packs: Vec<Pack>, list_file: &mut ListFile<'_>, reader: &m
     let rules = std::mem::take(&mut definitions.rules);
     set.rules = rules.iter().filter_map(|rule| rules::rule(rule, &types, &scope, &mut reads, reader)).collect();
     set.reads = reads;
-    set.signals = signals(&set);
+    (set.signals, set.fields) = wanted(&set);
     set.by_type = by_type(&set);
     set.tests = tests(cases, &rules, reader);
     warn_unused(&set, &definitions, &rules, reader);
@@ -90,10 +90,12 @@ fn gather(packs: Vec<Pack>, reader: &mut Reader) -> (Definitions, Vec<(String, C
     (all, cases)
 }
 
-/// The signals that features and rules read, and those that name the subjects of decisions.
-fn signals(set: &RuleSet) -> SignalSet {
-    let mut signals = SignalSet::default();
+/// The signals that features and rules read, and those that name the subjects of decisions; and the fields that are read
+/// as they came.
+fn wanted(set: &RuleSet) -> (SignalSet, Presence) {
+    let (mut signals, mut fields) = (SignalSet::default(), Presence::default());
     let mut add = |uses: &Uses| {
+        fields = fields.union(uses.fields);
         for signal in Signal::ALL.iter().filter(|signal| uses.signals.contains(**signal)) {
             signals.insert(*signal);
         }
@@ -107,7 +109,7 @@ fn signals(set: &RuleSet) -> SignalSet {
         rule.message.iter().for_each(|message| add(message.uses()));
     }
     on().flat_map(|rule| &rule.decide).filter_map(rules::subject_signal).for_each(|signal| signals.insert(signal));
-    signals
+    (signals, fields)
 }
 
 /// What each type of event feeds and is judged by.

@@ -253,6 +253,7 @@ impl Checker<'_> {
                 return self.error_hint("not-a-value", span, message, Some(format!("write `event.{name}.NAME`")));
             }
         };
+        self.uses.fields.insert(field);
         Node::new(NodeKind::Field(field), ty)
     }
 
@@ -355,7 +356,10 @@ impl Checker<'_> {
             Some("event") if field == AMOUNT_BASE => return present(Presence::AmountBase),
             Some("event") => {
                 return match Field::from_name(field) {
-                    Some(field) => present(Presence::Field(field)),
+                    Some(field) => {
+                        self.uses.fields.insert(field);
+                        present(Presence::Field(field))
+                    }
                     None => self.event_field(field, field_span),
                 };
             }
