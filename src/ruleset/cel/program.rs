@@ -52,6 +52,13 @@ impl Comparison {
         }
     }
 
+    /// Doubles; a NaN has no order.
+    #[inline]
+    fn of_doubles(self, a: f64, b: f64) -> Result<bool, Fault> {
+        let equality = matches!(self, Comparison::Equal | Comparison::NotEqual);
+        if !equality && (a.is_nan() || b.is_nan()) { Err(Fault::InvalidArgument) } else { Ok(self.of(&a, &b)) }
+    }
+
     #[inline]
     fn of<T: PartialOrd>(self, a: &T, b: &T) -> bool {
         match self {
@@ -212,18 +219,18 @@ impl BoolExpr {
                 value => Err(mismatch(value)),
             },
             BoolExpr::ReadSize(read, comparison, value) => Ok(comparison.of(&set_size(facts, *read)?, value)),
-            BoolExpr::ReadDouble(read, comparison, value) => Ok(comparison.of(&double(facts, *read)?, value)),
+            BoolExpr::ReadDouble(read, comparison, value) => comparison.of_doubles(double(facts, *read)?, *value),
             BoolExpr::ReadMs(read, comparison, value) => Ok(comparison.of(&ms(facts, *read)?, value)),
             BoolExpr::FieldInt(field, comparison, value) => Ok(comparison.of(&facts.int(*field), value)),
             BoolExpr::SignalDouble(signal, comparison, value) => {
-                Ok(comparison.of(&facts.signal_double(*signal), value))
+                comparison.of_doubles(facts.signal_double(*signal), *value)
             }
             BoolExpr::SignalText(signal, text, equal) => Ok((facts.signal_text(*signal) == &**text) == *equal),
             BoolExpr::SameText(sides, equal) => Ok((sides.0.eval(facts)? == sides.1.eval(facts)?) == *equal),
             BoolExpr::Texts(sides, comparison) => Ok(comparison.of(&sides.0.eval(facts)?, &sides.1.eval(facts)?)),
             BoolExpr::Ints(sides, comparison) => Ok(comparison.of(&sides.0.eval(facts)?, &sides.1.eval(facts)?)),
             BoolExpr::IntIn(of, ints) => Ok(ints.binary_search(&of.eval(facts)?).is_ok()),
-            BoolExpr::Doubles(sides, comparison) => Ok(comparison.of(&sides.0.eval(facts)?, &sides.1.eval(facts)?)),
+            BoolExpr::Doubles(sides, comparison) => comparison.of_doubles(sides.0.eval(facts)?, sides.1.eval(facts)?),
             BoolExpr::Times(sides, comparison) => Ok(comparison.of(&sides.0.eval(facts)?, &sides.1.eval(facts)?)),
             BoolExpr::Same(sides, equal) => Ok((sides[0].eval(facts)? == sides[1].eval(facts)?) == *equal),
             BoolExpr::Choice(parts) => {
