@@ -81,7 +81,7 @@ pub struct Position {
 }
 
 /// One valid fact from outside. Text is in the [`EventBatch`] it belongs to.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Event {
     /// Spans of the text and map fields, by slot.
     spans: [Span; Field::SPANS],

@@ -1,12 +1,13 @@
 //! Reads CloudEvents in JSON into a batch: structured, in the binary mode of the Kafka binding, or an array of them.
 //!
-//! The text is read once, straight into the event: strings without escapes stay where they are, and the others are made.
+//! The text is read straight into the event: strings without escapes stay where they are, and the others are made.
 //! Every way in ends in the same checks, [`Draft::finish`](draft::Draft::finish). It imports `event` and serde only.
 //! Invariant: whatever the input, either one valid event is appended, or the batch's events are as they were.
 
 mod draft;
 mod envelope;
 mod map;
+mod plain;
 
 use super::mapping::Mapping;
 use super::{EVENT_BYTES_MAX, Event, EventBatch, Field, Position, Reason, Span};
@@ -253,6 +254,11 @@ fn expected(field: Field) -> &'static str {
         FieldType::Map if field == Field::Device => "an object of strings",
         FieldType::Map => "an object",
     }
+}
+
+/// Whether the short and the general way of reading agree on an event: for tests and the fuzz target.
+pub(super) fn both_ways_agree(text: &str) -> bool {
+    plain::agrees(text)
 }
 
 #[cfg(test)]
