@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::event::{Presence, SignalSet};
+use crate::event::{Presence, Signal, SignalSet};
 use crate::lists::{List, ListKind};
 
 /// The key that hashes devices where none is configured: only `eval`, `backtest` and the tests inside rule files use
@@ -101,17 +101,22 @@ pub enum SignalError {
         source: maxminddb::MaxMindDbError,
     },
     /// A list of another kind stands where one of this kind is needed.
-    #[error("the list for {signal} is of kind `{found}`: use one of kind `{wanted}`", found = found.name(), wanted = wanted.name())]
+    #[error(
+        "the list for {}.{} is of kind `{}`: use one of kind `{}`",
+        signal.group(), signal.name(), found.name(), wanted.name()
+    )]
     ListKind {
-        /// The signal that the list is for, such as `ip.tor`.
-        signal: &'static str,
+        /// The signal that the list is for.
+        signal: Signal,
         /// What it is.
         found: ListKind,
         /// What it must be.
         wanted: ListKind,
     },
     /// A region that has no telephone numbers.
-    #[error("`{region}` (program `{program}`) is no region of telephone numbers: use an ISO 3166-1 alpha-2 code, such as SA")]
+    #[error(
+        "`{region}` (program `{program}`) is no region of telephone numbers: use an ISO 3166-1 alpha-2 code, such as SA"
+    )]
     Region {
         /// The program; empty for the default.
         program: String,
@@ -121,15 +126,16 @@ pub enum SignalError {
 }
 
 impl SignalConfig {
-    /// The list of a signal, if it is of the kind that the signal needs.
-    pub(super) fn list_of(
-        list: Option<&Arc<List>>,
-        signal: &'static str,
-        wanted: ListKind,
-    ) -> Result<Option<Arc<List>>, SignalError> {
-        match list {
+    /// The list of throw-away domains.
+    ///
+    /// # Errors
+    ///
+    /// [`SignalError::ListKind`] for a list that is none of domains.
+    pub(super) fn disposable_domains(&self) -> Result<Option<Arc<List>>, SignalError> {
+        let (signal, wanted) = (Signal::EmailDisposable, ListKind::Domain);
+        match &self.disposable {
             Some(list) if list.kind() != wanted => Err(SignalError::ListKind { signal, found: list.kind(), wanted }),
-            list => Ok(list.cloned()),
+            list => Ok(list.clone()),
         }
     }
 }

@@ -1,0 +1,178 @@
+//! Devices without a fingerprinting SDK: a keyed hash of their raw attributes, and the marks of emulators.
+
+use std::hash::Hasher as _;
+use std::ops::Range;
+
+use serde::Deserializer as _;
+use serde::de::{MapAccess, Visitor};
+use siphasher::sip128::{Hasher128 as _, SipHasher24};
+
+use crate::event::{EventBatch, Field, Signal, SignalSet, Signals};
+
+/// Attributes beyond which the rest is not looked at.
+const ATTRIBUTES_MAX: usize = 256;
+
+/// Reads raw attributes, in buffers of its own.
+#[derive(Debug)]
+pub(super) struct DeviceReader {
+    key: [u8; 16],
+    attributes: Attributes,
+    id: String,
+}
+
+/// Names and values of a device, trimmed, without empty ones, ascending by name.
+#[derive(Debug, Default)]
+struct Attributes {
+    text: String,
+    /// Where each name and value lies in the text.
+    pairs: Vec<(Range<usize>, Range<usize>)>,
+}
+
+impl DeviceReader {
+    pub(super) fn new(key: [u8; 16]) -> DeviceReader {
+        DeviceReader { key, attributes: Attributes::default(), id: String::new() }
+    }
+
+    /// Sets the wanted signals of an event's device: its id as the SDK gave it, else the hash of `device`.
+    pub(super) fn derive(
+        &mut self,
+        event: &crate::event::Event,
+        wanted: SignalSet,
+        batch: &mut EventBatch,
+        row: &mut Signals,
+    ) {
+        let given = !batch.field(event, Field::DeviceId).trim().is_empty();
+        if given {
+            row.set_text(Signal::DeviceId, event.span(Field::DeviceId));
+        }
+        let hash = !given && wanted.contains(Signal::DeviceId);
+        if !(hash || wanted.contains(Signal::DeviceEmulator)) || !event.presence.has(Field::Device) {
+            return;
+        }
+        self.attributes.read(batch.field(event, Field::Device));
+        row.set_flag(Signal::DeviceEmulator, self.attributes.iter().any(|(name, value)| is_emulator(name, value)));
+        if hash && !self.attributes.pairs.is_empty() {
+            self.attributes.hash(&self.key, &mut self.id);
+            row.set_text(Signal::DeviceId, batch.make(&self.id));
+        }
+    }
+}
+
+impl Attributes {
+    /// Reads the JSON text of an object of strings; of anything else what can be read.
+    fn read(&mut self, json: &str) {
+        self.text.clear();
+        self.pairs.clear();
+        // A parsed event holds an object of strings, so there is nothing to say about an error.
+        let _ = serde_json::Deserializer::from_str(json).deserialize_map(AttributeVisitor(self));
+        let Attributes { text, pairs } = self;
+        pairs.sort_unstable_by(|a, b| text[a.0.clone()].cmp(&text[b.0.clone()]).then(a.0.start.cmp(&b.0.start)));
+    }
+
+    fn push(&mut self, text: &str) -> Range<usize> {
+        let start = self.text.len();
+        self.text.push_str(text.trim());
+        start..self.text.len()
+    }
+
+    fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.pairs.iter().map(|(name, value)| (&self.text[name.clone()], &self.text[value.clone()]))
+    }
+
+    /// Writes the hash as 32 hexadecimal digits: SipHash-2-4 with 128 bits over the lengths and bytes of every name and
+    /// value, so that no two sets of attributes run together.
+    fn hash(&self, key: &[u8; 16], out: &mut String) {
+        let mut hasher = SipHasher24::new_with_key(key);
+        for (name, value) in self.iter() {
+            for part in [name, value] {
+                hasher.write(&(part.len() as u64).to_le_bytes());
+                hasher.write(part.as_bytes());
+            }
+        }
+        out.clear();
+        for byte in hasher.finish128().as_bytes() {
+            for digit in [byte >> 4, byte & 15] {
+                out.extend(char::from_digit(u32::from(digit), 16));
+            }
+        }
+    }
+}
+
+struct AttributeVisitor<'a>(&'a mut Attributes);
+
+impl<'de> Visitor<'de> for AttributeVisitor<'_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("an object of strings")
+    }
+
+    fn visit_map<M: MapAccess<'de>>(self, mut members: M) -> Result<(), M::Error> {
+        let mut count = 0;
+        while let Some(name) = members.next_key_seed(TextSeed(self.0))? {
+            let value = members.next_value_seed(TextSeed(self.0))?;
+            count += 1;
+            if !value.is_empty() && count <= ATTRIBUTES_MAX {
+                self.0.pairs.push((name, value));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Reads a string into the text of attributes.
+struct TextSeed<'a>(&'a mut Attributes);
+
+impl<'de> serde::de::DeserializeSeed<'de> for TextSeed<'_> {
+    type Value = Range<usize>;
+
+    fn deserialize<D: serde::Deserializer<'de>>(self, json: D) -> Result<Range<usize>, D::Error> {
+        json.deserialize_str(self)
+    }
+}
+
+impl Visitor<'_> for TextSeed<'_> {
+    type Value = Range<usize>;
+
+    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("a string")
+    }
+
+    fn visit_str<E>(self, text: &str) -> Result<Range<usize>, E> {
+        Ok(self.0.push(text))
+    }
+}
+
+/// What the attributes of emulators say, by attribute name: values that are equal to, or begin with, one of these.
+/// The names are those of Android's `Build` and of common SDKs; docs/signals.md lists them.
+const EMULATOR_MARKS: &[(&str, &[&str])] = &[
+    ("hardware", &["goldfish", "ranchu", "vbox86", "ttvm", "nox", "android_x86", "cutf_cvm"]),
+    ("model", &["sdk_gphone", "google_sdk", "android sdk built for", "emulator", "droid4x", "genymotion", "simulator"]),
+    ("product", &["sdk_gphone", "google_sdk", "sdk_x86", "vbox86p", "emulator", "simulator", "nox", "full_x86"]),
+    ("device", &["generic_x86", "emulator", "emu64", "vbox86p", "nox", "genymotion", "simulator"]),
+    ("brand", &["generic_x86", "generic_arm64", "genymotion", "google_sdk"]),
+    ("manufacturer", &["genymotion", "bluestacks", "bignox", "microvirt", "ldplayer"]),
+    ("fingerprint", &["generic/", "generic_x86", "generic_arm64", "google/sdk_gphone", "unknown/", "vbox"]),
+    ("board", &["goldfish", "ranchu", "nox", "vbox86"]),
+];
+
+/// Names of attributes that are claims.
+const EMULATOR_CLAIMS: &[&str] = &["emulator", "is_emulator", "isemulator", "simulator", "is_simulator", "issimulator"];
+
+/// Whether an attribute says that the device is emulated. Letter case does not count.
+fn is_emulator(name: &str, value: &str) -> bool {
+    if EMULATOR_CLAIMS.iter().any(|claim| name.eq_ignore_ascii_case(claim)) {
+        return value.eq_ignore_ascii_case("true") || value == "1" || value.eq_ignore_ascii_case("yes");
+    }
+    EMULATOR_MARKS
+        .iter()
+        .filter(|(attribute, _)| name.eq_ignore_ascii_case(attribute))
+        .any(|(_, marks)| marks.iter().any(|mark| starts_with_ignoring_case(value, mark)))
+}
+
+fn starts_with_ignoring_case(text: &str, prefix: &str) -> bool {
+    text.as_bytes().get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix.as_bytes()))
+}
+
+#[cfg(test)]
+mod tests;
