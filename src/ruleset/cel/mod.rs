@@ -125,3 +125,6 @@ pub fn compile(
         Err(checker.diagnostics)
     }
 }
+
+#[cfg(test)]
+mod tests;
