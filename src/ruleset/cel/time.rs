@@ -1,7 +1,8 @@
 //! Instants and spans of time as CEL has them: ranges, RFC 3339, durations, and parts of a date in a time zone.
 //!
 //! Both are nanoseconds in an `i128`, so that arithmetic cannot wrap before its range is checked. The calendar
-//! arithmetic is that of Howard Hinnant's "chrono-compatible low-level date algorithms"; jiff's bundled database knows the zones.
+//! arithmetic is that of Howard Hinnant's "chrono-compatible low-level date algorithms"; time zones are those of jiff's
+//! bundled database.
 
 use std::fmt::Write;
 

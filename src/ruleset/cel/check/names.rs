@@ -3,7 +3,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::{Checker, suggest, text_key, with_article};
+use super::{Checker, suggest, with_article};
 use crate::event::{Field, FieldType, Signal, SignalKind};
 use crate::ruleset::cel::function::{Operator, TIME_TYPE_NAMES, TYPE_NAMES};
 use crate::ruleset::cel::node::{Node, NodeKind, Presence};
@@ -229,7 +229,7 @@ impl Checker<'_> {
                 return self.error("unknown-field", field_span, message);
             }
         };
-        let key = Node::new(NodeKind::Constant(text_key(field)), Type::Text);
+        let key = Node::new(NodeKind::Constant(Value::text(field)), Type::Text);
         Node::new(NodeKind::Operator(Operator::Index, vec![of_node, key]), ty)
     }
 
