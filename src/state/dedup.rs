@@ -21,8 +21,6 @@ const PASS: usize = 32;
 const ENTRIES_LIMIT: u32 = 1 << 30;
 /// Entry numbers in the index are modulo this, twice what can be held.
 const NUMBERS: u64 = 1 << 31;
-/// No verdict yet.
-const NO_VERDICT: u32 = u32::MAX;
 
 /// One event, as the memory of identities sees it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -72,7 +70,6 @@ struct Held {
     key: KeyHash,
     time_ms: i64,
     fingerprint: u64,
-    verdict: u32,
 }
 
 impl Dedup {
@@ -150,7 +147,7 @@ impl Dedup {
         }
         let chunk = self.chunks.back_mut().expect("a chunk with room was just made sure of");
         let Identity { key, time_ms, fingerprint, .. } = *event;
-        chunk.push(Held { key, time_ms, fingerprint, verdict: NO_VERDICT });
+        chunk.push(Held { key, time_ms, fingerprint });
         self.held += 1;
         if self.held > self.max_entries {
             self.note_forced(number - self.max_entries);
@@ -183,17 +180,10 @@ impl Dedup {
         }
     }
 
-    /// Stores a reference to the verdict of an entry (below `u32::MAX`); without effect once its memory is gone.
-    pub fn set_verdict(&mut self, entry: Entry, verdict: u32) {
-        let place = self.place(entry);
-        if let Some(held) = place.and_then(|(chunk, place)| self.chunks.get_mut(chunk)?.get_mut(place)) {
-            held.verdict = verdict;
-        }
-    }
-
-    /// The reference stored for an entry; `None` when none was, or when its memory is gone.
-    pub fn verdict(&self, entry: Entry) -> Option<u32> {
-        self.held(entry).map(|held| held.verdict).filter(|verdict| *verdict != NO_VERDICT)
+    /// The oldest entry whose memory is not reclaimed: what is kept elsewhere for earlier ones can go, but not while the
+    /// sightings of a call that named them are still being read.
+    pub fn oldest(&self) -> Entry {
+        Entry(self.first)
     }
 
     /// Every identity of an event time later than this is remembered: the watermark less the span, or the newest event
