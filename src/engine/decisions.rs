@@ -2,7 +2,8 @@
 //!
 //! Decisions depend on order: one counts for the events after it in the log, until an instant of event time. They name
 //! their subject in clear, because people and paying services read them. Invariants: a record without causes does not
-//! exist; every cause that ends by time stands in the expiry queue under its end.
+//! exist; a record with causes that end by time stands in the expiry queue, under the end of one of them or an earlier
+//! instant, and at most once for each cause that was made.
 
 use std::collections::{BTreeSet, HashMap};
 

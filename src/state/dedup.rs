@@ -57,6 +57,8 @@ pub struct Dedup {
     max_entries: u64,
     index: Index,
     chunks: VecDeque<Vec<Held>>,
+    /// A freed chunk, for the next that is needed: in the steady state nothing is allocated.
+    spare: Option<Vec<Held>>,
     /// Number of the oldest entry held.
     first: u64,
     held: u64,
@@ -81,6 +83,7 @@ impl Dedup {
             max_entries: u64::from(max_entries.clamp(1, ENTRIES_LIMIT)),
             index: Index::new(),
             chunks: VecDeque::new(),
+            spare: None,
             first: 0,
             held: 0,
             forced_ms: i64::MIN,
@@ -143,7 +146,8 @@ impl Dedup {
             None => self.index.insert(event.key, slot),
         }
         if self.chunks.back().is_none_or(|chunk| chunk.len() == CHUNK_ENTRIES) {
-            self.chunks.push_back(Vec::with_capacity(CHUNK_ENTRIES));
+            let chunk = self.spare.take().unwrap_or_else(|| Vec::with_capacity(CHUNK_ENTRIES));
+            self.chunks.push_back(chunk);
         }
         let chunk = self.chunks.back_mut().expect("a chunk with room was just made sure of");
         let Identity { key, time_ms, fingerprint, .. } = *event;
@@ -175,7 +179,8 @@ impl Dedup {
             self.first += 1;
             self.held -= 1;
             if self.first.is_multiple_of(CHUNK_ENTRIES as u64) {
-                self.chunks.pop_front();
+                self.spare = self.chunks.pop_front();
+                self.spare.iter_mut().for_each(Vec::clear);
             }
         }
     }
@@ -201,7 +206,7 @@ impl Dedup {
     pub fn bytes(&self) -> usize {
         size_of::<Dedup>()
             + self.index.bytes()
-            + self.chunks.len() * CHUNK_ENTRIES * size_of::<Held>()
+            + (self.chunks.len() + usize::from(self.spare.is_some())) * CHUNK_ENTRIES * size_of::<Held>()
             + self.chunks.capacity() * size_of::<Vec<Held>>()
     }
 
