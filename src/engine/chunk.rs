@@ -34,6 +34,12 @@ impl Entry {
     fn feeds(&self) -> bool {
         self.is_new() && !self.moment.late
     }
+
+    /// The instant that it is judged as of: its event time, or the horizon if it is later than that, since what only an
+    /// earlier instant could see may be gone.
+    pub(super) fn as_of_ms(&self, event: &Event) -> i64 {
+        event.event_time_ms.max(self.moment.horizon_ms)
+    }
 }
 
 /// Where a table's reading goes.

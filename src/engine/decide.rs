@@ -92,8 +92,9 @@ impl Decider<'_> {
         }
         let mut by_decision = Verdict::Allow;
         if !self.decisions.is_empty() {
-            let played = out.add(|elements| by_decision = self.in_force(row, &mut referrer, &mut referee, elements));
-            judgement.decisions = played;
+            let as_of_ms = entry.as_of_ms(row.event);
+            judgement.decisions =
+                out.add(|elements| by_decision = self.in_force(row, as_of_ms, [&mut referrer, &mut referee], elements));
         }
         judgement.verdict = by_rule.max(by_score).max(by_decision);
         judgement.cause = match judgement.verdict {
@@ -110,7 +111,7 @@ impl Decider<'_> {
         let invited = !row.text(Field::ReferrerId).is_empty();
         judgement.parties = invited.then_some((referrer.verdict, referee.verdict));
         if !self.scratch.matches.is_empty() {
-            self.write_matches(row, sequence, &mut judgement, out);
+            self.write_matches(row, entry, sequence, &mut judgement, out);
         }
         judgement
     }
@@ -140,17 +141,26 @@ impl Decider<'_> {
         }
     }
 
-
     /// Appends the ids of the decisions that count for this event, and gives the gravest.
-    fn in_force(&self, row: &Row<'_>, referrer: &mut Side, referee: &mut Side, elements: &mut Elements<'_>) -> Verdict {
+    fn in_force(
+        &self,
+        row: &Row<'_>,
+        as_of_ms: i64,
+        [referrer, referee]: [&mut Side; 2],
+        elements: &mut Elements<'_>,
+    ) -> Verdict {
         let event_type = row.text(Field::Type);
         let mut gravest = Verdict::Allow;
         for kind in SubjectKind::ALL.iter().filter(|kind| self.decisions.has_kind(**kind)) {
             for (role, subject) in subjects(row, *kind) {
+                // One account in two roles is one subject: it stands there once, and both sides meet it.
+                let known = subjects(row, *kind).find(|(_, earlier)| *earlier == subject);
+                let is_first = known.is_none_or(|(earlier, _)| earlier == role);
                 let key = subject_key(self.hasher, row, *kind, subject);
-                let time_ms = row.event.event_time_ms;
-                for standing in self.decisions.in_force(key, row.event.kind, event_type, time_ms) {
-                    write_string(elements.next(), &standing.cause.id);
+                for standing in self.decisions.in_force(key, row.event.kind, event_type, as_of_ms) {
+                    if is_first {
+                        write_string(elements.next(), &standing.cause.id);
+                    }
                     let verdict = standing.cause.verdict;
                     gravest = gravest.max(verdict);
                     if role != Some(Role::Account) {
@@ -165,7 +175,14 @@ impl Decider<'_> {
         gravest
     }
 
-    fn write_matches(&mut self, row: &Row<'_>, sequence: u64, judgement: &mut Judgement, out: &mut Judgements) {
+    fn write_matches(
+        &mut self,
+        row: &Row<'_>,
+        entry: &Entry,
+        sequence: u64,
+        judgement: &mut Judgement,
+        out: &mut Judgements,
+    ) {
         self.scratch.evidence.clear();
         judgement.rules = out.add(|elements| {
             for matched in &self.scratch.matches {
@@ -196,7 +213,8 @@ impl Decider<'_> {
             for at in 0..self.scratch.matches.len() {
                 let matched = self.scratch.matches[at];
                 if matched.enforced {
-                    self.remember(&self.rules.rules[matched.rule as usize], row, sequence, elements);
+                    let as_of_ms = entry.as_of_ms(row.event);
+                    self.remember(&self.rules.rules[matched.rule as usize], row, as_of_ms, sequence, elements);
                 }
             }
         });
@@ -214,7 +232,7 @@ impl Decider<'_> {
     }
 
     /// Makes the decisions of a rule that matched, and appends the ids of the new ones.
-    fn remember(&mut self, rule: &Rule, row: &Row<'_>, sequence: u64, elements: &mut Elements<'_>) {
+    fn remember(&mut self, rule: &Rule, row: &Row<'_>, as_of_ms: i64, sequence: u64, elements: &mut Elements<'_>) {
         for decide in &rule.decide {
             let (kind, subject) = match &decide.subject {
                 DecideSubject::Role(role) => (SubjectKind::Account, row.text(role.id_field()).to_owned()),
@@ -232,7 +250,7 @@ impl Decider<'_> {
             let cause = self.cause(rule, decide, row, kind, &subject, sequence);
             let id = cause.id.clone();
             let key = subject_key(self.hasher, row, kind, &subject);
-            if self.decisions.decide(key, || (row.program.into(), kind, subject.into()), cause) {
+            if self.decisions.decide(key, as_of_ms, || (row.program.into(), kind, subject.into()), cause) {
                 write_string(elements.next(), &id);
             }
         }
@@ -250,12 +268,13 @@ impl Decider<'_> {
         let of = [row.program, kind.name(), subject, &rule.id, decide.verdict.name()];
         let by = [row.text(Field::Source), row.text(Field::Id)];
         let created_ms = row.event.event_time_ms;
+        let on = || decide.on.iter().flatten().map(|of| self.rules.type_name(*of));
         let reach = match &decide.on {
-            Some(types) => DecisionReach::Types(types.iter().map(|of| self.rules.type_name(*of).into()).collect()),
+            Some(_) => DecisionReach::Types(on().map(Box::from).collect()),
             None => DecisionReach::default_for(decide.verdict),
         };
         DecisionCause {
-            id: derived_id("dec", of.into_iter().chain(by)),
+            id: derived_id("dec", of.into_iter().chain(by).chain(on())),
             rule: rule.id.as_str().into(),
             ruleset: self.rules.hash.as_str().into(),
             verdict: decide.verdict,
