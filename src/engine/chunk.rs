@@ -189,7 +189,7 @@ impl Chunk {
                 id: self.ids.len() as u32 - 1,
                 ..Op::default()
             };
-            let complete = is_complete(feature, op.time_ms, ground.started_ms);
+            let complete = is_complete(feature, op.time_ms - feature.offset_ms, ground.started_ms);
             let nothing = reading(tables[step.feature as usize].nothing(), feature, complete);
             let own_key = self.key(ground, at, program, &step.key);
             let value = if step.feeds && entry.feeds() && own_key.is_some() {

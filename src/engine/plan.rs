@@ -150,9 +150,13 @@ fn type_steps(rules: &RuleSet, of: TypeIndex, parts: &mut Parts) -> TypeSteps {
     }
     let mut at = 0;
     while let Some(read) = reads.get(at) {
-        if let ReadSource::Feature { key: ReadKey::At(keys), .. } = &rules.reads.get(*read).source {
-            let nested: Vec<ReadIndex> = keys.iter().flat_map(|key| key.uses().reads.iter().copied()).collect();
-            reads.extend(nested.into_iter().filter(|nested| !reads.contains(nested)).collect::<Vec<_>>());
+        if let ReadSource::Feature { feature, key } = &rules.reads.get(*read).source {
+            let parts = match key {
+                ReadKey::Own => &rules.features[feature.0 as usize].key,
+                ReadKey::At(parts) => parts,
+            };
+            let behind: Vec<ReadIndex> = parts.iter().flat_map(|part| part.uses().reads.iter().copied()).collect();
+            behind.into_iter().for_each(|read| if !reads.contains(&read) { reads.push(read) });
         }
         at += 1;
     }
