@@ -12,7 +12,7 @@ use super::record;
 use super::tally::Tally;
 use crate::event::json::write_string;
 use crate::event::{Cause, Event, Field, Mode, SubjectKind, Verdict};
-use crate::ruleset::cel::{Facts, ReadIndex, ReadKey, ReadSource, Role, Scalar as CelScalar};
+use crate::ruleset::cel::{Facts, Fault, ReadIndex, ReadKey, ReadSource, Role, Scalar as CelScalar};
 use crate::ruleset::program::{AppliesTo, Decide, DecideSubject, Rule, RuleSet, WhenIncomplete};
 use crate::state::{KeyHash, KeyHasher, Scalar};
 
@@ -124,15 +124,22 @@ impl Decider<'_> {
             if rule.expires_ms.is_some_and(|end| row.event.event_time_ms >= end) {
                 continue;
             }
+            let erred = |fault: Fault| u64::from(fault.is_error());
             match rule.when.test(row) {
                 Ok(true) => {}
                 Ok(false) => continue,
                 Err(fault) => {
-                    self.tally.rule_errors[*index as usize] += u64::from(fault.is_error());
+                    self.tally.rule_errors[*index as usize] += erred(fault);
                     continue;
                 }
             }
-            if rule.except.iter().any(|except| except.test(row) == Ok(true)) {
+            let excepted = rule.except.iter().any(|except| {
+                except.test(row).unwrap_or_else(|fault| {
+                    self.tally.rule_errors[*index as usize] += erred(fault);
+                    false
+                })
+            });
+            if excepted {
                 continue;
             }
             let enforced = rule.mode == Mode::Enforce && is_rolled_out(rule, row) && !is_incomplete(rule, row);
