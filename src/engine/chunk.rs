@@ -130,8 +130,9 @@ impl Chunk {
         if ground.plan.accounts.is_empty() {
             return;
         }
+        let Chunk { entries, readings, .. } = self;
         let visit = |at: usize| {
-            let entry = &self.entries[at];
+            let entry = &entries[at];
             Visit {
                 batch: ground.batch,
                 event: &ground.events[at],
@@ -142,12 +143,11 @@ impl Chunk {
                 feeds: entry.feeds(),
             }
         };
-        let visits: Vec<Visit<'_>> = (0..self.entries.len()).map(visit).collect();
-        accounts.apply(&ground.plan.accounts, ground.hasher, &visits);
-        for (at, visit) in visits.iter().enumerate() {
-            for read in &ground.plan.steps(self.entries[at].type_index).accounts {
-                let value = accounts.fact(at, &ground.rules.reads.get(*read).source, visit);
-                self.readings[at * ground.plan.reads + read.0 as usize] = Reading::of(value);
+        accounts.apply(&ground.plan.accounts, ground.hasher, entries.len(), visit);
+        for (at, entry) in entries.iter().enumerate() {
+            for read in &ground.plan.steps(entry.type_index).accounts {
+                let value = accounts.fact(at, &ground.rules.reads.get(*read).source, &visit(at));
+                readings[at * ground.plan.reads + read.0 as usize] = Reading::of(value);
             }
         }
     }

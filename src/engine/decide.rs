@@ -6,15 +6,15 @@ use super::chunk::Entry;
 use super::decisions::{DecisionCause, DecisionReach, Decisions};
 use super::facts::Row;
 use super::judgement::{Elements, Judgement, Judgements, Outcome};
-use super::plan::subject_signal;
 use super::programs::Program;
 use super::record;
+use super::subject::{subject_key, subjects};
 use super::tally::Tally;
 use crate::event::json::write_string;
 use crate::event::{Cause, Event, Field, Mode, SubjectKind, Verdict};
 use crate::ruleset::cel::{Facts, Fault, ReadIndex, ReadKey, ReadSource, Role, Scalar as CelScalar};
 use crate::ruleset::program::{AppliesTo, Decide, DecideSubject, Rule, RuleSet, WhenIncomplete};
-use crate::state::{KeyHash, KeyHasher, Scalar};
+use crate::state::KeyHasher;
 
 /// A rule that matched.
 #[derive(Clone, Copy, Debug)]
@@ -291,42 +291,6 @@ impl Decider<'_> {
             sequence,
         }
     }
-}
-
-/// The subjects of a kind that an event names, with the role of an account.
-fn subjects<'a>(row: &'a Row<'a>, kind: SubjectKind) -> impl Iterator<Item = (Option<Role>, &'a str)> {
-    let roles: &[Role] = if kind == SubjectKind::Account { Role::ALL } else { &[] };
-    let accounts = roles.iter().map(|role| (Some(*role), row.text(role.id_field())));
-    let thing = match (subject_signal(kind), subject_field(kind)) {
-        (Some(signal), _) => Some(row.signal_text(signal)),
-        (None, Some(field)) => Some(row.text(field)),
-        (None, None) => None,
-    };
-    accounts.chain(thing.map(|thing| (None, thing))).filter(|(_, subject)| !subject.is_empty())
-}
-
-fn subject_field(kind: SubjectKind) -> Option<Field> {
-    match kind {
-        SubjectKind::Payment => Some(Field::PaymentFingerprint),
-        SubjectKind::ReferralCode => Some(Field::ReferralCode),
-        SubjectKind::Referral => Some(Field::ReferralId),
-        SubjectKind::Reward => Some(Field::RewardId),
-        SubjectKind::Order => Some(Field::OrderId),
-        SubjectKind::Campaign => Some(Field::Campaign),
-        SubjectKind::Merchant => Some(Field::MerchantId),
-        SubjectKind::Agent => Some(Field::AgentId),
-        SubjectKind::Account
-        | SubjectKind::Device
-        | SubjectKind::Ip
-        | SubjectKind::IpPrefix
-        | SubjectKind::Email
-        | SubjectKind::Phone => None,
-    }
-}
-
-fn subject_key(hasher: &KeyHasher, row: &Row<'_>, kind: SubjectKind, subject: &str) -> KeyHash {
-    let part = |text| hasher.part(Scalar::Text(text));
-    hasher.key(part(row.program), &[part(kind.name()), part(subject)])
 }
 
 /// An id made of what caused it: 16 hex digits of the SHA-256 over the length-prefixed parts.
