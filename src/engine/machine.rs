@@ -102,7 +102,7 @@ impl Engine {
             accounts: AccountMemory::new(&plan.accounts, options.retention_ms, options.max_entries),
             tables: rules.features.iter().map(table).collect(),
             dedup: Dedup::new(options.dedup_span_ms, options.dedup_max_entries),
-            remembered: Remembered::new(),
+            remembered: Remembered::default(),
             decisions: Decisions::default(),
             watch: MemoryWatch::new(options.state_max_bytes),
             tally: Tally::new(rules.rules.len()),
@@ -248,7 +248,8 @@ impl Engine {
             Some(Sighting::New(first)) => first,
             Some(Sighting::Repeat(first)) => {
                 let invited = !batch.field(&events[at], Field::ReferrerId).is_empty();
-                return self.remembered.recall(&self.dedup, first, invited, out);
+                let observe_only = self.programs.get(entry.program).observe_only;
+                return self.remembered.recall(first, invited, observe_only, out);
             }
             Some(Sighting::Reused(_)) | None => {
                 return Judgement { outcome: Outcome::IdReused, ..Judgement::default() };
@@ -274,7 +275,7 @@ impl Engine {
         };
         let judgement = decider.decide(&row, &entry, self.programs.get(entry.program), self.sequence, out);
         let rules = self.scratch.bare_rules();
-        self.remembered.remember(&mut self.dedup, first, &judgement, out, rules);
+        self.remembered.remember(first, &judgement, out, rules);
         judgement
     }
 
@@ -288,7 +289,7 @@ impl Engine {
             table.sweep(horizon_ms, SWEEP_SLOTS);
         }
         self.decisions.expire(horizon_ms);
-        self.remembered.trim(&self.dedup);
+        self.remembered.trim(self.dedup.oldest());
         let others = self.dedup.bytes() + self.remembered.bytes();
         self.watch.look(&mut self.tables, self.accounts.tables_mut(), others);
     }
