@@ -65,6 +65,11 @@ impl Presence {
         self.0 |= 1 << (field as u8);
     }
 
+    /// The fields of both.
+    pub fn union(self, other: Presence) -> Presence {
+        Presence(self.0 | other.0)
+    }
+
     /// Marks a field as absent.
     pub fn remove(&mut self, field: Field) {
         self.0 &= !(1 << (field as u8));
@@ -81,7 +86,7 @@ pub struct Position {
 }
 
 /// One valid fact from outside. Text is in the [`EventBatch`] it belongs to.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Event {
     /// Spans of the text and map fields, by slot.
     spans: [Span; Field::SPANS],

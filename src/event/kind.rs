@@ -14,6 +14,8 @@ pub struct KindSpec {
     pub active: bool,
     /// Whether value moves: a remembered challenge or hold counts here by default.
     pub moves_value: bool,
+    /// Who the accounts in it are.
+    pub accounts: &'static str,
 }
 
 /// A type of event by its index in [`KINDS`], or [`EventKind::OTHER`].
@@ -21,13 +23,14 @@ pub struct KindSpec {
 pub struct EventKind(u8);
 
 macro_rules! kinds {
-    ($($name:literal [$($field:ident)*] $active:ident $moves:ident;)*) => {
+    ($($name:literal [$($field:ident)*] $active:ident $moves:ident $accounts:literal;)*) => {
         /// Every known type, in the order of docs/events.md.
         pub const KINDS: &[KindSpec] = &[$(KindSpec {
             name: $name,
             required: &[$(Field::$field),*],
             active: kinds!(@ $active),
             moves_value: kinds!(@ $moves),
+            accounts: $accounts,
         },)*];
 
         static NAMES: NameTable<{ KINDS.len() }> = NameTable::new([$($name,)*]);
@@ -40,51 +43,51 @@ macro_rules! kinds {
 
 // Required are only the accounts that an event cannot be understood without; a producer is not refused for the rest.
 kinds! {
-    "account.created" [AccountId] active keeps;
-    "account.updated" [AccountId] active keeps;
-    "account.closed" [AccountId] active keeps;
-    "account.erased" [AccountId] passive keeps;
-    "login.succeeded" [AccountId] active keeps;
-    "login.failed" [] passive keeps;
-    "password.reset" [AccountId] active keeps;
-    "mfa.enrolled" [AccountId] active keeps;
-    "mfa.disabled" [AccountId] active keeps;
-    "mfa.challenged" [AccountId] passive keeps;
-    "mfa.verified" [AccountId] active keeps;
-    "mfa.failed" [AccountId] passive keeps;
-    "otp.sent" [] passive keeps;
-    "referral.clicked" [] passive keeps;
-    "referral.invited" [ReferrerId] passive keeps;
-    "referral.completed" [AccountId ReferrerId] active moves;
-    "reward.requested" [AccountId] active moves;
-    "reward.granted" [AccountId] passive moves;
-    "reward.rejected" [AccountId] passive moves;
-    "reward.released" [AccountId] passive moves;
-    "reward.reversed" [AccountId] passive moves;
-    "redemption.requested" [AccountId] active moves;
-    "reward.redeemed" [AccountId] active moves;
-    "reward.transferred" [AccountId] active moves;
-    "coupon.applied" [] active moves;
-    "gift_card.checked" [] active moves;
-    "gift_card.redeemed" [] active moves;
-    "order.placed" [AccountId] active keeps;
-    "order.cancelled" [AccountId] passive keeps;
-    "order.refunded" [AccountId] passive keeps;
-    "order.charged_back" [AccountId] passive keeps;
-    "payment.added" [AccountId] active keeps;
-    "payout.requested" [AccountId] active moves;
-    "tier.changed" [AccountId] passive keeps;
-    "survey.submitted" [] active keeps;
-    "review.submitted" [] active keeps;
-    "receipt.submitted" [] active keeps;
-    "challenge.completed" [AccountId] active keeps;
-    "subscription.started" [AccountId] active moves;
-    "subscription.cancelled" [AccountId] active keeps;
-    "offer.accepted" [AccountId] active moves;
-    "campaign.changed" [Campaign] passive keeps;
-    "appeal.opened" [AccountId] passive keeps;
-    "appeal.closed" [AccountId] passive keeps;
-    "label.assigned" [Label] passive keeps;
+    "account.created" [AccountId] active keeps "`account_id` is the new account; `referrer_id`, if given, the account that invited it";
+    "account.updated" [AccountId] active keeps "`account_id` is the account whose details changed; `changed` says which";
+    "account.closed" [AccountId] active keeps "`account_id` is the account that its owner closed";
+    "account.erased" [AccountId] passive keeps "`account_id` is the account to be forgotten";
+    "login.succeeded" [AccountId] active keeps "`account_id` is the account logged into";
+    "login.failed" [] passive keeps "`account_id`, if the name exists, is the account that was tried";
+    "password.reset" [AccountId] active keeps "`account_id` is the account with a new password";
+    "mfa.enrolled" [AccountId] active keeps "`account_id` is the account that `mfa_method` was added to";
+    "mfa.disabled" [AccountId] active keeps "`account_id` is the account that `mfa_method` was taken from";
+    "mfa.challenged" [AccountId] passive keeps "`account_id` is the account asked to prove itself";
+    "mfa.verified" [AccountId] active keeps "`account_id` is the account that proved itself";
+    "mfa.failed" [AccountId] passive keeps "`account_id` is the account that did not";
+    "otp.sent" [] passive keeps "`account_id`, if known, is the account that the one-time code is for";
+    "referral.clicked" [] passive keeps "`referrer_id`, if known, owns the link; `account_id`, if known, followed it";
+    "referral.invited" [ReferrerId] passive keeps "`referrer_id` invites; `account_id`, if known, is invited";
+    "referral.completed" [AccountId ReferrerId] active moves "`account_id` is the referee, who was invited; `referrer_id` invited and earns";
+    "reward.requested" [AccountId] active moves "`account_id` is to get the reward: may it be granted?";
+    "reward.granted" [AccountId] passive moves "`account_id` got the reward";
+    "reward.rejected" [AccountId] passive moves "`account_id` did not get the reward";
+    "reward.released" [AccountId] passive moves "`account_id` gets the reward that was held";
+    "reward.reversed" [AccountId] passive moves "`account_id` lost the reward again";
+    "redemption.requested" [AccountId] active moves "`account_id` wants to spend: may it?";
+    "reward.redeemed" [AccountId] active moves "`account_id` spent";
+    "reward.transferred" [AccountId] active moves "`account_id` gave; `recipient_id` got";
+    "coupon.applied" [] active moves "`account_id`, if known, used the coupon";
+    "gift_card.checked" [] active moves "`account_id`, if known, asked for the balance";
+    "gift_card.redeemed" [] active moves "`account_id`, if known, spent the card";
+    "order.placed" [AccountId] active keeps "`account_id` ordered; `recipient_id`, if given, receives";
+    "order.cancelled" [AccountId] passive keeps "`account_id` had placed the order";
+    "order.refunded" [AccountId] passive keeps "`account_id` had placed the order";
+    "order.charged_back" [AccountId] passive keeps "`account_id` had placed the order";
+    "payment.added" [AccountId] active keeps "`account_id` owns the instrument now";
+    "payout.requested" [AccountId] active moves "`account_id` wants money out";
+    "tier.changed" [AccountId] passive keeps "`account_id` is in another tier";
+    "survey.submitted" [] active keeps "`account_id`, if known, answered";
+    "review.submitted" [] active keeps "`account_id`, if known, wrote it";
+    "receipt.submitted" [] active keeps "`account_id`, if known, uploaded it";
+    "challenge.completed" [AccountId] active keeps "`account_id` completed a game's or program's challenge";
+    "subscription.started" [AccountId] active moves "`account_id` subscribed";
+    "subscription.cancelled" [AccountId] active keeps "`account_id` ended it";
+    "offer.accepted" [AccountId] active moves "`account_id` took the offer";
+    "campaign.changed" [Campaign] passive keeps "`agent_id`, if known, changed the campaign; no account acts";
+    "appeal.opened" [AccountId] passive keeps "`account_id` objects to a verdict";
+    "appeal.closed" [AccountId] passive keeps "`account_id` had objected";
+    "label.assigned" [Label] passive keeps "`account_id` or `target_event_id` is what the label is about";
 }
 
 impl EventKind {

@@ -6,20 +6,27 @@
 
 mod batch;
 mod field;
+mod fuzz;
 pub mod json;
 mod kind;
+pub mod mapping;
+mod money;
 mod names;
 mod parse;
 mod reason;
+mod schema;
 mod signal;
 mod time;
 mod verdict;
 
 pub use batch::{Event, EventBatch, Position, Presence, Span};
 pub use field::{Field, FieldType};
+pub use fuzz::{fuzz_mapping, fuzz_parse};
 pub use kind::{EventKind, KINDS, KindSpec};
+pub use money::{currency_exponent, parse_decimal, parse_decimal_floor};
 pub use parse::{MessageMode, ParseOptions, Parser, Place};
 pub use reason::{DeadLetter, EVENT_BYTES_MAX, FUTURE_MAX_MS, Reason};
+pub use schema::{event_schema, events_page};
 pub use signal::{Signal, SignalKind, SignalSet, Signals};
 pub use time::{TIME_MAX_MS, TIME_MIN_MS, parse_time_ms, write_time_ms};
 pub use verdict::{Cause, Mode, RuleKind, Severity, SubjectKind, Verdict};

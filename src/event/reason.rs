@@ -130,6 +130,8 @@ pub struct DeadLetter<'a> {
     pub ingest_time_ms: i64,
     /// The bytes as they came; any length.
     pub raw: &'a [u8],
+    /// Length and SHA-256 of the whole, where `raw` is only its beginning.
+    pub whole: Option<(u64, [u8; 32])>,
 }
 
 impl DeadLetter<'_> {
@@ -148,9 +150,11 @@ impl DeadLetter<'_> {
         out.extend_from_slice(b",\"ingest_time\":");
         write_timestamp(out, self.ingest_time_ms);
         out.extend_from_slice(b",\"length\":");
-        write_int(out, self.raw.len() as i64);
+        let (length_bytes, sha256) =
+            self.whole.unwrap_or_else(|| (self.raw.len() as u64, Sha256::digest(self.raw).into()));
+        write_int(out, length_bytes as i64);
         out.extend_from_slice(b",\"sha256\":\"");
-        for byte in Sha256::digest(self.raw) {
+        for byte in sha256 {
             const HEX: &[u8; 16] = b"0123456789abcdef";
             out.extend_from_slice(&[HEX[(byte >> 4) as usize], HEX[(byte & 15) as usize]]);
         }
@@ -189,7 +193,7 @@ mod tests {
 
     fn written(reason: &Reason, raw: &[u8]) -> Value {
         let mut out = Vec::new();
-        DeadLetter { reason, source: "orders", position: "line \"7\"", ingest_time_ms: 1_777_629_900_007, raw }
+        DeadLetter { reason, source: "orders", position: "line \"7\"", ingest_time_ms: 1_777_629_900_007, raw, whole: None }
             .write(&mut out);
         assert_eq!(out.iter().filter(|byte| **byte == b'\n').count(), 1, "one line");
         serde_json::from_slice(&out).unwrap()

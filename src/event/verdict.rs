@@ -127,6 +127,18 @@ words! {
     }
 }
 
+impl Default for Verdict {
+    fn default() -> Verdict {
+        Verdict::Allow
+    }
+}
+
+impl Default for Cause {
+    fn default() -> Cause {
+        Cause::None
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

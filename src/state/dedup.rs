@@ -1,6 +1,28 @@
 //! The identities already seen: tells a new event from a repeat and from a reused id.
+//!
+//! Entries stand in the order of arrival in chunks, found by the same index as windows; the oldest leave, whole chunks
+//! are freed. Whether an identity is remembered is a matter of the order of events alone and is checked when it is looked
+//! up; memory is reclaimed later, two entries for each that comes, so that there is no pause.
+//!
+//! Invariants: entry numbers from `first` to before `first + held` are in the chunks; the index points to the newest
+//! entry of a key.
+
+use std::collections::VecDeque;
+use std::hint::black_box;
 
 use super::KeyHash;
+use super::index::{Home, Index};
+
+/// Entries of a chunk.
+const CHUNK_ENTRIES: usize = 4096;
+/// Events whose memory accesses overlap.
+const PASS: usize = 32;
+/// The most entries that can be asked for.
+const ENTRIES_LIMIT: u32 = 1 << 30;
+/// Entry numbers in the index are modulo this, twice what can be held.
+const NUMBERS: u64 = 1 << 31;
+/// No verdict yet.
+const NO_VERDICT: u32 = u32::MAX;
 
 /// One event, as the memory of identities sees it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -34,46 +56,191 @@ pub enum Sighting {
 #[derive(Debug)]
 pub struct Dedup {
     span_ms: i64,
-    max_entries: u32,
+    max_entries: u64,
+    index: Index,
+    chunks: VecDeque<Vec<Held>>,
+    /// Number of the oldest entry held.
+    first: u64,
+    held: u64,
+    /// Newest event time among the entries that the bound pushed out early.
+    forced_ms: i64,
+    watermark_ms: i64,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Held {
+    key: KeyHash,
+    time_ms: i64,
+    fingerprint: u64,
+    verdict: u32,
 }
 
 impl Dedup {
     /// An empty memory. An identity is remembered while its event time + `span_ms` lies after the watermark, and until
     /// `max_entries` (1 to 2^30; others are clamped) newer ones have arrived.
     pub fn new(span_ms: i64, max_entries: u32) -> Dedup {
-        Dedup { span_ms, max_entries }
+        Dedup {
+            span_ms,
+            max_entries: u64::from(max_entries.clamp(1, ENTRIES_LIMIT)),
+            index: Index::new(),
+            chunks: VecDeque::new(),
+            first: 0,
+            held: 0,
+            forced_ms: i64::MIN,
+            watermark_ms: i64::MIN,
+        }
     }
 
     /// Looks each event up in order, and remembers the new ones; earlier events of a batch are visible to later ones.
-    /// Appends one sighting an event.
-    pub fn observe(&mut self, _events: &[Identity], _out: &mut Vec<Sighting>) {
-        let _ = (self.span_ms, self.max_entries);
-        unimplemented!()
+    /// Appends one sighting an event. How events are cut into calls does not matter.
+    pub fn observe(&mut self, events: &[Identity], out: &mut Vec<Sighting>) {
+        out.reserve(events.len());
+        for pass in events.chunks(PASS) {
+            self.load(pass);
+            for event in pass {
+                let sighting = self.sight(event);
+                out.push(sighting);
+            }
+        }
     }
 
-    /// Stores a reference to the verdict of a remembered event; without effect once it is forgotten.
-    pub fn set_verdict(&mut self, _entry: Entry, _verdict: u32) {
-        unimplemented!()
+    /// Brings the memory of all events of a pass to the cache: all index words first, then all entries.
+    fn load(&self, events: &[Identity]) {
+        let mut words = [(Home::default(), 0); PASS];
+        for (event, word) in events.iter().zip(&mut words) {
+            *word = self.index.home_word(event.key);
+        }
+        let mut touched = 0;
+        for (event, (home, first)) in events.iter().zip(&words) {
+            if let Some(slot) = self.index.guess(event.key, *home, *first) {
+                touched ^= self.at_slot(slot).key.0[1];
+            }
+        }
+        black_box(touched);
     }
 
-    /// The reference stored for an event; `None` when none was, or when the entry's memory is gone.
-    pub fn verdict(&self, _entry: Entry) -> Option<u32> {
-        unimplemented!()
+    fn sight(&mut self, event: &Identity) -> Sighting {
+        self.watermark_ms = self.watermark_ms.max(event.watermark_ms);
+        let known = self.index.find(event.key, |slot| self.at_slot(slot).key == event.key);
+        if let Some(slot) = known {
+            let entry = Entry(self.number(slot));
+            let held = self.at_slot(slot);
+            if self.is_remembered(entry.0, held.time_ms) {
+                let same = held.fingerprint == event.fingerprint;
+                return if same { Sighting::Repeat(entry) } else { Sighting::Reused(entry) };
+            }
+        }
+        Sighting::New(self.remember(event, known))
+    }
+
+    fn is_remembered(&self, number: u64, time_ms: i64) -> bool {
+        time_ms.saturating_add(self.span_ms) > self.watermark_ms && self.first + self.held - number <= self.max_entries
+    }
+
+    /// Adds an entry; `forgotten` is the slot of an older one of the same key.
+    fn remember(&mut self, event: &Identity, forgotten: Option<u32>) -> Entry {
+        let number = self.first + self.held;
+        let slot = slot_of(number);
+        match forgotten {
+            Some(old) => self.index.replace(event.key, old, slot),
+            None => self.index.insert(event.key, slot),
+        }
+        if self.chunks.back().is_none_or(|chunk| chunk.len() == CHUNK_ENTRIES) {
+            self.chunks.push_back(Vec::with_capacity(CHUNK_ENTRIES));
+        }
+        let chunk = self.chunks.back_mut().expect("a chunk with room was just made sure of");
+        let Identity { key, time_ms, fingerprint, .. } = *event;
+        chunk.push(Held { key, time_ms, fingerprint, verdict: NO_VERDICT });
+        self.held += 1;
+        if self.held > self.max_entries {
+            self.note_forced(number - self.max_entries);
+        }
+        self.reclaim();
+        Entry(number)
+    }
+
+    /// An entry was just pushed out by the bound.
+    fn note_forced(&mut self, number: u64) {
+        let Some(held) = self.held(Entry(number)) else { return };
+        if held.time_ms.saturating_add(self.span_ms) > self.watermark_ms {
+            self.forced_ms = self.forced_ms.max(held.time_ms);
+        }
+    }
+
+    /// Frees up to two of the oldest entries that are forgotten.
+    fn reclaim(&mut self) {
+        for _ in 0..2 {
+            let Some(oldest) = self.held(Entry(self.first)).copied() else { return };
+            if self.is_remembered(self.first, oldest.time_ms) {
+                return;
+            }
+            self.index.remove(oldest.key, slot_of(self.first));
+            self.first += 1;
+            self.held -= 1;
+            if self.first.is_multiple_of(CHUNK_ENTRIES as u64) {
+                self.chunks.pop_front();
+            }
+        }
+    }
+
+    /// Stores a reference to the verdict of an entry (below `u32::MAX`); without effect once its memory is gone.
+    pub fn set_verdict(&mut self, entry: Entry, verdict: u32) {
+        let place = self.place(entry);
+        if let Some(held) = place.and_then(|(chunk, place)| self.chunks.get_mut(chunk)?.get_mut(place)) {
+            held.verdict = verdict;
+        }
+    }
+
+    /// The reference stored for an entry; `None` when none was, or when its memory is gone.
+    pub fn verdict(&self, entry: Entry) -> Option<u32> {
+        self.held(entry).map(|held| held.verdict).filter(|verdict| *verdict != NO_VERDICT)
     }
 
     /// Every identity of an event time later than this is remembered: the watermark less the span, or the newest event
-    /// time among those that `max_entries` pushed out early, whichever is later.
+    /// time among those that `max_entries` pushed out early, whichever is later. `i64::MIN` before the first event.
     pub fn horizon_ms(&self) -> i64 {
-        unimplemented!()
+        self.watermark_ms.saturating_sub(self.span_ms).max(self.forced_ms)
     }
 
-    /// How many identities are held, those not yet removed though forgotten included.
+    /// How many identities are held, those not yet reclaimed though forgotten included.
     pub fn entries(&self) -> usize {
-        unimplemented!()
+        self.held as usize
     }
 
-    /// Memory in bytes, everything counted.
+    /// Memory in bytes, everything counted but the allocator's own.
     pub fn bytes(&self) -> usize {
-        unimplemented!()
+        size_of::<Dedup>()
+            + self.index.bytes()
+            + self.chunks.len() * CHUNK_ENTRIES * size_of::<Held>()
+            + self.chunks.capacity() * size_of::<Vec<Held>>()
+    }
+
+    fn number(&self, slot: u32) -> u64 {
+        let ahead = u64::from(slot).wrapping_sub(self.first) % NUMBERS;
+        self.first + ahead
+    }
+
+    fn at_slot(&self, slot: u32) -> &Held {
+        self.held(Entry(self.number(slot))).expect("the index names entries that are held")
+    }
+
+    fn held(&self, entry: Entry) -> Option<&Held> {
+        let (chunk, place) = self.place(entry)?;
+        self.chunks.get(chunk)?.get(place)
+    }
+
+    /// Chunk and place of an entry that has not been reclaimed.
+    fn place(&self, entry: Entry) -> Option<(usize, usize)> {
+        let first_chunk = self.first / CHUNK_ENTRIES as u64;
+        let chunk = entry.0 / CHUNK_ENTRIES as u64;
+        (entry.0 >= self.first).then(|| ((chunk - first_chunk) as usize, (entry.0 % CHUNK_ENTRIES as u64) as usize))
     }
 }
+
+/// An entry's number as the index keeps it.
+fn slot_of(number: u64) -> u32 {
+    (number % NUMBERS) as u32
+}
+
+#[cfg(test)]
+mod tests;

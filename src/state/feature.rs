@@ -1,17 +1,74 @@
 //! The table of one feature, whatever its aggregate.
 
-use super::{Op, Reading, Readings, WindowSpec};
+use super::latest::{Last, Previous};
+use super::numbers::{Choice, Count, DoubleSum, Extreme, FirstTime, IntSum, Total};
+use super::presence::{Presence, PresenceRule, View};
+use super::rate::{Rate, RateRule};
+use super::table::Table;
+use super::timed::Rule;
+use super::window::Window;
+use super::{Aggregate, Number, Op, Reach, Reading, Readings, WindowSpec};
 
 /// Everything that one feature remembers.
 #[derive(Debug)]
 pub struct FeatureTable {
     spec: WindowSpec,
+    kind: Kind,
+}
+
+/// The aggregate is told apart once a batch, and the loop over operations is compiled for each.
+#[derive(Debug)]
+enum Kind {
+    Count(Table<Count>),
+    IntSum(Table<IntSum>),
+    DoubleSum(Table<DoubleSum>),
+    Extreme(Table<Extreme>),
+    Presence(Table<Presence>),
+    FirstTime(Table<FirstTime>),
+    Last(Table<Last>),
+    Previous(Table<Previous>),
+    Rate(Table<Rate>),
+}
+
+macro_rules! each {
+    ($kind:expr, $table:ident => $body:expr) => {
+        match $kind {
+            Kind::Count($table) => $body,
+            Kind::IntSum($table) => $body,
+            Kind::DoubleSum($table) => $body,
+            Kind::Extreme($table) => $body,
+            Kind::Presence($table) => $body,
+            Kind::FirstTime($table) => $body,
+            Kind::Last($table) => $body,
+            Kind::Previous($table) => $body,
+            Kind::Rate($table) => $body,
+        }
+    };
 }
 
 impl FeatureTable {
     /// An empty table.
     pub fn new(spec: WindowSpec) -> FeatureTable {
-        FeatureTable { spec }
+        let kind = match spec.aggregate {
+            Aggregate::Count => Kind::Count(timed(&spec, ())),
+            Aggregate::Sum(number) => sum(&spec, number, Total::Sum),
+            Aggregate::Avg(number) => sum(&spec, number, Total::Mean),
+            Aggregate::Min(number) => Kind::Extreme(timed(&spec, Choice::Least(number))),
+            Aggregate::Max(number) => Kind::Extreme(timed(&spec, Choice::Greatest(number))),
+            Aggregate::Distinct => Kind::Presence(presence(&spec, View::Number)),
+            Aggregate::Set => Kind::Presence(presence(&spec, View::Members)),
+            Aggregate::First => match spec.reach {
+                Reach::Window(_) => Kind::FirstTime(timed(&spec, ())),
+                Reach::Retention(_) => Kind::Presence(presence(&spec, View::Start)),
+            },
+            Aggregate::Last => Kind::Last(timed(&spec, ())),
+            Aggregate::Previous => Kind::Previous(timed(&spec, ())),
+            Aggregate::Rate { limit, per_ms, burst } => {
+                let rule = RateRule::new(limit, per_ms, burst);
+                Kind::Rate(Table::new(rule, rule.reach_ms()))
+            }
+        };
+        FeatureTable { spec, kind }
     }
 
     /// The definition.
@@ -19,51 +76,79 @@ impl FeatureTable {
         &self.spec
     }
 
-    /// Executes operations in order and appends one reading each. How they are cut into calls does not matter.
-    /// `ids` are the first 16 bytes of the events' ids (zero-padded), by [`Op::id`]; only sums and means of doubles read
-    /// them, others take `&[]`.
-    pub fn apply(&mut self, _ops: &[Op], _ids: &[[u8; 16]], _out: &mut Readings) {
-        unimplemented!()
+    /// Executes operations in order and appends one reading each. How they are cut into calls does not matter to the
+    /// readings; 32 operations in a call wait for memory about as long as one.
+    ///
+    /// `ids` are the first 16 bytes of the events' ids (padded with zeroes), by [`Op::id`]; only sums and means of doubles
+    /// read them, others take `&[]`.
+    pub fn apply(&mut self, ops: &[Op], ids: &[[u8; 16]], out: &mut Readings) {
+        each!(&mut self.kind, table => table.apply(ops, ids, out));
     }
 
     /// What a key without events reads: for an event whose key has an empty part.
     pub fn nothing(&self) -> Reading {
-        unimplemented!()
+        each!(&self.kind, table => table.nothing())
     }
 
     /// Looks at the next `budget_slots` slots, in a cycle, and drops what no reading at or after `horizon_ms` can see:
-    /// idle keys, and the memory of windows that shrank. Invisible in readings.
-    pub fn sweep(&mut self, _horizon_ms: i64, _budget_slots: usize) {
-        unimplemented!()
+    /// idle keys, and the memory of windows that shrank. Invisible in readings. The horizon is at most that of the
+    /// operations that follow.
+    pub fn sweep(&mut self, horizon_ms: i64, budget_slots: usize) {
+        each!(&mut self.kind, table => table.sweep(horizon_ms, budget_slots));
     }
 
     /// How many keys are remembered.
     pub fn keys(&self) -> usize {
-        unimplemented!()
+        each!(&self.kind, table => table.keys())
     }
 
-    /// Memory in bytes, everything counted: a function of the operations and sweeps, cheap to ask.
+    /// How many slots there are, in use or free: what a whole cycle of [`FeatureTable::sweep`] looks at.
+    pub fn slots(&self) -> usize {
+        each!(&self.kind, table => table.slots())
+    }
+
+    /// Memory in bytes, everything counted but the allocator's own: a function of the operations and sweeps alone, and
+    /// cheap to ask.
     pub fn bytes(&self) -> usize {
-        unimplemented!()
+        each!(&self.kind, table => table.bytes())
     }
 
-    /// How many keys lost entries to `max_entries` and are not exact until those would have left anyway.
+    /// How many keys lost entries to `max_entries`. They are not exact until those would have left anyway, and counted
+    /// here until a sweep finds that so.
     pub fn truncated_keys(&self) -> usize {
-        unimplemented!()
+        each!(&self.kind, table => table.truncated_keys())
     }
 
     /// Whether new keys are refused.
     pub fn is_saturated(&self) -> bool {
-        unimplemented!()
+        each!(&self.kind, table => table.is_saturated())
     }
 
-    /// Refuses new keys, or accepts them again. An event refused at a key reads as nothing, and not exact.
-    pub fn set_saturated(&mut self, _saturated: bool) {
-        unimplemented!()
+    /// Refuses new keys, or accepts them again. An event refused at a key reads as nothing, and not exact; nor is a key
+    /// that begins later, until what may have been refused there would have left.
+    pub fn set_saturated(&mut self, saturated: bool) {
+        each!(&mut self.kind, table => table.set_saturated(saturated));
     }
 
     /// Hash of all keys and windows, whatever their place in memory; reads the whole table.
     pub fn digest(&self) -> u64 {
-        unimplemented!()
+        each!(&self.kind, table => table.digest())
     }
+}
+
+fn timed<W: Window<Rule = Rule<K>>, K>(spec: &WindowSpec, kind: K) -> Table<W> {
+    let rule = Rule { reach_ms: spec.reach_ms(), entries_max: spec.max_entries(), kind };
+    Table::new(rule, spec.reach_ms())
+}
+
+fn sum(spec: &WindowSpec, number: Number, total: Total) -> Kind {
+    match number {
+        Number::Int => Kind::IntSum(timed(spec, total)),
+        Number::Double => Kind::DoubleSum(timed(spec, total)),
+    }
+}
+
+fn presence(spec: &WindowSpec, view: View) -> Table<Presence> {
+    let rule = PresenceRule { reach_ms: spec.reach_ms(), entries_max: spec.max_entries(), view };
+    Table::new(rule, spec.reach_ms())
 }

@@ -15,10 +15,20 @@
 //! Tested beside each file and, against brute force over long random histories, in `tests/oracle_state.rs`.
 
 mod dedup;
+mod entries;
 mod feature;
 mod hash;
+mod index;
+mod latest;
+mod numbers;
 mod operation;
+mod presence;
+mod rate;
+mod slab;
 mod spec;
+mod table;
+mod timed;
+mod window;
 
 pub use dedup::{Dedup, Entry, Identity, Sighting};
 pub use feature::FeatureTable;

@@ -47,7 +47,7 @@ pub enum Value {
     Set {
         /// How many members there are.
         size: u32,
-        /// Index of the first one in [`Readings::members`]; `None` when they were not asked for.
+        /// Index of the first one in [`Readings::members`]; `None` when there are none or they were not asked for.
         start: Option<u32>,
     },
 }

@@ -46,6 +46,34 @@ impl<'a> Draft<'a> {
         self.input
     }
 
+    /// Reads a whole event in structured mode.
+    pub(super) fn read_envelope(&mut self, text: &str) -> Result<(), Reason> {
+        self.read(text, Draft::read_plain_envelope, Draft::read_general_envelope)
+    }
+
+    /// Reads `data` that stands alone.
+    pub(super) fn read_data(&mut self, text: &str) -> Result<(), Reason> {
+        self.begin_extra(Extra::Data)?;
+        self.read(text, Draft::read_plain_data, Draft::read_general_data)
+    }
+
+    /// Reads the short way, and if that does not take the text, the general way from the same beginning.
+    #[inline]
+    fn read(
+        &mut self,
+        text: &str,
+        plain: impl FnOnce(&mut Self, &str) -> Option<()>,
+        general: impl FnOnce(&mut Self, &str) -> Result<(), Reason>,
+    ) -> Result<(), Reason> {
+        let before = (self.event.clone(), self.made.len(), self.seen, self.is_version_1);
+        if plain(self, text).is_some() {
+            return Ok(());
+        }
+        (*self.event, _, self.seen, self.is_version_1) = before;
+        self.made.truncate(before.1);
+        general(self, text)
+    }
+
     /// Begins a field; `Err` when it has been there before.
     #[inline]
     pub(super) fn begin(&mut self, field: Field) -> Result<(), Reason> {
@@ -251,6 +279,6 @@ pub(super) fn reason_of(text: &str, error: &serde_json::Error, member: (&'static
     }
     let lines_before = text.split_inclusive('\n').take(error.line().saturating_sub(1));
     let line_start: usize = lines_before.map(str::len).sum();
-    let offset = line_start + error.column().saturating_sub(1);
+    let offset = if error.is_eof() { text.len() } else { line_start + error.column().saturating_sub(1) };
     Reason::NotJson { problem: error.to_string(), offset: offset.min(text.len()) }
 }

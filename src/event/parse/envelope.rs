@@ -9,16 +9,15 @@ use serde_json::value::RawValue;
 use std::fmt;
 
 impl Draft<'_> {
-    /// Reads a whole event in structured mode.
-    pub(super) fn read_envelope(&mut self, text: &str) -> Result<(), Reason> {
+    /// Reads a whole event in structured mode, the general way.
+    pub(super) fn read_general_envelope(&mut self, text: &str) -> Result<(), Reason> {
         let mut json = serde_json::Deserializer::from_str(text);
         let read = Envelope(self).deserialize(&mut json).and_then(|()| json.end());
         read.map_err(|error| self.reason_of(text, &error))
     }
 
-    /// Reads `data` that stands alone.
-    pub(super) fn read_data(&mut self, text: &str) -> Result<(), Reason> {
-        self.begin_extra(Extra::Data)?;
+    /// Reads `data` that stands alone, the general way.
+    pub(super) fn read_general_data(&mut self, text: &str) -> Result<(), Reason> {
         let mut json = serde_json::Deserializer::from_str(text);
         let read = Data(self).deserialize(&mut json).and_then(|()| json.end());
         read.map_err(|error| self.reason_of(text, &error))
@@ -50,16 +49,22 @@ macro_rules! expecting {
 }
 
 /// The members of an envelope that are read.
-enum Attribute {
+pub(super) enum Attribute {
+    /// A field of the envelope.
     Field(Field),
+    /// `specversion`.
     Specversion,
+    /// `data`.
     Data,
+    /// `data_base64`.
     DataBase64,
+    /// One that is not read.
     Other,
 }
 
 impl Attribute {
-    fn of(name: &str) -> Attribute {
+    /// The member of this name.
+    pub(super) fn of(name: &str) -> Attribute {
         match name {
             "id" => Attribute::Field(Field::Id),
             "source" => Attribute::Field(Field::Source),

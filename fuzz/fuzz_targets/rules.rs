@@ -1,0 +1,5 @@
+//! Any text as a pack of rules.
+
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|text: &str| refguard::ruleset::fuzz_rules(text));

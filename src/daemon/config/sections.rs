@@ -1,0 +1,284 @@
+//! The sections of the configuration but sources and sinks, which have a file of their own.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use super::setting::{Address, Bytes, Later, Millis, Whole, settings, words};
+use super::stream::{Sinks, Source};
+
+settings! {
+    /// Everything that an operator can set.
+    Config "the configuration" {
+        sources: BTreeMap<String, Source> = "{}" eg "{orders: {kafka: {brokers: [localhost:9092], topics: [loyalty.events]}}}",
+            "Where events come from, by a name of your choice.";
+        sinks: Sinks = "{}",
+            "Where verdicts and dead letters go.";
+        state: State = "{}",
+            "What is remembered over event time.";
+        dedup: Dedup = "{}",
+            "How long a repeated event is recognised.";
+        rules: Rules = "{}",
+            "The rule packs.";
+        policy: Policy = "{}",
+            "From scores to verdicts.";
+        programs: BTreeMap<String, Program> =
+            "{default: {region: SA, timezone: Asia/Riyadh, base_currency: SAR, rates: {PTS: 0.01}, attributes: {}, observe_only: false}}",
+            "The loyalty and referral programs. `default` is always there, and stands for programs without an entry.";
+        lists: BTreeMap<String, Later> = "{}",
+            "Lists that are fetched. Read and not acted upon by this version.";
+        signals: Signals = "{}",
+            "Databases and lists that tell more of an address.";
+        engine: Engine = "{}",
+            "How events are batched: speed, never an answer.";
+        records: Records = "{}",
+            "Alerts and audit trail. Read and not acted upon by this version.";
+        http: Http = "{}",
+            "The API. Read and not acted upon by this version.";
+        metrics: Metrics = "{}",
+            "Prometheus metrics and probes.";
+        log: Log = "{}",
+            "What the daemon says of itself, on stderr.";
+        notify: BTreeMap<String, Later> = "{}",
+            "Where alerts are sent. Read and not acted upon by this version.";
+        mfa: Mfa = "{}",
+            "Step-up authentication. Read and not acted upon by this version.";
+    }
+
+    /// What is remembered over event time.
+    State "`state`" {
+        backend: Backend = "embedded",
+            "Where it is kept: in this process, or shared in Redis (not in this version).";
+        path: PathBuf = "data/state",
+            "Folder of the embedded state.";
+        max_bytes: Bytes = "4GiB",
+            "Bound of the whole: near it new keys are refused and marked, never evicted silently.";
+        max_entries: Whole<1, 1048576> = "4096",
+            "How many entries a key of a feature keeps before the oldest are summarised, unless the feature says otherwise.";
+        retention: Millis = "400d",
+            "How long facts about an account are kept after its last event.";
+        allowed_lateness: Millis = "1h",
+            "How far behind the watermark an event still counts where its time falls.";
+        key_file: PathBuf = "secrets/state.key",
+            "Secret key of the hashes that identifiers are kept as.";
+    }
+
+    /// How long a repeated event is recognised.
+    Dedup "`dedup`" {
+        span: Millis = "24h",
+            "Within this span of event time a repeat of the same source and id changes nothing.";
+        max_entries: Whole<1, 4294967295> = "50000000",
+            "And at most so many events are remembered.";
+    }
+
+    /// The rule packs.
+    Rules "`rules`" {
+        path: PathBuf = "rules",
+            "Their folder: every `*.yaml` below it is a pack, but for the folder `lists`.";
+        reload: bool = "true",
+            "Whether they are read again when files change.";
+    }
+
+    /// From scores to verdicts.
+    Policy "`policy`" {
+        thresholds: Thresholds = "{}",
+            "Summed scores from which a verdict is given; they ascend.";
+        types: BTreeMap<String, TypePolicy> = "{}" eg "{redemption.requested: {thresholds: {hold: 50}}}",
+            "Other thresholds for some event types.";
+        programs: BTreeMap<String, ProgramPolicy> = "{}" eg "{gold: {thresholds: {block: 90}}}",
+            "Other thresholds for some programs; they come before those of types.";
+        on_state_unavailable: OnStateUnavailable = "fail_closed",
+            "What is answered while state cannot be read.";
+    }
+
+    /// Summed scores from which a verdict is given.
+    Thresholds "`thresholds`" {
+        flag: Score = "20",
+            "From here an alert.";
+        challenge: Score = "40",
+            "From here step-up authentication.";
+        hold: Score = "60",
+            "From here a review before the reward.";
+        block: Score = "80",
+            "From here a refusal.";
+    }
+
+    /// Thresholds that differ; those that are absent stay.
+    SomeThresholds "`thresholds`" {
+        flag: Option<Score> = "" eg "20",
+            "From here an alert.";
+        challenge: Option<Score> = "" eg "40",
+            "From here step-up authentication.";
+        hold: Option<Score> = "" eg "60",
+            "From here a review before the reward.";
+        block: Option<Score> = "" eg "80",
+            "From here a refusal.";
+    }
+
+    /// What differs for an event type.
+    TypePolicy "the policy of a type" {
+        thresholds: SomeThresholds = "{}" eg "{hold: 50}",
+            "Thresholds that differ.";
+    }
+
+    /// What differs for a program.
+    ProgramPolicy "the policy of a program" {
+        thresholds: SomeThresholds = "{}" eg "{block: 90}",
+            "Thresholds that differ.";
+        types: BTreeMap<String, TypePolicy> = "{}" eg "{redemption.requested: {thresholds: {hold: 50}}}",
+            "And for some event types of this program.";
+    }
+
+    /// A loyalty or referral program.
+    Program "a program" {
+        region: String = "SA",
+            "Region of telephone numbers without a country code, ISO 3166-1 alpha-2.";
+        timezone: String = "Asia/Riyadh",
+            "Time zone of its calendar days, a name of the IANA database.";
+        base_currency: String = "SAR",
+            "Currency of `event.amount_base`, ISO 4217.";
+        rates: BTreeMap<String, f64> = "{PTS: 0.01}" eg "{PTS: 0.01, USD: 3.75}",
+            "What one unit of another currency is worth in the base currency; points are `PTS`.";
+        attributes: BTreeMap<String, AttributeType> = "{}" eg "{store_tier: string}",
+            "The fields of `event.attributes` that rules can read, with their types.";
+        observe_only: bool = "false",
+            "Judge and never stop: every verdict is `allow`, the real one stands in `would_be`.";
+    }
+
+    /// Databases and lists that tell more of an address.
+    Signals "`signals`" {
+        country_db: Option<PathBuf> = "" eg "data/GeoLite2-Country.mmdb",
+            "MaxMind DB with countries, for `ip.country`.";
+        asn_db: Option<PathBuf> = "" eg "data/GeoLite2-ASN.mmdb",
+            "MaxMind DB with autonomous systems, for `ip.asn` and `ip.as_name`.";
+        disposable: Option<PathBuf> = "" eg "rules/lists/disposable-domains.txt",
+            "List of domains that give out throw-away mailboxes, for `email.disposable`.";
+        carrier: Option<PathBuf> = "" eg "data/carriers.txt",
+            "List of mobile carriers' networks, for `ip.carrier`.";
+        tor: Option<PathBuf> = "" eg "data/tor.txt",
+            "List of Tor exits, for `ip.tor`.";
+        vpn: Option<PathBuf> = "" eg "data/vpn.txt",
+            "List of VPN exits, for `ip.vpn`.";
+        relay: Option<PathBuf> = "" eg "data/relays.txt",
+            "List of privacy relays' exits, for `ip.relay`.";
+        datacenter: Option<PathBuf> = "" eg "data/datacenters.txt",
+            "List of data centres' networks, for `ip.datacenter`.";
+        cache: Cache = "{}",
+            "How many raw values are remembered with what was derived from them.";
+    }
+
+    /// How many raw values are remembered with what was derived from them; 0 remembers none.
+    Cache "`cache`" {
+        phones: CacheSize = "65536",
+            "Telephone numbers; 80 bytes each.";
+        user_agents: CacheSize = "8192",
+            "User agents; 600 bytes each.";
+        addresses: CacheSize = "65536",
+            "Network addresses, where a database is configured; 80 bytes each.";
+    }
+
+    /// How events are batched.
+    Engine "`engine`" {
+        batch_events: Whole<1, 65536> = "1024",
+            "Most events that are judged together. Verdicts do not depend on it.";
+        queue_batches: Whole<1, 1024> = "8",
+            "Most batches that wait between two threads: the bound of memory in flight.";
+    }
+
+    /// Alerts and audit trail.
+    Records "`records`" {
+        url: String = "sqlite:data/refguard.db",
+            "Database: `sqlite:` and a path, or `postgres://`.";
+    }
+
+    /// The API.
+    Http "`http`" {
+        listen: Address = "127.0.0.1:8080",
+            "Where it listens.";
+        tls: Later = "{}",
+            "Certificates.";
+    }
+
+    /// Prometheus metrics and probes.
+    Metrics "`metrics`" {
+        listen: Address = "127.0.0.1:9464",
+            "Where `/metrics`, `/livez` and `/readyz` are served; port 0 takes a free one.";
+    }
+
+    /// What the daemon says of itself.
+    Log "`log`" {
+        level: LogLevel = "info",
+            "From which weight on.";
+        format: LogFormat = "auto",
+            "Text for people, JSON for machines; `auto`: text on a terminal.";
+    }
+
+    /// Step-up authentication.
+    Mfa "`mfa`" {
+        key_file: PathBuf = "secrets/mfa.key",
+            "Key that secrets are encrypted with at rest.";
+        issuer: String = "refguard",
+            "Name that authenticator apps show.";
+    }
+}
+
+/// A summed score.
+pub type Score = Whole<0, 1000000>;
+
+/// How many values a cache keeps.
+pub type CacheSize = Whole<0, 16777216>;
+
+words! {
+    /// Where state is kept.
+    Backend {
+        /// In this process.
+        Embedded = "embedded",
+        /// Shared in Redis.
+        Redis = "redis",
+    }
+
+    /// What is answered while state cannot be read.
+    OnStateUnavailable {
+        /// Allow, marked degraded.
+        FailOpen = "fail_open",
+        /// Hold.
+        FailClosed = "fail_closed",
+    }
+
+    /// Type of an attribute.
+    AttributeType {
+        /// Text.
+        Text = "string",
+        /// A whole number.
+        Int = "int",
+        /// A number.
+        Double = "double",
+        /// True or false.
+        Bool = "bool",
+        /// An instant, RFC 3339.
+        Timestamp = "timestamp",
+    }
+
+    /// Weight of a log line.
+    LogLevel {
+        /// What failed.
+        Error = "error",
+        /// What may fail soon.
+        Warn = "warn",
+        /// What changed.
+        Info = "info",
+        /// What was done.
+        Debug = "debug",
+        /// Every step.
+        Trace = "trace",
+    }
+
+    /// How log lines are written.
+    LogFormat {
+        /// Text on a terminal, else JSON.
+        Auto = "auto",
+        /// Text.
+        Text = "text",
+        /// JSON, one object a line.
+        Json = "json",
+    }
+}

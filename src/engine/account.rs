@@ -1,0 +1,337 @@
+//! What is remembered of accounts and places: the first round of operations.
+//!
+//! `account.first_seen`, `referrer.age`, `geo.speed_kmh` and their kin are kept in windows like any feature, so that they
+//! are exact as of an event's time, late events included. They come in a round of their own because the keys and filters
+//! of features may use them. Only tables that some loaded rule reads exist.
+
+use crate::event::{Event, EventBatch, Field, Signal, Signals};
+use crate::ruleset::cel::{AccountFact, GeoFact, ReadSource, ReadingValue, Role};
+use crate::state::{
+    Aggregate, FeatureTable, KeyHash, KeyHasher, Op, PartHash, Reach, Readings, Scalar, Value, WindowSpec,
+};
+
+/// Mean radius of the Earth in kilometres (IUGG 1980: R1 = 6371.0088).
+const EARTH_RADIUS_KM: f64 = 6371.0088;
+
+/// What one table remembers, by account.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Memory {
+    /// Its first event.
+    FirstSeen,
+    /// Its latest event.
+    LastSeen,
+    /// Its customer's latest act.
+    LastActive,
+    /// `account_created_at`, where an event had it.
+    OpenedAt,
+    /// Each device with it.
+    Device,
+    /// Each country with it.
+    Country,
+    /// Its first `referral.completed`.
+    ReferredAt,
+    /// The latest place, packed.
+    Place,
+    /// When it was there.
+    PlaceTime,
+}
+
+const MEMORIES: [Memory; 9] = [
+    Memory::FirstSeen,
+    Memory::LastSeen,
+    Memory::LastActive,
+    Memory::OpenedAt,
+    Memory::Device,
+    Memory::Country,
+    Memory::ReferredAt,
+    Memory::Place,
+    Memory::PlaceTime,
+];
+
+impl Memory {
+    fn aggregate(self) -> Aggregate {
+        match self {
+            Memory::FirstSeen | Memory::ReferredAt => Aggregate::First,
+            Memory::LastSeen | Memory::LastActive | Memory::Device | Memory::Country | Memory::PlaceTime => {
+                Aggregate::Last
+            }
+            Memory::OpenedAt | Memory::Place => Aggregate::Previous,
+        }
+    }
+
+    /// The tables that a fact is made of.
+    fn behind(source: &ReadSource) -> &'static [Memory] {
+        match source {
+            ReadSource::Feature { .. } => &[],
+            ReadSource::Geo(_) => &[Memory::Place, Memory::PlaceTime],
+            ReadSource::Account { fact, .. } => match fact {
+                AccountFact::Age => &[Memory::OpenedAt, Memory::FirstSeen],
+                AccountFact::FirstSeen => &[Memory::FirstSeen],
+                AccountFact::LastSeen => &[Memory::LastSeen],
+                AccountFact::LastActive => &[Memory::LastActive],
+                AccountFact::NewDevice => &[Memory::Device],
+                AccountFact::NewCountry => &[Memory::Country],
+                AccountFact::ReferredAt => &[Memory::ReferredAt],
+                AccountFact::Referrer => &[],
+            },
+        }
+    }
+
+    /// The second part of its key, beside the account: `Some(None)` when this event has none.
+    fn extra<'a>(self, batch: &'a EventBatch, event: &Event, signals: &Signals) -> Option<Option<&'a str>> {
+        let text = match self {
+            Memory::Device => batch.text(signals.text(Signal::DeviceId)),
+            Memory::Country => match batch.text(signals.text(Signal::IpCountry)) {
+                "" => batch.field(event, Field::Country),
+                country => country,
+            },
+            _ => return None,
+        };
+        Some((!text.is_empty()).then_some(text))
+    }
+
+    /// Whether it remembers this event, and with which value.
+    fn value(self, batch: &EventBatch, event: &Event) -> Option<u64> {
+        let has = |field| event.presence.has(field);
+        match self {
+            Memory::FirstSeen | Memory::LastSeen | Memory::Device | Memory::Country => Some(0),
+            Memory::LastActive => event.kind.spec().is_some_and(|spec| spec.active).then_some(0),
+            Memory::OpenedAt => has(Field::AccountCreatedAt).then_some(event.account_created_at_ms as u64),
+            Memory::ReferredAt => (batch.field(event, Field::Type) == "referral.completed").then_some(0),
+            Memory::Place | Memory::PlaceTime => {
+                (has(Field::Latitude) && has(Field::Longitude)).then(|| pack(event.latitude, event.longitude))
+            }
+        }
+    }
+}
+
+/// A place in 64 bits: two floats of 32 bits, exact to 2 m.
+fn pack(latitude: f64, longitude: f64) -> u64 {
+    u64::from((latitude as f32).to_bits()) << 32 | u64::from((longitude as f32).to_bits())
+}
+
+fn unpack(place: u64) -> (f64, f64) {
+    (f64::from(f32::from_bits((place >> 32) as u32)), f64::from(f32::from_bits(place as u32)))
+}
+
+/// Great-circle distance by the haversine formula, in kilometres.
+fn distance_km(from: (f64, f64), to: (f64, f64)) -> f64 {
+    let (from_latitude, to_latitude) = (from.0.to_radians(), to.0.to_radians());
+    let half = |degrees: f64| (degrees.to_radians() / 2.0).sin().powi(2);
+    let h = half(to.0 - from.0) + from_latitude.cos() * to_latitude.cos() * half(to.1 - from.1);
+    2.0 * EARTH_RADIUS_KM * h.sqrt().min(1.0).asin()
+}
+
+/// Which tables exist: decided by what the rule set reads.
+#[derive(Debug, Default)]
+pub(super) struct AccountTables {
+    kept: Vec<(Memory, Vec<Role>)>,
+}
+
+impl AccountTables {
+    /// The tables behind these reads.
+    pub(super) fn new<'a>(reads: impl Iterator<Item = &'a ReadSource>) -> AccountTables {
+        let mut roles: [Vec<Role>; MEMORIES.len()] = Default::default();
+        for source in reads {
+            let role = match source {
+                ReadSource::Account { role, .. } => *role,
+                _ => Role::Account,
+            };
+            for memory in Memory::behind(source) {
+                let known = &mut roles[*memory as usize];
+                if !known.contains(&role) {
+                    known.push(role);
+                }
+            }
+        }
+        let kept = MEMORIES.into_iter().zip(roles).filter(|(_, roles)| !roles.is_empty()).collect();
+        AccountTables { kept }
+    }
+
+    /// The signals that the tables need.
+    pub(super) fn signals(&self) -> impl Iterator<Item = Signal> {
+        self.kept.iter().filter_map(|(memory, _)| match memory {
+            Memory::Device => Some(Signal::DeviceId),
+            Memory::Country => Some(Signal::IpCountry),
+            _ => None,
+        })
+    }
+
+    /// Whether there is nothing to remember.
+    pub(super) fn is_empty(&self) -> bool {
+        self.kept.is_empty()
+    }
+}
+
+/// One event, as the first round sees it.
+pub(super) struct Visit<'a> {
+    pub batch: &'a EventBatch,
+    pub event: &'a Event,
+    pub signals: &'a Signals,
+    pub program: PartHash,
+    pub identity: u64,
+    pub horizon_ms: i64,
+    pub feeds: bool,
+}
+
+/// The memory of accounts: its tables, and what they said of each event of a chunk.
+#[derive(Debug)]
+pub(super) struct AccountMemory {
+    tables: Vec<FeatureTable>,
+    ops: Vec<Op>,
+    /// For each operation: the event's place in the chunk, and the role; `None` feeds without being read.
+    targets: Vec<(u32, Option<Role>)>,
+    readings: Readings,
+    /// By event of the chunk, role and memory.
+    seen: Vec<[[Option<u64>; MEMORIES.len()]; Role::ALL.len()]>,
+}
+
+impl AccountMemory {
+    /// Empty tables that forget an account when it was not seen for `retention_ms`.
+    pub(super) fn new(plan: &AccountTables, retention_ms: i64, max_entries: u32) -> AccountMemory {
+        let spec = |memory: Memory| WindowSpec {
+            max_entries,
+            ..WindowSpec::new(memory.aggregate(), Reach::Retention(retention_ms))
+        };
+        AccountMemory {
+            tables: plan.kept.iter().map(|(memory, _)| FeatureTable::new(spec(*memory))).collect(),
+            ops: Vec::new(),
+            targets: Vec::new(),
+            readings: Readings::default(),
+            seen: Vec::new(),
+        }
+    }
+
+    /// The tables, for accounting and sweeping.
+    pub(super) fn tables_mut(&mut self) -> &mut [FeatureTable] {
+        &mut self.tables
+    }
+
+    /// Executes the first round for the events of a chunk.
+    pub(super) fn apply(&mut self, plan: &AccountTables, hasher: &KeyHasher, visits: &[Visit<'_>]) {
+        self.seen.clear();
+        self.seen.resize(visits.len(), Default::default());
+        for ((memory, roles), table) in plan.kept.iter().zip(&mut self.tables) {
+            self.ops.clear();
+            self.targets.clear();
+            self.readings.clear();
+            for (at, visit) in visits.iter().enumerate() {
+                for role in Role::ALL {
+                    let read = roles.contains(role);
+                    let value = (*role == Role::Account && visit.feeds)
+                        .then(|| memory.value(visit.batch, visit.event))
+                        .flatten();
+                    if !read && value.is_none() {
+                        continue;
+                    }
+                    let Some(key) = key(*memory, *role, hasher, visit) else { continue };
+                    self.ops.push(Op {
+                        key,
+                        time_ms: visit.event.event_time_ms,
+                        horizon_ms: visit.horizon_ms,
+                        event: visit.identity,
+                        value: value.unwrap_or(0),
+                        id: 0,
+                        add: value.is_some(),
+                        members: false,
+                    });
+                    self.targets.push((at as u32, read.then_some(*role)));
+                }
+            }
+            table.apply(&self.ops, &[], &mut self.readings);
+            for ((at, role), reading) in self.targets.iter().zip(&self.readings.readings) {
+                if let Some(role) = role {
+                    self.seen[*at as usize][*role as usize][*memory as usize] = bits(reading.value);
+                }
+            }
+        }
+    }
+
+    /// A fact about the event at this place of the chunk.
+    pub(super) fn fact(&self, at: usize, source: &ReadSource, visit: &Visit<'_>) -> ReadingValue {
+        let (role, fact) = match source {
+            ReadSource::Account { role, fact } => (*role, *fact),
+            ReadSource::Geo(fact) => return self.geo(at, *fact, visit.event),
+            ReadSource::Feature { .. } => return ReadingValue::Unknown,
+        };
+        let seen = |memory: Memory| self.seen[at][role as usize][memory as usize].map(|bits| bits as i64);
+        let time = |memory| seen(memory).map_or(ReadingValue::Unknown, ReadingValue::TimestampMs);
+        match fact {
+            AccountFact::FirstSeen => time(Memory::FirstSeen),
+            AccountFact::LastSeen => time(Memory::LastSeen),
+            AccountFact::LastActive => time(Memory::LastActive),
+            AccountFact::ReferredAt => time(Memory::ReferredAt),
+            AccountFact::Age => {
+                let told = visit.event.presence.has(Field::AccountCreatedAt) && role == Role::Account;
+                let opened = if told { Some(visit.event.account_created_at_ms) } else { seen(Memory::OpenedAt) };
+                let since = opened.or_else(|| seen(Memory::FirstSeen));
+                since.map_or(ReadingValue::Unknown, |since| {
+                    ReadingValue::DurationMs(visit.event.event_time_ms.saturating_sub(since))
+                })
+            }
+            AccountFact::NewDevice => ReadingValue::Bool(self.is_new(at, role, Memory::Device, visit)),
+            AccountFact::NewCountry => ReadingValue::Bool(self.is_new(at, role, Memory::Country, visit)),
+            AccountFact::Referrer => ReadingValue::Unknown,
+        }
+    }
+
+    fn is_new(&self, at: usize, role: Role, memory: Memory, visit: &Visit<'_>) -> bool {
+        let account = visit.batch.field(visit.event, role.id_field());
+        let named = !account.is_empty()
+            && memory.extra(visit.batch, visit.event, visit.signals).is_some_and(|extra| extra.is_some());
+        named && self.seen[at][role as usize][memory as usize].is_none()
+    }
+
+    fn geo(&self, at: usize, fact: GeoFact, event: &Event) -> ReadingValue {
+        let seen = &self.seen[at][Role::Account as usize];
+        let here = event.presence.has(Field::Latitude) && event.presence.has(Field::Longitude);
+        let (Some(place), Some(time_ms), true) = (seen[Memory::Place as usize], seen[Memory::PlaceTime as usize], here)
+        else {
+            return ReadingValue::Unknown;
+        };
+        let travelled_km = distance_km(unpack(place), unpack(pack(event.latitude, event.longitude)));
+        match fact {
+            GeoFact::DistanceKm => ReadingValue::Double(travelled_km),
+            GeoFact::SpeedKmh => {
+                // Two places at one instant: as if a second had passed, so that the speed stays finite.
+                let hours = event.event_time_ms.saturating_sub(time_ms as i64).max(1000) as f64 / 3_600_000.0;
+                ReadingValue::Double(travelled_km / hours)
+            }
+        }
+    }
+}
+
+fn key(memory: Memory, role: Role, hasher: &KeyHasher, visit: &Visit<'_>) -> Option<KeyHash> {
+    let account = visit.batch.field(visit.event, role.id_field());
+    if account.is_empty() {
+        return None;
+    }
+    let account = hasher.part(Scalar::Text(account));
+    match memory.extra(visit.batch, visit.event, visit.signals) {
+        None => Some(hasher.key(visit.program, &[account])),
+        Some(extra) => extra.map(|extra| hasher.key(visit.program, &[account, hasher.part(Scalar::Text(extra))])),
+    }
+}
+
+fn bits(value: Value) -> Option<u64> {
+    match value {
+        Value::Time(ms) => Some(ms as u64),
+        Value::Scalar(bits) => Some(bits),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn distances_are_those_of_the_map() {
+        let (riyadh, jeddah) = ((24.7136, 46.6753), (21.4858, 39.1925));
+        let km = distance_km(riyadh, jeddah);
+        assert!((km - 847.0).abs() < 5.0, "{km}");
+        assert!(distance_km(riyadh, unpack(pack(riyadh.0, riyadh.1))) < 0.005, "packing costs metres at most");
+        let across = distance_km((0.0, 0.0), (0.0, 180.0));
+        assert!((across - std::f64::consts::PI * EARTH_RADIUS_KM).abs() < 1e-6, "{across}");
+    }
+}

@@ -1,0 +1,408 @@
+//! The scratch of one chunk of events: planned, applied and decided together, so that memory latencies overlap.
+//!
+//! Everything here is cleared and reused; in the steady state nothing is allocated for an event.
+
+use super::account::{AccountMemory, Visit};
+use super::clock::Moment;
+use super::facts::Row;
+use super::plan::{Other, Own, PartIndex, Plan, Step, ValueUse};
+use super::programs::{Program, Programs};
+use crate::event::{Event, EventBatch, Field, Signals};
+use crate::ruleset::cel::{Compiled, Element, ReadIndex, Reading, ReadingValue, Scalar};
+use crate::ruleset::program::{Feature, Reach, RuleSet, TypeIndex};
+use crate::state::{self, FeatureTable, Identity, KeyHash, KeyHasher, Op, PartHash, Readings, Sighting, Value};
+
+/// One event of a chunk: where it stands in time, in its program and among the identities.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Entry {
+    pub moment: Moment,
+    pub type_index: Option<TypeIndex>,
+    /// Place among the [`Programs`].
+    pub program: usize,
+    /// Hash of its identity.
+    pub identity: u64,
+    /// What the memory of identities says: looked up for the whole chunk at once.
+    pub sighting: Option<Sighting>,
+}
+
+impl Entry {
+    /// Whether it is judged: repeats and reused ids are not.
+    pub(super) fn is_new(&self) -> bool {
+        matches!(self.sighting, Some(Sighting::New(_)))
+    }
+
+    fn feeds(&self) -> bool {
+        self.is_new() && !self.moment.late
+    }
+}
+
+/// Where a table's reading goes.
+#[derive(Clone, Copy, Debug)]
+struct Target {
+    /// Place in the chunk; `u32::MAX`: nowhere.
+    at: u32,
+    read: ReadIndex,
+}
+
+/// How many parts a key has at most: the bound of rule files.
+const KEY_PARTS_MAX: usize = 8;
+
+const NOWHERE: Target = Target { at: u32::MAX, read: ReadIndex(0) };
+
+/// The parts of the machine that planning and applying read.
+#[derive(Clone, Copy)]
+pub(super) struct Ground<'a> {
+    pub plan: &'a Plan,
+    pub rules: &'a RuleSet,
+    pub hasher: &'a KeyHasher,
+    pub programs: &'a Programs,
+    pub batch: &'a EventBatch,
+    /// The chunk's events.
+    pub events: &'a [Event],
+    /// The chunk's signals.
+    pub signals: &'a [Signals],
+    /// Event time of the first event that the engine took in.
+    pub started_ms: i64,
+}
+
+/// What is known of the events of a chunk so far.
+#[derive(Debug, Default)]
+pub(super) struct Chunk {
+    pub entries: Vec<Entry>,
+    pub identities: Vec<Identity>,
+    pub sightings: Vec<Sighting>,
+    /// By event and part.
+    parts: Vec<Option<PartHash>>,
+    /// By event and read.
+    readings: Vec<Reading>,
+    ranges: Vec<(u32, u32)>,
+    members: Vec<u64>,
+    /// By feature.
+    ops: Vec<Vec<Op>>,
+    targets: Vec<Vec<Target>>,
+    ids: Vec<[u8; 16]>,
+    table: Readings,
+}
+
+impl Chunk {
+    /// The facts of the event at this place of the chunk.
+    #[inline]
+    pub(super) fn row<'a>(&'a self, ground: Ground<'a>, at: usize) -> Row<'a> {
+        let reads = ground.plan.reads;
+        let program: &Program = ground.programs.get(self.entries[at].program);
+        Row {
+            batch: ground.batch,
+            event: &ground.events[at],
+            signals: &ground.signals[at],
+            program: &program.name,
+            timezone: &program.timezone,
+            rules: ground.rules,
+            hasher: ground.hasher,
+            readings: self.readings.get(at * reads..(at + 1) * reads).unwrap_or(&[]),
+            ranges: self.ranges.get(at * reads..(at + 1) * reads).unwrap_or(&[]),
+            members: &self.members,
+        }
+    }
+
+    /// Makes room for the readings of the chunk's events.
+    pub(super) fn open(&mut self, plan: &Plan, features: usize) {
+        let events = self.entries.len();
+        let nothing = Reading::of(ReadingValue::Unknown);
+        self.readings.clear();
+        self.readings.resize(events * plan.reads, nothing);
+        self.ranges.clear();
+        self.ranges.resize(events * plan.reads, (0, 0));
+        self.members.clear();
+        self.parts.clear();
+        self.parts.resize(events * plan.parts.len(), None);
+        self.ops.resize_with(features, Vec::new);
+        self.targets.resize_with(features, Vec::new);
+    }
+
+    /// First round: what is remembered of accounts and places.
+    pub(super) fn apply_accounts(&mut self, ground: Ground<'_>, accounts: &mut AccountMemory) {
+        if ground.plan.accounts.is_empty() {
+            return;
+        }
+        let visit = |at: usize| {
+            let entry = &self.entries[at];
+            Visit {
+                batch: ground.batch,
+                event: &ground.events[at],
+                signals: &ground.signals[at],
+                program: ground.programs.get(entry.program).part,
+                identity: entry.identity,
+                horizon_ms: entry.moment.horizon_ms,
+                feeds: entry.feeds(),
+            }
+        };
+        let visits: Vec<Visit<'_>> = (0..self.entries.len()).map(visit).collect();
+        accounts.apply(&ground.plan.accounts, ground.hasher, &visits);
+        for (at, visit) in visits.iter().enumerate() {
+            for read in &ground.plan.steps(self.entries[at].type_index).accounts {
+                let value = accounts.fact(at, &ground.rules.reads.get(*read).source, visit);
+                self.readings[at * ground.plan.reads + read.0 as usize] = Reading::of(value);
+            }
+        }
+    }
+
+    /// Second round: hashes the parts of keys, and lists the operations of each feature in the order of events.
+    pub(super) fn plan(&mut self, ground: Ground<'_>, tables: &[FeatureTable]) {
+        for (ops, targets) in self.ops.iter_mut().zip(&mut self.targets) {
+            ops.clear();
+            targets.clear();
+        }
+        self.ids.clear();
+        for at in 0..self.entries.len() {
+            if self.entries[at].is_new() {
+                self.hash_parts(ground, at);
+                self.plan_event(ground, tables, at);
+            }
+        }
+    }
+
+    fn hash_parts(&mut self, ground: Ground<'_>, at: usize) {
+        let base = at * ground.plan.parts.len();
+        for part in &ground.plan.steps(self.entries[at].type_index).parts {
+            let row = self.row(ground, at);
+            let hashed = hash_part(&ground.plan.parts[*part as usize], &row, ground.hasher);
+            self.parts[base + *part as usize] = hashed;
+        }
+    }
+
+    fn plan_event(&mut self, ground: Ground<'_>, tables: &[FeatureTable], at: usize) {
+        let entry = self.entries[at];
+        let program = ground.programs.get(entry.program).part;
+        self.ids.push(id_prefix(ground.batch.field(&ground.events[at], Field::Id)));
+        for step in &ground.plan.steps(entry.type_index).steps {
+            let feature = &ground.rules.features[step.feature as usize];
+            let op = Op {
+                time_ms: ground.events[at].event_time_ms,
+                horizon_ms: entry.moment.horizon_ms.saturating_sub(feature.offset_ms),
+                event: entry.identity,
+                id: self.ids.len() as u32 - 1,
+                ..Op::default()
+            };
+            let complete = is_complete(feature, op.time_ms, ground.started_ms);
+            let nothing = reading(tables[step.feature as usize].nothing(), feature, complete);
+            let own_key = self.key(ground, at, program, &step.key);
+            let value = if step.feeds && entry.feeds() && own_key.is_some() {
+                self.counted_value(ground, at, step, feature)
+            } else {
+                None
+            };
+            self.plan_own(
+                ground,
+                at,
+                step,
+                feature,
+                Op { value: value.unwrap_or(0), add: value.is_some(), ..op },
+                own_key,
+                nothing,
+            );
+            for other in &step.others {
+                let key = self.key(ground, at, program, &other.key);
+                self.plan_other(
+                    ground,
+                    at,
+                    step,
+                    other,
+                    Op { time_ms: op.time_ms - feature.offset_ms, ..op },
+                    key,
+                    nothing,
+                );
+            }
+        }
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "one step of one event, split from the loop over both")]
+    fn plan_own(
+        &mut self,
+        ground: Ground<'_>,
+        at: usize,
+        step: &Step,
+        feature: &Feature,
+        op: Op,
+        key: Option<KeyHash>,
+        nothing: Reading,
+    ) {
+        let Some(key) = key else {
+            if let Some(own) = step.own {
+                self.readings[at * ground.plan.reads + own.read.0 as usize] = nothing;
+            }
+            return;
+        };
+        let target = step.own.map_or(NOWHERE, |own| Target { at: at as u32, read: own.read });
+        let members = step.own.is_some_and(|Own { members, .. }| members);
+        let index = step.feature as usize;
+        if feature.offset_ms == 0 {
+            if op.add || step.own.is_some() {
+                self.push(index, Op { key, members, ..op }, target);
+            }
+            return;
+        }
+        if op.add {
+            self.push(index, Op { key, ..op }, NOWHERE);
+        }
+        if step.own.is_some() {
+            let time_ms = op.time_ms - feature.offset_ms;
+            self.push(index, Op { key, members, add: false, time_ms, ..op }, target);
+        }
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "one step of one event, split from the loop over both")]
+    fn plan_other(
+        &mut self,
+        ground: Ground<'_>,
+        at: usize,
+        step: &Step,
+        other: &Other,
+        op: Op,
+        key: Option<KeyHash>,
+        nothing: Reading,
+    ) {
+        match key {
+            Some(key) => {
+                let target = Target { at: at as u32, read: other.read };
+                self.push(step.feature as usize, Op { key, members: other.members, ..op }, target);
+            }
+            None => self.readings[at * ground.plan.reads + other.read.0 as usize] = nothing,
+        }
+    }
+
+    fn push(&mut self, feature: usize, op: Op, target: Target) {
+        self.ops[feature].push(op);
+        self.targets[feature].push(target);
+    }
+
+    /// The key of these parts; `None` when one is empty.
+    fn key(&self, ground: Ground<'_>, at: usize, program: PartHash, parts: &[PartIndex]) -> Option<KeyHash> {
+        let base = at * ground.plan.parts.len();
+        if let [part] = parts {
+            return Some(ground.hasher.key(program, &[self.parts[base + *part as usize]?]));
+        }
+        let mut hashed = [PartHash::GLOBAL; KEY_PARTS_MAX];
+        for (slot, part) in hashed.iter_mut().zip(parts) {
+            *slot = self.parts[base + *part as usize]?;
+        }
+        Some(ground.hasher.key(program, &hashed[..parts.len()]))
+    }
+
+    /// The value that an event brings to a feature; `None` when it is filtered out or has no value.
+    fn counted_value(&self, ground: Ground<'_>, at: usize, step: &Step, feature: &Feature) -> Option<u64> {
+        let row = self.row(ground, at);
+        if let Some(filter) = &feature.filter
+            && filter.test(&row) != Ok(true)
+        {
+            return None;
+        }
+        match ground.plan.values[step.feature as usize] {
+            ValueUse::None => Some(0),
+            ValueUse::Hashed(part) => self.parts[at * ground.plan.parts.len() + part as usize].map(PartHash::value),
+            ValueUse::Bits => feature.value.as_ref().and_then(|value| scalar_bits(value, &row)),
+        }
+    }
+
+    /// Executes the operations, one feature at a time over the whole chunk.
+    pub(super) fn apply(&mut self, ground: Ground<'_>, tables: &mut [FeatureTable]) {
+        for (index, table) in tables.iter_mut().enumerate() {
+            let ops = &self.ops[index];
+            if ops.is_empty() {
+                continue;
+            }
+            let ids: &[[u8; 16]] = if ground.plan.ordered_by_id[index] { &self.ids } else { &[] };
+            self.table.clear();
+            table.apply(ops, ids, &mut self.table);
+            let feature = &ground.rules.features[index];
+            for ((target, op), seen) in self.targets[index].iter().zip(ops).zip(&self.table.readings) {
+                if target.at == u32::MAX {
+                    continue;
+                }
+                let complete = is_complete(feature, op.time_ms, ground.started_ms);
+                let slot = target.at as usize * ground.plan.reads + target.read.0 as usize;
+                self.readings[slot] = reading(*seen, feature, complete);
+                if op.members {
+                    let start = self.members.len() as u32;
+                    self.members.extend_from_slice(self.table.set(seen));
+                    self.ranges[slot] = (start, self.members.len() as u32 - start);
+                }
+            }
+        }
+    }
+}
+
+/// Whether the feature has seen a whole window before this event.
+fn is_complete(feature: &Feature, time_ms: i64, started_ms: i64) -> bool {
+    let reach_ms = match feature.reach {
+        Reach::Window(ms) | Reach::Retention(ms) => ms,
+    };
+    time_ms.saturating_sub(reach_ms) >= started_ms
+}
+
+/// A table's reading in the words of conditions.
+fn reading(seen: state::Reading, feature: &Feature, complete: bool) -> Reading {
+    let value = match seen.value {
+        Value::Unknown => ReadingValue::Unknown,
+        Value::Int(value) => ReadingValue::Int(value),
+        Value::Double(value) => ReadingValue::Double(value),
+        Value::Overflow => ReadingValue::Overflow,
+        Value::Flag(value) => ReadingValue::Bool(value),
+        Value::Time(ms) => ReadingValue::TimestampMs(ms),
+        Value::Set { size, .. } => ReadingValue::Set { size: u64::from(size) },
+        Value::Scalar(bits) => match feature.value.as_ref().and_then(|value| Element::of(value.result())) {
+            Some(Element::Text) => ReadingValue::Hash(bits),
+            Some(Element::Int) => ReadingValue::Int(bits as i64),
+            Some(Element::Double) => ReadingValue::Double(f64::from_bits(bits)),
+            Some(Element::Bool) => ReadingValue::Bool(bits != 0),
+            Some(Element::Timestamp) => ReadingValue::TimestampMs(bits as i64),
+            Some(Element::Duration) => ReadingValue::DurationMs(bits as i64),
+            None => ReadingValue::Unknown,
+        },
+    };
+    Reading { value, complete, exact: seen.exact, known: seen.known }
+}
+
+fn hash_part(part: &Compiled, row: &Row<'_>, hasher: &KeyHasher) -> Option<PartHash> {
+    const NANOS_PER_MS: i128 = 1_000_000;
+    if part.field().is_some_and(|field| !row.event.presence.has(field)) {
+        return None;
+    }
+    let scalar = match part.scalar(row).ok()? {
+        Scalar::Null | Scalar::Hash(_) => return None,
+        Scalar::Text(text) if text.is_empty() => return None,
+        Scalar::Text(text) => return Some(hasher.part(state::Scalar::Text(&text))),
+        Scalar::Bool(value) => state::Scalar::Bool(value),
+        Scalar::Int(value) => state::Scalar::Int(value),
+        Scalar::Uint(value) => state::Scalar::Int(i64::try_from(value).ok()?),
+        Scalar::Double(value) => state::Scalar::Double(value),
+        Scalar::Timestamp(nanos) | Scalar::Duration(nanos) => {
+            state::Scalar::Int(i64::try_from(nanos.div_euclid(NANOS_PER_MS)).ok()?)
+        }
+    };
+    Some(hasher.part(scalar))
+}
+
+fn scalar_bits(value: &Compiled, row: &Row<'_>) -> Option<u64> {
+    const NANOS_PER_MS: i128 = 1_000_000;
+    if value.field().is_some_and(|field| !row.event.presence.has(field)) {
+        return None;
+    }
+    Some(match value.scalar(row).ok()? {
+        Scalar::Null | Scalar::Text(_) => return None,
+        Scalar::Bool(value) => u64::from(value),
+        Scalar::Int(value) => value as u64,
+        Scalar::Uint(value) | Scalar::Hash(value) => value,
+        Scalar::Double(value) => value.to_bits(),
+        Scalar::Timestamp(nanos) | Scalar::Duration(nanos) => {
+            i64::try_from(nanos.div_euclid(NANOS_PER_MS)).ok()? as u64
+        }
+    })
+}
+
+/// The first 16 bytes of an id, zero-padded: orders sums of doubles at equal times.
+fn id_prefix(id: &str) -> [u8; 16] {
+    let mut prefix = [0; 16];
+    let length = id.len().min(prefix.len());
+    prefix[..length].copy_from_slice(&id.as_bytes()[..length]);
+    prefix
+}

@@ -1,0 +1,350 @@
+//! The verdict on one event: conditions, scores, thresholds, decisions in force, and what it decides for later ones.
+
+use sha2::{Digest, Sha256};
+
+use super::chunk::Entry;
+use super::decisions::{DecisionCause, DecisionReach, Decisions};
+use super::facts::Row;
+use super::judgement::{Elements, Judgement, Judgements, Outcome};
+use super::plan::subject_signal;
+use super::programs::Program;
+use super::record;
+use super::tally::Tally;
+use crate::event::json::write_string;
+use crate::event::{Cause, Event, Field, Mode, SubjectKind, Verdict};
+use crate::ruleset::cel::{Facts, ReadIndex, ReadKey, ReadSource, Role, Scalar as CelScalar};
+use crate::ruleset::program::{AppliesTo, Decide, DecideSubject, Rule, RuleSet, WhenIncomplete};
+use crate::state::{KeyHash, KeyHasher, Scalar};
+
+/// A rule that matched.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Match {
+    /// Its place in the rule set.
+    pub rule: u32,
+    /// Whether it counts, or runs in shadow.
+    pub enforced: bool,
+}
+
+/// Reused memory of the decider.
+#[derive(Debug, Default)]
+pub(super) struct Scratch {
+    matches: Vec<Match>,
+    evidence: Vec<ReadIndex>,
+    message: String,
+    /// The elements of `rules` again without messages, to be remembered.
+    bare_rules: Vec<u8>,
+}
+
+impl Scratch {
+    /// The elements of `rules` for the event decided last, without messages.
+    pub(super) fn bare_rules(&self) -> &[u8] {
+        &self.bare_rules
+    }
+}
+
+/// What deciding changes.
+pub(super) struct Decider<'a> {
+    pub rules: &'a RuleSet,
+    pub hasher: &'a KeyHasher,
+    pub decisions: &'a mut Decisions,
+    pub tally: &'a mut Tally,
+    pub scratch: &'a mut Scratch,
+}
+
+/// A verdict for each side of an event, and the sum behind it.
+#[derive(Clone, Copy, Debug, Default)]
+struct Side {
+    verdict: Verdict,
+    score: i64,
+}
+
+impl Decider<'_> {
+    /// Judges one event. `sequence` is how many events the engine took in before it.
+    pub(super) fn decide(
+        &mut self,
+        row: &Row<'_>,
+        entry: &Entry,
+        program: &Program,
+        sequence: u64,
+        out: &mut Judgements,
+    ) -> Judgement {
+        self.scratch.bare_rules.clear();
+        self.match_rules(row, entry);
+        let mut judgement = Judgement { outcome: Outcome::Judged, late: entry.moment.late, ..Judgement::default() };
+        let (mut referrer, mut referee) = (Side::default(), Side::default());
+        let mut by_rule = Verdict::Allow;
+        for matched in self.scratch.matches.iter().filter(|matched| matched.enforced) {
+            let rule = &self.rules.rules[matched.rule as usize];
+            judgement.score += i64::from(rule.score);
+            let action = rule.action.unwrap_or(Verdict::Allow);
+            by_rule = by_rule.max(action);
+            for (side, other) in [(&mut referrer, AppliesTo::Referee), (&mut referee, AppliesTo::Referrer)] {
+                if rule.applies_to != other {
+                    side.score += i64::from(rule.score);
+                    side.verdict = side.verdict.max(action);
+                }
+            }
+        }
+        let thresholds = program.thresholds(entry.type_index);
+        let by_score = thresholds.verdict(judgement.score);
+        for side in [&mut referrer, &mut referee] {
+            side.verdict = side.verdict.max(thresholds.verdict(side.score));
+        }
+        let mut by_decision = Verdict::Allow;
+        if !self.decisions.is_empty() {
+            let played = out.add(|elements| by_decision = self.in_force(row, &mut referrer, &mut referee, elements));
+            judgement.decisions = played;
+        }
+        judgement.verdict = by_rule.max(by_score).max(by_decision);
+        judgement.cause = match judgement.verdict {
+            Verdict::Allow => Cause::None,
+            verdict if verdict == by_rule => Cause::Rule,
+            verdict if verdict == by_score => Cause::Score,
+            _ => Cause::Decision,
+        };
+        if program.observe_only {
+            judgement.would_be = Some(judgement.verdict);
+            judgement.verdict = Verdict::Allow;
+            (referrer.verdict, referee.verdict) = (Verdict::Allow, Verdict::Allow);
+        }
+        let invited = !row.text(Field::ReferrerId).is_empty();
+        judgement.parties = invited.then_some((referrer.verdict, referee.verdict));
+        if !self.scratch.matches.is_empty() {
+            self.write_matches(row, sequence, &mut judgement, out);
+        }
+        judgement
+    }
+
+    fn match_rules(&mut self, row: &Row<'_>, entry: &Entry) {
+        self.scratch.matches.clear();
+        let Some(plan) = entry.type_index.and_then(|of| self.rules.by_type.get(of.0 as usize)) else { return };
+        for index in &plan.rules {
+            let rule = &self.rules.rules[*index as usize];
+            if rule.expires_ms.is_some_and(|end| row.event.event_time_ms >= end) {
+                continue;
+            }
+            match rule.when.test(row) {
+                Ok(true) => {}
+                Ok(false) => continue,
+                Err(fault) => {
+                    self.tally.rule_errors[*index as usize] += u64::from(fault.is_error());
+                    continue;
+                }
+            }
+            if rule.except.iter().any(|except| except.test(row) == Ok(true)) {
+                continue;
+            }
+            let enforced = rule.mode == Mode::Enforce && is_rolled_out(rule, row) && !is_incomplete(rule, row);
+            self.tally.rule_matches[*index as usize][usize::from(!enforced)] += 1;
+            self.scratch.matches.push(Match { rule: *index, enforced });
+        }
+    }
+
+    /// Appends the ids of the decisions that count for this event, and gives the gravest.
+    fn in_force(&self, row: &Row<'_>, referrer: &mut Side, referee: &mut Side, elements: &mut Elements<'_>) -> Verdict {
+        let event_type = row.text(Field::Type);
+        let mut gravest = Verdict::Allow;
+        for kind in SubjectKind::ALL.iter().filter(|kind| self.decisions.has_kind(**kind)) {
+            for (role, subject) in subjects(row, *kind) {
+                let key = subject_key(self.hasher, row, *kind, subject);
+                let time_ms = row.event.event_time_ms;
+                for standing in self.decisions.in_force(key, row.event.kind, event_type, time_ms) {
+                    write_string(elements.next(), &standing.cause.id);
+                    let verdict = standing.cause.verdict;
+                    gravest = gravest.max(verdict);
+                    if role != Some(Role::Account) {
+                        referrer.verdict = referrer.verdict.max(verdict);
+                    }
+                    if role != Some(Role::Referrer) {
+                        referee.verdict = referee.verdict.max(verdict);
+                    }
+                }
+            }
+        }
+        gravest
+    }
+
+    fn write_matches(&mut self, row: &Row<'_>, sequence: u64, judgement: &mut Judgement, out: &mut Judgements) {
+        self.scratch.evidence.clear();
+        judgement.rules = out.add(|elements| {
+            for matched in &self.scratch.matches {
+                let rule = &self.rules.rules[matched.rule as usize];
+                self.scratch.message.clear();
+                if let Some(message) = &rule.message {
+                    message.render(row, &mut self.scratch.message);
+                }
+                record::write_rule(elements.next(), rule, matched.enforced, Some(&self.scratch.message));
+                if !self.scratch.bare_rules.is_empty() {
+                    self.scratch.bare_rules.push(b',');
+                }
+                record::write_rule(&mut self.scratch.bare_rules, rule, matched.enforced, None);
+                self.scratch.evidence.extend(rule.when.uses().reads.iter());
+                self.scratch.evidence.extend(rule.except.iter().flat_map(|except| except.uses().reads.iter()));
+            }
+        });
+        self.order_evidence();
+        judgement.evidence = out.add(|elements| {
+            for read in &self.scratch.evidence {
+                if let ReadSource::Feature { feature, .. } = &self.rules.reads.get(*read).source {
+                    let name = &self.rules.features[feature.0 as usize].name;
+                    record::write_evidence(elements.next(), name, &row.reading(*read));
+                }
+            }
+        });
+        judgement.created = out.add(|elements| {
+            for at in 0..self.scratch.matches.len() {
+                let matched = self.scratch.matches[at];
+                if matched.enforced {
+                    self.remember(&self.rules.rules[matched.rule as usize], row, sequence, elements);
+                }
+            }
+        });
+    }
+
+    /// One reading a feature, by name: at the event's own key where a rule reads it there.
+    fn order_evidence(&mut self) {
+        let place = |read: &ReadIndex| match &self.rules.reads.get(*read).source {
+            ReadSource::Feature { feature, key } => (feature.0, !matches!(key, ReadKey::Own), read.0),
+            _ => (u32::MAX, true, read.0),
+        };
+        // Features are sorted by name, so their order is that of the names.
+        self.scratch.evidence.sort_unstable_by_key(place);
+        self.scratch.evidence.dedup_by_key(|read| place(read).0);
+    }
+
+    /// Makes the decisions of a rule that matched, and appends the ids of the new ones.
+    fn remember(&mut self, rule: &Rule, row: &Row<'_>, sequence: u64, elements: &mut Elements<'_>) {
+        for decide in &rule.decide {
+            let (kind, subject) = match &decide.subject {
+                DecideSubject::Role(role) => (SubjectKind::Account, row.text(role.id_field()).to_owned()),
+                DecideSubject::Thing(kind) => {
+                    (*kind, subjects(row, *kind).next().map_or_else(String::new, |(_, subject)| subject.to_owned()))
+                }
+                DecideSubject::ById(kind, id) => match id.scalar(row) {
+                    Ok(CelScalar::Text(id)) => (*kind, id.into_owned()),
+                    _ => continue,
+                },
+            };
+            if subject.is_empty() {
+                continue;
+            }
+            let cause = self.cause(rule, decide, row, kind, &subject, sequence);
+            let id = cause.id.clone();
+            let key = subject_key(self.hasher, row, kind, &subject);
+            if self.decisions.decide(key, || (row.program.into(), kind, subject.into()), cause) {
+                write_string(elements.next(), &id);
+            }
+        }
+    }
+
+    fn cause(
+        &self,
+        rule: &Rule,
+        decide: &Decide,
+        row: &Row<'_>,
+        kind: SubjectKind,
+        subject: &str,
+        sequence: u64,
+    ) -> DecisionCause {
+        let of = [row.program, kind.name(), subject, &rule.id, decide.verdict.name()];
+        let by = [row.text(Field::Source), row.text(Field::Id)];
+        let created_ms = row.event.event_time_ms;
+        let reach = match &decide.on {
+            Some(types) => DecisionReach::Types(types.iter().map(|of| self.rules.type_name(*of).into()).collect()),
+            None => DecisionReach::default_for(decide.verdict),
+        };
+        DecisionCause {
+            id: derived_id("dec", of.into_iter().chain(by)),
+            rule: rule.id.as_str().into(),
+            ruleset: self.rules.hash.as_str().into(),
+            verdict: decide.verdict,
+            reach,
+            created_ms,
+            expires_ms: decide.ttl_ms.map(|ttl_ms| created_ms.saturating_add(ttl_ms)),
+            sequence,
+        }
+    }
+}
+
+/// The subjects of a kind that an event names, with the role of an account.
+fn subjects<'a>(row: &'a Row<'a>, kind: SubjectKind) -> impl Iterator<Item = (Option<Role>, &'a str)> {
+    let roles: &[Role] = if kind == SubjectKind::Account { Role::ALL } else { &[] };
+    let accounts = roles.iter().map(|role| (Some(*role), row.text(role.id_field())));
+    let thing = match (subject_signal(kind), subject_field(kind)) {
+        (Some(signal), _) => Some(row.signal_text(signal)),
+        (None, Some(field)) => Some(row.text(field)),
+        (None, None) => None,
+    };
+    accounts.chain(thing.map(|thing| (None, thing))).filter(|(_, subject)| !subject.is_empty())
+}
+
+fn subject_field(kind: SubjectKind) -> Option<Field> {
+    match kind {
+        SubjectKind::Payment => Some(Field::PaymentFingerprint),
+        SubjectKind::ReferralCode => Some(Field::ReferralCode),
+        SubjectKind::Referral => Some(Field::ReferralId),
+        SubjectKind::Reward => Some(Field::RewardId),
+        SubjectKind::Order => Some(Field::OrderId),
+        SubjectKind::Campaign => Some(Field::Campaign),
+        SubjectKind::Merchant => Some(Field::MerchantId),
+        SubjectKind::Agent => Some(Field::AgentId),
+        SubjectKind::Account
+        | SubjectKind::Device
+        | SubjectKind::Ip
+        | SubjectKind::IpPrefix
+        | SubjectKind::Email
+        | SubjectKind::Phone => None,
+    }
+}
+
+fn subject_key(hasher: &KeyHasher, row: &Row<'_>, kind: SubjectKind, subject: &str) -> KeyHash {
+    let part = |text| hasher.part(Scalar::Text(text));
+    hasher.key(part(row.program), &[part(kind.name()), part(subject)])
+}
+
+/// An id made of what caused it: 16 hex digits of the SHA-256 over the length-prefixed parts.
+pub(super) fn derived_id<'a>(prefix: &str, parts: impl IntoIterator<Item = &'a str>) -> String {
+    use std::fmt::Write;
+    let mut hash = Sha256::new();
+    for part in parts {
+        hash.update((part.len() as u64).to_le_bytes());
+        hash.update(part.as_bytes());
+    }
+    let mut id = format!("{prefix}-");
+    for byte in &hash.finalize()[..8] {
+        write!(id, "{byte:02x}").expect("writing to a string cannot fail");
+    }
+    id
+}
+
+/// The id of the hold that an event's verdict makes.
+pub(super) fn hold_id(program: &str, source: &str, event_id: &str) -> String {
+    derived_id("hold", [program, source, event_id])
+}
+
+/// Whether the rule counts for this account (else event): the first thousandth of a stable hash that it falls into.
+fn is_rolled_out(rule: &Rule, row: &Row<'_>) -> bool {
+    if rule.rollout_permille >= 1000 {
+        return true;
+    }
+    let account = row.text(Field::AccountId);
+    let who = if account.is_empty() { row.text(Field::Id) } else { account };
+    // Seeded by the rule, so that the same few accounts are not the first to meet every new rule.
+    let seed = xxhash_rust::xxh3::xxh3_64(rule.id.as_bytes());
+    let share = xxhash_rust::xxh3::xxh3_64_with_seed(who.as_bytes(), seed);
+    (u128::from(share) * 1000 >> 64) < u128::from(rule.rollout_permille)
+}
+
+/// Whether the rule waits for a feature that has not seen a whole window.
+fn is_incomplete(rule: &Rule, row: &Row<'_>) -> bool {
+    let reads = || rule.when.uses().reads.iter().chain(rule.except.iter().flat_map(|except| &except.uses().reads));
+    rule.when_incomplete == WhenIncomplete::Shadow && reads().any(|read| !row.reading(*read).complete)
+}
+
+/// The program that an event belongs to.
+pub(super) fn program_name<'a>(batch: &'a crate::event::EventBatch, event: &Event) -> &'a str {
+    match batch.field(event, Field::Program) {
+        "" => "default",
+        program => program,
+    }
+}

@@ -1,0 +1,192 @@
+//! What stays on a subject after the event that decided it: one record a subject, with a cause for each rule.
+//!
+//! Decisions depend on order: one counts for the events after it in the log, until an instant of event time. They name
+//! their subject in clear, because people and paying services read them. Invariants: a record without causes does not
+//! exist; every cause that ends by time stands in the expiry queue under its end.
+
+use std::collections::{BTreeSet, HashMap};
+
+use crate::event::{EventKind, SubjectKind, Verdict};
+use crate::state::KeyHash;
+
+/// For which types of event a cause counts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum DecisionReach {
+    /// Every type.
+    Everywhere,
+    /// Where value moves (docs/rules.md has the types): the default of a `challenge` or `hold`.
+    WhereValueMoves,
+    /// These types.
+    Types(Box<[Box<str>]>),
+}
+
+impl DecisionReach {
+    /// What a verdict reaches when its rule does not say.
+    pub fn default_for(verdict: Verdict) -> DecisionReach {
+        if verdict == Verdict::Block { DecisionReach::Everywhere } else { DecisionReach::WhereValueMoves }
+    }
+
+    fn covers(&self, kind: EventKind, event_type: &str) -> bool {
+        match self {
+            DecisionReach::Everywhere => true,
+            DecisionReach::WhereValueMoves => match kind.spec() {
+                Some(spec) => spec.moves_value,
+                None => event_type.starts_with("reward.") || event_type.starts_with("gift_card."),
+            },
+            DecisionReach::Types(types) => types.iter().any(|name| **name == *event_type),
+        }
+    }
+}
+
+/// Why a subject stands under a verdict: one for each rule.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DecisionCause {
+    /// Derived from subject, rule and the event that made it.
+    pub id: String,
+    /// The rule that decided.
+    pub rule: Box<str>,
+    /// Hash of the rule set in force then.
+    pub ruleset: Box<str>,
+    /// What it decided.
+    pub verdict: Verdict,
+    /// For which types of event.
+    pub reach: DecisionReach,
+    /// Event time of the event that made it.
+    pub created_ms: i64,
+    /// Event time at which it ends; `None`: it stays.
+    pub expires_ms: Option<i64>,
+    /// How many events the engine had taken in when it was made.
+    pub sequence: u64,
+}
+
+/// The state of one subject.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DecisionRecord {
+    /// The program it belongs to.
+    pub program: Box<str>,
+    /// What the subject is.
+    pub kind: SubjectKind,
+    /// Its id, in clear.
+    pub subject: Box<str>,
+    /// Why, in the order of making.
+    pub causes: Vec<DecisionCause>,
+}
+
+/// All subjects under a decision.
+#[derive(Clone, Debug, Default)]
+pub struct Decisions {
+    records: HashMap<KeyHash, DecisionRecord>,
+    expiries: BTreeSet<(i64, KeyHash)>,
+    by_kind: [usize; SubjectKind::ALL.len()],
+}
+
+/// What a decision in force does to an event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct InForce<'a> {
+    /// The cause.
+    pub cause: &'a DecisionCause,
+    /// The subject it stands on.
+    pub kind: SubjectKind,
+}
+
+impl Decisions {
+    /// Whether any subject of this kind stands under a decision: most kinds never do.
+    #[inline]
+    pub fn has_kind(&self, kind: SubjectKind) -> bool {
+        self.by_kind[kind as usize] > 0
+    }
+
+    /// How many subjects stand under a decision.
+    pub fn len(&self) -> usize {
+        self.records.len()
+    }
+
+    /// Whether no subject stands under a decision.
+    pub fn is_empty(&self) -> bool {
+        self.records.is_empty()
+    }
+
+    /// The causes on a subject that count for an event of this type at this event time.
+    pub fn in_force<'a>(
+        &'a self,
+        key: KeyHash,
+        kind: EventKind,
+        event_type: &'a str,
+        event_time_ms: i64,
+    ) -> impl Iterator<Item = InForce<'a>> {
+        self.records.get(&key).into_iter().flat_map(move |record| {
+            record
+                .causes
+                .iter()
+                .filter(move |cause| cause.expires_ms.is_none_or(|end| event_time_ms < end))
+                .filter(move |cause| cause.reach.covers(kind, event_type))
+                .map(|cause| InForce { cause, kind: record.kind })
+        })
+    }
+
+    /// Puts a cause on a subject. A cause of the same rule with the same verdict is extended instead.
+    ///
+    /// Returns whether the cause is new.
+    pub fn decide(
+        &mut self,
+        key: KeyHash,
+        subject: impl FnOnce() -> (Box<str>, SubjectKind, Box<str>),
+        cause: DecisionCause,
+    ) -> bool {
+        let record = self.records.entry(key).or_insert_with(|| {
+            let (program, kind, subject) = subject();
+            self.by_kind[kind as usize] += 1;
+            DecisionRecord { program, kind, subject, causes: Vec::new() }
+        });
+        let same = record.causes.iter_mut().find(|known| {
+            let lives = known.expires_ms.is_none_or(|end| cause.created_ms < end);
+            known.rule == cause.rule && known.verdict == cause.verdict && lives
+        });
+        if let Some(known) = same {
+            if let Some(end) = known.expires_ms {
+                let extended = cause.expires_ms.map(|new| new.max(end));
+                known.expires_ms = extended;
+                self.queue(key, extended);
+            }
+            return false;
+        }
+        let expires_ms = cause.expires_ms;
+        record.causes.push(cause);
+        self.queue(key, expires_ms);
+        true
+    }
+
+    /// Drops causes that no event from the horizon on can see.
+    pub fn expire(&mut self, horizon_ms: i64) {
+        while let Some(&(end, key)) = self.expiries.first() {
+            if end > horizon_ms {
+                break;
+            }
+            self.expiries.pop_first();
+            let Some(record) = self.records.get_mut(&key) else { continue };
+            record.causes.retain(|cause| cause.expires_ms.is_none_or(|end| end > horizon_ms));
+            if record.causes.is_empty() {
+                self.by_kind[record.kind as usize] -= 1;
+                self.records.remove(&key);
+            }
+        }
+    }
+
+    /// How many subjects stand under each verdict now, by their gravest cause; index by `Verdict as usize`.
+    pub fn active_by_verdict(&self) -> [usize; Verdict::ALL.len()] {
+        let mut counts = [0; Verdict::ALL.len()];
+        #[expect(clippy::iter_over_hash_type, reason = "a count does not depend on the order")]
+        for record in self.records.values() {
+            if let Some(verdict) = record.causes.iter().map(|cause| cause.verdict).max() {
+                counts[verdict as usize] += 1;
+            }
+        }
+        counts
+    }
+
+    fn queue(&mut self, key: KeyHash, expires_ms: Option<i64>) {
+        if let Some(end) = expires_ms {
+            self.expiries.insert((end, key));
+        }
+    }
+}

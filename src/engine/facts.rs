@@ -1,0 +1,145 @@
+//! One event of a chunk, as conditions see it.
+
+use jiff::tz::TimeZone;
+
+use crate::event::{Event, EventBatch, Field, Signal, Signals};
+use crate::ruleset::cel::{Facts, ListIndex, ReadIndex, Reading};
+use crate::ruleset::program::RuleSet;
+use crate::state::{KeyHasher, Scalar};
+
+/// An event with its signals and readings: slots, looked up by index.
+#[derive(Clone, Copy)]
+pub(super) struct Row<'a> {
+    pub batch: &'a EventBatch,
+    pub event: &'a Event,
+    pub signals: &'a Signals,
+    pub program: &'a str,
+    pub timezone: &'a TimeZone,
+    pub rules: &'a RuleSet,
+    pub hasher: &'a KeyHasher,
+    /// By [`ReadIndex`]; empty before the first round.
+    pub readings: &'a [Reading],
+    /// By [`ReadIndex`]: where a set's members stand in `members`.
+    pub ranges: &'a [(u32, u32)],
+    pub members: &'a [u64],
+}
+
+impl Row<'_> {
+    #[inline]
+    fn hash(&self, scalar: Scalar<'_>) -> u64 {
+        self.hasher.part(scalar).value()
+    }
+}
+
+impl Facts for Row<'_> {
+    #[inline]
+    fn has(&self, field: Field) -> bool {
+        self.event.presence.has(field)
+    }
+
+    #[inline]
+    fn text(&self, field: Field) -> &str {
+        self.batch.field(self.event, field)
+    }
+
+    #[inline]
+    fn int(&self, field: Field) -> i64 {
+        match field {
+            Field::AmountMinor => self.event.amount_minor,
+            _ => 0,
+        }
+    }
+
+    #[inline]
+    fn double(&self, field: Field) -> f64 {
+        match field {
+            Field::Latitude => self.event.latitude,
+            Field::Longitude => self.event.longitude,
+            Field::Rating => self.event.rating,
+            _ => 0.0,
+        }
+    }
+
+    #[inline]
+    fn timestamp_ms(&self, field: Field) -> i64 {
+        match field {
+            Field::AccountCreatedAt => self.event.account_created_at_ms,
+            _ => self.event.event_time_ms,
+        }
+    }
+
+    fn amount_base(&self) -> Option<f64> {
+        None
+    }
+
+    #[inline]
+    fn program(&self) -> &str {
+        self.program
+    }
+
+    #[inline]
+    fn signal_text(&self, signal: Signal) -> &str {
+        self.batch.text(self.signals.text(signal))
+    }
+
+    #[inline]
+    fn signal_int(&self, signal: Signal) -> i64 {
+        self.signals.int(signal)
+    }
+
+    #[inline]
+    fn signal_double(&self, signal: Signal) -> f64 {
+        self.signals.double(signal)
+    }
+
+    #[inline]
+    fn signal_flag(&self, signal: Signal) -> bool {
+        self.signals.flag(signal)
+    }
+
+    #[inline]
+    fn reading(&self, read: ReadIndex) -> Reading {
+        self.readings[read.0 as usize]
+    }
+
+    #[inline]
+    fn set_members(&self, read: ReadIndex) -> &[u64] {
+        let (start, len) = self.ranges[read.0 as usize];
+        &self.members[start as usize..start as usize + len as usize]
+    }
+
+    fn hash_text(&self, text: &str) -> u64 {
+        self.hash(Scalar::Text(text))
+    }
+
+    fn hash_int(&self, value: i64) -> u64 {
+        self.hash(Scalar::Int(value))
+    }
+
+    fn hash_double(&self, value: f64) -> u64 {
+        self.hash(Scalar::Double(value))
+    }
+
+    fn hash_bool(&self, value: bool) -> u64 {
+        self.hash(Scalar::Bool(value))
+    }
+
+    fn in_text_list(&self, list: ListIndex, text: &str) -> bool {
+        self.rules.lists[list.0 as usize].list.contains_text(text)
+    }
+
+    fn in_domain_list(&self, list: ListIndex, domain: &str) -> bool {
+        self.rules.lists[list.0 as usize].list.contains_domain(domain)
+    }
+
+    fn in_network_list(&self, list: ListIndex, address: &str) -> bool {
+        let list = &self.rules.lists[list.0 as usize].list;
+        address.parse().is_ok_and(|address| list.contains_address(address))
+    }
+
+    fn in_date_list(&self, list: ListIndex, timestamp_ms: i64) -> bool {
+        let list = &self.rules.lists[list.0 as usize].list;
+        jiff::Timestamp::from_millisecond(timestamp_ms)
+            .is_ok_and(|instant| list.contains_date(self.timezone.to_datetime(instant).date()))
+    }
+}

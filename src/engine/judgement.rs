@@ -1,0 +1,103 @@
+//! What the engine says of each event of a batch, before it is written.
+
+use crate::event::{Cause, Verdict};
+
+/// What became of an event.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Outcome {
+    /// It was judged.
+    #[default]
+    Judged,
+    /// It is a repeat: the judgement is the first one.
+    Repeat,
+    /// Its name belongs to an event with other content: it is refused, and goes to the dead letters.
+    IdReused,
+}
+
+/// A piece of [`Judgements::text`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Piece {
+    pub(super) start: u32,
+    pub(super) end: u32,
+}
+
+/// The verdict on one event and what it rests on. Lists are pieces of JSON in [`Judgements::text`]; nearly all events
+/// have none.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Judgement {
+    /// What became of the event.
+    pub outcome: Outcome,
+    /// The answer.
+    pub verdict: Verdict,
+    /// What it would have been in a program that is not only observed.
+    pub would_be: Option<Verdict>,
+    /// What made it so heavy.
+    pub cause: Cause,
+    /// Sum of the scores of the enforced rules that matched.
+    pub score: i64,
+    /// What it means for the referrer and the referee, for events that have both.
+    pub parties: Option<(Verdict, Verdict)>,
+    /// It came after the horizon: judged, and it fed nothing.
+    pub late: bool,
+    /// Elements of `rules`.
+    pub rules: Piece,
+    /// Elements of `evidence`.
+    pub evidence: Piece,
+    /// Elements of `decisions`.
+    pub decisions: Piece,
+    /// Elements of `created`.
+    pub created: Piece,
+}
+
+/// The judgements of a batch, one an event, in order. Recycled: the memory is kept.
+#[derive(Clone, Debug, Default)]
+pub struct Judgements {
+    /// One an event of the batch.
+    pub events: Vec<Judgement>,
+    /// JSON that the pieces point into.
+    pub text: Vec<u8>,
+}
+
+impl Judgements {
+    /// Forgets the judgements and keeps the memory.
+    pub fn clear(&mut self) {
+        self.events.clear();
+        self.text.clear();
+    }
+
+    /// The JSON of a piece.
+    pub fn piece(&self, piece: Piece) -> &[u8] {
+        &self.text[piece.start as usize..piece.end as usize]
+    }
+
+    /// Adds a piece by what `write` appends.
+    pub(super) fn add(&mut self, write: impl FnOnce(&mut Elements<'_>)) -> Piece {
+        let start = self.text.len() as u32;
+        write(&mut Elements { text: &mut self.text, first: true });
+        Piece { start, end: self.text.len() as u32 }
+    }
+
+    /// Adds a piece that was written before.
+    pub(super) fn add_bytes(&mut self, bytes: &[u8]) -> Piece {
+        let start = self.text.len() as u32;
+        self.text.extend_from_slice(bytes);
+        Piece { start, end: self.text.len() as u32 }
+    }
+}
+
+/// The elements of a JSON array, one after the other.
+pub(super) struct Elements<'a> {
+    text: &'a mut Vec<u8>,
+    first: bool,
+}
+
+impl Elements<'_> {
+    /// The text to append the next element to.
+    pub(super) fn next(&mut self) -> &mut Vec<u8> {
+        if !self.first {
+            self.text.push(b',');
+        }
+        self.first = false;
+        self.text
+    }
+}

@@ -1,0 +1,295 @@
+//! The state machine: batches of events in, judgements out.
+
+use std::sync::Arc;
+
+use super::account::AccountMemory;
+use super::chunk::{Chunk, Entry, Ground};
+use super::clock::Clock;
+use super::decide::{Decider, Scratch, program_name};
+use super::decisions::Decisions;
+use super::judgement::{Judgement, Judgements, Outcome};
+use super::plan::{Plan, window_spec};
+use super::policy::Policy;
+use super::programs::Programs;
+use super::remembered::Remembered;
+use super::tally::Tally;
+use super::watch::{MemoryWatch, StateSize};
+use crate::event::{Event, EventBatch, Field, Signals};
+use crate::ruleset::program::RuleSet;
+use crate::signals::Wanted;
+use crate::state::{Dedup, FeatureTable, HashKey, Identity, KeyHasher, Scalar, Sighting};
+
+/// How many events are planned and applied together. Measured: the latencies of a feature's lookups overlap, and the
+/// scratch of a chunk stays in the first caches.
+const CHUNK_EVENTS: usize = 32;
+/// After how many events idle keys are swept and memory is measured: at fixed places of the log, so that what a batch
+/// is cut into changes nothing.
+const UPKEEP_EVENTS: u64 = 1024;
+/// How many slots of each table are looked at then: twice as many as can have come in since.
+const SWEEP_SLOTS: usize = 2 * UPKEEP_EVENTS as usize;
+
+/// What the operator decides about an engine.
+#[derive(Clone, Debug)]
+pub struct EngineOptions {
+    /// The secret under which identifiers are hashed.
+    pub hash_key: HashKey,
+    /// How much older than the watermark an event may be and still be counted, in milliseconds.
+    pub allowed_lateness_ms: i64,
+    /// How long identities are remembered, in milliseconds of event time.
+    pub dedup_span_ms: i64,
+    /// How many identities are remembered at most.
+    pub dedup_max_entries: u32,
+    /// How many entries a key keeps where its feature does not say.
+    pub max_entries: u32,
+    /// How long facts about accounts are kept after an account's last event, in milliseconds.
+    pub retention_ms: i64,
+    /// Bound of the memory of windows and identities, in bytes.
+    pub state_max_bytes: usize,
+    /// Thresholds and programs.
+    pub policy: Policy,
+}
+
+impl Default for EngineOptions {
+    fn default() -> EngineOptions {
+        const HOUR_MS: i64 = 3_600_000;
+        EngineOptions {
+            hash_key: HashKey([0; 16]),
+            allowed_lateness_ms: HOUR_MS,
+            dedup_span_ms: 24 * HOUR_MS,
+            dedup_max_entries: 50_000_000,
+            max_entries: 4096,
+            retention_ms: 400 * 24 * HOUR_MS,
+            state_max_bytes: 4 << 30,
+            policy: Policy::default(),
+        }
+    }
+}
+
+/// The deterministic state machine. The same inputs in the same order give the same judgements, whatever they were
+/// batched into.
+#[derive(Debug)]
+pub struct Engine {
+    rules: Arc<RuleSet>,
+    plan: Plan,
+    policy: Policy,
+    hasher: KeyHasher,
+    clock: Clock,
+    programs: Programs,
+    accounts: AccountMemory,
+    tables: Vec<FeatureTable>,
+    dedup: Dedup,
+    remembered: Remembered,
+    decisions: Decisions,
+    watch: MemoryWatch,
+    tally: Tally,
+    /// How many events were taken in.
+    sequence: u64,
+    /// Event time of the first of them.
+    started_ms: Option<i64>,
+    chunk: Chunk,
+    scratch: Scratch,
+}
+
+impl Engine {
+    /// An engine with empty state.
+    pub fn new(rules: Arc<RuleSet>, options: EngineOptions) -> Engine {
+        let plan = Plan::new(&rules);
+        let table = |feature| FeatureTable::new(window_spec(feature, options.max_entries));
+        Engine {
+            hasher: KeyHasher::new(options.hash_key),
+            clock: Clock::new(options.allowed_lateness_ms),
+            programs: Programs::default(),
+            accounts: AccountMemory::new(&plan.accounts, options.retention_ms, options.max_entries),
+            tables: rules.features.iter().map(table).collect(),
+            dedup: Dedup::new(options.dedup_span_ms, options.dedup_max_entries),
+            remembered: Remembered::new(),
+            decisions: Decisions::default(),
+            watch: MemoryWatch::new(options.state_max_bytes),
+            tally: Tally::new(rules.rules.len()),
+            sequence: 0,
+            started_ms: None,
+            chunk: Chunk::default(),
+            scratch: Scratch::default(),
+            policy: options.policy,
+            plan,
+            rules,
+        }
+    }
+
+    /// What must be derived and checked of events for [`Engine::judge`].
+    pub fn wanted(&self) -> Wanted {
+        Wanted { signals: self.plan.signals, fields: self.rules.fields }
+    }
+
+    /// The rule set in force.
+    pub fn rules(&self) -> &Arc<RuleSet> {
+        &self.rules
+    }
+
+    /// Event time as far as it is known.
+    pub fn clock(&self) -> &Clock {
+        &self.clock
+    }
+
+    /// The subjects under a decision.
+    pub fn decisions(&self) -> &Decisions {
+        &self.decisions
+    }
+
+    /// Counts since the engine was made.
+    pub fn tally(&self) -> &Tally {
+        &self.tally
+    }
+
+    /// Sizes of the state, feature by feature.
+    pub fn size(&mut self) -> StateSize {
+        StateSize::of(&self.rules, &self.tables, self.accounts.tables_mut(), &self.dedup, &self.remembered)
+    }
+
+    /// A partition comes into use: it holds the watermark back until it shows an event or a tick releases it.
+    pub fn assign(&mut self, partition: u32) {
+        self.clock.assign(partition);
+    }
+
+    /// A partition goes out of use.
+    pub fn revoke(&mut self, partition: u32) {
+        self.clock.revoke(partition);
+    }
+
+    /// A partition was read to its end at this reading of the clock.
+    pub fn tick(&mut self, partition: u32, clock_ms: i64) {
+        self.clock.tick(partition, clock_ms);
+    }
+
+    /// Judges the events of a batch, in order, and appends one judgement each.
+    ///
+    /// `signals` are those of [`Engine::wanted`], one row an event.
+    pub fn judge(&mut self, batch: &EventBatch, signals: &[Signals], out: &mut Judgements) {
+        assert_eq!(batch.events.len(), signals.len(), "signals were derived for every event of the batch");
+        let mut from = 0;
+        while from < batch.events.len() {
+            let to_upkeep = UPKEEP_EVENTS - self.sequence % UPKEEP_EVENTS;
+            let left = batch.events.len() - from;
+            let size = CHUNK_EVENTS.min(left).min(to_upkeep as usize);
+            self.judge_chunk(batch, from, &signals[from..from + size], out);
+            from += size;
+            if self.sequence.is_multiple_of(UPKEEP_EVENTS) {
+                self.upkeep();
+            }
+        }
+    }
+
+    fn judge_chunk(&mut self, batch: &EventBatch, from: usize, signals: &[Signals], out: &mut Judgements) {
+        let events = &batch.events[from..from + signals.len()];
+        if let (None, Some(first)) = (self.started_ms, events.first()) {
+            self.started_ms = Some(first.event_time_ms);
+        }
+        self.place(batch, events);
+        let ground = Ground {
+            plan: &self.plan,
+            rules: &self.rules,
+            hasher: &self.hasher,
+            programs: &self.programs,
+            batch,
+            events,
+            signals,
+            started_ms: self.started_ms.unwrap_or(i64::MAX),
+        };
+        self.chunk.open(&self.plan, self.tables.len());
+        self.chunk.apply_accounts(ground, &mut self.accounts);
+        self.chunk.plan(ground, &self.tables);
+        self.chunk.apply(ground, &mut self.tables);
+        for at in 0..events.len() {
+            let judgement = self.decide(batch, events, signals, at, out);
+            out.events.push(judgement);
+            self.sequence += 1;
+        }
+    }
+
+    /// Places the events in time, in their programs and among the identities.
+    fn place(&mut self, batch: &EventBatch, events: &[Event]) {
+        let chunk = &mut self.chunk;
+        chunk.entries.clear();
+        chunk.identities.clear();
+        chunk.sightings.clear();
+        self.programs.trim();
+        for event in events {
+            let moment = self.clock.observe(event.position.partition, event.event_time_ms);
+            let name = program_name(batch, event);
+            let program = self.programs.place(name, &self.policy, &self.rules, &self.hasher);
+            let part = |field| self.hasher.part(Scalar::Text(batch.field(event, field)));
+            let named = [part(Field::Source), part(Field::Id)];
+            let key = self.hasher.key(self.programs.get(program).part, &named);
+            chunk.identities.push(Identity {
+                key,
+                time_ms: event.event_time_ms,
+                fingerprint: event.fingerprint,
+                watermark_ms: moment.watermark_ms,
+            });
+            let type_index = self.rules.type_index(event.kind, batch.field(event, Field::Type));
+            chunk.entries.push(Entry { moment, type_index, program, identity: key.event(), sighting: None });
+        }
+        self.dedup.observe(&chunk.identities, &mut chunk.sightings);
+        for (entry, sighting) in chunk.entries.iter_mut().zip(&chunk.sightings) {
+            entry.sighting = Some(*sighting);
+        }
+    }
+
+    fn decide(
+        &mut self,
+        batch: &EventBatch,
+        events: &[Event],
+        signals: &[Signals],
+        at: usize,
+        out: &mut Judgements,
+    ) -> Judgement {
+        let entry = self.chunk.entries[at];
+        let first = match entry.sighting {
+            Some(Sighting::New(first)) => first,
+            Some(Sighting::Repeat(first)) => {
+                let invited = !batch.field(&events[at], Field::ReferrerId).is_empty();
+                return self.remembered.recall(&self.dedup, first, invited, out);
+            }
+            Some(Sighting::Reused(_)) | None => {
+                return Judgement { outcome: Outcome::IdReused, ..Judgement::default() };
+            }
+        };
+        let ground = Ground {
+            plan: &self.plan,
+            rules: &self.rules,
+            hasher: &self.hasher,
+            programs: &self.programs,
+            batch,
+            events,
+            signals,
+            started_ms: self.started_ms.unwrap_or(i64::MAX),
+        };
+        let row = self.chunk.row(ground, at);
+        let mut decider = Decider {
+            rules: &self.rules,
+            hasher: &self.hasher,
+            decisions: &mut self.decisions,
+            tally: &mut self.tally,
+            scratch: &mut self.scratch,
+        };
+        let judgement = decider.decide(&row, &entry, self.programs.get(entry.program), self.sequence, out);
+        let rules = self.scratch.bare_rules();
+        self.remembered.remember(&mut self.dedup, first, &judgement, out, rules);
+        judgement
+    }
+
+    /// Sweeps idle keys, forgets what ended, and looks at the memory.
+    fn upkeep(&mut self) {
+        let horizon_ms = self.clock.horizon_ms();
+        for (feature, table) in self.rules.features.iter().zip(&mut self.tables) {
+            table.sweep(horizon_ms.saturating_sub(feature.offset_ms), SWEEP_SLOTS);
+        }
+        for table in self.accounts.tables_mut() {
+            table.sweep(horizon_ms, SWEEP_SLOTS);
+        }
+        self.decisions.expire(horizon_ms);
+        self.remembered.trim(&self.dedup);
+        let others = self.dedup.bytes() + self.remembered.bytes();
+        self.watch.look(&mut self.tables, self.accounts.tables_mut(), others);
+    }
+}

@@ -1,0 +1,32 @@
+//! The machine: a deterministic state machine from events to verdicts, without I/O, clock, thread or log.
+//!
+//! An event passes the steps plan, apply and decide, each over a chunk of events; what is derived from the event alone
+//! comes in beside it. The module knows `event`, `signals`' rows, `ruleset` and `state`. Invariants: the same inputs in
+//! the same order give the same judgements and the same state, whatever the batch size; a repeat changes nothing; a late
+//! event feeds nothing. Tested in `tests/engine.rs` (batch sizes, repeats, decisions) and by the oracle in
+//! `tests/oracle_engine.rs`.
+
+mod account;
+mod chunk;
+mod clock;
+mod decide;
+mod decisions;
+mod facts;
+mod judgement;
+mod machine;
+mod plan;
+mod policy;
+mod programs;
+mod record;
+mod remembered;
+mod tally;
+mod watch;
+
+pub use clock::{Clock, Moment};
+pub use decisions::{DecisionCause, DecisionReach, DecisionRecord, Decisions, InForce};
+pub use judgement::{Judgement, Judgements, Outcome, Piece};
+pub use machine::{Engine, EngineOptions};
+pub use policy::{Policy, ProgramPolicy, Thresholds};
+pub use record::write_verdict;
+pub use tally::Tally;
+pub use watch::{FeatureSize, StateSize};

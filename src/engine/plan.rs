@@ -1,0 +1,277 @@
+//! Which operations an event needs: the rule set, turned into steps by event type.
+//!
+//! Made once a rule set is loaded, so that planning an event is a walk over its type's steps. Every expression that
+//! makes a part of a key, or a value that is kept as a hash, is interned: it is evaluated and hashed once an event,
+//! however many features use it. Invariant: what state is asked for an event depends on its type, its fields and the
+//! first round alone, never on what a window holds.
+
+use super::account::AccountTables;
+use crate::event::{KINDS, Signal, SignalSet, SubjectKind};
+use crate::ruleset::cel::{Compiled, Element, FeatureIndex, ReadIndex, ReadKey, ReadSource};
+use crate::ruleset::program::{self, DecideSubject, Feature, Rule, RuleSet, TypeIndex};
+use crate::state::{self, WindowSpec};
+
+/// An interned expression, by its place in [`Plan::parts`].
+pub(super) type PartIndex = u16;
+
+/// What an event of one type asks of one feature.
+#[derive(Clone, Debug)]
+pub(super) struct Step {
+    /// The feature, by its place in the rule set: also the place of its table.
+    pub feature: u32,
+    /// Whether such an event is counted.
+    pub feeds: bool,
+    /// The parts of the event's own key.
+    pub key: Box<[PartIndex]>,
+    /// Where the reading at the own key goes; `None`: nobody reads it.
+    pub own: Option<Own>,
+    /// Readings at other keys.
+    pub others: Box<[Other]>,
+}
+
+/// A reading at the event's own key.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Own {
+    pub read: ReadIndex,
+    pub members: bool,
+}
+
+/// A reading at another key.
+#[derive(Clone, Debug)]
+pub(super) struct Other {
+    pub read: ReadIndex,
+    pub key: Box<[PartIndex]>,
+    pub members: bool,
+}
+
+/// Everything that happens to events of one type.
+#[derive(Clone, Debug, Default)]
+pub(super) struct TypeSteps {
+    /// The parts to hash, ascending.
+    pub parts: Box<[PartIndex]>,
+    /// Readings of accounts and places that its rules, filters or keys use.
+    pub accounts: Box<[ReadIndex]>,
+    /// By feature.
+    pub steps: Box<[Step]>,
+}
+
+/// How a feature's value reaches its table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum ValueUse {
+    /// It has none.
+    None,
+    /// As 64 bits of a number or an instant.
+    Bits,
+    /// As the hash of this part.
+    Hashed(PartIndex),
+}
+
+/// The compiled plan of a rule set.
+#[derive(Debug)]
+pub(super) struct Plan {
+    /// The interned expressions.
+    pub parts: Vec<Compiled>,
+    /// By feature: how its value is kept.
+    pub values: Vec<ValueUse>,
+    /// By feature: whether ties are ordered by the event's id (sums of doubles).
+    pub ordered_by_id: Vec<bool>,
+    /// By [`TypeIndex`]; the last is for types that nobody names.
+    pub by_type: Vec<TypeSteps>,
+    /// The tables behind facts about accounts and places.
+    pub accounts: AccountTables,
+    /// How many readings an event has.
+    pub reads: usize,
+    /// The signals to derive.
+    pub signals: SignalSet,
+}
+
+impl Plan {
+    /// Plans a rule set.
+    pub(super) fn new(rules: &RuleSet) -> Plan {
+        let mut parts = Parts::default();
+        let values = rules.features.iter().map(|feature| value_use(feature, &mut parts)).collect();
+        let mut signals = rules.signals;
+        rules.rules.iter().flat_map(|rule| &rule.decide).for_each(|decide| {
+            if let DecideSubject::Thing(kind) = &decide.subject {
+                subject_signal(*kind).into_iter().for_each(|signal| signals.insert(signal));
+            }
+        });
+        let reads = rules.reads.reads();
+        let accounts = AccountTables::new(reads.iter().map(|read| &read.source));
+        accounts.signals().for_each(|signal| signals.insert(signal));
+        let types = KINDS.len() + rules.types.len();
+        let by_type = (0..types).map(|of| type_steps(rules, TypeIndex(of as u16), &mut parts)).collect::<Vec<_>>();
+        Plan {
+            parts: parts.0,
+            values,
+            ordered_by_id: rules.features.iter().map(is_ordered_by_id).collect(),
+            by_type: by_type.into_iter().chain([TypeSteps::default()]).collect(),
+            accounts,
+            reads: reads.len(),
+            signals,
+        }
+    }
+
+    /// The steps of a type; of an unnamed one, none.
+    #[inline]
+    pub(super) fn steps(&self, of: Option<TypeIndex>) -> &TypeSteps {
+        let index = of.map_or(self.by_type.len() - 1, |of| of.0 as usize);
+        &self.by_type[index]
+    }
+}
+
+#[derive(Default)]
+struct Parts(Vec<Compiled>);
+
+impl Parts {
+    fn intern(&mut self, part: &Compiled) -> PartIndex {
+        let known = self.0.iter().position(|known| known == part);
+        let index = known.unwrap_or_else(|| {
+            self.0.push(part.clone());
+            self.0.len() - 1
+        });
+        PartIndex::try_from(index).expect("the loader bounds how many expressions a rule set has")
+    }
+
+    fn intern_all<'a>(&mut self, parts: impl IntoIterator<Item = &'a Compiled>) -> Box<[PartIndex]> {
+        parts.into_iter().map(|part| self.intern(part)).collect()
+    }
+}
+
+fn type_steps(rules: &RuleSet, of: TypeIndex, parts: &mut Parts) -> TypeSteps {
+    let Some(plan) = rules.by_type.get(of.0 as usize) else { return TypeSteps::default() };
+    let mut reads = Vec::new();
+    for rule in plan.rules.iter().map(|rule| &rules.rules[*rule as usize]) {
+        expressions(rule, &mut |uses| reads.extend_from_slice(uses));
+    }
+    for feature in plan.features.iter().map(|feature| &rules.features[*feature as usize]) {
+        let used = feature.filter.iter().chain(&feature.key).chain(&feature.value);
+        used.for_each(|expression| reads.extend_from_slice(&expression.uses().reads));
+    }
+    let mut at = 0;
+    while let Some(read) = reads.get(at) {
+        if let ReadSource::Feature { key: ReadKey::At(keys), .. } = &rules.reads.get(*read).source {
+            let nested: Vec<ReadIndex> = keys.iter().flat_map(|key| key.uses().reads.iter().copied()).collect();
+            reads.extend(nested.into_iter().filter(|nested| !reads.contains(nested)).collect::<Vec<_>>());
+        }
+        at += 1;
+    }
+    reads.sort_unstable();
+    reads.dedup();
+    let features = 0..rules.features.len() as u32;
+    let steps: Box<[Step]> = features.filter_map(|feature| step(rules, plan, &reads, feature, parts)).collect();
+    let mut hashed: Vec<PartIndex> = steps.iter().flat_map(|step| step_parts(rules, step, parts)).collect();
+    hashed.sort_unstable();
+    hashed.dedup();
+    let is_account = |read: &ReadIndex| !matches!(rules.reads.get(*read).source, ReadSource::Feature { .. });
+    TypeSteps { parts: hashed.into(), accounts: reads.iter().copied().filter(is_account).collect(), steps }
+}
+
+/// The expressions of a rule that are evaluated when it judges.
+fn expressions(rule: &Rule, note: &mut dyn FnMut(&[ReadIndex])) {
+    std::iter::once(&rule.when).chain(&rule.except).chain(&rule.group_by).for_each(|one| note(&one.uses().reads));
+    if let Some(message) = &rule.message {
+        note(&message.uses().reads);
+    }
+    for decide in &rule.decide {
+        if let DecideSubject::ById(_, id) = &decide.subject {
+            note(&id.uses().reads);
+        }
+    }
+}
+
+fn step(
+    rules: &RuleSet,
+    plan: &program::TypePlan,
+    reads: &[ReadIndex],
+    feature: u32,
+    parts: &mut Parts,
+) -> Option<Step> {
+    let feeds = plan.features.contains(&feature);
+    let mut own = None;
+    let mut others = Vec::new();
+    for read in reads {
+        let known = rules.reads.get(*read);
+        let ReadSource::Feature { feature: FeatureIndex(of), key } = &known.source else { continue };
+        if *of != feature {
+            continue;
+        }
+        let members = known.wants_contents;
+        match key {
+            ReadKey::Own => own = Some(Own { read: *read, members }),
+            ReadKey::At(keys) => others.push(Other { read: *read, key: parts.intern_all(keys), members }),
+        }
+    }
+    if !feeds && own.is_none() && others.is_empty() {
+        return None;
+    }
+    let key = parts.intern_all(&rules.features[feature as usize].key);
+    Some(Step { feature, feeds, key, own, others: others.into() })
+}
+
+fn step_parts(rules: &RuleSet, step: &Step, parts: &mut Parts) -> Vec<PartIndex> {
+    let mut used: Vec<PartIndex> = step.key.to_vec();
+    used.extend(step.others.iter().flat_map(|other| other.key.iter().copied()));
+    if step.feeds
+        && let ValueUse::Hashed(value) = value_use(&rules.features[step.feature as usize], parts)
+    {
+        used.push(value);
+    }
+    used
+}
+
+fn value_use(feature: &Feature, parts: &mut Parts) -> ValueUse {
+    use program::Aggregate::{Distinct, Previous, Set};
+    match (&feature.value, feature.aggregate) {
+        (None, _) => ValueUse::None,
+        (Some(value), Distinct | Set) => ValueUse::Hashed(parts.intern(value)),
+        (Some(value), Previous) if Element::of(value.result()) == Some(Element::Text) => {
+            ValueUse::Hashed(parts.intern(value))
+        }
+        (Some(_), _) => ValueUse::Bits,
+    }
+}
+
+fn is_ordered_by_id(feature: &Feature) -> bool {
+    use program::{Aggregate, Number};
+    matches!(feature.aggregate, Aggregate::Sum(Number::Double) | Aggregate::Avg(Number::Double))
+}
+
+/// The definition of a feature's table.
+pub(super) fn window_spec(feature: &Feature, default_max_entries: u32) -> WindowSpec {
+    use program::Aggregate;
+    let number = |number| match number {
+        program::Number::Int => state::Number::Int,
+        program::Number::Double => state::Number::Double,
+    };
+    let aggregate = match feature.aggregate {
+        Aggregate::Count => state::Aggregate::Count,
+        Aggregate::Sum(of) => state::Aggregate::Sum(number(of)),
+        Aggregate::Avg(of) => state::Aggregate::Avg(number(of)),
+        Aggregate::Min(of) => state::Aggregate::Min(number(of)),
+        Aggregate::Max(of) => state::Aggregate::Max(number(of)),
+        Aggregate::Distinct => state::Aggregate::Distinct,
+        Aggregate::Set => state::Aggregate::Set,
+        Aggregate::First => state::Aggregate::First,
+        Aggregate::Last => state::Aggregate::Last,
+        Aggregate::Previous => state::Aggregate::Previous,
+        Aggregate::Rate(rate) => state::Aggregate::Rate { limit: rate.limit, per_ms: rate.per_ms, burst: rate.burst },
+    };
+    let reach = match feature.reach {
+        program::Reach::Window(ms) => state::Reach::Window(ms),
+        program::Reach::Retention(ms) => state::Reach::Retention(ms),
+    };
+    WindowSpec { max_entries: feature.max_entries.unwrap_or(default_max_entries), ..WindowSpec::new(aggregate, reach) }
+}
+
+/// The signal that names a subject of this kind, where its id is derived and not a field.
+pub(super) fn subject_signal(kind: SubjectKind) -> Option<Signal> {
+    match kind {
+        SubjectKind::Device => Some(Signal::DeviceId),
+        SubjectKind::Ip => Some(Signal::IpAddress),
+        SubjectKind::IpPrefix => Some(Signal::IpPrefix),
+        SubjectKind::Email => Some(Signal::EmailNormalized),
+        SubjectKind::Phone => Some(Signal::PhoneNormalized),
+        _ => None,
+    }
+}

@@ -1,0 +1,84 @@
+//! What the operator decided about verdicts: thresholds by program and type, and programs that are only observed.
+
+use jiff::tz::TimeZone;
+
+use crate::event::Verdict;
+
+/// Scores from which a verdict follows, ascending.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Thresholds {
+    /// From this summed score on: `flag`.
+    pub flag: i64,
+    /// From this summed score on: `challenge`.
+    pub challenge: i64,
+    /// From this summed score on: `hold`.
+    pub hold: i64,
+    /// From this summed score on: `block`.
+    pub block: i64,
+}
+
+impl Default for Thresholds {
+    fn default() -> Thresholds {
+        Thresholds { flag: 20, challenge: 40, hold: 60, block: 80 }
+    }
+}
+
+impl Thresholds {
+    /// The verdict that a summed score reaches.
+    pub fn verdict(&self, score: i64) -> Verdict {
+        match score {
+            score if score >= self.block => Verdict::Block,
+            score if score >= self.hold => Verdict::Hold,
+            score if score >= self.challenge => Verdict::Challenge,
+            score if score >= self.flag => Verdict::Flag,
+            _ => Verdict::Allow,
+        }
+    }
+}
+
+/// What holds for one program.
+#[derive(Clone, Debug)]
+pub struct ProgramPolicy {
+    /// Thresholds for every type that has none of its own.
+    pub thresholds: Thresholds,
+    /// Thresholds for some types of event.
+    pub by_type: Vec<(String, Thresholds)>,
+    /// Judge and never stop: every verdict is `allow`, the real one stands in `would_be`.
+    pub observe_only: bool,
+    /// Whose calendar days are meant.
+    pub timezone: TimeZone,
+}
+
+impl Default for ProgramPolicy {
+    fn default() -> ProgramPolicy {
+        ProgramPolicy {
+            thresholds: Thresholds::default(),
+            by_type: Vec::new(),
+            observe_only: false,
+            timezone: TimeZone::UTC,
+        }
+    }
+}
+
+/// What holds for every program.
+#[derive(Clone, Debug, Default)]
+pub struct Policy {
+    /// For programs that are not named.
+    pub default: ProgramPolicy,
+    /// The named programs.
+    pub programs: Vec<(String, ProgramPolicy)>,
+}
+
+impl Policy {
+    /// What holds for this program.
+    pub fn program(&self, name: &str) -> &ProgramPolicy {
+        self.programs.iter().find(|(program, _)| program == name).map_or(&self.default, |(_, policy)| policy)
+    }
+}
+
+impl ProgramPolicy {
+    /// The thresholds for this type of event.
+    pub fn thresholds(&self, event_type: &str) -> &Thresholds {
+        self.by_type.iter().find(|(name, _)| name == event_type).map_or(&self.thresholds, |(_, thresholds)| thresholds)
+    }
+}

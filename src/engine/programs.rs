@@ -1,0 +1,81 @@
+//! What the engine knows of each program, looked up once an event.
+
+use jiff::tz::TimeZone;
+
+use super::policy::{Policy, ProgramPolicy, Thresholds};
+use crate::ruleset::program::{RuleSet, TypeIndex};
+use crate::state::{KeyHasher, PartHash, Scalar};
+
+/// Programs beyond this many are not kept: a producer writes the name, and names must not fill the memory.
+const PROGRAMS_MAX: usize = 1024;
+
+/// One program.
+#[derive(Debug)]
+pub(super) struct Program {
+    pub name: Box<str>,
+    /// First part of every key of the program.
+    pub part: PartHash,
+    pub timezone: TimeZone,
+    pub observe_only: bool,
+    /// By type; the last is for types that nobody names.
+    thresholds: Vec<Thresholds>,
+}
+
+impl Program {
+    fn new(name: &str, policy: &ProgramPolicy, rules: &RuleSet, hasher: &KeyHasher) -> Program {
+        let named = (0..rules.by_type.len()).map(|of| *policy.thresholds(rules.type_name(TypeIndex(of as u16))));
+        Program {
+            name: name.into(),
+            part: hasher.part(Scalar::Text(name)),
+            timezone: policy.timezone.clone(),
+            observe_only: policy.observe_only,
+            thresholds: named.chain([policy.thresholds]).collect(),
+        }
+    }
+
+    /// The thresholds for events of this type.
+    pub(super) fn thresholds(&self, of: Option<TypeIndex>) -> &Thresholds {
+        let index = of.map_or(self.thresholds.len() - 1, |of| of.0 as usize);
+        &self.thresholds[index]
+    }
+}
+
+/// The programs seen so far.
+#[derive(Debug, Default)]
+pub(super) struct Programs {
+    known: Vec<Program>,
+    /// The one asked for last: events of one program come in a row.
+    last: usize,
+}
+
+impl Programs {
+    /// The place of a program, new or not. Places hold until the next [`Programs::trim`].
+    pub(super) fn place(&mut self, name: &str, policy: &Policy, rules: &RuleSet, hasher: &KeyHasher) -> usize {
+        if self.known.get(self.last).is_some_and(|program| *program.name == *name) {
+            return self.last;
+        }
+        self.last = match self.known.iter().position(|program| *program.name == *name) {
+            Some(place) => place,
+            None => {
+                let program = Program::new(name, policy.program(name), rules, hasher);
+                self.known.push(program);
+                self.known.len() - 1
+            }
+        };
+        self.last
+    }
+
+    /// Forgets the programs beyond the bound, between two chunks; one that comes again is made anew.
+    pub(super) fn trim(&mut self) {
+        if self.known.len() > PROGRAMS_MAX {
+            self.known.truncate(PROGRAMS_MAX);
+            self.last = 0;
+        }
+    }
+
+    /// The program at a place.
+    #[inline]
+    pub(super) fn get(&self, place: usize) -> &Program {
+        &self.known[place]
+    }
+}

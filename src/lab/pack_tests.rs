@@ -1,0 +1,82 @@
+//! Runs the tests inside rule files: each from empty state, judged by the verdict on its last event.
+
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use super::replay::Replay;
+use crate::engine::EngineOptions;
+use crate::ruleset::program::{RuleSet, TestCase};
+use crate::signals::{SignalConfig, SignalError};
+
+/// What became of one test.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TestOutcome {
+    /// Place in the rule set's tests.
+    pub test: usize,
+    /// What was not as expected; empty: it passed.
+    pub failures: Vec<String>,
+}
+
+/// Runs every test of a rule set.
+///
+/// # Errors
+///
+/// If a database or list that signals need is broken.
+pub fn run(
+    rules: &Arc<RuleSet>,
+    signals: &SignalConfig,
+    options: &EngineOptions,
+) -> Result<Vec<TestOutcome>, SignalError> {
+    let outcome = |(test, case)| run_one(rules, signals, options, case).map(|failures| TestOutcome { test, failures });
+    rules.tests.iter().enumerate().map(outcome).collect()
+}
+
+fn run_one(
+    rules: &Arc<RuleSet>,
+    signals: &SignalConfig,
+    options: &EngineOptions,
+    case: &TestCase,
+) -> Result<Vec<String>, SignalError> {
+    let mut replay = Replay::new(Arc::clone(rules), signals, options.clone())?;
+    let mut failures = Vec::new();
+    let mut last = Vec::new();
+    for event in &case.events {
+        for (_, reason) in replay.judge(event) {
+            failures.push(format!("an event of the test is not valid: {reason}"));
+        }
+        last.clear();
+        replay.write(&mut last);
+    }
+    if !failures.is_empty() {
+        return Ok(failures);
+    }
+    match serde_json::from_slice::<Value>(&last) {
+        Ok(verdict) => compare(case, &verdict, &mut failures),
+        Err(_) => failures.push("the last event was refused, because its id was used before".to_owned()),
+    }
+    Ok(failures)
+}
+
+fn compare(case: &TestCase, verdict: &Value, failures: &mut Vec<String>) {
+    let matched: Vec<&str> =
+        verdict["rules"].as_array().into_iter().flatten().filter_map(|rule| rule["id"].as_str()).collect();
+    let found = || if matched.is_empty() { "no rule".to_owned() } else { matched.join(", ") };
+    if let Some(expected) = case.expect.verdict
+        && verdict["verdict"] != expected.name()
+    {
+        let actual = verdict["verdict"].as_str().unwrap_or_default();
+        failures.push(format!("expected verdict {expected}, got {actual} ({} matched)", found()));
+    }
+    if let Some(expected) = case.expect.score
+        && verdict["score"] != expected
+    {
+        failures.push(format!("expected score {expected}, got {} ({} matched)", verdict["score"], found()));
+    }
+    for rule in case.expect.rules.iter().filter(|rule| !matched.contains(&rule.as_str())) {
+        failures.push(format!("expected rule {rule} to match; {} did", found()));
+    }
+    for rule in case.expect.not_rules.iter().filter(|rule| matched.contains(&rule.as_str())) {
+        failures.push(format!("expected rule {rule} not to match"));
+    }
+}

@@ -1,0 +1,114 @@
+//! The engine without threads: lines of JSON in, judgements out, in the caller's own thread.
+//!
+//! For tests in rule files and for benchmarks, which want one step at a time. It is the same parser, deriver, engine and
+//! writer as the daemon's, so what it says is what the daemon will say.
+
+use std::sync::Arc;
+
+use crate::engine::{Engine, EngineOptions, Judgement, Judgements, Outcome, write_verdict};
+use crate::event::{EventBatch, ParseOptions, Parser, Place, Position, Reason, Signals};
+use crate::ruleset::program::RuleSet;
+use crate::signals::{Deriver, SignalConfig, SignalError};
+
+/// An engine with everything that feeds it.
+#[derive(Debug)]
+pub struct Replay {
+    parser: Parser,
+    deriver: Deriver,
+    engine: Engine,
+    batch: EventBatch,
+    signals: Vec<Signals>,
+    judgements: Judgements,
+    line: u64,
+}
+
+impl Replay {
+    /// A replay from empty state. Events may lie in the future: their times are made up.
+    ///
+    /// # Errors
+    ///
+    /// If a database or list that signals need is broken.
+    pub fn new(rules: Arc<RuleSet>, signals: &SignalConfig, options: EngineOptions) -> Result<Replay, SignalError> {
+        let engine = Engine::new(rules, options);
+        Ok(Replay {
+            parser: Parser::new(ParseOptions { allow_future: true }),
+            deriver: Deriver::new(engine.wanted(), signals)?,
+            engine,
+            batch: EventBatch::default(),
+            signals: Vec::new(),
+            judgements: Judgements::default(),
+            line: 0,
+        })
+    }
+
+    /// The machine.
+    pub fn engine(&mut self) -> &mut Engine {
+        &mut self.engine
+    }
+
+    /// The deriver.
+    pub fn deriver(&self) -> &Deriver {
+        &self.deriver
+    }
+
+    /// Reads lines, an event each, and judges the valid ones. Answers why the others are not valid, by line.
+    pub fn judge(&mut self, lines: &str) -> Vec<(u64, Reason)> {
+        let refused = self.parse(lines);
+        self.derive();
+        self.decide();
+        refused
+    }
+
+    /// First step: text to events.
+    pub fn parse(&mut self, lines: &str) -> Vec<(u64, Reason)> {
+        let mut refused = Vec::new();
+        self.batch.clear();
+        self.batch.input.push_str(lines);
+        let mut start = 0;
+        for line in lines.split_inclusive('\n') {
+            self.line += 1;
+            let text = line.trim_end();
+            if !text.is_empty() {
+                let at = Place { position: Position { partition: 0, offset: self.line }, ingest_time_ms: 0 };
+                let range = start..start + text.len();
+                if let Err(reason) = self.parser.parse_structured(&mut self.batch, range, at) {
+                    refused.push((self.line, reason));
+                }
+            }
+            start += line.len();
+        }
+        refused
+    }
+
+    /// Second step: events to signals.
+    pub fn derive(&mut self) {
+        self.deriver.derive(&mut self.batch, &mut self.signals);
+    }
+
+    /// Third step: events and signals to judgements.
+    pub fn decide(&mut self) {
+        self.judgements.clear();
+        self.engine.judge(&self.batch, &self.signals, &mut self.judgements);
+    }
+
+    /// Fourth step: appends the verdicts of the last batch, a line each; a reused id has none.
+    pub fn write(&self, out: &mut Vec<u8>) {
+        let hash = &self.engine.rules().hash;
+        for (event, judgement) in self.batch.events.iter().zip(&self.judgements.events) {
+            if judgement.outcome != Outcome::IdReused {
+                write_verdict(out, &self.batch, event, judgement, &self.judgements, hash);
+                out.push(b'\n');
+            }
+        }
+    }
+
+    /// How many events the last batch had.
+    pub fn events(&self) -> usize {
+        self.batch.events.len()
+    }
+
+    /// The judgements of the last batch.
+    pub fn judgements(&self) -> &[Judgement] {
+        &self.judgements.events
+    }
+}

@@ -1,0 +1,188 @@
+//! An expression that was checked and lowered: what runs.
+
+use std::borrow::Cow;
+
+use super::lower;
+use super::node::{Node, NodeKind};
+use super::program::{self, BoolExpr, DoubleExpr, IntExpr, NanosExpr, TextExpr};
+use super::value::Value;
+use super::{Facts, Fault, ReadIndex, Scalar, Type, interpret, text, time};
+use crate::event::{Field, Presence, Signal, SignalSet};
+use crate::ruleset::diagnostic::Diagnostic;
+
+/// What an expression needs to be evaluated.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Uses {
+    /// The signals, those of `.at` arguments included.
+    pub signals: SignalSet,
+    /// The fields that are read as they came, those of `.at` arguments included.
+    pub fields: Presence,
+    /// The reads, those of `.at` arguments included, each once, in the order of first use.
+    pub reads: Vec<ReadIndex>,
+    /// Whether any of the reads is of a feature.
+    pub features: bool,
+}
+
+impl Uses {
+    /// Adds what another expression uses.
+    pub(super) fn add(&mut self, other: &Uses) {
+        for signal in Signal::ALL.iter().filter(|signal| other.signals.contains(**signal)) {
+            self.signals.insert(*signal);
+        }
+        self.fields = self.fields.union(other.fields);
+        self.features |= other.features;
+        for read in &other.reads {
+            self.add_read(*read);
+        }
+    }
+
+    pub(super) fn add_read(&mut self, read: ReadIndex) {
+        if !self.reads.contains(&read) {
+            self.reads.push(read);
+        }
+    }
+}
+
+/// A checked and compiled expression.
+#[derive(Clone, Debug)]
+pub struct Compiled {
+    result: Type,
+    uses: Uses,
+    program: Program,
+    warnings: Vec<Diagnostic>,
+}
+
+/// Equal when they compute the same, wherever they were written.
+impl PartialEq for Compiled {
+    fn eq(&self, other: &Compiled) -> bool {
+        self.result == other.result && self.program == other.program
+    }
+}
+
+#[derive(Clone, Debug, PartialEq)]
+enum Program {
+    Bool(BoolExpr),
+    Int(IntExpr),
+    Double(DoubleExpr),
+    Text(TextExpr),
+    Timestamp(NanosExpr),
+    Duration(NanosExpr),
+    Hash(ReadIndex),
+    SetSize(ReadIndex),
+    Slow(Node),
+}
+
+impl Compiled {
+    pub(super) fn new(node: Node, uses: Uses, warnings: Vec<Diagnostic>) -> Compiled {
+        let result = node.ty.clone();
+        let program = match (&result, &node.kind) {
+            (Type::Bool, _) => Program::Bool(lower::bool_expr(&node)),
+            (Type::Int, _) => Program::Int(lower::int_expr(&node)),
+            (Type::Double, _) => Program::Double(lower::double_expr(&node)),
+            (Type::Hashed(_), NodeKind::Read(read)) => Program::Hash(*read),
+            (Type::Set(_), NodeKind::Read(read)) => Program::SetSize(*read),
+            _ => match (lower::text_expr(&node), lower::nanos_expr(&node)) {
+                (Some(text), _) => Program::Text(text),
+                (_, Some(nanos)) if result == Type::Timestamp => Program::Timestamp(nanos),
+                (_, Some(nanos)) => Program::Duration(nanos),
+                _ => Program::Slow(node),
+            },
+        };
+        Compiled { result, uses, program, warnings }
+    }
+
+    /// The type of its value.
+    pub fn result(&self) -> &Type {
+        &self.result
+    }
+
+    /// The field that it is, when it is nothing but a field of the event: one that is absent has no value.
+    pub fn field(&self) -> Option<Field> {
+        match &self.program {
+            Program::Text(TextExpr::Field(field))
+            | Program::Int(IntExpr::Field(field))
+            | Program::Double(DoubleExpr::Field(field))
+            | Program::Timestamp(NanosExpr::Field(field)) => Some(*field),
+            _ => None,
+        }
+    }
+
+    /// What it needs.
+    pub fn uses(&self) -> &Uses {
+        &self.uses
+    }
+
+    /// What is odd about it: constant parts that never have a value.
+    pub fn warnings(&self) -> &[Diagnostic] {
+        &self.warnings
+    }
+
+    /// The value of a condition. It must have been compiled as [`Wanted::Bool`](super::Wanted::Bool).
+    ///
+    /// # Errors
+    ///
+    /// The fault because of which there is no value: the condition does not match.
+    #[inline]
+    pub fn test<F: Facts>(&self, facts: &F) -> Result<bool, Fault> {
+        match &self.program {
+            Program::Bool(expr) => expr.eval(facts),
+            Program::Slow(node) => interpret::evaluate(node, facts)?.bool(),
+            _ => Err(Fault::NoSuchOverload),
+        }
+    }
+
+    /// The value of a key or of a feature's `value`; a set is its size.
+    ///
+    /// # Errors
+    ///
+    /// The fault because of which there is no value.
+    #[inline]
+    pub fn scalar<'a, F: Facts>(&'a self, facts: &'a F) -> Result<Scalar<'a>, Fault> {
+        match &self.program {
+            Program::Text(expr) => expr.eval(facts).map(Scalar::Text),
+            Program::Int(expr) => expr.eval(facts).map(Scalar::Int),
+            Program::Bool(expr) => expr.eval(facts).map(Scalar::Bool),
+            Program::Double(expr) => expr.eval(facts).map(Scalar::Double),
+            Program::Timestamp(expr) => expr.eval(facts).map(Scalar::Timestamp),
+            Program::Duration(expr) => expr.eval(facts).map(Scalar::Duration),
+            Program::Hash(read) => program::hash(facts, *read).map(Scalar::Hash),
+            Program::SetSize(read) => program::set_size(facts, *read).map(Scalar::Int),
+            Program::Slow(node) => single(interpret::evaluate(node, facts)?),
+        }
+    }
+
+    /// Appends the value as a message shows it: timestamps with milliseconds, durations in seconds, sets by size.
+    ///
+    /// # Errors
+    ///
+    /// The fault because of which there is no value; nothing is appended then.
+    pub fn render<F: Facts>(&self, facts: &F, out: &mut String) -> Result<(), Fault> {
+        match self.scalar(facts)? {
+            Scalar::Null => out.push_str("null"),
+            Scalar::Bool(value) => out.push_str(if value { "true" } else { "false" }),
+            Scalar::Int(value) => out.push_str(itoa::Buffer::new().format(value)),
+            Scalar::Uint(value) => out.push_str(itoa::Buffer::new().format(value)),
+            Scalar::Double(value) => text::write_double(value, out),
+            Scalar::Text(text) => out.push_str(&text),
+            Scalar::Timestamp(ns) => time::write_timestamp_ms(ns, out),
+            Scalar::Duration(ns) => time::write_duration(ns, out),
+            Scalar::Hash(_) => return Err(Fault::NoSuchOverload),
+        }
+        Ok(())
+    }
+}
+
+fn single(value: Value) -> Result<Scalar<'static>, Fault> {
+    Ok(match value {
+        Value::Null => Scalar::Null,
+        Value::Bool(value) => Scalar::Bool(value),
+        Value::Int(value) => Scalar::Int(value),
+        Value::Uint(value) => Scalar::Uint(value),
+        Value::Double(value) => Scalar::Double(value),
+        Value::Text(text) => Scalar::Text(Cow::Owned(text.as_ref().to_owned())),
+        Value::Timestamp(ns) => Scalar::Timestamp(ns),
+        Value::Duration(ns) => Scalar::Duration(ns),
+        Value::Hash(hash) => Scalar::Hash(hash),
+        _ => return Err(Fault::NoSuchOverload),
+    })
+}

@@ -1,0 +1,270 @@
+//! A look at an expression's characters before it is parsed: bounds that keep the parser safe, and the pairs of
+//! brackets, by which diagnostics underline whole calls.
+//!
+//! The parser recurses for brackets and chains of operators alike, so both count towards one depth.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+
+/// The longest expression, in bytes.
+pub(super) const TEXT_BYTES_MAX: usize = 16 * 1024;
+/// The deepest nesting: enclosing brackets, and operators in a chain at each level.
+pub(super) const DEPTH_MAX: usize = 64;
+/// The most members of one list, entries of one map or terms of one `&&`.
+pub(super) const MEMBERS_MAX: usize = 1000;
+
+/// What is wrong with the characters.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct LexicalFault {
+    pub code: &'static str,
+    pub span: Range<usize>,
+    pub message: String,
+}
+
+/// The pairs of brackets of a text, by place.
+#[derive(Debug, Default)]
+pub(super) struct Brackets {
+    closes: BTreeMap<usize, usize>,
+}
+
+impl Brackets {
+    /// Where the bracket that opens here closes.
+    pub(super) fn close_of(&self, open: usize) -> Option<usize> {
+        self.closes.get(&open).copied()
+    }
+}
+
+/// One level of brackets that is open.
+struct Level {
+    open: usize,
+    /// Operators since the level began, or since its last comma, `&&` or `||`.
+    chain: usize,
+    /// Conditional operators since the level began, or since its last comma.
+    choices: usize,
+    members: usize,
+}
+
+struct Scan<'a> {
+    text: &'a str,
+    at: usize,
+    levels: Vec<Level>,
+    brackets: Brackets,
+}
+
+/// Looks through a text.
+///
+/// # Errors
+///
+/// The first thing because of which the text cannot be an expression, or is larger than one may be.
+pub(super) fn scan(text: &str) -> Result<Brackets, LexicalFault> {
+    if text.len() > TEXT_BYTES_MAX {
+        let message = format!("an expression is at most {TEXT_BYTES_MAX} bytes long; this one has {}", text.len());
+        return Err(LexicalFault { code: "too-long", span: 0..text.len(), message });
+    }
+    let ground = Level { open: 0, chain: 0, choices: 0, members: 0 };
+    let mut scan = Scan { text, at: 0, levels: vec![ground], brackets: Brackets::default() };
+    while scan.at < text.len() {
+        scan.token()?;
+    }
+    match scan.levels.pop() {
+        Some(level) if !scan.levels.is_empty() => {
+            let bracket = &text[level.open..level.open + 1];
+            Err(syntax(level.open..level.open + 1, format!("this `{bracket}` is never closed")))
+        }
+        _ => Ok(scan.brackets),
+    }
+}
+
+fn syntax(span: Range<usize>, message: impl Into<String>) -> LexicalFault {
+    LexicalFault { code: "syntax", span, message: message.into() }
+}
+
+impl Scan<'_> {
+    fn rest(&self) -> &str {
+        &self.text[self.at..]
+    }
+
+    fn skip_while(&mut self, wanted: impl Fn(char) -> bool) {
+        let rest = self.rest();
+        self.at += rest.find(|c| !wanted(c)).unwrap_or(rest.len());
+    }
+
+    fn token(&mut self) -> Result<(), LexicalFault> {
+        let Some(first) = self.rest().chars().next() else { return Ok(()) };
+        match first {
+            ' ' | '\t' | '\n' | '\r' | '\u{c}' => self.at += 1,
+            '/' if self.rest().starts_with("//") => self.skip_while(|c| c != '\n'),
+            '"' | '\'' => return self.string(self.at, false),
+            'a'..='z' | 'A'..='Z' | '_' => return self.word(),
+            '0'..='9' => return self.number(),
+            '`' => return self.quoted_name(),
+            '(' | '[' | '{' => return self.open(),
+            ')' | ']' | '}' => return self.close(first),
+            ',' => return self.member(),
+            '&' | '|' => return self.logic(first),
+            '.' | '?' | '+' | '-' | '*' | '/' | '%' | '<' | '>' | '=' | '!' | ':' => return self.operator(first),
+            _ => {
+                let span = self.at..self.at + first.len_utf8();
+                return Err(syntax(
+                    span,
+                    format!("an expression cannot have `{}` outside of a string", first.escape_debug()),
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    fn word(&mut self) -> Result<(), LexicalFault> {
+        let start = self.at;
+        self.skip_while(|c| c.is_ascii_alphanumeric() || c == '_');
+        let word = &self.text[start..self.at];
+        let quoted = self.rest().starts_with(['"', '\'']);
+        match word {
+            "r" | "R" | "br" | "bR" | "Br" | "BR" if quoted => self.string(start, true),
+            "b" | "B" if quoted => self.string(start, false),
+            "in" => self.deepen(),
+            _ => Ok(()),
+        }
+    }
+
+    /// Digits, with their point and exponent, so that neither counts as an operator.
+    fn number(&mut self) -> Result<(), LexicalFault> {
+        self.skip_while(|c| c.is_ascii_alphanumeric());
+        let fraction = self.rest().strip_prefix('.').is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()));
+        if fraction {
+            self.at += 1;
+            self.skip_while(|c| c.is_ascii_alphanumeric());
+        }
+        if self.text[..self.at].ends_with(['e', 'E']) && self.rest().starts_with(['+', '-']) {
+            self.at += 1;
+            self.skip_while(|c| c.is_ascii_digit());
+        }
+        Ok(())
+    }
+
+    fn string(&mut self, start: usize, raw: bool) -> Result<(), LexicalFault> {
+        let quote = &self.text[self.at..self.at + 1];
+        let triple = quote.repeat(3);
+        let (end, multiline) = if self.rest().starts_with(&triple) { (triple.as_str(), true) } else { (quote, false) };
+        self.at += end.len();
+        loop {
+            let rest = self.rest();
+            let Some(next) = rest.chars().next() else { break };
+            if rest.starts_with(end) {
+                self.at += end.len();
+                return Ok(());
+            }
+            if !multiline && (next == '\n' || next == '\r') {
+                break;
+            }
+            self.at += next.len_utf8();
+            if next == '\\' && !raw {
+                self.at += self.rest().chars().next().map_or(0, char::len_utf8);
+            }
+        }
+        Err(syntax(start..self.at, "this string is never closed"))
+    }
+
+    fn quoted_name(&mut self) -> Result<(), LexicalFault> {
+        let start = self.at;
+        self.at += 1;
+        self.skip_while(|c| c.is_ascii_alphanumeric() || "_.-/ ".contains(c));
+        if !self.rest().starts_with('`') || self.at == start + 1 {
+            let message =
+                "a name in backticks has letters, digits, `_`, `.`, `-`, `/` and spaces, and ends with a backtick";
+            return Err(syntax(start..self.at, message));
+        }
+        self.at += 1;
+        Ok(())
+    }
+
+    fn open(&mut self) -> Result<(), LexicalFault> {
+        self.deepen()?;
+        self.levels.push(Level { open: self.at, chain: 0, choices: 0, members: 0 });
+        self.at += 1;
+        Ok(())
+    }
+
+    fn close(&mut self, bracket: char) -> Result<(), LexicalFault> {
+        let span = self.at..self.at + 1;
+        let opener = match bracket {
+            ')' => "(",
+            ']' => "[",
+            _ => "{",
+        };
+        let level = if self.levels.len() > 1 { self.levels.pop() } else { None };
+        match level {
+            Some(level) if self.text[level.open..].starts_with(opener) => {
+                self.brackets.closes.insert(level.open, self.at);
+                self.at += 1;
+                Ok(())
+            }
+            _ => Err(syntax(span, format!("this `{bracket}` closes nothing"))),
+        }
+    }
+
+    fn member(&mut self) -> Result<(), LexicalFault> {
+        let span = self.at..self.at + 1;
+        let comma = self.rest().starts_with(',');
+        self.at += 1;
+        let level = self.levels.last_mut().expect("the ground level is never closed");
+        level.chain = 0;
+        level.choices = if comma { 0 } else { level.choices };
+        level.members += 1;
+        if level.members > MEMBERS_MAX {
+            let message = format!("at most {MEMBERS_MAX} members are written out; use a declared list for more");
+            return Err(LexicalFault { code: "too-long", span, message });
+        }
+        Ok(())
+    }
+
+    /// `&&` and `||` make balanced trees, so that they begin a new chain.
+    fn logic(&mut self, sign: char) -> Result<(), LexicalFault> {
+        let span = self.at..self.at + 1;
+        let doubled = self.rest()[1..].starts_with(sign);
+        if !doubled {
+            return Err(syntax(span, format!("`{sign}` is written twice: `{sign}{sign}`")));
+        }
+        self.member()?;
+        self.at += 1;
+        Ok(())
+    }
+
+    fn operator(&mut self, sign: char) -> Result<(), LexicalFault> {
+        let start = self.at;
+        self.at += 1;
+        let two = matches!(sign, '<' | '>' | '=' | '!') && self.rest().starts_with('=');
+        if sign == '=' && !two {
+            return Err(syntax(start..start + 1, "equality is written `==`"));
+        }
+        self.at += usize::from(two);
+        match sign {
+            ':' => Ok(()),
+            '?' => {
+                self.levels.last_mut().expect("the ground level is never closed").choices += 1;
+                self.bound_depth()
+            }
+            _ => self.deepen(),
+        }
+    }
+
+    /// Counts a step down: a bracket, or one more operator in a chain.
+    fn deepen(&mut self) -> Result<(), LexicalFault> {
+        let level = self.levels.last_mut().expect("the ground level is never closed");
+        level.chain += 1;
+        self.bound_depth()
+    }
+
+    fn bound_depth(&self) -> Result<(), LexicalFault> {
+        let depth: usize = self.levels.iter().map(|level| level.chain + level.choices).sum();
+        if depth > DEPTH_MAX {
+            let message =
+                format!("the expression nests deeper than {DEPTH_MAX} brackets and operators; split it with macros");
+            return Err(LexicalFault { code: "too-deep", span: self.at.saturating_sub(1)..self.at, message });
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,358 @@
+//! From a checked tree to the program that runs: typed, with the shapes that rules are made of as single steps.
+
+use super::apply;
+use super::function::{Function, Operator};
+use super::node::{Node, NodeKind};
+use super::program::{BoolExpr, Comparison, DoubleExpr, IntExpr, NanosExpr, TextExpr, TextSet};
+use super::time::Zone;
+use super::value::Value;
+use super::{Element, ListKind, ReadIndex, Type};
+use crate::event::FieldType;
+
+const MS_NS: i128 = 1_000_000;
+
+/// A condition.
+pub(super) fn bool_expr(node: &Node) -> BoolExpr {
+    let lowered = match &node.kind {
+        NodeKind::Constant(Value::Bool(value)) => Some(BoolExpr::Constant(*value)),
+        NodeKind::Signal(signal) => Some(BoolExpr::Flag(*signal, true)),
+        NodeKind::Has(presence) => Some(BoolExpr::Has(presence.clone())),
+        NodeKind::Ask(question, read) => Some(BoolExpr::Ask(*question, *read)),
+        NodeKind::Read(read) => Some(BoolExpr::Read(*read, true)),
+        NodeKind::Not(of) => Some(negated(of)),
+        NodeKind::And(terms) => Some(logic(terms, true)),
+        NodeKind::Or(terms) => Some(logic(terms, false)),
+        NodeKind::Choice(parts) => {
+            let [condition, yes, no] = parts.as_ref();
+            Some(BoolExpr::Choice(Box::new([bool_expr(condition), bool_expr(yes), bool_expr(no)])))
+        }
+        NodeKind::Operator(operator, args) => comparison(*operator, args),
+        NodeKind::Function(function, args) => claim(*function, args),
+        NodeKind::Matches(text, pattern) => text_expr(text).map(|text| BoolExpr::Matches(text, pattern.clone())),
+        NodeKind::Listed(value, list, ListKind::Date) => {
+            nanos_expr(value).map(|instant| BoolExpr::InDateList(Box::new(instant), *list))
+        }
+        NodeKind::Listed(value, list, kind) => text_expr(value).map(|text| BoolExpr::Listed(text, *list, *kind)),
+        NodeKind::Hashed(operator, left, right) => hashed(*operator, left, right),
+        _ => None,
+    };
+    match lowered {
+        Some(expr) if node.ty == Type::Bool => expr,
+        _ => BoolExpr::Slow(Box::new(node.clone())),
+    }
+}
+
+fn negated(of: &Node) -> BoolExpr {
+    match bool_expr(of) {
+        BoolExpr::Not(of) => *of,
+        BoolExpr::Flag(signal, wanted) => BoolExpr::Flag(signal, !wanted),
+        BoolExpr::Read(read, wanted) => BoolExpr::Read(read, !wanted),
+        BoolExpr::FieldText(field, text, equal) => BoolExpr::FieldText(field, text, !equal),
+        BoolExpr::SignalText(signal, text, equal) => BoolExpr::SignalText(signal, text, !equal),
+        BoolExpr::Constant(value) => BoolExpr::Constant(!value),
+        of => BoolExpr::Not(Box::new(of)),
+    }
+}
+
+/// `&&` or `||`, flat, without the constants that decide nothing.
+fn logic(terms: &[Node], all: bool) -> BoolExpr {
+    let mut flat = Vec::with_capacity(terms.len());
+    for term in terms {
+        match bool_expr(term) {
+            BoolExpr::Constant(value) if value == all => {}
+            BoolExpr::Constant(value) => return BoolExpr::Constant(value),
+            BoolExpr::And(inner) if all => flat.extend(inner),
+            BoolExpr::Or(inner) if !all => flat.extend(inner),
+            term => flat.push(term),
+        }
+    }
+    match (flat.len(), all) {
+        (0, _) => BoolExpr::Constant(all),
+        (1, _) => flat.swap_remove(0),
+        (_, true) => BoolExpr::And(flat.into()),
+        (_, false) => BoolExpr::Or(flat.into()),
+    }
+}
+
+/// Comparisons and membership; `None` for what only the interpreter can do.
+fn comparison(operator: Operator, args: &[Node]) -> Option<BoolExpr> {
+    let [left, right] = args else { return None };
+    if operator == Operator::In {
+        return member(left, right);
+    }
+    let comparison = Comparison::from_operator(operator)?;
+    // A constant stands on the right.
+    let (left, right, comparison) =
+        if left.constant().is_some() { (right, left, comparison.mirrored()) } else { (left, right, comparison) };
+    match (&left.ty, &right.ty) {
+        (Type::Int, Type::Int) => Some(compared_ints(left, comparison, right)),
+        (Type::Double | Type::Int, Type::Double | Type::Int) => Some(compared_doubles(left, comparison, right)),
+        (Type::Text, Type::Text) => compared_texts(left, comparison, right),
+        (Type::Timestamp, Type::Timestamp) | (Type::Duration, Type::Duration) => {
+            compared_times(left, comparison, right)
+        }
+        (Type::Bool, Type::Bool) if matches!(comparison, Comparison::Equal | Comparison::NotEqual) => {
+            let sides = Box::new([bool_expr(left), bool_expr(right)]);
+            Some(BoolExpr::Same(sides, comparison == Comparison::Equal))
+        }
+        _ => None,
+    }
+}
+
+fn compared_ints(left: &Node, comparison: Comparison, right: &Node) -> BoolExpr {
+    match (int_expr(left), int_expr(right)) {
+        (IntExpr::Read(read), IntExpr::Constant(value)) => BoolExpr::ReadInt(read, comparison, value),
+        (IntExpr::SetSize(read), IntExpr::Constant(value)) => BoolExpr::ReadSize(read, comparison, value),
+        (IntExpr::Field(field), IntExpr::Constant(value)) => BoolExpr::FieldInt(field, comparison, value),
+        (left, right) => BoolExpr::Ints(Box::new((left, right)), comparison),
+    }
+}
+
+fn compared_doubles(left: &Node, comparison: Comparison, right: &Node) -> BoolExpr {
+    match (double_expr(left), double_expr(right)) {
+        (DoubleExpr::Read(read), DoubleExpr::Constant(value)) => BoolExpr::ReadDouble(read, comparison, value),
+        (DoubleExpr::Signal(signal), DoubleExpr::Constant(value)) => BoolExpr::SignalDouble(signal, comparison, value),
+        (left, right) => BoolExpr::Doubles(Box::new((left, right)), comparison),
+    }
+}
+
+fn compared_texts(left: &Node, comparison: Comparison, right: &Node) -> Option<BoolExpr> {
+    let equal = match comparison {
+        Comparison::Equal => true,
+        Comparison::NotEqual => false,
+        _ => return Some(BoolExpr::Texts(Box::new((text_expr(left)?, text_expr(right)?)), comparison)),
+    };
+    Some(match (text_expr(left)?, text_expr(right)?) {
+        (TextExpr::Field(field), TextExpr::Constant(text)) => BoolExpr::FieldText(field, text, equal),
+        (TextExpr::Signal(signal), TextExpr::Constant(text)) => BoolExpr::SignalText(signal, text, equal),
+        (left, right) => BoolExpr::SameText(Box::new((left, right)), equal),
+    })
+}
+
+fn compared_times(left: &Node, comparison: Comparison, right: &Node) -> Option<BoolExpr> {
+    Some(match (nanos_expr(left)?, nanos_expr(right)?) {
+        (NanosExpr::Read(read), NanosExpr::Constant(ns)) if ns % MS_NS == 0 => {
+            BoolExpr::ReadMs(read, comparison, (ns / MS_NS) as i64)
+        }
+        (left, right) => BoolExpr::Times(Box::new((left, right)), comparison),
+    })
+}
+
+/// Membership in a list that is known now.
+fn member(value: &Node, list: &Node) -> Option<BoolExpr> {
+    let Some(Value::List(members)) = list.constant() else { return None };
+    match value.ty {
+        Type::Text => {
+            let texts = members.iter().map(|member| match member {
+                Value::Text(text) => Some(text.as_ref()),
+                _ => None,
+            });
+            let set = TextSet::new(texts.collect::<Option<Vec<&str>>>()?);
+            Some(match text_expr(value)? {
+                TextExpr::Field(field) => BoolExpr::FieldIn(field, set),
+                TextExpr::Signal(signal) => BoolExpr::SignalIn(signal, set),
+                text => BoolExpr::TextIn(text, set),
+            })
+        }
+        Type::Int => {
+            let ints = members.iter().map(|member| match member {
+                Value::Int(value) => Some(*value),
+                _ => None,
+            });
+            let mut ints = ints.collect::<Option<Vec<i64>>>()?;
+            ints.sort_unstable();
+            Some(BoolExpr::IntIn(Box::new(int_expr(value)), ints.into()))
+        }
+        _ => None,
+    }
+}
+
+/// Functions that give a bool.
+fn claim(function: Function, args: &[Node]) -> Option<BoolExpr> {
+    match (function, args) {
+        (Function::Contains, [a, b]) => Some(BoolExpr::Contains(Box::new((text_expr(a)?, text_expr(b)?)))),
+        (Function::StartsWith, [a, b]) => Some(BoolExpr::StartsWith(Box::new((text_expr(a)?, text_expr(b)?)))),
+        (Function::EndsWith, [a, b]) => Some(BoolExpr::EndsWith(Box::new((text_expr(a)?, text_expr(b)?)))),
+        (Function::InNetwork, [address, networks]) => {
+            let Some(Value::List(networks)) = networks.constant() else { return None };
+            let networks = networks.iter().map(|network| match network {
+                Value::Text(text) => apply::network(text),
+                _ => None,
+            });
+            Some(BoolExpr::InNetworks(text_expr(address)?, networks.collect::<Option<Vec<_>>>()?.into()))
+        }
+        (Function::Bool, [of]) if of.ty == Type::Bool => Some(bool_expr(of)),
+        _ => None,
+    }
+}
+
+/// Equality and membership of what is known by its hash.
+fn hashed(operator: Operator, left: &Node, right: &Node) -> Option<BoolExpr> {
+    if operator == Operator::In {
+        return match (&right.kind, &right.ty) {
+            (NodeKind::Read(set), Type::Set(Element::Text)) if left.ty == Type::Text => {
+                Some(BoolExpr::TextInSet(text_expr(left)?, *set))
+            }
+            (NodeKind::Read(set), Type::Set(Element::Int)) if left.ty == Type::Int => {
+                Some(BoolExpr::IntInSet(Box::new(int_expr(left)), *set))
+            }
+            (NodeKind::Read(set), Type::Set(_)) => Some(BoolExpr::HashInSet(hash_read(left)?, *set)),
+            _ => None,
+        };
+    }
+    let equal = operator == Operator::Equal;
+    let (read, other) = match (hash_read(left), hash_read(right)) {
+        (Some(left), Some(right)) => return Some(BoolExpr::SameHash(left, right, equal)),
+        (Some(read), None) => (read, right),
+        (None, Some(read)) => (read, left),
+        (None, None) => return None,
+    };
+    if other.ty == Type::Text { Some(BoolExpr::HashOf(read, text_expr(other)?, equal)) } else { None }
+}
+
+fn hash_read(node: &Node) -> Option<ReadIndex> {
+    match (&node.kind, &node.ty) {
+        (NodeKind::Read(read), Type::Hashed(_)) => Some(*read),
+        _ => None,
+    }
+}
+
+/// An int.
+pub(super) fn int_expr(node: &Node) -> IntExpr {
+    let lowered = match &node.kind {
+        NodeKind::Constant(Value::Int(value)) => Some(IntExpr::Constant(*value)),
+        NodeKind::Field(field) if field.field_type() == FieldType::Int => Some(IntExpr::Field(*field)),
+        NodeKind::Signal(signal) => Some(IntExpr::Signal(*signal)),
+        NodeKind::Read(read) => Some(IntExpr::Read(*read)),
+        NodeKind::Choice(parts) => {
+            let [condition, yes, no] = parts.as_ref();
+            Some(IntExpr::Choice(Box::new((bool_expr(condition), int_expr(yes), int_expr(no)))))
+        }
+        NodeKind::Operator(Operator::Negate, args) => match args.as_slice() {
+            [of] => Some(IntExpr::Negate(Box::new(int_expr(of)))),
+            _ => None,
+        },
+        NodeKind::Operator(operator, args) if *operator != Operator::Index => match args.as_slice() {
+            [left, right] if left.ty == Type::Int && right.ty == Type::Int => {
+                Some(IntExpr::Arithmetic(*operator, Box::new((int_expr(left), int_expr(right)))))
+            }
+            _ => None,
+        },
+        NodeKind::Function(function, args) => int_function(*function, args),
+        _ => None,
+    };
+    match lowered {
+        Some(expr) if node.ty == Type::Int => expr,
+        _ => IntExpr::Slow(Box::new(node.clone())),
+    }
+}
+
+fn int_function(function: Function, args: &[Node]) -> Option<IntExpr> {
+    match (function, args) {
+        (Function::Size, [of]) => match (&of.kind, &of.ty) {
+            (NodeKind::Read(read), Type::Set(_)) => Some(IntExpr::SetSize(*read)),
+            (_, Type::Text) => Some(IntExpr::TextSize(Box::new(text_expr(of)?))),
+            _ => None,
+        },
+        (Function::Overlap, [a, b]) => match (&a.kind, &b.kind) {
+            (NodeKind::Read(a), NodeKind::Read(b)) => Some(IntExpr::Overlap(*a, *b)),
+            _ => None,
+        },
+        (Function::Part(part), [of]) if of.ty == Type::Timestamp => {
+            Some(IntExpr::Part(part, Box::new((nanos_expr(of)?, Zone::UTC))))
+        }
+        (Function::Part(part), [of, zone]) => {
+            let zone = Zone::parse(zone.constant_text()?).ok()?;
+            Some(IntExpr::Part(part, Box::new((nanos_expr(of)?, zone))))
+        }
+        (Function::Int, [of]) => match of.ty {
+            Type::Int => Some(int_expr(of)),
+            Type::Double => Some(IntExpr::FromDouble(Box::new(double_expr(of)))),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+/// A double; of an int, the double that it is.
+pub(super) fn double_expr(node: &Node) -> DoubleExpr {
+    if node.ty == Type::Int {
+        return match int_expr(node) {
+            IntExpr::Constant(value) => DoubleExpr::Constant(value as f64),
+            IntExpr::Read(read) => DoubleExpr::ReadInt(read),
+            of => DoubleExpr::FromInt(Box::new(of)),
+        };
+    }
+    let lowered = match &node.kind {
+        NodeKind::Constant(Value::Double(value)) => Some(DoubleExpr::Constant(*value)),
+        NodeKind::Field(field) => Some(DoubleExpr::Field(*field)),
+        NodeKind::AmountBase => Some(DoubleExpr::AmountBase),
+        NodeKind::Signal(signal) => Some(DoubleExpr::Signal(*signal)),
+        NodeKind::Read(read) => Some(DoubleExpr::Read(*read)),
+        NodeKind::Choice(parts) => {
+            let [condition, yes, no] = parts.as_ref();
+            Some(DoubleExpr::Choice(Box::new((bool_expr(condition), double_expr(yes), double_expr(no)))))
+        }
+        NodeKind::Operator(operator, args) => match args.as_slice() {
+            [left, right] if left.ty == Type::Double && right.ty == Type::Double => {
+                Some(DoubleExpr::Arithmetic(*operator, Box::new((double_expr(left), double_expr(right)))))
+            }
+            _ => None,
+        },
+        NodeKind::Function(function, args) => match (function, args.as_slice()) {
+            (Function::Ratio, [a, b]) if !a.ty.is_open() && !b.ty.is_open() => {
+                Some(DoubleExpr::Ratio(Box::new((double_expr(a), double_expr(b)))))
+            }
+            (Function::Similarity, [a, b]) => match (text_expr(a), text_expr(b)) {
+                (Some(a), Some(b)) => Some(DoubleExpr::Similarity(Box::new((a, b)))),
+                _ => None,
+            },
+            (Function::Double, [of]) if matches!(of.ty, Type::Int | Type::Double) => Some(double_expr(of)),
+            _ => None,
+        },
+        _ => None,
+    };
+    match lowered {
+        Some(expr) if node.ty == Type::Double => expr,
+        _ => DoubleExpr::Slow(Box::new(node.clone())),
+    }
+}
+
+/// A text; `None` for what is no text, or only when it runs.
+pub(super) fn text_expr(node: &Node) -> Option<TextExpr> {
+    if node.ty != Type::Text {
+        return None;
+    }
+    Some(match &node.kind {
+        NodeKind::Constant(Value::Text(text)) => TextExpr::Constant(text.as_ref().into()),
+        NodeKind::Field(field) => TextExpr::Field(*field),
+        NodeKind::Signal(signal) => TextExpr::Signal(*signal),
+        NodeKind::Program => TextExpr::Program,
+        NodeKind::Attribute(name) => TextExpr::Attribute(name.as_ref().into()),
+        NodeKind::Choice(parts) => {
+            let [condition, yes, no] = parts.as_ref();
+            TextExpr::Choice(Box::new((bool_expr(condition), text_expr(yes)?, text_expr(no)?)))
+        }
+        _ => TextExpr::Slow(Box::new(node.clone())),
+    })
+}
+
+/// A timestamp or duration; `None` for what is neither, or only when it runs.
+pub(super) fn nanos_expr(node: &Node) -> Option<NanosExpr> {
+    if !matches!(node.ty, Type::Timestamp | Type::Duration) {
+        return None;
+    }
+    Some(match &node.kind {
+        NodeKind::Constant(Value::Timestamp(ns) | Value::Duration(ns)) => NanosExpr::Constant(*ns),
+        NodeKind::Field(field) => NanosExpr::Field(*field),
+        NodeKind::Read(read) => NanosExpr::Read(*read),
+        NodeKind::Operator(operator @ (Operator::Add | Operator::Subtract), args) => match args.as_slice() {
+            [left, right] if !left.ty.is_open() && !right.ty.is_open() => {
+                let sides = Box::new((nanos_expr(left)?, nanos_expr(right)?));
+                NanosExpr::Shift { add: *operator == Operator::Add, sides, instant: node.ty == Type::Timestamp }
+            }
+            _ => NanosExpr::Slow(Box::new(node.clone())),
+        },
+        _ => NanosExpr::Slow(Box::new(node.clone())),
+    })
+}

@@ -1,0 +1,128 @@
+//! The checked tree: every part typed, every name a slot. Folding, the interpreter and lowering all work on it.
+
+use std::sync::Arc;
+
+use super::function::{Function, Operator};
+use super::value::Value;
+use super::{ListIndex, ListKind, ReadIndex, Type};
+use crate::event::{Field, Signal};
+
+/// A checked part of an expression.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Node {
+    pub kind: NodeKind,
+    pub ty: Type,
+}
+
+impl Node {
+    pub(super) fn new(kind: NodeKind, ty: Type) -> Node {
+        Node { kind, ty }
+    }
+
+    /// What stands where a diagnostic was made.
+    pub(super) fn faulty() -> Node {
+        Node::new(NodeKind::Constant(Value::Null), Type::Faulty)
+    }
+
+    /// Its value, if it is known before anything runs.
+    pub(super) fn constant(&self) -> Option<&Value> {
+        match &self.kind {
+            NodeKind::Constant(value) => Some(value),
+            _ => None,
+        }
+    }
+
+    /// Its value, if it is a constant text.
+    pub(super) fn constant_text(&self) -> Option<&Arc<str>> {
+        match self.constant() {
+            Some(Value::Text(text)) => Some(text),
+            _ => None,
+        }
+    }
+}
+
+/// What a checked part is.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum NodeKind {
+    Constant(Value),
+    /// A field of the event, by its type.
+    Field(Field),
+    /// A value of the field `device`, by its name; `""` when absent.
+    Attribute(Arc<str>),
+    AmountBase,
+    Program,
+    Has(Presence),
+    Signal(Signal),
+    Read(ReadIndex),
+    /// `known(f)` and its kin.
+    Ask(Question, ReadIndex),
+    /// A variable of a comprehension, by its depth.
+    Local(usize),
+    Operator(Operator, Vec<Node>),
+    Function(Function, Vec<Node>),
+    Matches(Box<Node>, Pattern),
+    /// A declared list itself, which is no value: only `in` and functions take it.
+    Members(ListIndex, ListKind),
+    /// Membership in a declared list.
+    Listed(Box<Node>, ListIndex, ListKind),
+    /// Equality or membership where one side is known by its hash: hashes of texts are made of the other side.
+    Hashed(Operator, Box<Node>, Box<Node>),
+    Not(Box<Node>),
+    And(Vec<Node>),
+    Or(Vec<Node>),
+    Choice(Box<[Node; 3]>),
+    List(Vec<Node>),
+    Map(Vec<(Node, Node)>),
+    /// `has(map.key)`.
+    HasKey(Box<Node>, Arc<str>),
+    Comprehension(Box<Comprehension>),
+}
+
+/// What `has` asks of an event.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Presence {
+    Field(Field),
+    Attribute(Arc<str>),
+    AmountBase,
+}
+
+/// What can be asked of a reading.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Question {
+    Known,
+    Complete,
+    Exact,
+}
+
+/// A macro over the members of a list, the keys of a map, or the members of a set.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Comprehension {
+    pub quantity: Quantity,
+    pub range: Node,
+    /// The variable's depth: how many comprehensions are around this one.
+    pub local: usize,
+    /// The predicate; for `map` with two arguments, `true`.
+    pub test: Node,
+    /// What `map` makes of a member; for `filter`, the member.
+    pub result: Option<Node>,
+}
+
+/// What a comprehension asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Quantity {
+    All,
+    Exists,
+    ExistsOne,
+    /// `map` and `filter`.
+    Collect,
+}
+
+/// A regular expression, compiled once.
+#[derive(Clone, Debug)]
+pub(super) struct Pattern(pub regex::Regex);
+
+impl PartialEq for Pattern {
+    fn eq(&self, other: &Pattern) -> bool {
+        self.0.as_str() == other.0.as_str()
+    }
+}

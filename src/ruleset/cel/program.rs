@@ -1,0 +1,486 @@
+//! What runs: a typed tree whose leaves are the comparisons that rules are made of.
+//!
+//! Evaluation is a `match` that the compiler turns into a jump; nothing is allocated but in the steps called `Slow`,
+//! which the interpreter does.
+
+use std::borrow::Cow;
+use std::cmp::Ordering;
+use std::net::IpAddr;
+
+use super::function::Operator;
+use super::interpret::{self, ask, has};
+use super::node::{Node, Pattern, Presence, Question};
+use super::time::{self, Part, Zone};
+use super::value::Value;
+use super::{Facts, Fault, ListIndex, ListKind, ReadIndex, ReadingValue, apply, device};
+use crate::event::{Field, Signal};
+
+const MS_NS: i128 = 1_000_000;
+
+/// One of the six comparisons.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Comparison {
+    Equal,
+    NotEqual,
+    Less,
+    LessOrEqual,
+    Greater,
+    GreaterOrEqual,
+}
+
+impl Comparison {
+    pub(super) fn from_operator(operator: Operator) -> Option<Comparison> {
+        Some(match operator {
+            Operator::Equal => Comparison::Equal,
+            Operator::NotEqual => Comparison::NotEqual,
+            Operator::Less => Comparison::Less,
+            Operator::LessOrEqual => Comparison::LessOrEqual,
+            Operator::Greater => Comparison::Greater,
+            Operator::GreaterOrEqual => Comparison::GreaterOrEqual,
+            _ => return None,
+        })
+    }
+
+    /// The same comparison with its sides exchanged.
+    pub(super) fn mirrored(self) -> Comparison {
+        match self {
+            Comparison::Less => Comparison::Greater,
+            Comparison::LessOrEqual => Comparison::GreaterOrEqual,
+            Comparison::Greater => Comparison::Less,
+            Comparison::GreaterOrEqual => Comparison::LessOrEqual,
+            same => same,
+        }
+    }
+
+    /// Doubles; a NaN has no order.
+    #[inline]
+    fn of_doubles(self, a: f64, b: f64) -> Result<bool, Fault> {
+        let equality = matches!(self, Comparison::Equal | Comparison::NotEqual);
+        if !equality && (a.is_nan() || b.is_nan()) { Err(Fault::InvalidArgument) } else { Ok(self.of(&a, &b)) }
+    }
+
+    #[inline]
+    fn of<T: PartialOrd>(self, a: &T, b: &T) -> bool {
+        match self {
+            Comparison::Equal => a == b,
+            Comparison::NotEqual => a != b,
+            Comparison::Less => a < b,
+            Comparison::LessOrEqual => a <= b,
+            Comparison::Greater => a > b,
+            Comparison::GreaterOrEqual => a >= b,
+        }
+    }
+}
+
+/// Texts to be found fast: by length, then bytes.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct TextSet(Box<[Box<str>]>);
+
+impl TextSet {
+    pub(super) fn new(mut texts: Vec<&str>) -> TextSet {
+        texts.sort_unstable_by(|a, b| by_length(a, b));
+        texts.dedup();
+        TextSet(texts.into_iter().map(Box::from).collect())
+    }
+
+    #[inline]
+    fn contains(&self, text: &str) -> bool {
+        if self.0.len() <= 4 {
+            return self.0.iter().any(|member| **member == *text);
+        }
+        self.0.binary_search_by(|member| by_length(member, text)).is_ok()
+    }
+}
+
+fn by_length(a: &str, b: &str) -> Ordering {
+    a.len().cmp(&b.len()).then_with(|| a.cmp(b))
+}
+
+/// A condition. A trailing `bool` tells whether the claim or equality is asked for, or its opposite.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum BoolExpr {
+    Constant(bool),
+    Flag(Signal, bool),
+    Has(Presence),
+    Ask(Question, ReadIndex),
+    Read(ReadIndex, bool),
+    ReadInt(ReadIndex, Comparison, i64),
+    ReadSize(ReadIndex, Comparison, i64),
+    ReadDouble(ReadIndex, Comparison, f64),
+    ReadMs(ReadIndex, Comparison, i64),
+    FieldInt(Field, Comparison, i64),
+    SignalDouble(Signal, Comparison, f64),
+    FieldText(Field, Box<str>, bool),
+    SignalText(Signal, Box<str>, bool),
+    SameText(Box<(TextExpr, TextExpr)>, bool),
+    Texts(Box<(TextExpr, TextExpr)>, Comparison),
+    FieldIn(Field, TextSet),
+    SignalIn(Signal, TextSet),
+    TextIn(TextExpr, TextSet),
+    Ints(Box<(IntExpr, IntExpr)>, Comparison),
+    IntIn(Box<IntExpr>, Box<[i64]>),
+    Doubles(Box<(DoubleExpr, DoubleExpr)>, Comparison),
+    Times(Box<(NanosExpr, NanosExpr)>, Comparison),
+    Same(Box<[BoolExpr; 2]>, bool),
+    Contains(Box<(TextExpr, TextExpr)>),
+    StartsWith(Box<(TextExpr, TextExpr)>),
+    EndsWith(Box<(TextExpr, TextExpr)>),
+    Matches(TextExpr, Pattern),
+    Listed(TextExpr, ListIndex, ListKind),
+    InDateList(Box<NanosExpr>, ListIndex),
+    InNetworks(TextExpr, Box<[ipnet::IpNet]>),
+    TextInSet(TextExpr, ReadIndex),
+    IntInSet(Box<IntExpr>, ReadIndex),
+    HashInSet(ReadIndex, ReadIndex),
+    HashOf(ReadIndex, TextExpr, bool),
+    SameHash(ReadIndex, ReadIndex, bool),
+    Not(Box<BoolExpr>),
+    And(Box<[BoolExpr]>),
+    Or(Box<[BoolExpr]>),
+    Choice(Box<[BoolExpr; 3]>),
+    Slow(Box<Node>),
+}
+
+/// An int.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum IntExpr {
+    Constant(i64),
+    Field(Field),
+    Signal(Signal),
+    Read(ReadIndex),
+    SetSize(ReadIndex),
+    Overlap(ReadIndex, ReadIndex),
+    TextSize(Box<TextExpr>),
+    Part(Part, Box<(NanosExpr, Zone)>),
+    FromDouble(Box<DoubleExpr>),
+    Arithmetic(Operator, Box<(IntExpr, IntExpr)>),
+    Negate(Box<IntExpr>),
+    Choice(Box<(BoolExpr, IntExpr, IntExpr)>),
+    Slow(Box<Node>),
+}
+
+/// A double.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum DoubleExpr {
+    Constant(f64),
+    Field(Field),
+    AmountBase,
+    Signal(Signal),
+    Read(ReadIndex),
+    /// An int that is read, as a double.
+    ReadInt(ReadIndex),
+    FromInt(Box<IntExpr>),
+    Arithmetic(Operator, Box<(DoubleExpr, DoubleExpr)>),
+    Ratio(Box<(DoubleExpr, DoubleExpr)>),
+    Similarity(Box<(TextExpr, TextExpr)>),
+    Choice(Box<(BoolExpr, DoubleExpr, DoubleExpr)>),
+    Slow(Box<Node>),
+}
+
+/// A text.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum TextExpr {
+    Constant(Box<str>),
+    Field(Field),
+    Signal(Signal),
+    Program,
+    Attribute(Box<str>),
+    Choice(Box<(BoolExpr, TextExpr, TextExpr)>),
+    Slow(Box<Node>),
+}
+
+/// A timestamp or duration, in nanoseconds.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum NanosExpr {
+    Constant(i128),
+    Field(Field),
+    Read(ReadIndex),
+    /// A sum or difference; `instant` when it is a timestamp, which has another range.
+    Shift {
+        add: bool,
+        sides: Box<(NanosExpr, NanosExpr)>,
+        instant: bool,
+    },
+    Slow(Box<Node>),
+}
+
+impl BoolExpr {
+    /// Whether the condition holds. Only leaves that need no stack stand here, so that a call costs a jump.
+    pub(super) fn eval<F: Facts>(&self, facts: &F) -> Result<bool, Fault> {
+        match self {
+            BoolExpr::ReadInt(read, comparison, value) => Ok(comparison.of(&int(facts, *read)?, value)),
+            BoolExpr::FieldText(field, text, equal) => Ok((facts.text(*field) == &**text) == *equal),
+            BoolExpr::SignalText(signal, text, equal) => Ok((facts.signal_text(*signal) == &**text) == *equal),
+            BoolExpr::Flag(signal, wanted) => Ok(facts.signal_flag(*signal) == *wanted),
+            BoolExpr::Read(read, wanted) => match facts.reading(*read).value {
+                ReadingValue::Bool(value) => Ok(value == *wanted),
+                value => Err(mismatch(value)),
+            },
+            BoolExpr::ReadSize(read, comparison, value) => Ok(comparison.of(&set_size(facts, *read)?, value)),
+            BoolExpr::ReadDouble(read, comparison, value) => comparison.of_doubles(double(facts, *read)?, *value),
+            BoolExpr::ReadMs(read, comparison, value) => Ok(comparison.of(&ms(facts, *read)?, value)),
+            BoolExpr::FieldInt(field, comparison, value) => Ok(comparison.of(&facts.int(*field), value)),
+            BoolExpr::SignalDouble(signal, comparison, value) => {
+                comparison.of_doubles(facts.signal_double(*signal), *value)
+            }
+            BoolExpr::FieldIn(field, set) => Ok(set.contains(facts.text(*field))),
+            BoolExpr::SignalIn(signal, set) => Ok(set.contains(facts.signal_text(*signal))),
+            BoolExpr::And(terms) => logic(terms, facts, false),
+            BoolExpr::Or(terms) => logic(terms, facts, true),
+            BoolExpr::Not(of) => of.eval(facts).map(|value| !value),
+            BoolExpr::Constant(value) => Ok(*value),
+            BoolExpr::Ask(question, read) => Ok(ask(*question, *read, facts)),
+            composed => composed.eval_composed(facts),
+        }
+    }
+
+    /// Comparisons of what has to be computed first.
+    #[inline(never)]
+    fn eval_composed<F: Facts>(&self, facts: &F) -> Result<bool, Fault> {
+        match self {
+            BoolExpr::Ints(sides, comparison) => Ok(comparison.of(&sides.0.eval(facts)?, &sides.1.eval(facts)?)),
+            BoolExpr::Doubles(sides, comparison) => comparison.of_doubles(sides.0.eval(facts)?, sides.1.eval(facts)?),
+            BoolExpr::Times(sides, comparison) => Ok(comparison.of(&sides.0.eval(facts)?, &sides.1.eval(facts)?)),
+            BoolExpr::IntIn(of, ints) => Ok(ints.binary_search(&of.eval(facts)?).is_ok()),
+            BoolExpr::Same(sides, equal) => Ok((sides[0].eval(facts)? == sides[1].eval(facts)?) == *equal),
+            BoolExpr::Choice(parts) => {
+                let taken = if parts[0].eval(facts)? { &parts[1] } else { &parts[2] };
+                taken.eval(facts)
+            }
+            BoolExpr::IntInSet(of, set) => in_set(facts, *set, facts.hash_int(of.eval(facts)?)),
+            BoolExpr::HashInSet(read, set) => in_set(facts, *set, hash(facts, *read)?),
+            BoolExpr::SameHash(a, b, equal) => Ok((hash(facts, *a)? == hash(facts, *b)?) == *equal),
+            BoolExpr::InDateList(instant, list) => {
+                Ok(facts.in_date_list(*list, instant.eval(facts)?.div_euclid(MS_NS) as i64))
+            }
+            BoolExpr::Has(presence) => Ok(has(presence, facts)),
+            BoolExpr::Slow(node) => interpret::evaluate(node, facts)?.bool(),
+            textual => textual.eval_textual(facts),
+        }
+    }
+
+    /// What is asked of texts, which may have to be made.
+    #[inline(never)]
+    fn eval_textual<F: Facts>(&self, facts: &F) -> Result<bool, Fault> {
+        match self {
+            BoolExpr::SameText(sides, equal) => Ok((sides.0.eval(facts)? == sides.1.eval(facts)?) == *equal),
+            BoolExpr::Texts(sides, comparison) => Ok(comparison.of(&sides.0.eval(facts)?, &sides.1.eval(facts)?)),
+            BoolExpr::TextIn(text, set) => Ok(set.contains(&text.eval(facts)?)),
+            BoolExpr::Contains(sides) => Ok(sides.0.eval(facts)?.contains(&*sides.1.eval(facts)?)),
+            BoolExpr::StartsWith(sides) => Ok(sides.0.eval(facts)?.starts_with(&*sides.1.eval(facts)?)),
+            BoolExpr::EndsWith(sides) => Ok(sides.0.eval(facts)?.ends_with(&*sides.1.eval(facts)?)),
+            BoolExpr::Matches(text, pattern) => Ok(pattern.0.is_match(&text.eval(facts)?)),
+            BoolExpr::Listed(text, list, kind) => {
+                let text = text.eval(facts)?;
+                Ok(match kind {
+                    ListKind::Text => facts.in_text_list(*list, &text),
+                    ListKind::Network => facts.in_network_list(*list, &text),
+                    ListKind::Domain => facts.in_domain_list(*list, &text),
+                    ListKind::Date => false,
+                })
+            }
+            BoolExpr::InNetworks(address, networks) => {
+                let address: Option<IpAddr> = address.eval(facts)?.parse().ok();
+                Ok(address.is_some_and(|address| networks.iter().any(|network| network.contains(&address))))
+            }
+            BoolExpr::TextInSet(text, set) => in_set(facts, *set, facts.hash_text(&text.eval(facts)?)),
+            BoolExpr::HashOf(read, text, equal) => {
+                Ok((hash(facts, *read)? == facts.hash_text(&text.eval(facts)?)) == *equal)
+            }
+            simple => simple.eval(facts),
+        }
+    }
+}
+
+/// `&&` (decided by false) or `||` (decided by true). A term without a value counts only if no other term decides.
+#[inline]
+fn logic<F: Facts>(terms: &[BoolExpr], facts: &F, deciding: bool) -> Result<bool, Fault> {
+    let mut fault = None;
+    for term in terms {
+        match term.eval(facts) {
+            Ok(value) if value == deciding => return Ok(deciding),
+            Ok(_) => {}
+            Err(found) => fault = fault.or(Some(found)),
+        }
+    }
+    fault.map_or(Ok(!deciding), Err)
+}
+
+/// The fault of a reading of another kind than the feature's type says, which is mostly no reading at all.
+#[cold]
+fn mismatch(value: ReadingValue) -> Fault {
+    match value {
+        ReadingValue::Unknown => Fault::Unknown,
+        ReadingValue::Overflow => Fault::Overflow,
+        _ => Fault::NoSuchOverload,
+    }
+}
+
+#[inline]
+fn int<F: Facts>(facts: &F, read: ReadIndex) -> Result<i64, Fault> {
+    match facts.reading(read).value {
+        ReadingValue::Int(value) => Ok(value),
+        value => Err(mismatch(value)),
+    }
+}
+
+#[inline]
+fn double<F: Facts>(facts: &F, read: ReadIndex) -> Result<f64, Fault> {
+    match facts.reading(read).value {
+        ReadingValue::Double(value) => Ok(value),
+        value => Err(mismatch(value)),
+    }
+}
+
+#[inline]
+fn ms<F: Facts>(facts: &F, read: ReadIndex) -> Result<i64, Fault> {
+    match facts.reading(read).value {
+        ReadingValue::TimestampMs(value) | ReadingValue::DurationMs(value) => Ok(value),
+        value => Err(mismatch(value)),
+    }
+}
+
+#[inline]
+pub(super) fn hash<F: Facts>(facts: &F, read: ReadIndex) -> Result<u64, Fault> {
+    match facts.reading(read).value {
+        ReadingValue::Hash(value) => Ok(value),
+        value => Err(mismatch(value)),
+    }
+}
+
+#[inline]
+pub(super) fn set_size<F: Facts>(facts: &F, read: ReadIndex) -> Result<i64, Fault> {
+    match facts.reading(read).value {
+        ReadingValue::Set { size } => i64::try_from(size).map_err(|_| Fault::Overflow),
+        value => Err(mismatch(value)),
+    }
+}
+
+fn in_set<F: Facts>(facts: &F, set: ReadIndex, hash: u64) -> Result<bool, Fault> {
+    set_size(facts, set)?;
+    Ok(facts.set_members(set).binary_search(&hash).is_ok())
+}
+
+impl IntExpr {
+    /// Its value.
+    pub(super) fn eval<F: Facts>(&self, facts: &F) -> Result<i64, Fault> {
+        match self {
+            IntExpr::Constant(value) => Ok(*value),
+            IntExpr::Field(field) => Ok(facts.int(*field)),
+            IntExpr::Signal(signal) => Ok(facts.signal_int(*signal)),
+            IntExpr::Read(read) => int(facts, *read),
+            IntExpr::SetSize(read) => set_size(facts, *read),
+            IntExpr::Arithmetic(operator, sides) => apply::ints(*operator, sides.0.eval(facts)?, sides.1.eval(facts)?),
+            IntExpr::Negate(of) => of.eval(facts)?.checked_neg().ok_or(Fault::Overflow),
+            rare => rare.eval_rare(facts),
+        }
+    }
+
+    #[inline(never)]
+    fn eval_rare<F: Facts>(&self, facts: &F) -> Result<i64, Fault> {
+        match self {
+            IntExpr::Overlap(a, b) => {
+                set_size(facts, *a).and(set_size(facts, *b))?;
+                Ok(apply::overlap(facts.set_members(*a), facts.set_members(*b)))
+            }
+            IntExpr::TextSize(text) => Ok(text.eval(facts)?.chars().count() as i64),
+            IntExpr::Part(part, of) => Ok(part.of_timestamp(of.0.eval(facts)?, &of.1)),
+            IntExpr::FromDouble(of) => apply::double_to_int(of.eval(facts)?),
+            IntExpr::Choice(parts) => {
+                let taken = if parts.0.eval(facts)? { &parts.1 } else { &parts.2 };
+                taken.eval(facts)
+            }
+            IntExpr::Slow(node) => match interpret::evaluate(node, facts)? {
+                Value::Int(value) => Ok(value),
+                _ => Err(Fault::NoSuchOverload),
+            },
+            common => common.eval(facts),
+        }
+    }
+}
+
+impl DoubleExpr {
+    /// Its value.
+    pub(super) fn eval<F: Facts>(&self, facts: &F) -> Result<f64, Fault> {
+        match self {
+            DoubleExpr::Constant(value) => Ok(*value),
+            DoubleExpr::Field(field) => Ok(facts.double(*field)),
+            DoubleExpr::Signal(signal) => Ok(facts.signal_double(*signal)),
+            DoubleExpr::Read(read) => double(facts, *read),
+            DoubleExpr::ReadInt(read) => int(facts, *read).map(|value| value as f64),
+            DoubleExpr::Arithmetic(operator, sides) => {
+                apply::doubles(*operator, sides.0.eval(facts)?, sides.1.eval(facts)?)
+            }
+            DoubleExpr::Ratio(sides) => Ok(apply::ratio(sides.0.eval(facts)?, sides.1.eval(facts)?)),
+            rare => rare.eval_rare(facts),
+        }
+    }
+
+    #[inline(never)]
+    fn eval_rare<F: Facts>(&self, facts: &F) -> Result<f64, Fault> {
+        match self {
+            DoubleExpr::AmountBase => Ok(facts.amount_base().unwrap_or(0.0)),
+            DoubleExpr::FromInt(of) => Ok(of.eval(facts)? as f64),
+            DoubleExpr::Similarity(sides) => Ok(apply::similarity(&sides.0.eval(facts)?, &sides.1.eval(facts)?)),
+            DoubleExpr::Choice(parts) => {
+                let taken = if parts.0.eval(facts)? { &parts.1 } else { &parts.2 };
+                taken.eval(facts)
+            }
+            DoubleExpr::Slow(node) => match interpret::evaluate(node, facts)? {
+                Value::Double(value) => Ok(value),
+                _ => Err(Fault::NoSuchOverload),
+            },
+            common => common.eval(facts),
+        }
+    }
+}
+
+impl TextExpr {
+    /// Its value; borrowed unless it had to be made.
+    #[inline]
+    pub(super) fn eval<'a, F: Facts>(&'a self, facts: &'a F) -> Result<Cow<'a, str>, Fault> {
+        match self {
+            TextExpr::Constant(text) => Ok(Cow::Borrowed(text)),
+            TextExpr::Field(field) => Ok(Cow::Borrowed(facts.text(*field))),
+            TextExpr::Signal(signal) => Ok(Cow::Borrowed(facts.signal_text(*signal))),
+            TextExpr::Program => Ok(Cow::Borrowed(facts.program())),
+            rare => rare.eval_rare(facts),
+        }
+    }
+
+    #[inline(never)]
+    fn eval_rare<'a, F: Facts>(&'a self, facts: &'a F) -> Result<Cow<'a, str>, Fault> {
+        match self {
+            TextExpr::Attribute(name) => Ok(device::attribute(facts.text(Field::Device), name).unwrap_or_default()),
+            TextExpr::Choice(parts) => {
+                let taken = if parts.0.eval(facts)? { &parts.1 } else { &parts.2 };
+                taken.eval(facts)
+            }
+            TextExpr::Slow(node) => match interpret::evaluate(node, facts)? {
+                Value::Text(text) => Ok(Cow::Owned(text.as_ref().to_owned())),
+                _ => Err(Fault::NoSuchOverload),
+            },
+            common => common.eval(facts),
+        }
+    }
+}
+
+impl NanosExpr {
+    /// Its value.
+    pub(super) fn eval<F: Facts>(&self, facts: &F) -> Result<i128, Fault> {
+        match self {
+            NanosExpr::Constant(ns) => Ok(*ns),
+            NanosExpr::Field(field) => Ok(i128::from(facts.timestamp_ms(*field)) * MS_NS),
+            NanosExpr::Read(read) => Ok(i128::from(ms(facts, *read)?) * MS_NS),
+            NanosExpr::Shift { add, sides, instant } => {
+                let (a, b) = (sides.0.eval(facts)?, sides.1.eval(facts)?);
+                let ns = if *add { a + b } else { a - b };
+                if *instant { time::timestamp(ns) } else { time::duration(ns) }
+            }
+            NanosExpr::Slow(node) => match interpret::evaluate(node, facts)? {
+                Value::Timestamp(ns) | Value::Duration(ns) => Ok(ns),
+                _ => Err(Fault::NoSuchOverload),
+            },
+        }
+    }
+}

@@ -1,0 +1,202 @@
+//! What a rule set asks state for: each distinct read once, however many conditions share it.
+
+use super::{Compiled, Uses};
+use crate::event::Field;
+
+/// A feature, by its place among those declared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct FeatureIndex(pub u32);
+
+/// A declared list, by its place among those declared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ListIndex(pub u32);
+
+/// A read, by its place in the [`ReadTable`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ReadIndex(pub u32);
+
+/// Which account of an event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Role {
+    /// The account that acts or gets.
+    Account,
+    /// The account that invited it.
+    Referrer,
+    /// The account that receives.
+    Recipient,
+}
+
+impl Role {
+    /// Every role.
+    pub const ALL: &'static [Role] = &[Role::Account, Role::Referrer, Role::Recipient];
+
+    /// The name that rules use.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Role::Account => "account",
+            Role::Referrer => "referrer",
+            Role::Recipient => "recipient",
+        }
+    }
+
+    /// The event's field with this account's id.
+    pub const fn id_field(self) -> Field {
+        match self {
+            Role::Account => Field::AccountId,
+            Role::Referrer => Field::ReferrerId,
+            Role::Recipient => Field::RecipientId,
+        }
+    }
+}
+
+/// What is remembered of an account, as of before this event. Its `id` is a field of the event, not a read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum AccountFact {
+    /// Since it was opened, else since it was first seen: a duration.
+    Age,
+    /// When it was first seen.
+    FirstSeen,
+    /// When it was last seen.
+    LastSeen,
+    /// When its customer last did something.
+    LastActive,
+    /// Whether this event's device was not seen with it before.
+    NewDevice,
+    /// Whether this event's country was not seen with it before.
+    NewCountry,
+    /// Who invited it, by the hash of the id.
+    Referrer,
+    /// When it was invited.
+    ReferredAt,
+}
+
+impl AccountFact {
+    /// Every fact.
+    pub const ALL: &'static [AccountFact] = &[
+        AccountFact::Age,
+        AccountFact::FirstSeen,
+        AccountFact::LastSeen,
+        AccountFact::LastActive,
+        AccountFact::NewDevice,
+        AccountFact::NewCountry,
+        AccountFact::Referrer,
+        AccountFact::ReferredAt,
+    ];
+
+    /// The name that rules use after the dot.
+    pub const fn name(self) -> &'static str {
+        match self {
+            AccountFact::Age => "age",
+            AccountFact::FirstSeen => "first_seen",
+            AccountFact::LastSeen => "last_seen",
+            AccountFact::LastActive => "last_active",
+            AccountFact::NewDevice => "new_device",
+            AccountFact::NewCountry => "new_country",
+            AccountFact::Referrer => "referrer",
+            AccountFact::ReferredAt => "referred_at",
+        }
+    }
+}
+
+/// What follows from an account's previous place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum GeoFact {
+    /// Kilometres from the place of the account's previous event.
+    DistanceKm,
+    /// Kilometres an hour from there to here.
+    SpeedKmh,
+}
+
+impl GeoFact {
+    /// Every fact.
+    pub const ALL: &'static [GeoFact] = &[GeoFact::DistanceKm, GeoFact::SpeedKmh];
+
+    /// The name that rules use after `geo.`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            GeoFact::DistanceKm => "distance_km",
+            GeoFact::SpeedKmh => "speed_kmh",
+        }
+    }
+}
+
+/// At which key a feature is read.
+#[derive(Clone, Debug, PartialEq)]
+pub enum ReadKey {
+    /// At the event's own key.
+    Own,
+    /// At the key that these expressions give: `name.at(k1, ...)`. As many as the feature has key parts.
+    At(Vec<Compiled>),
+}
+
+/// Where the value of a read comes from.
+#[derive(Clone, Debug, PartialEq)]
+pub enum ReadSource {
+    /// A feature.
+    Feature {
+        /// Which.
+        feature: FeatureIndex,
+        /// At which key.
+        key: ReadKey,
+    },
+    /// What is remembered of an account.
+    Account {
+        /// Whose.
+        role: Role,
+        /// What.
+        fact: AccountFact,
+    },
+    /// What follows from the account's previous place.
+    Geo(GeoFact),
+}
+
+/// One value that the rule set needs for an event.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Read {
+    /// Where it comes from.
+    pub source: ReadSource,
+    /// Whether the members of a set are needed, and not only its size.
+    pub wants_contents: bool,
+}
+
+/// Every distinct read of a rule set. Indexes are given in the order of first use, so that a rule set always gets the
+/// same ones.
+#[derive(Clone, Debug, Default)]
+pub struct ReadTable {
+    reads: Vec<Read>,
+}
+
+impl ReadTable {
+    /// The reads, by [`ReadIndex`].
+    pub fn reads(&self) -> &[Read] {
+        &self.reads
+    }
+
+    /// One read.
+    pub fn get(&self, read: ReadIndex) -> &Read {
+        &self.reads[read.0 as usize]
+    }
+
+    /// The index of this read, new or not.
+    pub(super) fn intern(&mut self, source: ReadSource) -> ReadIndex {
+        let index = self.reads.iter().position(|read| read.source == source).unwrap_or_else(|| {
+            self.reads.push(Read { source, wants_contents: false });
+            self.reads.len() - 1
+        });
+        ReadIndex(index as u32)
+    }
+
+    /// Notes that a set's members are needed.
+    pub(super) fn want_contents(&mut self, read: ReadIndex) {
+        self.reads[read.0 as usize].wants_contents = true;
+    }
+
+    /// What the arguments of a read's `.at` use.
+    pub(super) fn key_uses(&self, read: ReadIndex) -> impl Iterator<Item = &Uses> {
+        let keys = match &self.get(read).source {
+            ReadSource::Feature { key: ReadKey::At(keys), .. } => keys.as_slice(),
+            _ => &[],
+        };
+        keys.iter().map(Compiled::uses)
+    }
+}

@@ -1,0 +1,195 @@
+//! Features: types checked by aggregate, expressions compiled, and a fingerprint of the definition.
+
+use std::collections::BTreeMap;
+
+use sha2::{Digest, Sha256};
+
+use super::{Definitions, TypeNames, expression, names, scope_with};
+use crate::ruleset::cel::{Compiled, Element, Position, ReadTable, Scope, Source, Type, Wanted};
+use crate::ruleset::pack::{AggregateWord, FeatureBody, FeatureDef, MacroDef};
+use crate::ruleset::program::{Aggregate, Feature, Number};
+use crate::ruleset::yaml::Reader;
+
+/// The names while features are compiled: those of features are known, so that reading one is refused in plain words.
+pub(super) fn untyped_scope(definitions: &Definitions) -> Scope {
+    scope_with(definitions, |_| (Type::Faulty, Vec::new()))
+}
+
+/// The names while rules are compiled. A feature whose definition is faulty is of unknown type.
+pub(super) fn typed_scope(definitions: &Definitions, features: &[Option<Feature>]) -> Scope {
+    scope_with(definitions, |index| match &features[index] {
+        Some(feature) => (result(feature), feature.key.iter().map(|part| part.result().clone()).collect()),
+        None => (Type::Faulty, Vec::new()),
+    })
+}
+
+/// Compiles one feature; `None` when it is faulty.
+pub(super) fn feature(
+    definition: &FeatureDef,
+    macros: &MacroPrints<'_>,
+    types: &TypeNames,
+    scope: &Scope,
+    reads: &mut ReadTable,
+    reader: &mut Reader,
+) -> Option<Feature> {
+    let body = definition.body.as_ref()?;
+    let mut compile = |source: &Source, wanted| expression(source, scope, reads, Position::Feature, wanted, reader);
+    let filter = body.filter.as_ref().map(|source| compile(source, Wanted::Bool));
+    let key: Vec<Option<Compiled>> = body.key.iter().map(|source| compile(source, Wanted::Key)).collect();
+    let wanted = if is_numeric(body.aggregate) { Wanted::Number } else { Wanted::Scalar };
+    let value = body.value.as_ref().map(|source| compile(source, wanted));
+    let aggregate = aggregate(body, value.as_ref().and_then(Option::as_ref), reader);
+    Some(Feature {
+        name: definition.name.text.clone(),
+        on: types.indexes(&body.on),
+        filter: match filter {
+            Some(compiled) => Some(compiled?),
+            None => None,
+        },
+        key: key.into_iter().collect::<Option<Vec<_>>>()?,
+        value: match value {
+            Some(compiled) => Some(compiled?),
+            None => None,
+        },
+        aggregate: aggregate?,
+        reach: body.reach,
+        offset_ms: body.offset_ms,
+        max_entries: body.max_entries,
+        definition: fingerprint(body, macros),
+    })
+}
+
+fn is_numeric(word: AggregateWord) -> bool {
+    matches!(word, AggregateWord::Sum | AggregateWord::Avg | AggregateWord::Min | AggregateWord::Max)
+}
+
+/// The aggregate with the type of its numbers; `None` when the value has no type it could take.
+fn aggregate(body: &FeatureBody, value: Option<&Compiled>, reader: &mut Reader) -> Option<Aggregate> {
+    let number = || match value?.result() {
+        Type::Double => Some(Number::Double),
+        _ => Some(Number::Int),
+    };
+    let mut kept = || {
+        let compiled = value?;
+        if Element::of(compiled.result()).is_some() {
+            return Some(());
+        }
+        let source = body.value.as_ref()?;
+        let message = format!("`{}` cannot keep a value of type {}", body.aggregate.name(), compiled.result());
+        let span = source.file_span(0..source.text.len());
+        let diagnostic = crate::ruleset::diagnostic::Diagnostic::error("type", &source.file, span, message);
+        reader.push(diagnostic.hint("it keeps string, int, double, bool, timestamp and duration"));
+        None
+    };
+    Some(match body.aggregate {
+        AggregateWord::Count => Aggregate::Count,
+        AggregateWord::Sum => Aggregate::Sum(number()?),
+        AggregateWord::Avg => Aggregate::Avg(number()?),
+        AggregateWord::Min => Aggregate::Min(number()?),
+        AggregateWord::Max => Aggregate::Max(number()?),
+        AggregateWord::Distinct => kept().map(|()| Aggregate::Distinct)?,
+        AggregateWord::Set => kept().map(|()| Aggregate::Set)?,
+        AggregateWord::Previous => kept().map(|()| Aggregate::Previous)?,
+        AggregateWord::First => Aggregate::First,
+        AggregateWord::Last => Aggregate::Last,
+        AggregateWord::Rate => Aggregate::Rate(body.rate?),
+        // These were refused when the pack was read.
+        AggregateWord::Sequence | AggregateWord::Component => return None,
+    })
+}
+
+/// The type that a condition reads the feature as.
+fn result(feature: &Feature) -> Type {
+    let number = |number| match number {
+        Number::Int => Type::Int,
+        Number::Double => Type::Double,
+    };
+    let element = || feature.value.as_ref().and_then(|value| Element::of(value.result()));
+    match feature.aggregate {
+        Aggregate::Count | Aggregate::Distinct => Type::Int,
+        Aggregate::Sum(of) | Aggregate::Min(of) | Aggregate::Max(of) => number(of),
+        Aggregate::Avg(_) => Type::Double,
+        Aggregate::Set => element().map_or(Type::Faulty, Type::Set),
+        Aggregate::First | Aggregate::Last => Type::Timestamp,
+        Aggregate::Rate(_) => Type::Bool,
+        // A text is kept as its hash; what fits into 64 bits is kept as it is.
+        Aggregate::Previous => match element() {
+            Some(Element::Text) => Type::Hashed(Element::Text),
+            Some(other) => other.ty(),
+            None => Type::Faulty,
+        },
+    }
+}
+
+/// Of every macro a hash of its text and of the macros that it mentions.
+pub(super) struct MacroPrints<'a>(BTreeMap<&'a str, String>);
+
+impl<'a> MacroPrints<'a> {
+    pub(super) fn of(macros: &'a [MacroDef]) -> MacroPrints<'a> {
+        let texts: BTreeMap<&str, &str> =
+            macros.iter().map(|of| (of.name.text.as_str(), of.text.text.as_str())).collect();
+        let mut prints = MacroPrints(BTreeMap::new());
+        for name in texts.keys() {
+            prints.add(name, &texts);
+        }
+        prints
+    }
+
+    /// Adds a macro after those that it mentions. One that mentions itself is refused where it is used; here it counts
+    /// once, as nothing.
+    fn add(&mut self, name: &'a str, texts: &BTreeMap<&'a str, &'a str>) {
+        let Some(text) = texts.get(name).filter(|_| !self.0.contains_key(name)) else { return };
+        self.0.insert(name, String::new());
+        let mut hash = Hash::new();
+        hash.part(text);
+        for word in names::words(text) {
+            self.add_known(word, texts);
+            if let Some(print) = self.0.get(word) {
+                hash.part(print);
+            }
+        }
+        self.0.insert(name, hash.hex());
+    }
+
+    fn add_known(&mut self, word: &str, texts: &BTreeMap<&'a str, &'a str>) {
+        if let Some((name, _)) = texts.get_key_value(word) {
+            self.add(name, texts);
+        }
+    }
+}
+
+/// A SHA-256 over parts, each with its length before it.
+struct Hash(Sha256);
+
+impl Hash {
+    fn new() -> Hash {
+        Hash(Sha256::new())
+    }
+
+    fn part(&mut self, text: &str) {
+        self.0.update((text.len() as u64).to_le_bytes());
+        self.0.update(text.as_bytes());
+    }
+
+    /// First 16 hex digits.
+    fn hex(self) -> String {
+        self.0.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+    }
+}
+
+/// First 16 hex digits of the SHA-256 over everything that decides what the feature's state means.
+///
+/// The texts count as written: a definition that only looks different starts empty, which is safe.
+fn fingerprint(body: &FeatureBody, macros: &MacroPrints<'_>) -> String {
+    let mut hash = Hash::new();
+    let mut on = body.on.clone();
+    on.sort_unstable();
+    hash.part(&on.join("\n"));
+    hash.part(&format!("{} {}", body.filter.is_some(), body.key.len()));
+    for source in body.filter.iter().chain(&body.key).chain(&body.value) {
+        hash.part(&source.text);
+        names::words(&source.text).filter_map(|word| macros.0.get(word)).for_each(|print| hash.part(print));
+    }
+    hash.part(&format!("{:?}", (body.aggregate, body.rate, body.reach, body.offset_ms, body.max_entries)));
+    hash.hex()
+}

@@ -1,0 +1,131 @@
+//! Rules: conditions, exceptions, messages and decisions compiled against the names of all packs.
+
+use super::{PackRule, TypeNames, expression, place, take};
+use crate::event::{Mode, Signal, SubjectKind, Verdict};
+use crate::ruleset::cel::{Compiled, Position, ReadTable, Scope, Source, Template, Wanted};
+use crate::ruleset::diagnostic::Diagnostic;
+use crate::ruleset::pack::{DecideDef, RuleDef, SubjectDef};
+use crate::ruleset::program::{Decide, DecideSubject, Rule};
+use crate::ruleset::yaml::Reader;
+
+/// Compiles one rule; `None` when it is faulty.
+pub(super) fn rule(
+    definition: &PackRule,
+    types: &TypeNames,
+    scope: &Scope,
+    reads: &mut ReadTable,
+    reader: &mut Reader,
+) -> Option<Rule> {
+    let rule = &definition.rule;
+    let mut compile = |source: &Source, wanted, reader: &mut Reader| {
+        expression(source, scope, reads, Position::Condition, wanted, reader)
+    };
+    let when = compile(&rule.when, Wanted::Bool, reader);
+    let except: Vec<_> = rule.except.iter().map(|source| compile(source, Wanted::Bool, reader)).collect();
+    let group_by: Vec<_> = rule.group_by.iter().map(|source| compile(source, Wanted::Key, reader)).collect();
+    let mut compile_key = |source: &Source| compile(source, Wanted::Key, reader);
+    let decide: Vec<_> = rule.decide.iter().map(|decide| self::decide(decide, types, &mut compile_key)).collect();
+    let message = rule.message.as_ref().map(|source| take(Template::compile(source, scope, reads), reader));
+    warn(rule, reader);
+    Some(Rule {
+        id: rule.id.text.clone(),
+        pack: definition.pack.clone(),
+        place: place(&rule.id),
+        title: rule.title.clone(),
+        on: types.indexes(&rule.on),
+        when: when?,
+        except: except.into_iter().collect::<Option<Vec<_>>>()?,
+        score: rule.score,
+        action: rule.action,
+        applies_to: rule.applies_to,
+        severity: rule.severity,
+        kind: rule.kind,
+        decide: decide.into_iter().collect::<Option<Vec<_>>>()?,
+        message: match message {
+            Some(message) => Some(message?),
+            None => None,
+        },
+        customer: rule.customer.clone(),
+        tags: rule.tags.clone(),
+        mode: if definition.off { Mode::Off } else { rule.mode },
+        rollout_permille: rule.rollout_permille,
+        when_incomplete: rule.when_incomplete,
+        owner: rule.owner.clone(),
+        expires_ms: rule.expires_ms,
+        group_by: group_by.into_iter().collect::<Option<Vec<_>>>()?,
+        breaker: rule.breaker,
+    })
+}
+
+fn decide(
+    definition: &DecideDef,
+    types: &TypeNames,
+    compile_key: &mut impl FnMut(&Source) -> Option<Compiled>,
+) -> Option<Decide> {
+    let subject = match &definition.subject {
+        SubjectDef::Role(role) => DecideSubject::Role(*role),
+        SubjectDef::Thing(kind) => DecideSubject::Thing(*kind),
+        SubjectDef::ById(kind, id) => DecideSubject::ById(*kind, compile_key(id)?),
+    };
+    Some(Decide {
+        subject,
+        verdict: definition.verdict,
+        ttl_ms: definition.ttl_ms,
+        on_expiry: definition.on_expiry,
+        on: definition.on.as_ref().map(|on| types.indexes(on)),
+    })
+}
+
+/// What loads and is probably not meant.
+fn warn(rule: &RuleDef, reader: &mut Reader) {
+    let text: String = rule.when.text.split_whitespace().collect();
+    let warning = |code, message: &str| {
+        let span = rule.when.file_span(0..rule.when.text.trim_end().len());
+        Diagnostic::warning(code, &rule.when.file, span, message)
+    };
+    if text == "false" {
+        reader.push(warning("unreachable", "this rule never matches").hint("write `mode: off` to keep it for later"));
+    }
+    if text.contains("!known(") && !text.contains("complete(") {
+        let message = "this rule concludes from absence: while state is young, nothing is known of anybody";
+        reader.push(warning("absence", message).hint("add `complete(feature) && ...`"));
+    }
+    let idle = rule.action.is_none_or(|action| action == Verdict::Allow) && rule.score == 0 && rule.decide.is_empty();
+    if idle && rule.action == Some(Verdict::Allow) {
+        let message = "`action: allow` changes nothing: an event's verdict is the highest of all";
+        reader.push(rule.id.warning("no-effect", message).hint("to spare events from a rule, write `except` there"));
+    }
+}
+
+/// Every compiled expression of a rule but its message.
+pub(super) fn expressions(rule: &Rule) -> impl Iterator<Item = &Compiled> {
+    let ids = rule.decide.iter().filter_map(|decide| match &decide.subject {
+        DecideSubject::ById(_, id) => Some(id),
+        DecideSubject::Role(_) | DecideSubject::Thing(_) => None,
+    });
+    std::iter::once(&rule.when).chain(&rule.except).chain(&rule.group_by).chain(ids)
+}
+
+/// The signal that names a decision's subject, if the event's fields alone do not.
+pub(super) fn subject_signal(decide: &Decide) -> Option<Signal> {
+    let kind = match &decide.subject {
+        DecideSubject::Thing(kind) | DecideSubject::ById(kind, _) => *kind,
+        DecideSubject::Role(_) => return None,
+    };
+    match kind {
+        SubjectKind::Device => Some(Signal::DeviceId),
+        SubjectKind::Ip => Some(Signal::IpAddress),
+        SubjectKind::IpPrefix => Some(Signal::IpPrefix),
+        SubjectKind::Email => Some(Signal::EmailNormalized),
+        SubjectKind::Phone => Some(Signal::PhoneNormalized),
+        SubjectKind::Account
+        | SubjectKind::Payment
+        | SubjectKind::ReferralCode
+        | SubjectKind::Referral
+        | SubjectKind::Reward
+        | SubjectKind::Order
+        | SubjectKind::Campaign
+        | SubjectKind::Merchant
+        | SubjectKind::Agent => None,
+    }
+}

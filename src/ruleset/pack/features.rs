@@ -1,0 +1,265 @@
+//! The `features` of a pack: what is counted, by which key, over which span.
+
+use super::{Name, expression, expressions, identifier, not_supported, optional, types};
+use crate::ruleset::cel::Source;
+use crate::ruleset::program::{Rate, Reach};
+use crate::ruleset::yaml::{Fields, Node, Reader, Width};
+
+/// A feature as written. Without a body its definition is faulty, and only its name is known.
+pub(in crate::ruleset) struct FeatureDef {
+    pub(in crate::ruleset) name: Name,
+    pub(in crate::ruleset) body: Option<FeatureBody>,
+}
+
+/// What a feature says.
+pub(in crate::ruleset) struct FeatureBody {
+    pub(in crate::ruleset) on: Vec<String>,
+    pub(in crate::ruleset) filter: Option<Source>,
+    pub(in crate::ruleset) key: Vec<Source>,
+    pub(in crate::ruleset) value: Option<Source>,
+    pub(in crate::ruleset) aggregate: AggregateWord,
+    pub(in crate::ruleset) rate: Option<Rate>,
+    pub(in crate::ruleset) reach: Reach,
+    pub(in crate::ruleset) offset_ms: i64,
+    pub(in crate::ruleset) max_entries: Option<u32>,
+}
+
+/// The word after `aggregate`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(in crate::ruleset) enum AggregateWord {
+    Count,
+    Sum,
+    Avg,
+    Min,
+    Max,
+    Distinct,
+    Set,
+    First,
+    Last,
+    Previous,
+    Rate,
+    Sequence,
+    Component,
+}
+
+impl AggregateWord {
+    const WORDS: &[(&str, AggregateWord)] = &[
+        ("count", AggregateWord::Count),
+        ("sum", AggregateWord::Sum),
+        ("avg", AggregateWord::Avg),
+        ("min", AggregateWord::Min),
+        ("max", AggregateWord::Max),
+        ("distinct", AggregateWord::Distinct),
+        ("set", AggregateWord::Set),
+        ("first", AggregateWord::First),
+        ("last", AggregateWord::Last),
+        ("previous", AggregateWord::Previous),
+        ("rate", AggregateWord::Rate),
+        ("sequence", AggregateWord::Sequence),
+        ("component", AggregateWord::Component),
+    ];
+
+    pub(in crate::ruleset) fn name(self) -> &'static str {
+        Self::WORDS.iter().find(|(_, word)| *word == self).map_or("", |(name, _)| name)
+    }
+
+    /// Whether it is computed of values, and not only of how many events and when.
+    fn has_value(self) -> bool {
+        use AggregateWord::{Avg, Distinct, Max, Min, Previous, Set, Sum};
+        matches!(self, Sum | Avg | Min | Max | Distinct | Set | Previous)
+    }
+
+    /// Whether it is computed over a window, and not over what is retained.
+    fn needs_window(self) -> bool {
+        use AggregateWord::{Avg, Count, Distinct, Max, Min, Set, Sum};
+        matches!(self, Count | Sum | Avg | Min | Max | Distinct | Set)
+    }
+}
+
+const KEYS: &[&str] = &[
+    "on",
+    "where",
+    "key",
+    "value",
+    "aggregate",
+    "window",
+    "retention",
+    "offset",
+    "max_entries",
+    "limit",
+    "per",
+    "burst",
+    "bucket",
+    "scope",
+    "within",
+    "steps",
+    "links",
+    "hub",
+    "ignore",
+    "generation",
+];
+
+/// Keys that belong to one aggregate alone.
+const KEYS_OF_RATE: &[&str] = &["limit", "per", "burst"];
+const KEYS_OF_SEQUENCE: &[&str] = &["within", "steps"];
+const KEYS_OF_COMPONENT: &[&str] = &["links", "hub", "ignore", "generation"];
+
+/// How long a key without events is kept, in milliseconds: the contract's 400 days.
+const RETENTION_MS: i64 = 400 * 86_400_000;
+/// How many parts a key has.
+const KEY_PARTS_MAX: usize = 8;
+/// The most that `max_entries` can be.
+const MAX_ENTRIES_LIMIT: i64 = 1 << 20;
+
+pub(super) fn read(reader: &mut Reader, node: &Node) -> Vec<FeatureDef> {
+    let mut features = Vec::new();
+    for entry in reader.entries(node).unwrap_or_default() {
+        let name = identifier(reader, entry, "a feature");
+        let body = reader.fields(&entry.value, "a feature", KEYS).and_then(|fields| body(reader, &fields));
+        if let Some(name) = name {
+            features.push(FeatureDef { name, body });
+        }
+    }
+    features
+}
+
+fn body(reader: &mut Reader, fields: &Fields<'_>) -> Option<FeatureBody> {
+    let aggregate =
+        fields.required("aggregate", reader).and_then(|node| reader.choice(node, "aggregate", AggregateWord::WORDS));
+    let on = fields.required("on", reader).and_then(|node| types(reader, node));
+    let filter = optional(fields, "where", |node| expression(reader, node));
+    let key = fields.required("key", reader).map(|node| key(reader, node));
+    let offset_ms = fields.get("offset").map_or(Some(0), |node| reader.duration_ms(node));
+    let max_entries = optional(fields, "max_entries", |node| reader.int(node, 1..=MAX_ENTRIES_LIMIT));
+    refuse_scope_and_bucket(reader, fields);
+    let aggregate = aggregate?;
+    if matches!(aggregate, AggregateWord::Sequence | AggregateWord::Component) {
+        let node = fields.get("aggregate")?;
+        reader.push(not_supported(node, &format!("the aggregate `{}`", aggregate.name())));
+        return None;
+    }
+    refuse_foreign_keys(reader, fields, aggregate);
+    let value = value(reader, fields, aggregate);
+    let rate = if aggregate == AggregateWord::Rate { rate(reader, fields).map(Some) } else { Some(None) };
+    let reach = reach(reader, fields, aggregate);
+    Some(FeatureBody {
+        on: on?,
+        filter: filter?,
+        key: key.filter(|key| !key.is_empty())?,
+        value: value?,
+        aggregate,
+        rate: rate?,
+        reach: reach?,
+        offset_ms: offset_ms?,
+        max_entries: max_entries?.map(|entries| entries as u32),
+    })
+}
+
+fn key(reader: &mut Reader, node: &Node) -> Vec<Source> {
+    let parts = reader.list(node).map_or(0, <[Node]>::len);
+    if parts == 0 || parts > KEY_PARTS_MAX {
+        if reader.list(node).is_some() {
+            reader.push(node.error("type", format!("a key has 1 to {KEY_PARTS_MAX} parts, this one {parts}")));
+        }
+        return Vec::new();
+    }
+    let key = expressions(reader, node);
+    if key.len() == parts { key } else { Vec::new() }
+}
+
+/// `None` when it is there and should not be, or the other way round.
+fn value(reader: &mut Reader, fields: &Fields<'_>, aggregate: AggregateWord) -> Option<Option<Source>> {
+    let name = aggregate.name();
+    match (fields.get("value"), aggregate.has_value()) {
+        (Some(node), true) => expression(reader, node).map(Some),
+        (None, false) => Some(None),
+        (Some(_), false) => {
+            let message = format!("`{name}` looks at events, not at a `value`");
+            let hint = "`distinct` tells how many different values there are, `sum` adds them";
+            reader.push(fields.error_at_key("value", "unused-key", message).hint(hint));
+            None
+        }
+        (None, true) => {
+            let message = format!("`{name}` needs the key `value`");
+            reader.push(fields.error_at_start("missing-key", message).hint("such as `value: device.id`"));
+            None
+        }
+    }
+}
+
+fn rate(reader: &mut Reader, fields: &Fields<'_>) -> Option<Rate> {
+    let count = 1..=i64::from(u32::MAX);
+    let limit = fields.required("limit", reader).and_then(|node| reader.int(node, count.clone()));
+    let per_ms = fields.required("per", reader).and_then(|node| reader.positive_duration_ms(node));
+    // As with a bucket of tokens: unless said otherwise, a whole period's worth may come at once.
+    let burst = fields.get("burst").map_or(limit, |node| reader.int(node, count));
+    Some(Rate { limit: limit? as u32, per_ms: per_ms?, burst: burst? as u32 })
+}
+
+fn reach(reader: &mut Reader, fields: &Fields<'_>, aggregate: AggregateWord) -> Option<Reach> {
+    let name = aggregate.name();
+    match (fields.get("window"), fields.get("retention")) {
+        (Some(_), Some(_)) => {
+            let message = "a feature has a `window` or a `retention`, not both";
+            reader.push(fields.error_at_key("retention", "unused-key", message));
+            None
+        }
+        (Some(_), None) if aggregate == AggregateWord::Rate => {
+            let message = "`rate` has no window: `limit` and `per` say how much is too much";
+            reader.push(fields.error_at_key("window", "unused-key", message).hint("leave it out"));
+            None
+        }
+        (Some(node), None) => match reader.width(node)? {
+            Width::Fixed(window_ms) => Some(Reach::Window(window_ms)),
+            Width::Calendar(_) => {
+                let what = format!("the calendar window {}", node.describe());
+                reader.push(not_supported(node, &what).hint("use a fixed span such as `24h` or `30d`"));
+                None
+            }
+        },
+        (None, None) if aggregate.needs_window() => {
+            let message = format!("`{name}` needs the key `window`");
+            reader.push(fields.error_at_start("missing-key", message).hint("such as `window: 24h`"));
+            None
+        }
+        (None, Some(_)) if aggregate.needs_window() => {
+            let message = format!("`{name}` needs a `window`, not a `retention`");
+            let hint = "`retention` is for `first`, `last`, `previous` and `rate`";
+            reader.push(fields.error_at_key("retention", "unused-key", message).hint(hint));
+            None
+        }
+        (None, Some(node)) => reader.positive_duration_ms(node).map(Reach::Retention),
+        (None, None) => Some(Reach::Retention(RETENTION_MS)),
+    }
+}
+
+fn refuse_scope_and_bucket(reader: &mut Reader, fields: &Fields<'_>) {
+    if let Some(node) = fields.get("scope") {
+        let global = reader.choice(node, "scope", &[("program", false), ("global", true)]);
+        if global == Some(true) {
+            reader.push(not_supported(node, "`scope: global`").hint("leave it out to count by program"));
+        }
+    }
+    if let Some(node) = fields.get("bucket") {
+        reader.positive_duration_ms(node);
+        reader.push(fields.error_at_key("bucket", "not-supported", "`bucket` is not supported by this version"));
+    }
+}
+
+/// A key that belongs to another aggregate is a mistake, and silence would hide it.
+fn refuse_foreign_keys(reader: &mut Reader, fields: &Fields<'_>, aggregate: AggregateWord) {
+    let owned = [
+        (AggregateWord::Rate, KEYS_OF_RATE),
+        (AggregateWord::Sequence, KEYS_OF_SEQUENCE),
+        (AggregateWord::Component, KEYS_OF_COMPONENT),
+    ];
+    for (owner, keys) in owned.into_iter().filter(|(owner, _)| *owner != aggregate) {
+        for key in keys.iter().filter(|key| fields.get(key).is_some()) {
+            let message = format!("`{key}` belongs to the aggregate `{}`, not to `{}`", owner.name(), aggregate.name());
+            reader.push(fields.error_at_key(key, "unused-key", message));
+        }
+    }
+    if aggregate == AggregateWord::Rate && fields.get("offset").is_some() {
+        reader.push(fields.error_at_key("offset", "unused-key", "`rate` has no window that `offset` could shift"));
+    }
+}

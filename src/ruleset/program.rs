@@ -1,0 +1,331 @@
+//! What the engine runs: the rule set, checked and compiled, with an index by event type.
+//!
+//! It is the compiled twin of the written form in `pack`: names are resolved to indexes, texts to programs, spans to
+//! milliseconds. May import `event`, `lists` and `cel`. Invariants: lists and features are sorted by name, rules by id, so
+//! that the same files always make the same set; the indexes in compiled expressions are places in these vectors.
+
+use std::path::PathBuf;
+
+use super::cel::{Compiled, ReadTable, Role, Template};
+use crate::event::{EventKind, KINDS, Mode, Presence, RuleKind, Severity, SignalSet, SubjectKind, Verdict};
+use crate::lists::List;
+
+/// A type of event that rules can name: the known ones by their place in [`KINDS`], then those of [`RuleSet::types`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct TypeIndex(pub u16);
+
+/// All packs together, ready to run.
+#[derive(Debug, Default)]
+pub struct RuleSet {
+    /// First 12 hex digits of the SHA-256 over the sorted paths and bytes of packs and list files.
+    pub hash: String,
+    /// The declared lists, by [`ListIndex`](super::cel::ListIndex); sorted by name.
+    pub lists: Vec<NamedList>,
+    /// The features, by [`FeatureIndex`](super::cel::FeatureIndex); sorted by name.
+    pub features: Vec<Feature>,
+    /// The rules, sorted by id; those that are off too, so that a tool can list them.
+    pub rules: Vec<Rule>,
+    /// Every distinct read of state.
+    pub reads: ReadTable,
+    /// The signals that some expression reads.
+    pub signals: SignalSet,
+    /// The fields that some expression reads as they came.
+    pub fields: Presence,
+    /// Event types that packs name and refguard does not know, sorted; the first is `TypeIndex(KINDS.len())`.
+    pub types: Vec<String>,
+    /// The tests in the files, in the order of files and lines.
+    pub tests: Vec<TestCase>,
+    /// By [`TypeIndex`]: what an event of this type feeds and is judged by.
+    pub by_type: Vec<TypePlan>,
+}
+
+impl RuleSet {
+    /// Which index an event's type has; `None` for a type that no rule or feature names and refguard does not know.
+    ///
+    /// `name` is looked at only when `kind` is [`EventKind::OTHER`]. Cost: a binary search for such a type.
+    #[inline]
+    pub fn type_index(&self, kind: EventKind, name: &str) -> Option<TypeIndex> {
+        let index = match kind.index() {
+            Some(index) => index,
+            None => KINDS.len() + self.types.binary_search_by(|known| known.as_str().cmp(name)).ok()?,
+        };
+        Some(TypeIndex(index as u16))
+    }
+
+    /// The name of a type.
+    pub fn type_name(&self, of: TypeIndex) -> &str {
+        let index = of.0 as usize;
+        KINDS.get(index).map_or_else(|| self.types[index - KINDS.len()].as_str(), |kind| kind.name)
+    }
+}
+
+/// What happens to events of one type. Indexes ascend.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TypePlan {
+    /// Places in [`RuleSet::features`] of those that such an event is counted by.
+    pub features: Vec<u32>,
+    /// Places in [`RuleSet::rules`] of those that judge such an event; without those that are off.
+    pub rules: Vec<u32>,
+}
+
+/// A declared list.
+#[derive(Debug)]
+pub struct NamedList {
+    /// Its name, unique over all packs.
+    pub name: String,
+    /// Whether its entries come over the API: it is empty in the files.
+    pub managed: bool,
+    /// What is in it.
+    pub list: List,
+}
+
+/// A feature: what is counted over earlier events.
+#[derive(Clone, Debug)]
+pub struct Feature {
+    /// Its name, unique over all packs.
+    pub name: String,
+    /// The types of event that it counts, ascending.
+    pub on: Vec<TypeIndex>,
+    /// Which of these events are counted; absent: all.
+    pub filter: Option<Compiled>,
+    /// The parts of its key, at least one.
+    pub key: Vec<Compiled>,
+    /// What is counted of an event; there for every aggregate but `count`, `first`, `last` and `rate`.
+    pub value: Option<Compiled>,
+    /// What is computed.
+    pub aggregate: Aggregate,
+    /// How far back.
+    pub reach: Reach,
+    /// How far both ends of the window are shifted back, in milliseconds; 0 for a window that ends at the event.
+    pub offset_ms: i64,
+    /// How many entries a key keeps, from 1; absent: as configured.
+    pub max_entries: Option<u32>,
+    /// First 16 hex digits of the SHA-256 over its definition, macros included: state is kept over a reload while this
+    /// stays.
+    pub definition: String,
+}
+
+/// What a feature computes over a key's events.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Aggregate {
+    /// How many events.
+    Count,
+    /// Sum of the values.
+    Sum(Number),
+    /// Mean of the values, a double.
+    Avg(Number),
+    /// Least value.
+    Min(Number),
+    /// Greatest value.
+    Max(Number),
+    /// How many different values.
+    Distinct,
+    /// The different values.
+    Set,
+    /// Time of the first event.
+    First,
+    /// Time of the latest event before this one.
+    Last,
+    /// Value at the latest event before this one.
+    Previous,
+    /// Whether this event exceeds a rate.
+    Rate(Rate),
+}
+
+/// What kind of number a value is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Number {
+    /// A 64-bit signed integer.
+    Int,
+    /// A 64-bit float.
+    Double,
+}
+
+/// A limit on how often.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Rate {
+    /// Events allowed per `per_ms`, from 1.
+    pub limit: u32,
+    /// Milliseconds, from 1.
+    pub per_ms: i64,
+    /// Events allowed at once, from 1.
+    pub burst: u32,
+}
+
+/// How far back a feature looks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Reach {
+    /// Events in `(t - ms, t]`, before any offset.
+    Window(i64),
+    /// All events of a key, until none came for this many milliseconds: only `first`, `last`, `previous` and `rate`.
+    Retention(i64),
+}
+
+/// A rule: a condition and what follows when it holds.
+#[derive(Clone, Debug)]
+pub struct Rule {
+    /// Its id, unique over all packs.
+    pub id: String,
+    /// The pack that it stands in.
+    pub pack: String,
+    /// Where its id stands.
+    pub place: Place,
+    /// One line for people.
+    pub title: String,
+    /// The types of event that it judges, ascending.
+    pub on: Vec<TypeIndex>,
+    /// The condition.
+    pub when: Compiled,
+    /// Exceptions: the rule does not match where one of these holds.
+    pub except: Vec<Compiled>,
+    /// What it adds to an event's score, 0 to 100.
+    pub score: u32,
+    /// The verdict that it gives by itself; absent: the score alone counts.
+    pub action: Option<Verdict>,
+    /// Whose reward it stops.
+    pub applies_to: AppliesTo,
+    /// How bad a match is.
+    pub severity: Severity,
+    /// Fraud, or a limit.
+    pub kind: RuleKind,
+    /// Who is remembered when it matches.
+    pub decide: Vec<Decide>,
+    /// What analysts read.
+    pub message: Option<Template>,
+    /// Code of what the customer is told.
+    pub customer: Option<String>,
+    /// Free words, such as `owasp:OAT-019`.
+    pub tags: Vec<String>,
+    /// Whether it counts.
+    pub mode: Mode,
+    /// For how many of a thousand accounts it is enforced, 0 to 1000; for the rest it runs in shadow.
+    pub rollout_permille: u32,
+    /// What happens while a feature that it reads has not seen a whole window.
+    pub when_incomplete: WhenIncomplete,
+    /// Who answers for it.
+    pub owner: Option<String>,
+    /// The instant of event time from which it no longer counts, milliseconds since the Unix epoch.
+    pub expires_ms: Option<i64>,
+    /// Alerts with the same rule and equal values of these are one.
+    pub group_by: Vec<Compiled>,
+    /// When it stops by itself because it matches too much.
+    pub breaker: Option<Breaker>,
+}
+
+/// A line of a file.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Place {
+    /// The file, as the user would type it.
+    pub path: PathBuf,
+    /// The line, from 1.
+    pub line: usize,
+}
+
+/// Whose reward a rule stops.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum AppliesTo {
+    /// The account that invited.
+    Referrer,
+    /// The account that was invited, or the only one there is.
+    Referee,
+    /// Both.
+    Both,
+}
+
+/// What a rule does while a feature that it reads has not seen a whole window.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum WhenIncomplete {
+    /// It counts all the same.
+    Enforce,
+    /// It runs in shadow.
+    Shadow,
+}
+
+/// A decision that a match makes.
+#[derive(Clone, Debug)]
+pub struct Decide {
+    /// Who or what is remembered.
+    pub subject: DecideSubject,
+    /// Which verdict stands on the subject.
+    pub verdict: Verdict,
+    /// How long, in milliseconds; absent: until a person ends it.
+    pub ttl_ms: Option<i64>,
+    /// What follows when it ends by itself.
+    pub on_expiry: OnExpiry,
+    /// The types for which it counts, ascending; absent: a challenge or hold where value moves, a block everywhere.
+    pub on: Option<Vec<TypeIndex>>,
+}
+
+/// Who or what a decision is about.
+#[derive(Clone, Debug)]
+pub enum DecideSubject {
+    /// An account in its role in the event.
+    Role(Role),
+    /// The thing of this kind that the event names.
+    Thing(SubjectKind),
+    /// The subject of this kind whose id the expression gives.
+    ById(SubjectKind, Compiled),
+}
+
+/// What becomes of what was held when a decision ends by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum OnExpiry {
+    /// It stays held: what nobody reviewed never pays by itself.
+    Keep,
+    /// It is released.
+    Release,
+    /// It is blocked.
+    Block,
+}
+
+/// When a rule stops by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Breaker {
+    /// Of a thousand events that it judged, how many matches open it, 1 to 1000.
+    pub share_permille: u32,
+    /// Over which span, in milliseconds.
+    pub over_ms: i64,
+    /// What its matches are worth while it is open.
+    pub then: BreakerThen,
+    /// After which span it is tried again, in milliseconds.
+    pub rearm_ms: i64,
+}
+
+/// What the matches of a rule are worth while its breaker is open.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum BreakerThen {
+    /// A hold.
+    Hold,
+    /// A challenge.
+    Challenge,
+    /// Nothing: they are written down.
+    Shadow,
+}
+
+/// A test inside a rule file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TestCase {
+    /// The pack that it stands in.
+    pub pack: String,
+    /// What it shows.
+    pub name: String,
+    /// Where its name stands.
+    pub place: Place,
+    /// The events, each a structured CloudEvent as one line of JSON, in the order of the file.
+    pub events: Vec<String>,
+    /// What the verdict on the last event must be.
+    pub expect: Expectation,
+}
+
+/// What a test expects of its last event. What is absent is not looked at.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Expectation {
+    /// The verdict.
+    pub verdict: Option<Verdict>,
+    /// The summed score.
+    pub score: Option<i64>,
+    /// Rules that must have matched.
+    pub rules: Vec<String>,
+    /// Rules that must not have matched.
+    pub not_rules: Vec<String>,
+}

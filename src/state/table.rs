@@ -1,0 +1,221 @@
+//! One feature's keys and windows, and the batched loop over its operations.
+//!
+//! A batch is executed in passes: first the index words of all its keys are loaded, then all their slots, then what
+//! has spilled out of the slots, and only then the operations run, in order. The loads of a pass do not wait for one
+//! another, so a batch of 32 waits for memory about as long as one operation alone.
+//!
+//! Invariant: during a batch, slots are added and none is freed, so what an early pass found is still right later.
+
+use std::collections::BTreeMap;
+use std::hint::black_box;
+
+use siphasher::sip128::{Hasher128, SipHasher13};
+
+use super::index::{Home, Index, SLOT_MAX};
+use super::slab::Slab;
+use super::window::{Window, feed, out_of_reach};
+use super::{Op, Reading, Readings};
+
+/// Operations whose memory accesses overlap. A core keeps about 10 to 16 cache misses under way; larger passes gain little.
+const PASS: usize = 32;
+
+#[derive(Debug)]
+pub(super) struct Table<W: Window> {
+    rule: W::Rule,
+    reach_ms: i64,
+    index: Index,
+    slab: Slab<W>,
+    /// Newest time lost to the bound of entries, by slot; kept until it is out of reach. Rare, hence outside the slots.
+    dropped: BTreeMap<u32, i64>,
+    /// Newest time of an event refused at a new key.
+    refused_ms: Option<i64>,
+    spilled: usize,
+    next_swept: usize,
+    saturated: bool,
+}
+
+impl<W: Window> Table<W> {
+    pub(super) fn new(rule: W::Rule, reach_ms: i64) -> Table<W> {
+        Table {
+            rule,
+            reach_ms,
+            index: Index::new(),
+            slab: Slab::new(),
+            dropped: BTreeMap::new(),
+            refused_ms: None,
+            spilled: 0,
+            next_swept: 0,
+            saturated: false,
+        }
+    }
+
+    pub(super) fn apply(&mut self, ops: &[Op], ids: &[[u8; 16]], out: &mut Readings) {
+        out.readings.reserve(ops.len());
+        for pass in ops.chunks(PASS) {
+            let guesses = self.locate(pass);
+            for (op, guess) in pass.iter().zip(guesses) {
+                let reading = self.execute(op, guess, ids, &mut out.members);
+                out.readings.push(reading);
+            }
+        }
+    }
+
+    /// The slot that each operation probably needs, its memory on the way to the cache; `None` for a key that is new.
+    #[inline]
+    fn locate(&self, ops: &[Op]) -> [Option<u32>; PASS] {
+        let mut words = [(Home::default(), 0); PASS];
+        for (op, word) in ops.iter().zip(&mut words) {
+            *word = self.index.home_word(op.key);
+        }
+        let mut guesses = [None; PASS];
+        for ((op, (home, first)), guess) in ops.iter().zip(&words).zip(&mut guesses) {
+            *guess = self.index.guess(op.key, *home, *first);
+        }
+        // Sums that nobody needs: they make the loads happen here.
+        let mut touched = 0;
+        for slot in guesses.iter().flatten() {
+            touched ^= self.slab.get(*slot).key.0[1];
+        }
+        black_box(touched);
+        for slot in guesses.iter().flatten() {
+            touched ^= self.slab.get(*slot).window.touch();
+        }
+        black_box(touched);
+        guesses
+    }
+
+    #[inline]
+    fn execute(&mut self, op: &Op, guess: Option<u32>, ids: &[[u8; 16]], members: &mut Vec<u64>) -> Reading {
+        // What is before the horizon is not counted, and reads as of the horizon, so that it does not matter whether
+        // what only it could see is still there.
+        let late = op.time_ms < op.horizon_ms;
+        let op = &Op { add: op.add && !late, time_ms: op.time_ms.max(op.horizon_ms), ..*op };
+        let found = match guess {
+            Some(slot) if self.slab.get(slot).key == op.key => Some(slot),
+            _ => self.index.find(op.key, |slot| self.slab.get(slot).key == op.key),
+        };
+        let slot = match found {
+            Some(slot) => slot,
+            None if op.add && !self.is_full() => self.insert(op),
+            None => {
+                if op.add {
+                    self.refused_ms = self.refused_ms.max(Some(op.time_ms));
+                }
+                let exact = self.refused_ms.is_none_or(|refused| out_of_reach(refused, op.time_ms, self.reach_ms));
+                return Reading { exact, ..self.nothing() };
+            }
+        };
+        let window = &mut self.slab.get_mut(slot).window;
+        if op.add {
+            let before = window.spilled_bytes();
+            let id = ids.get(op.id as usize).unwrap_or(&[0; 16]);
+            if let Some(time_ms) = window.add(&self.rule, op, id) {
+                let newest = self.dropped.entry(slot).or_insert(time_ms);
+                *newest = time_ms.max(*newest);
+                window.set_truncated(true);
+            }
+            self.spilled = self.spilled + window.spilled_bytes() - before;
+        }
+        let dropped_ms =
+            if window.is_truncated() { self.dropped.get(&slot).copied().max(self.refused_ms) } else { None };
+        let answer = window.read(&self.rule, op, dropped_ms, members);
+        Reading { value: answer.value, known: answer.known, exact: answer.exact }
+    }
+
+    /// Whether new keys are refused: by order, or because slot numbers have run out.
+    fn is_full(&self) -> bool {
+        self.saturated || self.slab.slots() >= SLOT_MAX as usize
+    }
+
+    #[inline]
+    fn insert(&mut self, op: &Op) -> u32 {
+        let slot = self.slab.insert(op.key);
+        self.index.insert(op.key, slot);
+        // Events of this key may have been refused before.
+        if self.refused_ms.is_some_and(|refused| !out_of_reach(refused, op.horizon_ms, self.reach_ms)) {
+            self.slab.get_mut(slot).window.set_truncated(true);
+        }
+        slot
+    }
+
+    /// What a key without events reads.
+    pub(super) fn nothing(&self) -> Reading {
+        Reading { value: W::nothing(&self.rule), known: false, exact: true }
+    }
+
+    pub(super) fn sweep(&mut self, horizon_ms: i64, budget_slots: usize) {
+        let slots = self.slab.slots();
+        let budget = budget_slots.min(slots);
+        let (start, end) = (self.next_swept, self.next_swept + budget);
+        self.sweep_range(start, end.min(slots), horizon_ms);
+        self.sweep_range(0, end.saturating_sub(slots), horizon_ms);
+        self.next_swept = if end >= slots { end - slots } else { end };
+    }
+
+    fn sweep_range(&mut self, mut from: usize, end: usize, horizon_ms: i64) {
+        while let Some(slot) = self.slab.next_live(from, end) {
+            from = slot as usize + 1;
+            if self.slab.get(slot).window.is_truncated() {
+                let dropped_ms = self.dropped.get(&slot).copied().max(self.refused_ms);
+                if dropped_ms.is_none_or(|dropped| out_of_reach(dropped, horizon_ms, self.reach_ms)) {
+                    self.dropped.remove(&slot);
+                    self.slab.get_mut(slot).window.set_truncated(false);
+                }
+            }
+            let window = &mut self.slab.get_mut(slot).window;
+            let before = window.spilled_bytes();
+            let nothing_left = window.expire(&self.rule, horizon_ms);
+            self.spilled = self.spilled + window.spilled_bytes() - before;
+            if nothing_left && !window.is_truncated() {
+                self.spilled -= window.spilled_bytes();
+                self.index.remove(self.slab.get(slot).key, slot);
+                self.slab.remove(slot);
+            }
+        }
+    }
+
+    pub(super) fn keys(&self) -> usize {
+        self.index.keys()
+    }
+
+    pub(super) fn slots(&self) -> usize {
+        self.slab.slots()
+    }
+
+    pub(super) fn bytes(&self) -> usize {
+        // An entry of the map of dropped times takes its pair and a share of the tree's nodes.
+        let dropped = self.dropped.len() * 2 * size_of::<(u32, i64)>();
+        size_of::<Table<W>>() + self.index.bytes() + self.slab.bytes() + self.spilled + dropped
+    }
+
+    pub(super) fn truncated_keys(&self) -> usize {
+        self.dropped.len()
+    }
+
+    pub(super) fn is_saturated(&self) -> bool {
+        self.saturated
+    }
+
+    pub(super) fn set_saturated(&mut self, saturated: bool) {
+        self.saturated = saturated;
+    }
+
+    pub(super) fn digest(&self) -> u64 {
+        let mut sum = 0u64;
+        let mut from = 0;
+        while let Some(slot) = self.slab.next_live(from, self.slab.slots()) {
+            from = slot as usize + 1;
+            let entry = self.slab.get(slot);
+            let mut hasher = SipHasher13::new();
+            feed(&mut hasher, entry.key.0[0]);
+            feed(&mut hasher, entry.key.0[1]);
+            entry.window.digest(&mut hasher);
+            if let Some(time_ms) = self.dropped.get(&slot) {
+                feed(&mut hasher, *time_ms as u64);
+            }
+            // A sum, so that the place of a key does not matter.
+            sum = sum.wrapping_add(hasher.finish128().h1);
+        }
+        sum
+    }
+}

@@ -1,0 +1,100 @@
+//! Windows made of entries in the order of time: what is common to `count`, `sum`, `avg`, `min`, `max`, `first` over a
+//! window, `last` and `previous`. Each of them says what it keeps of an event and how it reads.
+
+use std::fmt::Debug;
+use std::marker::PhantomData;
+
+use siphasher::sip128::SipHasher13;
+
+use super::entries::{Entries, Entry};
+use super::window::{Answer, Window};
+use super::{Op, Value};
+
+/// What is the same for all keys of a feature; `K` tells kin apart that share a layout.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Rule<K> {
+    pub(super) reach_ms: i64,
+    pub(super) entries_max: usize,
+    pub(super) kind: K,
+}
+
+/// How an aggregate keeps and reads entries of type `E`, of which a slot holds `N`.
+pub(super) trait Fold<E: Entry, const N: usize>: Debug {
+    type Kind: Copy + Debug;
+
+    fn nothing(kind: Self::Kind) -> Value;
+
+    fn entry(op: &Op, id: &[u8; 16]) -> E;
+
+    fn insert(entries: &mut Entries<E, N>, entry: E) {
+        entries.insert_ordered(entry);
+    }
+
+    fn expire(entries: &mut Entries<E, N>, rule: &Rule<Self::Kind>, horizon_ms: i64) {
+        entries.expire(horizon_ms, rule.reach_ms);
+    }
+
+    fn read(entries: &mut Entries<E, N>, rule: &Rule<Self::Kind>, op: &Op, dropped_ms: Option<i64>) -> Answer;
+}
+
+/// The window of one key.
+#[derive(Debug)]
+pub(super) struct Timed<F, E: Entry, const N: usize> {
+    entries: Entries<E, N>,
+    fold: PhantomData<F>,
+}
+
+impl<F, E: Entry, const N: usize> Default for Timed<F, E, N> {
+    fn default() -> Self {
+        Timed { entries: Entries::default(), fold: PhantomData }
+    }
+}
+
+impl<F: Fold<E, N>, E: Entry, const N: usize> Window for Timed<F, E, N> {
+    type Rule = Rule<F::Kind>;
+
+    fn nothing(rule: &Self::Rule) -> Value {
+        F::nothing(rule.kind)
+    }
+
+    #[inline]
+    fn add(&mut self, rule: &Self::Rule, op: &Op, id: &[u8; 16]) -> Option<i64> {
+        F::expire(&mut self.entries, rule, op.horizon_ms);
+        F::insert(&mut self.entries, F::entry(op, id));
+        self.entries.truncate(rule.entries_max)
+    }
+
+    #[inline]
+    fn read(&mut self, rule: &Self::Rule, op: &Op, dropped_ms: Option<i64>, _members: &mut Vec<u64>) -> Answer {
+        F::read(&mut self.entries, rule, op, dropped_ms)
+    }
+
+    fn expire(&mut self, rule: &Self::Rule, horizon_ms: i64) -> bool {
+        F::expire(&mut self.entries, rule, horizon_ms);
+        self.entries.shrink();
+        self.entries.as_slice().is_empty()
+    }
+
+    #[inline]
+    fn is_truncated(&self) -> bool {
+        self.entries.is_truncated()
+    }
+
+    fn set_truncated(&mut self, truncated: bool) {
+        self.entries.set_truncated(truncated);
+    }
+
+    #[inline]
+    fn spilled_bytes(&self) -> usize {
+        self.entries.spilled_bytes()
+    }
+
+    #[inline]
+    fn touch(&self) -> u64 {
+        self.entries.touch()
+    }
+
+    fn digest(&self, hasher: &mut SipHasher13) {
+        self.entries.digest(hasher);
+    }
+}

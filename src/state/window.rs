@@ -1,0 +1,76 @@
+//! What a table asks of a window, so that one batched loop serves every aggregate and is compiled for each.
+
+use std::hash::Hasher;
+
+use siphasher::sip128::SipHasher13;
+
+use super::{Op, Value};
+
+/// The answer of a window, without what the table adds to make it a [`Reading`](super::Reading).
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Answer {
+    pub(super) value: Value,
+    pub(super) known: bool,
+    /// Whether dropped entries could not have changed it.
+    pub(super) exact: bool,
+}
+
+impl Answer {
+    /// An answer that something dropped at or before `dropped_ms` leaves exact if it is out of reach at t.
+    #[inline]
+    pub(super) fn new(value: Value, known: bool, dropped_ms: Option<i64>, time_ms: i64, reach_ms: i64) -> Answer {
+        Answer { value, known, exact: dropped_ms.is_none_or(|dropped| out_of_reach(dropped, time_ms, reach_ms)) }
+    }
+}
+
+/// Whether an event at `entry_ms` is out of the window `(t - reach, t]` for every t from `time_ms` on.
+#[inline]
+pub(super) fn out_of_reach(entry_ms: i64, time_ms: i64, reach_ms: i64) -> bool {
+    entry_ms.saturating_add(reach_ms) <= time_ms
+}
+
+/// The memory of one key. The default is the empty window, which allocates nothing.
+pub(super) trait Window: Default {
+    /// What is the same for all keys of a feature.
+    type Rule;
+
+    /// What a key without events reads.
+    fn nothing(rule: &Self::Rule) -> Value;
+
+    /// Counts an event, having dropped what no reading from the horizon on can see. `id` is the beginning of the event's
+    /// id. Answers the newest time lost to the bound of entries, if any was.
+    fn add(&mut self, rule: &Self::Rule, op: &Op, id: &[u8; 16]) -> Option<i64>;
+
+    /// Reads at the operation's time; after [`Window::add`] if the operation adds. `dropped_ms` is the newest time lost to
+    /// the bound; members of a set are appended if they are wanted.
+    fn read(&mut self, rule: &Self::Rule, op: &Op, dropped_ms: Option<i64>, members: &mut Vec<u64>) -> Answer;
+
+    /// Drops what no reading from `horizon_ms` on can see, gives back memory that is not needed, and tells whether nothing
+    /// is left.
+    fn expire(&mut self, rule: &Self::Rule, horizon_ms: i64) -> bool;
+
+    /// Whether something may be missing: the table then knows until when.
+    fn is_truncated(&self) -> bool;
+
+    /// Sets that mark.
+    fn set_truncated(&mut self, truncated: bool);
+
+    /// Bytes allocated outside the slot.
+    fn spilled_bytes(&self) -> usize {
+        0
+    }
+
+    /// Reads a word of what is outside the slot, so that it is in the cache when the operation comes.
+    #[inline]
+    fn touch(&self) -> u64 {
+        0
+    }
+
+    /// Feeds all that is remembered to a hash.
+    fn digest(&self, hasher: &mut SipHasher13);
+}
+
+/// Feeds a number to a hash.
+pub(super) fn feed(hasher: &mut SipHasher13, word: u64) {
+    hasher.write(&word.to_le_bytes());
+}

@@ -1,0 +1,19 @@
+//! Apache Kafka: records in, records out, places committed.
+//!
+//! A [`KafkaSource`] reads in a thread of its own and hands over bounded batches; a [`KafkaProducer`] delivers in the
+//! background and says what is safe. A broker that is away is waited for; only what cannot heal is an error. It imports
+//! `event` and the client library. Invariants: a place is committed only for a partition that has been ours without a
+//! break since its records were read, and neither side ever buffers more than its options say.
+
+mod batch;
+mod client;
+mod producer;
+mod reader;
+mod source;
+mod status;
+
+pub use batch::{BatchEnd, Record, RecordBatch};
+pub use client::{ClientOptions, record_position};
+pub use producer::{KafkaProducer, KafkaSink, ProducerOptions};
+pub use source::{KafkaInput, KafkaSource, Revocation, SourceOptions};
+pub use status::{PartitionName, PartitionStatus};

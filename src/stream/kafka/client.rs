@@ -1,0 +1,108 @@
+//! What a consumer and a producer share: settings, the words for the client's errors, its log.
+
+use crate::stream::StreamError;
+use rdkafka::ClientConfig;
+use rdkafka::config::RDKafkaLogLevel;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::metadata::Metadata;
+use std::time::Duration;
+
+/// How long a start waits for a broker's answer.
+const START_WAIT: Duration = Duration::from_secs(10);
+
+/// How to reach a cluster.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ClientOptions {
+    /// Bootstrap addresses, `host:port`. At least one.
+    pub brokers: Vec<String>,
+    /// Settings of librdkafka by name, for what has no option here: security, buffers. They win over refguard's own;
+    /// one that its guarantees rest on is refused.
+    pub settings: Vec<(String, String)>,
+}
+
+impl ClientOptions {
+    /// The client's settings: `defaults`, then the user's, then what must hold, which the user cannot set.
+    pub(super) fn config(
+        &self,
+        defaults: &[(&str, &str)],
+        fixed: &[(&str, &str)],
+    ) -> Result<ClientConfig, StreamError> {
+        let mut config = ClientConfig::new();
+        config.set("client.id", "refguard");
+        for (name, value) in defaults {
+            config.set(*name, *value);
+        }
+        for (name, value) in &self.settings {
+            if let Some((_, fixed)) = fixed.iter().find(|(fixed, _)| fixed == name) {
+                let detail = format!("{name}: refguard needs `{fixed}` here and sets it by itself");
+                return Err(StreamError::KafkaSettings { detail });
+            }
+            config.set(name, value);
+        }
+        for (name, value) in fixed {
+            config.set(*name, *value);
+        }
+        config.set("bootstrap.servers", self.brokers.join(","));
+        config.set_log_level(RDKafkaLogLevel::Info);
+        Ok(config)
+    }
+
+    /// Asks the cluster for topics and answers with an error for the first that is not there. A broker that makes topics
+    /// by itself makes them.
+    pub(super) fn check_topics<'t>(
+        &self,
+        topics: impl IntoIterator<Item = &'t str>,
+        fetch: impl Fn(&str, Duration) -> Result<Metadata, KafkaError>,
+    ) -> Result<(), StreamError> {
+        for topic in topics {
+            let metadata = fetch(topic, START_WAIT).map_err(|error| StreamError::Unreachable {
+                brokers: self.brokers.join(","),
+                detail: detail(&error),
+            })?;
+            let found = metadata.topics().iter().find(|found| found.name() == topic);
+            match found.map(|found| found.error().map(RDKafkaErrorCode::from)) {
+                // A topic that was made this moment has no leader yet; clients wait for one.
+                Some(None | Some(RDKafkaErrorCode::LeaderNotAvailable)) => {}
+                Some(Some(RDKafkaErrorCode::TopicAuthorizationFailed)) => {
+                    return Err(StreamError::Denied {
+                        doing: format!("to use topic {topic}"),
+                        detail: RDKafkaErrorCode::TopicAuthorizationFailed.to_string(),
+                    });
+                }
+                _ => return Err(StreamError::UnknownTopic { topic: topic.to_owned() }),
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The place of a record as people read it: `topic/partition/offset`.
+pub fn record_position(topic: &str, partition: i32, offset: u64) -> String {
+    format!("{topic}/{partition}/{offset}")
+}
+
+/// What a client says of a setting or of its creation.
+pub(super) fn settings_error(error: &KafkaError) -> StreamError {
+    let detail = match error {
+        KafkaError::ClientConfig(_, what, name, value) => format!("{name}: {value}: {what}"),
+        other => detail(other),
+    };
+    StreamError::KafkaSettings { detail }
+}
+
+/// The client's own words, on one line, without the name of the call.
+pub(super) fn detail(error: &KafkaError) -> String {
+    error.rdkafka_error_code().map_or_else(|| error.to_string(), |code| code.to_string())
+}
+
+/// Forwards a line of the client's log, under the target `kafka`.
+pub(super) fn log(level: RDKafkaLogLevel, facility: &str, message: &str) {
+    match level {
+        RDKafkaLogLevel::Emerg | RDKafkaLogLevel::Alert | RDKafkaLogLevel::Critical | RDKafkaLogLevel::Error => {
+            tracing::error!(target: "kafka", facility, "{message}");
+        }
+        RDKafkaLogLevel::Warning => tracing::warn!(target: "kafka", facility, "{message}"),
+        RDKafkaLogLevel::Notice | RDKafkaLogLevel::Info => tracing::info!(target: "kafka", facility, "{message}"),
+        RDKafkaLogLevel::Debug => tracing::debug!(target: "kafka", facility, "{message}"),
+    }
+}

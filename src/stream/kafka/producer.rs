@@ -1,0 +1,359 @@
+//! Delivers records: all of them, in order, without ever holding more than its queue.
+
+use super::client::{ClientOptions, detail, log, settings_error};
+use crate::stream::{Mark, StreamError};
+use rdkafka::config::{FromClientConfigAndContext as _, RDKafkaLogLevel};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::message::{BorrowedMessage, Message as _};
+use rdkafka::producer::{
+    BaseRecord, DeliveryResult, NoCustomPartitioner, Producer as _, ProducerContext, ThreadedProducer,
+};
+use rdkafka::{ClientContext, Statistics};
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
+use std::time::Duration;
+
+/// How often a wait looks whether the client has failed.
+const WAIT: Duration = Duration::from_millis(100);
+
+/// How a producer works.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ProducerOptions {
+    /// The cluster.
+    pub client: ClientOptions,
+}
+
+/// Records that were sent between two marks.
+#[derive(Debug, Default)]
+struct Group {
+    undelivered: u64,
+}
+
+/// What was sent and what of it is safe.
+#[derive(Debug, Default)]
+struct Ledger {
+    /// The groups that are not safe yet, oldest first; the last one is open.
+    groups: VecDeque<Group>,
+    /// The number of the first of them. Numbers start at 1: mark 0 is before everything.
+    first: u64,
+    /// The first record that could not be delivered; nothing after it counts.
+    failure: Option<Failure>,
+}
+
+#[derive(Clone, Debug)]
+struct Failure {
+    code: Option<RDKafkaErrorCode>,
+    topic: String,
+    length_bytes: usize,
+    detail: String,
+}
+
+impl Ledger {
+    fn open_number(&mut self) -> u64 {
+        if self.groups.is_empty() {
+            self.groups.push_back(Group::default());
+            self.first = self.first.max(1);
+        }
+        self.first + self.groups.len() as u64 - 1
+    }
+
+    fn sent(&mut self) -> u64 {
+        let number = self.open_number();
+        self.groups.back_mut().expect("a group is open").undelivered += 1;
+        number
+    }
+
+    /// Takes back or settles one record of a group.
+    fn settled(&mut self, number: u64) {
+        let group = usize::try_from(number - self.first).ok().and_then(|at| self.groups.get_mut(at));
+        group.expect("a group stays until all its records are settled").undelivered -= 1;
+    }
+
+    /// Closes the open group.
+    fn mark(&mut self) -> u64 {
+        let number = self.open_number();
+        self.groups.push_back(Group::default());
+        number
+    }
+
+    /// The number of the last closed group before which, and in which, nothing is undelivered.
+    fn delivered(&mut self) -> u64 {
+        while self.groups.len() > 1 && self.groups[0].undelivered == 0 {
+            self.groups.pop_front();
+            self.first += 1;
+        }
+        self.first.saturating_sub(1)
+    }
+
+    fn undelivered(&self) -> u64 {
+        self.groups.iter().map(|group| group.undelivered).sum()
+    }
+}
+
+/// What the client calls back.
+#[derive(Debug, Default)]
+struct Deliveries {
+    ledger: Mutex<Ledger>,
+    /// Told whenever a record is settled.
+    settled: Condvar,
+    reachable: AtomicBool,
+}
+
+impl Deliveries {
+    fn lock(&self) -> MutexGuard<'_, Ledger> {
+        self.ledger.lock().expect("no thread panics while it holds the ledger")
+    }
+
+    /// Waits a moment for a delivery.
+    fn wait(&self) {
+        let guard = self.lock();
+        drop(self.settled.wait_timeout(guard, WAIT).expect("no thread panics while it holds the ledger"));
+    }
+}
+
+impl ClientContext for Deliveries {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        log(level, facility, message);
+    }
+
+    fn stats(&self, statistics: Statistics) {
+        let up = statistics.brokers.values().any(|broker| broker.state == "UP");
+        self.reachable.store(up, Ordering::Relaxed);
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        if error.rdkafka_error_code() == Some(RDKafkaErrorCode::AllBrokersDown) {
+            self.reachable.store(false, Ordering::Relaxed);
+        }
+        tracing::warn!(target: "kafka", "{}: {reason}", detail(&error));
+    }
+}
+
+impl ProducerContext for Deliveries {
+    type DeliveryOpaque = usize;
+
+    fn delivery(&self, result: &DeliveryResult<'_>, number: usize) {
+        let mut ledger = self.lock();
+        ledger.settled(number as u64);
+        if let Err((error, message)) = result {
+            let failure = Failure::of(error, message);
+            ledger.failure.get_or_insert(failure);
+        }
+        drop(ledger);
+        self.settled.notify_all();
+    }
+}
+
+impl Failure {
+    fn of(error: &KafkaError, message: &BorrowedMessage<'_>) -> Failure {
+        Failure {
+            code: error.rdkafka_error_code(),
+            topic: message.topic().to_owned(),
+            length_bytes: message.payload_len(),
+            detail: detail(error),
+        }
+    }
+
+    fn error(self) -> StreamError {
+        let Failure { code, topic, length_bytes, detail } = self;
+        match code {
+            Some(RDKafkaErrorCode::MessageSizeTooLarge) => StreamError::TooLarge { topic, length_bytes },
+            Some(RDKafkaErrorCode::UnknownTopic | RDKafkaErrorCode::UnknownTopicOrPartition) => {
+                StreamError::UnknownTopic { topic }
+            }
+            Some(RDKafkaErrorCode::TopicAuthorizationFailed | RDKafkaErrorCode::ClusterAuthorizationFailed) => {
+                StreamError::Denied { doing: format!("to write to topic {topic}"), detail }
+            }
+            _ => StreamError::Kafka { doing: format!("writing to topic {topic}"), detail },
+        }
+    }
+}
+
+/// Writes to topics of one cluster, in the background. A clone is the same producer. It waits for brokers for ever.
+#[derive(Clone)]
+pub struct KafkaProducer {
+    producer: Arc<ThreadedProducer<Deliveries, NoCustomPartitioner>>,
+    client: Arc<ClientOptions>,
+}
+
+impl std::fmt::Debug for KafkaProducer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("KafkaProducer").field("brokers", &self.client.brokers).finish_non_exhaustive()
+    }
+}
+
+impl KafkaProducer {
+    /// A producer. It does not wait for a broker; [`KafkaProducer::topic`] does.
+    ///
+    /// # Errors
+    ///
+    /// [`StreamError::KafkaSettings`].
+    pub fn open(options: ProducerOptions) -> Result<KafkaProducer, StreamError> {
+        // Bounds in memory, and a batch that is large under load but never waits long when it is quiet.
+        let defaults = [
+            ("queue.buffering.max.messages", "100000"),
+            ("queue.buffering.max.kbytes", "65536"),
+            ("linger.ms", "5"),
+            ("compression.type", "lz4"),
+        ];
+        let fixed = [
+            ("enable.idempotence", "true"),
+            ("acks", "all"),
+            // A record is never given up: a broker that is away is waited for.
+            ("message.timeout.ms", "0"),
+            // The partition of a key as Java clients choose it, so that tables can be joined.
+            ("partitioner", "murmur2_random"),
+            ("statistics.interval.ms", "1000"),
+        ];
+        let config = options.client.config(&defaults, &fixed)?;
+        let producer = ThreadedProducer::from_config_and_context(&config, Deliveries::default())
+            .map_err(|error| settings_error(&error))?;
+        Ok(KafkaProducer { producer: Arc::new(producer), client: Arc::new(options.client) })
+    }
+
+    /// A sink for one topic, which must be there.
+    ///
+    /// # Errors
+    ///
+    /// [`StreamError::Unreachable`] if no broker answers within 10 s; [`StreamError::UnknownTopic`],
+    /// [`StreamError::Denied`].
+    pub fn topic(&self, topic: &str) -> Result<KafkaSink, StreamError> {
+        let client = self.producer.client();
+        self.client.check_topics([topic], |topic, wait| client.fetch_metadata(Some(topic), wait))?;
+        Ok(KafkaSink { producer: self.clone(), topic: topic.to_owned() })
+    }
+
+    /// Marks what was sent up to now.
+    pub fn mark(&self) -> Mark {
+        Mark(self.deliveries().lock().mark())
+    }
+
+    /// The newest mark before which everything is acknowledged by all in-sync replicas. Does not block.
+    ///
+    /// # Errors
+    ///
+    /// Why a record could not be delivered: [`StreamError::TooLarge`], [`StreamError::UnknownTopic`],
+    /// [`StreamError::Denied`], or [`StreamError::Kafka`] for what cannot heal.
+    pub fn delivered(&self) -> Result<Mark, StreamError> {
+        let mut ledger = self.deliveries().lock();
+        match ledger.failure.clone() {
+            Some(failure) => Err(failure.error()),
+            None => Ok(Mark(ledger.delivered())),
+        }
+    }
+
+    /// Waits until everything sent is acknowledged; for ever, while no broker is there.
+    ///
+    /// # Errors
+    ///
+    /// As [`KafkaProducer::delivered`].
+    pub fn flush(&self) -> Result<(), StreamError> {
+        loop {
+            self.delivered()?;
+            if self.undelivered() == 0 {
+                return Ok(());
+            }
+            self.deliveries().wait();
+        }
+    }
+
+    /// Records that were sent and are not acknowledged.
+    pub fn undelivered(&self) -> u64 {
+        self.deliveries().lock().undelivered()
+    }
+
+    /// Whether some broker is connected, as of the last second.
+    pub fn is_reachable(&self) -> bool {
+        self.deliveries().reachable.load(Ordering::Relaxed)
+    }
+
+    /// Sends a record. Blocks while the queue is full: that is what holds the pipeline back when brokers are slow.
+    fn send(&self, topic: &str, key: &str, payload: &[u8]) -> Result<(), StreamError> {
+        let deliveries = self.deliveries();
+        loop {
+            let number = deliveries.lock().sent();
+            let opaque = usize::try_from(number).expect("fewer batches than a usize counts");
+            let mut record = BaseRecord::with_opaque_to(topic, opaque).payload(payload);
+            if !key.is_empty() {
+                record = record.key(key);
+            }
+            let Err((error, _)) = self.producer.send(record) else { return Ok(()) };
+            deliveries.lock().settled(number);
+            if error.rdkafka_error_code() != Some(RDKafkaErrorCode::QueueFull) {
+                let failure = Failure {
+                    code: error.rdkafka_error_code(),
+                    topic: topic.to_owned(),
+                    length_bytes: payload.len(),
+                    detail: detail(&error),
+                };
+                return Err(failure.error());
+            }
+            self.delivered()?;
+            deliveries.wait();
+        }
+    }
+
+    fn deliveries(&self) -> &Deliveries {
+        self.producer.client().context()
+    }
+}
+
+/// One topic of a producer.
+#[derive(Clone, Debug)]
+pub struct KafkaSink {
+    producer: KafkaProducer,
+    topic: String,
+}
+
+impl KafkaSink {
+    /// Sends a record with a key (an empty one: without). Blocks while the queue is full.
+    ///
+    /// # Errors
+    ///
+    /// As [`KafkaProducer::delivered`], for this record or an earlier one.
+    pub fn write(&self, key: &str, payload: &[u8]) -> Result<(), StreamError> {
+        self.producer.send(&self.topic, key, payload)
+    }
+
+    /// The producer it belongs to: its marks count for all its topics.
+    pub fn producer(&self) -> &KafkaProducer {
+        &self.producer
+    }
+
+    /// The topic's name.
+    pub fn topic(&self) -> &str {
+        &self.topic
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mark_is_delivered_when_it_and_all_before_it_are() {
+        let mut ledger = Ledger::default();
+        assert_eq!(ledger.delivered(), 0);
+        let (a, b) = (ledger.sent(), ledger.sent());
+        let first = ledger.mark();
+        let c = ledger.sent();
+        let second = ledger.mark();
+        let third = ledger.mark();
+        assert_eq!((a, b, c), (first, first, second));
+
+        ledger.settled(c);
+        assert_eq!(ledger.delivered(), 0, "the second is safe, but not the first");
+        ledger.settled(a);
+        assert_eq!(ledger.delivered(), 0);
+        ledger.settled(b);
+        assert_eq!(ledger.delivered(), third, "an empty mark is safe with those before it");
+        assert_eq!(ledger.undelivered(), 0);
+
+        let d = ledger.sent();
+        assert_eq!(ledger.delivered(), third);
+        ledger.settled(d);
+        assert_eq!(ledger.mark(), third + 1);
+        assert_eq!(ledger.delivered(), third + 1);
+    }
+}

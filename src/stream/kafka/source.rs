@@ -1,0 +1,259 @@
+//! Reads topics as a member of a consumer group, in a thread of its own.
+//!
+//! The thread polls, gathers records into batches and passes them through a bounded channel: a pipeline that falls behind
+//! holds it back. Changes of the assignment pass through the same channel, so that whatever was read before them has been
+//! seen when they come up.
+
+use super::client::{ClientOptions, detail, settings_error};
+use super::reader::{Callbacks, Reader};
+use super::status::Shared;
+use super::{BatchEnd, PartitionName, PartitionStatus, RecordBatch};
+use crate::stream::StreamError;
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
+use rdkafka::config::FromClientConfigAndContext as _;
+use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer as _};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::{Offset, TopicPartitionList};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+/// How a source reads.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SourceOptions {
+    /// The cluster.
+    pub client: ClientOptions,
+    /// The topics. At least one.
+    pub topics: Vec<String>,
+    /// The consumer group that the places are kept under.
+    pub group: String,
+    /// The most records in a batch. At least 1.
+    pub batch_records_max: usize,
+    /// A batch is closed once it holds as many bytes; it may exceed them by one record.
+    pub batch_bytes_max: usize,
+    /// The most batches that wait to be taken.
+    pub batches_waiting_max: usize,
+}
+
+impl SourceOptions {
+    /// Options that suit most: batches of up to 1000 records or 1 MiB, four of them waiting.
+    pub fn new(client: ClientOptions, topics: Vec<String>, group: String) -> SourceOptions {
+        SourceOptions {
+            client,
+            topics,
+            group,
+            batch_records_max: 1000,
+            batch_bytes_max: 1 << 20,
+            batches_waiting_max: 4,
+        }
+    }
+}
+
+/// What comes from a source, in order.
+#[derive(Debug)]
+pub enum KafkaInput {
+    /// Records; never an empty batch.
+    Records(RecordBatch),
+    /// These partitions, by index, are ours from now on.
+    Assigned(Vec<u32>),
+    /// These partitions are being taken away.
+    Revoking(Revocation),
+}
+
+/// Partitions that another member is about to get.
+///
+/// Everything read from them has been taken by now. Deliver its outputs, [`commit`](KafkaSource::commit) the places, then
+/// drop this: the group waits for it, at most 10 s. What is not committed by then, the other member reads again.
+#[derive(Debug)]
+pub struct Revocation {
+    /// The partitions, by index.
+    pub partitions: Vec<u32>,
+    /// Whether they are gone already (the group took us for dead): nothing of them can be committed any more.
+    pub lost: bool,
+    /// Dropped with this; the reader waits for that.
+    pub(super) _released: Sender<()>,
+}
+
+/// Reads some topics. Dropping it leaves the group without a last commit; [`KafkaSource::close`] does both.
+pub struct KafkaSource {
+    consumer: Arc<BaseConsumer<Callbacks>>,
+    shared: Arc<Shared>,
+    inputs: Option<Receiver<Result<KafkaInput, StreamError>>>,
+    used: Sender<RecordBatch>,
+    thread: Option<JoinHandle<()>>,
+    group: String,
+}
+
+impl std::fmt::Debug for KafkaSource {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("KafkaSource").field("group", &self.group).finish_non_exhaustive()
+    }
+}
+
+/// Settings that a user may change: memory, and how soon a full queue is filled again.
+const DEFAULTS: [(&str, &str); 6] = [
+    ("queued.max.messages.kbytes", "32768"),
+    ("queued.min.messages", "20000"),
+    ("fetch.max.bytes", "16777216"),
+    ("fetch.queue.backoff.ms", "20"),
+    ("partition.assignment.strategy", "cooperative-sticky"),
+    ("auto.commit.interval.ms", "1000"),
+];
+
+/// Settings that the guarantees rest on: the client commits, once a second and whenever a partition goes, but only places
+/// that were stored by [`KafkaSource::commit`]; and a group that is new to a topic reads all of it.
+const FIXED: [(&str, &str); 5] = [
+    ("enable.auto.commit", "true"),
+    ("enable.auto.offset.store", "false"),
+    ("auto.offset.reset", "earliest"),
+    ("enable.partition.eof", "true"),
+    ("statistics.interval.ms", "1000"),
+];
+
+impl KafkaSource {
+    /// Joins the group and starts reading where it left off.
+    ///
+    /// # Errors
+    ///
+    /// [`StreamError::KafkaSettings`]; [`StreamError::Unreachable`] if no broker answers within 10 s;
+    /// [`StreamError::UnknownTopic`], [`StreamError::Denied`].
+    pub fn open(options: &SourceOptions) -> Result<KafkaSource, StreamError> {
+        let mut config = options.client.config(&DEFAULTS, &FIXED)?;
+        config.set("group.id", &options.group);
+        let shared = Arc::new(Shared::default());
+        let consumer = BaseConsumer::from_config_and_context(&config, Callbacks::new(Arc::clone(&shared)))
+            .map_err(|error| settings_error(&error))?;
+        let topics: Vec<&str> = options.topics.iter().map(String::as_str).collect();
+        let client = consumer.client();
+        options.client.check_topics(topics.iter().copied(), |topic, wait| client.fetch_metadata(Some(topic), wait))?;
+        shared.reachable.store(true, Ordering::Relaxed);
+        consumer.subscribe(&topics).map_err(|error| settings_error(&error))?;
+
+        let consumer = Arc::new(consumer);
+        let (to_pipeline, inputs) = bounded(options.batches_waiting_max.max(1));
+        let (used, from_pipeline) = bounded(options.batches_waiting_max.max(1) + 2);
+        let reader = Reader::new(Arc::clone(&consumer), Arc::clone(&shared), to_pipeline, from_pipeline, options);
+        let thread =
+            thread::Builder::new().name("kafka-source".to_owned()).spawn(move || reader.run()).map_err(|error| {
+                StreamError::Kafka { doing: "starting its thread".to_owned(), detail: error.to_string() }
+            })?;
+        let group = options.group.clone();
+        Ok(KafkaSource { consumer, shared, inputs: Some(inputs), used, thread: Some(thread), group })
+    }
+
+    /// The next input; `None` if none came in time.
+    ///
+    /// # Errors
+    ///
+    /// [`StreamError::Kafka`] or [`StreamError::Denied`], when reading cannot go on.
+    pub fn next(&self, wait: Duration) -> Result<Option<KafkaInput>, StreamError> {
+        match self.inputs().recv_timeout(wait) {
+            Ok(input) => input.map(Some),
+            Err(RecvTimeoutError::Timeout) => Ok(None),
+            Err(RecvTimeoutError::Disconnected) => {
+                Err(StreamError::Kafka { doing: "reading".to_owned(), detail: "its thread has ended".to_owned() })
+            }
+        }
+    }
+
+    /// The channel behind [`KafkaSource::next`], to select over several sources.
+    pub fn inputs(&self) -> &Receiver<Result<KafkaInput, StreamError>> {
+        self.inputs.as_ref().expect("the channel is there until the source is closed")
+    }
+
+    /// Gives a batch back, so that its memory is used again. Optional.
+    pub fn recycle(&self, batch: RecordBatch) {
+        // If there are enough already, this one is freed.
+        drop(self.used.try_send(batch));
+    }
+
+    /// Commits places, up to which every output is safe: within a second, and at the latest when their partition is
+    /// given away or the source is closed. Those of partitions that are no longer ours are left out. Does not block.
+    ///
+    /// # Errors
+    ///
+    /// [`StreamError::Kafka`] if the client refuses for good.
+    pub fn commit(&self, ends: &[BatchEnd]) -> Result<(), StreamError> {
+        let places = self.shared.committable(ends);
+        if places.is_empty() {
+            return Ok(());
+        }
+        let mut list = TopicPartitionList::with_capacity(places.len());
+        for (PartitionName { topic, partition }, next_offset) in &places {
+            let offset = Offset::Offset(i64::try_from(*next_offset).unwrap_or(i64::MAX));
+            list.add_partition_offset(topic, *partition, offset).map_err(|error| commit_error(&error))?;
+        }
+        match self.consumer.store_offsets(&list) {
+            Ok(()) => Ok(()),
+            // A partition was taken away this moment: its next owner reads those records again.
+            Err(error) if error.rdkafka_error_code() == Some(RDKafkaErrorCode::State) => Ok(()),
+            Err(error) => Err(commit_error(&error)),
+        }
+    }
+
+    /// Leaves the group, after a last commit of the places given so far. With no broker it gives up after a while; the
+    /// records are read again then.
+    ///
+    /// # Errors
+    ///
+    /// [`StreamError::Kafka`] if the last commit failed.
+    pub fn close(mut self) -> Result<(), StreamError> {
+        self.shared.closing.store(true, Ordering::Release);
+        drop(self.inputs.take());
+        if let Some(thread) = self.thread.take() {
+            thread.join().map_err(|_| StreamError::Kafka {
+                doing: "closing".to_owned(),
+                detail: "its reading thread has panicked".to_owned(),
+            })?;
+        }
+        let committed = match self.consumer.commit_consumer_state(CommitMode::Sync) {
+            Err(error) if error.rdkafka_error_code() != Some(RDKafkaErrorCode::NoOffset) => Err(commit_error(&error)),
+            _ => Ok(()),
+        };
+        self.consumer.context().apply_pending(&self.consumer);
+        committed
+    }
+
+    /// What is known of every partition that has been ours, by index.
+    pub fn partitions(&self) -> Vec<PartitionStatus> {
+        self.shared.partitions()
+    }
+
+    /// The name of a partition by its index.
+    pub fn partition(&self, index: u32) -> Option<PartitionName> {
+        self.shared.name(index)
+    }
+
+    /// Whether some broker is connected, as of the last second.
+    pub fn is_reachable(&self) -> bool {
+        self.shared.reachable.load(Ordering::Relaxed)
+    }
+
+    /// The group's name.
+    pub fn group(&self) -> &str {
+        &self.group
+    }
+
+    /// How many members the group has, this source included once it has joined.
+    ///
+    /// # Errors
+    ///
+    /// [`StreamError::Kafka`] if the coordinator does not answer within 10 s.
+    pub fn members(&self) -> Result<usize, StreamError> {
+        let groups = self.consumer.fetch_group_list(Some(&self.group), Duration::from_secs(10)).map_err(|error| {
+            StreamError::Kafka { doing: format!("asking who is in group {}", self.group), detail: detail(&error) }
+        })?;
+        Ok(groups.groups().iter().find(|group| group.name() == self.group).map_or(0, |group| group.members().len()))
+    }
+}
+
+impl Drop for KafkaSource {
+    fn drop(&mut self) {
+        self.shared.closing.store(true, Ordering::Release);
+    }
+}
+
+fn commit_error(error: &KafkaError) -> StreamError {
+    StreamError::Kafka { doing: "committing places".to_owned(), detail: detail(error) }
+}

@@ -1,0 +1,111 @@
+//! The thread of the machine: judges and formats, and owns nothing else.
+
+use std::time::Duration;
+
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
+
+use super::reader::Intake;
+use super::work::{Notice, Work};
+use super::Message;
+use crate::engine::{Engine, Outcome, write_verdict};
+use crate::event::{DeadLetter, Reason};
+
+/// How long the machine waits for work before it lets itself be looked at.
+const IDLE: Duration = Duration::from_millis(100);
+
+/// Looks at the machine between two batches, and while it is idle.
+pub trait Probe: Send {
+    /// Called often: must be cheap when there is nothing to do.
+    fn look(&mut self, engine: &mut Engine);
+}
+
+pub(super) fn run(
+    engine: &mut Engine,
+    probe: &mut dyn Probe,
+    intakes: &[Intake],
+    from_readers: &Receiver<Message>,
+    to_writer: &Sender<Message>,
+) {
+    let mut places = Places { by_source: vec![Vec::new(); intakes.len()], next: 0 };
+    loop {
+        let message = match from_readers.recv_timeout(IDLE) {
+            Ok(message) => message,
+            Err(RecvTimeoutError::Timeout) => {
+                probe.look(engine);
+                continue;
+            }
+            Err(RecvTimeoutError::Disconnected) => break,
+        };
+        let message = message.map(|mut work| {
+            judge(engine, &mut places, &intakes[work.source], &mut work);
+            work
+        });
+        probe.look(engine);
+        if to_writer.send(message).is_err() {
+            break;
+        }
+    }
+}
+
+/// The engine's numbers of partitions: dense over all sources.
+struct Places {
+    by_source: Vec<Vec<Option<u32>>>,
+    next: u32,
+}
+
+impl Places {
+    fn of(&mut self, source: usize, partition: u32) -> u32 {
+        let known = &mut self.by_source[source];
+        let local = partition as usize;
+        if local >= known.len() {
+            known.resize(local + 1, None);
+        }
+        *known[local].get_or_insert_with(|| {
+            self.next += 1;
+            self.next - 1
+        })
+    }
+
+    /// The source's own number of a partition that it was asked for before.
+    fn local(&self, source: usize, place: u32) -> u32 {
+        let found = self.by_source[source].iter().position(|known| *known == Some(place));
+        found.map_or(0, |local| local as u32)
+    }
+}
+
+fn judge(engine: &mut Engine, places: &mut Places, intake: &Intake, work: &mut Work) {
+    for notice in &work.notices {
+        match *notice {
+            Notice::Assigned(partition) => engine.assign(places.of(work.source, partition)),
+            Notice::Revoked(partition) => engine.revoke(places.of(work.source, partition)),
+            Notice::Tick(partition, clock_ms) => engine.tick(places.of(work.source, partition), clock_ms),
+        }
+    }
+    for event in &mut work.batch.events {
+        event.position.partition = places.of(work.source, event.position.partition);
+    }
+    engine.judge(&work.batch, &work.signals, &mut work.judgements);
+    format(engine, places, intake, work);
+}
+
+fn format(engine: &Engine, places: &Places, intake: &Intake, work: &mut Work) {
+    let hash = &engine.rules().hash;
+    for (at, event) in work.batch.events.iter().enumerate() {
+        let judgement = &work.judgements.events[at];
+        if judgement.outcome == Outcome::IdReused {
+            let letter = DeadLetter {
+                reason: &Reason::IdReused,
+                source: &intake.name,
+                position: &intake.position(places.local(work.source, event.position.partition), event.position.offset),
+                ingest_time_ms: event.ingest_time_ms,
+                raw: work.batch.text(event.raw).as_bytes(),
+                whole: None,
+            };
+            work.dead_letters.push(&letter);
+            continue;
+        }
+        write_verdict(&mut work.verdicts.text, &work.batch, event, judgement, &work.judgements, hash);
+        work.verdicts.text.push(b'\n');
+        work.verdicts.ends.push((work.verdicts.text.len(), at));
+    }
+}

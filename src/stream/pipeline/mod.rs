@@ -1,0 +1,94 @@
+//! The threads around the engine: one reader a source, one engine, one writer, joined by bounded queues.
+//!
+//! ```text
+//! source --read, parse, derive--> [works] --judge, format--> [works] --write, commit--> sinks
+//!    ^                                                                        |
+//!    +------------------------- empty works go back --------------------------+
+//! ```
+//!
+//! Reading and writing run beside the engine, which is the hot path and has a thread of its own. Memory is bounded by the
+//! number of works; a slow sink holds the sources back. It imports everything below and no configuration: what it needs
+//! comes as values. Invariants: verdicts leave in the order of the log; a place in a source is committed only when what
+//! came of it is safe in every sink; a fault of a sink ends the pipeline before anything behind it is committed.
+
+mod engine_thread;
+mod reader;
+mod work;
+mod writer;
+
+pub use engine_thread::Probe;
+pub use reader::{Input, Intake, Reader};
+pub use work::{DeadLetters, Notice, VerdictLines, Work};
+pub use writer::{Observer, Sinks};
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use crossbeam_channel::{Receiver, Sender, bounded};
+
+use crate::engine::Engine;
+use crate::stream::StreamError;
+
+/// How many works a source has: one being read, one judged, one written, and one to spare.
+const WORKS_PER_SOURCE: usize = 4;
+
+/// Everything that runs together.
+pub struct Pipeline<'a> {
+    /// One a source.
+    pub readers: Vec<Reader>,
+    /// The machine.
+    pub engine: &'a mut Engine,
+    /// Looks at the machine between two batches.
+    pub probe: &'a mut dyn Probe,
+    /// Where outputs go.
+    pub sinks: Sinks,
+    /// Sees every batch once it is written.
+    pub observer: &'a mut dyn Observer,
+    /// Set: the sources end where they are, and what was read is finished.
+    pub stop: &'a AtomicBool,
+}
+
+/// A work, or why its source cannot go on.
+type Message = Result<Box<Work>, StreamError>;
+
+impl Pipeline<'_> {
+    /// Runs until every source has ended or `stop` is set, and everything read is written and committed.
+    ///
+    /// # Errors
+    ///
+    /// The first fault of a source or a sink. What was not committed by then is read again at the next start.
+    pub fn run(self) -> Result<(), StreamError> {
+        let Pipeline { readers, engine, probe, sinks, observer, stop } = self;
+        let room = readers.len().max(1) * WORKS_PER_SOURCE;
+        let (to_engine, from_readers) = bounded::<Message>(room);
+        let (to_writer, from_engine) = bounded::<Message>(room);
+        let names: Vec<Intake> = readers.iter().map(Reader::intake).collect();
+        let (pools, committers): (Vec<_>, Vec<_>) =
+            readers.iter().map(|reader| (pool(), reader.committer())).collect::<Vec<_>>().into_iter().unzip();
+        let (returns, supplies): (Vec<_>, Vec<_>) = pools.into_iter().unzip();
+        std::thread::scope(|scope| {
+            for (reader, supply) in readers.into_iter().zip(supplies) {
+                let to_engine = to_engine.clone();
+                scope.spawn(move || reader.run(&supply, &to_engine, stop));
+            }
+            drop(to_engine);
+            scope.spawn(move || engine_thread::run(engine, probe, &names, &from_readers, &to_writer));
+            let written = writer::run(sinks, &committers, observer, &from_engine, &returns);
+            if written.is_err() {
+                // The readers notice at their next look; dropping the queue ends the engine's thread.
+                stop.store(true, Ordering::Release);
+            }
+            drop(from_engine);
+            drop(returns);
+            written
+        })
+    }
+}
+
+/// The empty works of one source, going round.
+fn pool() -> (Sender<Box<Work>>, Receiver<Box<Work>>) {
+    let (back, supply) = bounded(WORKS_PER_SOURCE);
+    for _ in 0..WORKS_PER_SOURCE {
+        back.send(Box::default()).expect("the queue has room for every work of its source");
+    }
+    (back, supply)
+}

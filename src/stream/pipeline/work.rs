@@ -1,0 +1,118 @@
+//! What goes round in the pipeline: a batch with everything that is made of it, used again and again.
+
+use std::time::Instant;
+
+use crate::engine::Judgements;
+use crate::event::{DeadLetter, EventBatch, Signals};
+use crate::stream::kafka::{BatchEnd, Revocation};
+
+/// What a source says beside events, in the order of the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Notice {
+    /// A partition comes into use.
+    Assigned(u32),
+    /// A partition goes out of use.
+    Revoked(u32),
+    /// A partition was read to its end at this reading of the clock, in milliseconds since the Unix epoch.
+    Tick(u32, i64),
+}
+
+/// Inputs that are no valid events, as the lines that are written of them.
+#[derive(Debug, Default)]
+pub struct DeadLetters {
+    lines: Vec<u8>,
+    /// Where each line ends, its line feed included, and its reason's code.
+    ends: Vec<(usize, &'static str)>,
+}
+
+impl DeadLetters {
+    /// Adds an input that was refused.
+    pub(super) fn push(&mut self, letter: &DeadLetter<'_>) {
+        letter.write(&mut self.lines);
+        self.ends.push((self.lines.len(), letter.reason.code()));
+    }
+
+    /// The lines, without line feeds, each with its reason's code.
+    pub fn iter(&self) -> impl Iterator<Item = (&[u8], &'static str)> {
+        let starts = std::iter::once(0).chain(self.ends.iter().map(|(end, _)| *end));
+        starts.zip(&self.ends).map(|(start, (end, code))| (&self.lines[start..*end - 1], *code))
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.ends.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.ends.is_empty()
+    }
+
+    fn clear(&mut self) {
+        self.lines.clear();
+        self.ends.clear();
+    }
+}
+
+/// The verdicts of a batch as lines of JSON.
+#[derive(Debug, Default)]
+pub struct VerdictLines {
+    /// The lines, with their line feeds.
+    pub(super) text: Vec<u8>,
+    /// For each line: where it ends, its line feed included, and its event's place in the batch.
+    pub(super) ends: Vec<(usize, usize)>,
+}
+
+impl VerdictLines {
+    /// All lines, with their line feeds.
+    pub fn text(&self) -> &[u8] {
+        &self.text
+    }
+
+    /// The lines, without line feeds, each with its event's place in the batch.
+    pub fn iter(&self) -> impl Iterator<Item = (&[u8], usize)> {
+        let starts = std::iter::once(0).chain(self.ends.iter().map(|(end, _)| *end));
+        starts.zip(&self.ends).map(|(start, (end, event))| (&self.text[start..*end - 1], *event))
+    }
+}
+
+/// One batch on its way.
+#[derive(Debug, Default)]
+pub struct Work {
+    /// The source it came from, by its place in the pipeline.
+    pub source: usize,
+    /// When it was read.
+    pub arrived: Option<Instant>,
+    /// What the source said before the events.
+    pub notices: Vec<Notice>,
+    /// The valid events.
+    pub batch: EventBatch,
+    /// What was derived of them.
+    pub signals: Vec<Signals>,
+    /// What the engine says of them.
+    pub judgements: Judgements,
+    /// The same as lines.
+    pub verdicts: VerdictLines,
+    /// What was refused.
+    pub dead_letters: DeadLetters,
+    /// Places to commit once everything that came of the batch is safe.
+    pub ends: Vec<BatchEnd>,
+    /// Partitions that another member waits for: it is dropped once everything before it is committed.
+    pub(super) revocation: Option<Revocation>,
+}
+
+impl Work {
+    /// Forgets everything but the memory.
+    pub(super) fn clear(&mut self) {
+        self.arrived = None;
+        self.notices.clear();
+        self.batch.clear();
+        self.signals.clear();
+        self.judgements.clear();
+        self.verdicts.text.clear();
+        self.verdicts.ends.clear();
+        self.dead_letters.clear();
+        self.ends.clear();
+        self.revocation = None;
+    }
+}

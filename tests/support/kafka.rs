@@ -1,0 +1,362 @@
+//! A real Apache Kafka broker for tests, started from the jars that `make setup` fetches.
+//!
+//! One node in KRaft mode on free loopback ports, its data below the target directory. It dies with the test process,
+//! however that ends: a watching shell kills it once its standard input, which this process holds, is closed.
+
+use rdkafka::ClientConfig;
+use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use rdkafka::client::DefaultClientContext;
+use rdkafka::consumer::{BaseConsumer, Consumer as _};
+use rdkafka::message::{BorrowedMessage, Headers as _, Message as _};
+use rdkafka::{Offset, TopicPartitionList};
+use std::fs::{self, File};
+use std::io::{Read as _, Seek as _, SeekFrom};
+use std::net::{Ipv4Addr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+/// How often readiness, or the arrival of records, is asked for, a second each, before a test fails.
+const ASKS_MAX: u32 = 60;
+
+/// Below the target directory, whatever that is.
+const TMP: &str = env!("CARGO_TARGET_TMPDIR");
+
+/// A running broker, or one that was stopped and can be started again on its data.
+pub(crate) struct Kafka {
+    folder: PathBuf,
+    log: PathBuf,
+    port: u16,
+    running: Option<Running>,
+}
+
+struct Running {
+    broker: Child,
+    watcher: Child,
+}
+
+/// A record as it came back from the broker.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Consumed {
+    pub(crate) partition: i32,
+    pub(crate) offset: i64,
+    pub(crate) key: Option<String>,
+    pub(crate) payload: Vec<u8>,
+    pub(crate) headers: Vec<(String, Vec<u8>)>,
+}
+
+impl Kafka {
+    /// The broker that all tests of this program share. Give each test topics and groups of its own: [`unique`].
+    pub(crate) fn shared() -> &'static Kafka {
+        static SHARED: OnceLock<Kafka> = OnceLock::new();
+        SHARED.get_or_init(Kafka::start)
+    }
+
+    /// A broker for a test that stops or kills it.
+    pub(crate) fn start() -> Kafka {
+        // A port that was free a moment ago may be taken by now: then other ports are tried.
+        let mut attempts = (0..3).map(|_| Kafka::try_start());
+        match attempts.find_map(|started| started.map_err(|log| eprintln!("{log}")).ok()) {
+            Some(kafka) => kafka,
+            None => panic!("no Kafka broker could be started; its log is above"),
+        }
+    }
+
+    fn try_start() -> Result<Kafka, String> {
+        let name = unique("kafka");
+        let folder = Path::new(TMP).join(&name);
+        let (port, controller_port) = free_ports();
+        fs::create_dir_all(folder.join("data")).expect("the target directory can be written");
+        let log = Path::new(TMP).join(log_name());
+        // A run leaves the logs of its last brokers, not of all that there ever were.
+        File::create(&log).expect("the target directory can be written");
+        let mut kafka = Kafka { folder, log, port, running: None };
+        fs::write(kafka.properties(), properties(&kafka.folder, port, controller_port))
+            .expect("the target directory can be written");
+        let format = ["format", "--cluster-id", "cmVmZ3VhcmQtdGVzdHM", "--config"];
+        let formatted = kafka.java("kafka.tools.StorageTool", &format).arg(kafka.properties()).status();
+        assert!(
+            formatted.expect("java runs").success(),
+            "Kafka's storage could not be formatted: {}",
+            kafka.log_tail()
+        );
+        kafka.launch()?;
+        Ok(kafka)
+    }
+
+    /// The bootstrap address.
+    pub(crate) fn address(&self) -> String {
+        format!("127.0.0.1:{}", self.port)
+    }
+
+    /// Ends the broker in good order. Its data stay.
+    pub(crate) fn stop(&mut self) {
+        let running = self.running.take().expect("the broker runs");
+        let stopped =
+            Command::new("sh").args(["-c", "kill -TERM \"$1\"", "sh"]).arg(running.broker.id().to_string()).status();
+        assert!(stopped.expect("sh runs").success(), "the broker had ended by itself: {}", self.log_tail());
+        running.wait();
+    }
+
+    /// Ends the broker as a power cut of its process would. Its data stay.
+    pub(crate) fn kill(&mut self) {
+        let mut running = self.running.take().expect("the broker runs");
+        running.broker.kill().expect("the broker had not ended");
+        running.wait();
+    }
+
+    /// Starts it again, on the same port and data, and waits until it answers.
+    pub(crate) fn restart(&mut self) {
+        assert!(self.running.is_none(), "stop or kill it first");
+        if let Err(log) = self.launch() {
+            panic!("the broker did not start again: {log}");
+        }
+    }
+
+    /// Makes a topic and waits until it has a leader. Its name is unique, and starts with `name`.
+    pub(crate) fn topic(&self, name: &str, partitions: i32) -> String {
+        let topic = unique(name);
+        let admin: AdminClient<DefaultClientContext> =
+            client(&self.address()).create().expect("the settings of the tests are right");
+        let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime can be made");
+        let wanted = NewTopic::new(&topic, partitions, TopicReplication::Fixed(1));
+        let made = runtime.block_on(admin.create_topics(&[wanted], &AdminOptions::new()));
+        made.expect("the broker answers").remove(0).expect("the topic is new");
+        let consumer: BaseConsumer = client(&self.address()).create().expect("the settings of the tests are right");
+        let led = (0..ASKS_MAX).any(|_| {
+            let metadata = consumer.fetch_metadata(Some(&topic), Duration::from_secs(1));
+            metadata.is_ok_and(|metadata| {
+                let found = &metadata.topics()[0];
+                found.partitions().len() == partitions as usize
+                    && found.partitions().iter().all(|one| one.leader() >= 0)
+            })
+        });
+        assert!(led, "topic {topic} got no leader: {}", self.log_tail());
+        topic
+    }
+
+    /// Reads a topic from its beginning until `wanted` records are there, all partitions, each in order. Fails the test
+    /// if they do not come; more than wanted are returned if they are there already.
+    pub(crate) fn consume(&self, topic: &str, wanted: usize) -> Vec<Consumed> {
+        let consumer = self.reader(topic);
+        let mut records = Vec::new();
+        let mut silent = 0;
+        while silent < ASKS_MAX {
+            match consumer.poll(if records.len() < wanted {
+                Duration::from_secs(1)
+            } else {
+                Duration::from_millis(200)
+            }) {
+                Some(Ok(message)) => {
+                    records.push(Consumed::from(&message));
+                    silent = 0;
+                }
+                // The broker may be on its way back.
+                Some(Err(_)) => silent += 1,
+                None if records.len() >= wanted => return records,
+                None => silent += 1,
+            }
+        }
+        panic!("{} of {wanted} records came out of topic {topic}: {}", records.len(), self.log_tail());
+    }
+
+    /// The offset a group has committed, by partition; `None` where there is none.
+    pub(crate) fn committed(&self, group: &str, topic: &str, partitions: i32) -> Vec<Option<i64>> {
+        let consumer: BaseConsumer =
+            client(&self.address()).set("group.id", group).create().expect("the settings of the tests are right");
+        let mut list = TopicPartitionList::new();
+        list.add_partition_range(topic, 0, partitions - 1);
+        let committed = consumer.committed_offsets(list, Duration::from_secs(10)).expect("the broker answers");
+        let offsets = committed.elements();
+        offsets.iter().map(|one| if let Offset::Offset(offset) = one.offset() { Some(offset) } else { None }).collect()
+    }
+
+    fn reader(&self, topic: &str) -> BaseConsumer {
+        let consumer: BaseConsumer = client(&self.address())
+            .set("group.id", unique("reader"))
+            .set("enable.auto.commit", "false")
+            .create()
+            .expect("the settings of the tests are right");
+        let metadata = consumer.fetch_metadata(Some(topic), Duration::from_secs(10)).expect("the broker answers");
+        let mut list = TopicPartitionList::new();
+        for partition in metadata.topics()[0].partitions() {
+            list.add_partition_offset(topic, partition.id(), Offset::Beginning).expect("the beginning is an offset");
+        }
+        consumer.assign(&list).expect("the partitions are there");
+        consumer
+    }
+
+    fn properties(&self) -> PathBuf {
+        self.folder.join("server.properties")
+    }
+
+    /// Starts the broker's process and waits until it answers; the end of its log, if it does not.
+    fn launch(&mut self) -> Result<(), String> {
+        let broker = self.java("kafka.Kafka", &[]).arg(self.properties()).spawn().expect("java runs");
+        let watcher = Command::new("sh")
+            .args(["-c", "read -r word || { kill -KILL \"$1\"; rm -rf \"$2\"; }", "sh"])
+            .arg(broker.id().to_string())
+            .arg(&self.folder)
+            .stdin(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("sh runs");
+        let mut running = Running { broker, watcher };
+        let consumer: BaseConsumer = client(&self.address()).create().expect("the settings of the tests are right");
+        for _ in 0..ASKS_MAX {
+            if running.broker.try_wait().expect("the broker is our child").is_some() {
+                running.wait();
+                return Err(self.log_tail());
+            }
+            let metadata = consumer.fetch_metadata(None, Duration::from_secs(1));
+            if metadata.is_ok_and(|metadata| !metadata.brokers().is_empty()) {
+                self.running = Some(running);
+                return Ok(());
+            }
+        }
+        running.broker.kill().expect("the broker had not ended");
+        running.wait();
+        Err(self.log_tail())
+    }
+
+    /// A command that runs one of Kafka's classes, its output in the log.
+    fn java(&self, class: &str, arguments: &[&str]) -> Command {
+        let jars = Path::new(TMP).join("../kafka/lib");
+        assert!(
+            jars.is_dir(),
+            "the tests need a Kafka broker, and {} is not there\nhint: run `make setup`",
+            jars.display()
+        );
+        let log =
+            File::options().append(true).create(true).open(&self.log).expect("the target directory can be written");
+        let mut command = Command::new("java");
+        command
+            .args(["-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"])
+            .arg("-Dorg.apache.logging.log4j.level=INFO")
+            .arg("-cp")
+            .arg(jars.join("*"))
+            .arg(class)
+            .args(arguments)
+            .stdin(Stdio::null())
+            .stdout(log.try_clone().expect("a file can be opened twice"))
+            .stderr(log);
+        command
+    }
+
+    /// The last lines of the broker's log, for the message of a failed test.
+    fn log_tail(&self) -> String {
+        let mut tail = Vec::new();
+        let read = File::open(&self.log).and_then(|mut log| {
+            let length = log.metadata()?.len();
+            log.seek(SeekFrom::Start(length.saturating_sub(4096)))?;
+            log.read_to_end(&mut tail)
+        });
+        match read {
+            Ok(_) => format!("the end of {}:\n{}", self.log.display(), String::from_utf8_lossy(&tail)),
+            Err(error) => format!("{}: {error}", self.log.display()),
+        }
+    }
+}
+
+impl Drop for Kafka {
+    fn drop(&mut self) {
+        if let Some(mut running) = self.running.take() {
+            // It may have ended by itself; there is nothing to be done about it here.
+            drop(running.broker.kill());
+            running.wait();
+        }
+        drop(fs::remove_dir_all(&self.folder));
+        if !std::thread::panicking() {
+            drop(fs::remove_file(&self.log));
+        }
+    }
+}
+
+impl Running {
+    /// Waits for the broker's end and sends the watcher home.
+    fn wait(mut self) {
+        use std::io::Write as _;
+        self.broker.wait().expect("the broker is our child");
+        let mut stdin = self.watcher.stdin.take().expect("the watcher's input is a pipe");
+        stdin.write_all(b"done\n").expect("the watcher waits for a word");
+        self.watcher.wait().expect("the watcher is our child");
+    }
+}
+
+impl From<&BorrowedMessage<'_>> for Consumed {
+    fn from(message: &BorrowedMessage<'_>) -> Consumed {
+        let headers = message.headers().map(|headers| {
+            let headers =
+                headers.iter().map(|header| (header.key.to_owned(), header.value.unwrap_or_default().to_vec()));
+            headers.collect()
+        });
+        Consumed {
+            partition: message.partition(),
+            offset: message.offset(),
+            key: message.key().map(|key| String::from_utf8(key.to_vec()).expect("keys in tests are text")),
+            payload: message.payload().unwrap_or_default().to_vec(),
+            headers: headers.unwrap_or_default(),
+        }
+    }
+}
+
+/// A name that no other test, process or call uses.
+pub(crate) fn unique(name: &str) -> String {
+    static CALLS: AtomicU32 = AtomicU32::new(0);
+    format!("{name}-{}-{}", std::process::id(), CALLS.fetch_add(1, Ordering::Relaxed))
+}
+
+/// `program-0.log`, the number counting the brokers of this program.
+fn log_name() -> String {
+    static BROKERS: AtomicU32 = AtomicU32::new(0);
+    let program = std::env::current_exe().expect("a running program has a path");
+    let name = program.file_stem().and_then(|stem| stem.to_str()).and_then(|stem| stem.split('-').next());
+    format!("{}-kafka-{}.log", name.unwrap_or("test"), BROKERS.fetch_add(1, Ordering::Relaxed))
+}
+
+fn client(address: &str) -> ClientConfig {
+    let mut config = ClientConfig::new();
+    // A broker that starts is asked again soon; what the client says of it meanwhile is of no interest.
+    config.set("bootstrap.servers", address).set("reconnect.backoff.max.ms", "500").set("log_level", "0");
+    config
+}
+
+/// Two ports that nobody listens on.
+fn free_ports() -> (u16, u16) {
+    let listeners: Vec<TcpListener> =
+        (0..2).map(|_| TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("loopback has a free port")).collect();
+    let port = |listener: &TcpListener| listener.local_addr().expect("a bound socket has an address").port();
+    (port(&listeners[0]), port(&listeners[1]))
+}
+
+/// The broker's settings: one of everything, and no waiting where a test would wait with it.
+fn properties(folder: &Path, port: u16, controller_port: u16) -> String {
+    let data = folder.join("data");
+    let data = data.display();
+    format!(
+        "process.roles=broker,controller\n\
+         node.id=1\n\
+         controller.quorum.voters=1@127.0.0.1:{controller_port}\n\
+         controller.listener.names=CONTROLLER\n\
+         listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller_port}\n\
+         advertised.listeners=PLAINTEXT://127.0.0.1:{port}\n\
+         listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT\n\
+         log.dirs={data}\n\
+         auto.create.topics.enable=false\n\
+         offsets.topic.num.partitions=1\n\
+         offsets.topic.replication.factor=1\n\
+         transaction.state.log.num.partitions=1\n\
+         transaction.state.log.replication.factor=1\n\
+         transaction.state.log.min.isr=1\n\
+         share.coordinator.state.topic.num.partitions=1\n\
+         share.coordinator.state.topic.replication.factor=1\n\
+         share.coordinator.state.topic.min.isr=1\n\
+         group.initial.rebalance.delay.ms=0\n\
+         group.min.session.timeout.ms=1000\n\
+         log.cleaner.enable=false\n\
+         num.network.threads=2\n\
+         num.io.threads=2\n"
+    )
+}
