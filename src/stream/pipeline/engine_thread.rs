@@ -74,11 +74,13 @@ impl Places {
 }
 
 fn judge(engine: &mut Engine, places: &mut Places, intake: &Intake, work: &mut Work) {
-    for notice in &work.notices {
+    for notice in &mut work.notices {
+        let (Notice::Assigned(partition) | Notice::Revoked(partition) | Notice::Tick(partition, _)) = notice;
+        *partition = places.of(work.source, *partition);
         match *notice {
-            Notice::Assigned(partition) => engine.assign(places.of(work.source, partition)),
-            Notice::Revoked(partition) => engine.revoke(places.of(work.source, partition)),
-            Notice::Tick(partition, clock_ms) => engine.tick(places.of(work.source, partition), clock_ms),
+            Notice::Assigned(partition) => engine.assign(partition),
+            Notice::Revoked(partition) => engine.revoke(partition),
+            Notice::Tick(partition, clock_ms) => engine.tick(partition, clock_ms),
         }
     }
     for event in &mut work.batch.events {
