@@ -9,10 +9,10 @@ use std::sync::atomic::AtomicBool;
 
 use refguard::daemon::metrics::{self, BatchObserver, EngineProbe, Kind, Metric, Metrics, TABLE};
 use refguard::engine::{Engine, EngineOptions};
-use refguard::event::{Field, KINDS, ParseOptions, Parser, Presence};
+use refguard::event::{KINDS, ParseOptions, Parser};
 use refguard::ruleset;
 use refguard::ruleset::program::RuleSet;
-use refguard::signals::{Deriver, SignalConfig, Wanted};
+use refguard::signals::{Deriver, SignalConfig};
 use refguard::state::HashKey;
 use refguard::stream::Sink;
 use refguard::stream::file::{LineOptions, LineSink, LineSource, WriteMode};
@@ -57,7 +57,7 @@ rules:
   - id: visits
     title: Visits a shop
     on: [shop.visited]
-    when: visits_90d > 100
+    when: visits_90d > 100 || event.ip == "198.51.100.7"
     score: 5
   - id: asleep
     title: Is off
@@ -152,16 +152,13 @@ impl Watched {
 }
 
 fn reader(engine: &Engine, index: usize, name: &str, input: LineSource) -> Reader {
-    let mut fields = Presence::default();
-    fields.insert(Field::Ip);
-    let wanted = Wanted { signals: engine.signals(), fields };
     Reader {
         index,
         name: name.to_owned(),
         input: Input::Lines(input),
         parser: Parser::new(ParseOptions::default()),
         mapping: None,
-        deriver: Deriver::new(wanted, &SignalConfig::default()).expect("the defaults need no file"),
+        deriver: Deriver::new(engine.wanted(), &SignalConfig::default()).expect("the defaults need no file"),
         wall_clock_ms: noon_ms,
         monotonic: refguard::daemon::clock::monotonic,
     }

@@ -141,7 +141,7 @@ fn names_are_global_over_packs_and_a_pack_that_is_off_keeps_its_features() {
 
     let again = format!("version: 1\npack: again\n{feature}");
     let files = Memory([("off.yaml", off.clone()), ("zz.yaml", again)].into_iter().collect());
-    let found = load_from(&files).err().expect("a second definition is an error");
+    let found = load_from(&files).expect_err("a second definition is an error");
     let said = diagnostic::render(&found, false);
     assert!(said.contains("zz.yaml:4:3: error[duplicate-name]"), "{said}");
     assert!(said.contains("the first is at off.yaml:5"), "{said}");
@@ -247,6 +247,11 @@ fn no_mutilated_pack_makes_the_loader_panic() {
         ")".repeat(4_000)
     );
     fuzz_rules(&deep);
+    let many: String = (0..60_000).map(|index| format!("  m{index}: a\n")).collect();
+    fuzz_rules(&format!("version: 1\npack: p\nmacros:\n{many}"));
+    fuzz_rules(&format!("version: 1\npack: p\n{}", "k: 1\n".repeat(50_000)));
+    let types: String = (0..70_000).map(|index| format!("t{index},")).collect();
+    fuzz_rules(&format!("version: 1\npack: p\nrules: [{{id: r, on: [{types}], when: 'true'}}]"));
     let chain: String = (0..2_000).map(|index| format!("  m{index}: m{} && m{}\n", index + 1, index + 1)).collect();
     fuzz_rules(&format!("version: 1\npack: p\nmacros:\n{chain}rules:\n  - {{id: r, on: [a.b], score: 1, when: m0}}"));
 }

@@ -6,15 +6,15 @@ use super::chunk::Entry;
 use super::decisions::{DecisionCause, DecisionReach, Decisions};
 use super::facts::Row;
 use super::judgement::{Elements, Judgement, Judgements, Outcome};
-use super::plan::subject_signal;
 use super::programs::Program;
 use super::record;
+use super::subject::{subject_key, subjects};
 use super::tally::Tally;
 use crate::event::json::write_string;
 use crate::event::{Cause, Event, Field, Mode, SubjectKind, Verdict};
-use crate::ruleset::cel::{Facts, ReadIndex, ReadKey, ReadSource, Role, Scalar as CelScalar};
+use crate::ruleset::cel::{Facts, Fault, ReadIndex, ReadKey, ReadSource, Role, Scalar as CelScalar};
 use crate::ruleset::program::{AppliesTo, Decide, DecideSubject, Rule, RuleSet, WhenIncomplete};
-use crate::state::{KeyHash, KeyHasher, Scalar};
+use crate::state::KeyHasher;
 
 /// A rule that matched.
 #[derive(Clone, Copy, Debug)]
@@ -92,8 +92,9 @@ impl Decider<'_> {
         }
         let mut by_decision = Verdict::Allow;
         if !self.decisions.is_empty() {
-            let played = out.add(|elements| by_decision = self.in_force(row, &mut referrer, &mut referee, elements));
-            judgement.decisions = played;
+            let as_of_ms = entry.as_of_ms(row.event);
+            judgement.decisions =
+                out.add(|elements| by_decision = self.in_force(row, as_of_ms, [&mut referrer, &mut referee], elements));
         }
         judgement.verdict = by_rule.max(by_score).max(by_decision);
         judgement.cause = match judgement.verdict {
@@ -110,7 +111,7 @@ impl Decider<'_> {
         let invited = !row.text(Field::ReferrerId).is_empty();
         judgement.parties = invited.then_some((referrer.verdict, referee.verdict));
         if !self.scratch.matches.is_empty() {
-            self.write_matches(row, sequence, &mut judgement, out);
+            self.write_matches(row, entry, sequence, &mut judgement, out);
         }
         judgement
     }
@@ -123,15 +124,22 @@ impl Decider<'_> {
             if rule.expires_ms.is_some_and(|end| row.event.event_time_ms >= end) {
                 continue;
             }
+            let erred = |fault: Fault| u64::from(fault.is_error());
             match rule.when.test(row) {
                 Ok(true) => {}
                 Ok(false) => continue,
                 Err(fault) => {
-                    self.tally.rule_errors[*index as usize] += u64::from(fault.is_error());
+                    self.tally.rule_errors[*index as usize] += erred(fault);
                     continue;
                 }
             }
-            if rule.except.iter().any(|except| except.test(row) == Ok(true)) {
+            let excepted = rule.except.iter().any(|except| {
+                except.test(row).unwrap_or_else(|fault| {
+                    self.tally.rule_errors[*index as usize] += erred(fault);
+                    false
+                })
+            });
+            if excepted {
                 continue;
             }
             let enforced = rule.mode == Mode::Enforce && is_rolled_out(rule, row) && !is_incomplete(rule, row);
@@ -141,15 +149,25 @@ impl Decider<'_> {
     }
 
     /// Appends the ids of the decisions that count for this event, and gives the gravest.
-    fn in_force(&self, row: &Row<'_>, referrer: &mut Side, referee: &mut Side, elements: &mut Elements<'_>) -> Verdict {
+    fn in_force(
+        &self,
+        row: &Row<'_>,
+        as_of_ms: i64,
+        [referrer, referee]: [&mut Side; 2],
+        elements: &mut Elements<'_>,
+    ) -> Verdict {
         let event_type = row.text(Field::Type);
         let mut gravest = Verdict::Allow;
         for kind in SubjectKind::ALL.iter().filter(|kind| self.decisions.has_kind(**kind)) {
             for (role, subject) in subjects(row, *kind) {
+                // One account in two roles is one subject: it stands there once, and both sides meet it.
+                let known = subjects(row, *kind).find(|(_, earlier)| *earlier == subject);
+                let is_first = known.is_none_or(|(earlier, _)| earlier == role);
                 let key = subject_key(self.hasher, row, *kind, subject);
-                let time_ms = row.event.event_time_ms;
-                for standing in self.decisions.in_force(key, row.event.kind, event_type, time_ms) {
-                    write_string(elements.next(), &standing.cause.id);
+                for standing in self.decisions.in_force(key, row.event.kind, event_type, as_of_ms) {
+                    if is_first {
+                        write_string(elements.next(), &standing.cause.id);
+                    }
                     let verdict = standing.cause.verdict;
                     gravest = gravest.max(verdict);
                     if role != Some(Role::Account) {
@@ -164,7 +182,14 @@ impl Decider<'_> {
         gravest
     }
 
-    fn write_matches(&mut self, row: &Row<'_>, sequence: u64, judgement: &mut Judgement, out: &mut Judgements) {
+    fn write_matches(
+        &mut self,
+        row: &Row<'_>,
+        entry: &Entry,
+        sequence: u64,
+        judgement: &mut Judgement,
+        out: &mut Judgements,
+    ) {
         self.scratch.evidence.clear();
         judgement.rules = out.add(|elements| {
             for matched in &self.scratch.matches {
@@ -195,7 +220,8 @@ impl Decider<'_> {
             for at in 0..self.scratch.matches.len() {
                 let matched = self.scratch.matches[at];
                 if matched.enforced {
-                    self.remember(&self.rules.rules[matched.rule as usize], row, sequence, elements);
+                    let as_of_ms = entry.as_of_ms(row.event);
+                    self.remember(&self.rules.rules[matched.rule as usize], row, as_of_ms, sequence, elements);
                 }
             }
         });
@@ -213,7 +239,7 @@ impl Decider<'_> {
     }
 
     /// Makes the decisions of a rule that matched, and appends the ids of the new ones.
-    fn remember(&mut self, rule: &Rule, row: &Row<'_>, sequence: u64, elements: &mut Elements<'_>) {
+    fn remember(&mut self, rule: &Rule, row: &Row<'_>, as_of_ms: i64, sequence: u64, elements: &mut Elements<'_>) {
         for decide in &rule.decide {
             let (kind, subject) = match &decide.subject {
                 DecideSubject::Role(role) => (SubjectKind::Account, row.text(role.id_field()).to_owned()),
@@ -231,7 +257,7 @@ impl Decider<'_> {
             let cause = self.cause(rule, decide, row, kind, &subject, sequence);
             let id = cause.id.clone();
             let key = subject_key(self.hasher, row, kind, &subject);
-            if self.decisions.decide(key, || (row.program.into(), kind, subject.into()), cause) {
+            if self.decisions.decide(key, as_of_ms, || (row.program.into(), kind, subject.into()), cause) {
                 write_string(elements.next(), &id);
             }
         }
@@ -249,12 +275,13 @@ impl Decider<'_> {
         let of = [row.program, kind.name(), subject, &rule.id, decide.verdict.name()];
         let by = [row.text(Field::Source), row.text(Field::Id)];
         let created_ms = row.event.event_time_ms;
+        let on = || decide.on.iter().flatten().map(|of| self.rules.type_name(*of));
         let reach = match &decide.on {
-            Some(types) => DecisionReach::Types(types.iter().map(|of| self.rules.type_name(*of).into()).collect()),
+            Some(_) => DecisionReach::Types(on().map(Box::from).collect()),
             None => DecisionReach::default_for(decide.verdict),
         };
         DecisionCause {
-            id: derived_id("dec", of.into_iter().chain(by)),
+            id: derived_id("dec", of.into_iter().chain(by).chain(on())),
             rule: rule.id.as_str().into(),
             ruleset: self.rules.hash.as_str().into(),
             verdict: decide.verdict,
@@ -264,42 +291,6 @@ impl Decider<'_> {
             sequence,
         }
     }
-}
-
-/// The subjects of a kind that an event names, with the role of an account.
-fn subjects<'a>(row: &'a Row<'a>, kind: SubjectKind) -> impl Iterator<Item = (Option<Role>, &'a str)> {
-    let roles: &[Role] = if kind == SubjectKind::Account { Role::ALL } else { &[] };
-    let accounts = roles.iter().map(|role| (Some(*role), row.text(role.id_field())));
-    let thing = match (subject_signal(kind), subject_field(kind)) {
-        (Some(signal), _) => Some(row.signal_text(signal)),
-        (None, Some(field)) => Some(row.text(field)),
-        (None, None) => None,
-    };
-    accounts.chain(thing.map(|thing| (None, thing))).filter(|(_, subject)| !subject.is_empty())
-}
-
-fn subject_field(kind: SubjectKind) -> Option<Field> {
-    match kind {
-        SubjectKind::Payment => Some(Field::PaymentFingerprint),
-        SubjectKind::ReferralCode => Some(Field::ReferralCode),
-        SubjectKind::Referral => Some(Field::ReferralId),
-        SubjectKind::Reward => Some(Field::RewardId),
-        SubjectKind::Order => Some(Field::OrderId),
-        SubjectKind::Campaign => Some(Field::Campaign),
-        SubjectKind::Merchant => Some(Field::MerchantId),
-        SubjectKind::Agent => Some(Field::AgentId),
-        SubjectKind::Account
-        | SubjectKind::Device
-        | SubjectKind::Ip
-        | SubjectKind::IpPrefix
-        | SubjectKind::Email
-        | SubjectKind::Phone => None,
-    }
-}
-
-fn subject_key(hasher: &KeyHasher, row: &Row<'_>, kind: SubjectKind, subject: &str) -> KeyHash {
-    let part = |text| hasher.part(Scalar::Text(text));
-    hasher.key(part(row.program), &[part(kind.name()), part(subject)])
 }
 
 /// An id made of what caused it: 16 hex digits of the SHA-256 over the length-prefixed parts.

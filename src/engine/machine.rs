@@ -14,8 +14,9 @@ use super::programs::Programs;
 use super::remembered::Remembered;
 use super::tally::Tally;
 use super::watch::{MemoryWatch, StateSize};
-use crate::event::{Event, EventBatch, Field, SignalSet, Signals};
+use crate::event::{Event, EventBatch, Field, Signals};
 use crate::ruleset::program::RuleSet;
+use crate::signals::Wanted;
 use crate::state::{Dedup, FeatureTable, HashKey, Identity, KeyHasher, Scalar, Sighting};
 
 /// How many events are planned and applied together. Measured: the latencies of a feature's lookups overlap, and the
@@ -101,7 +102,7 @@ impl Engine {
             accounts: AccountMemory::new(&plan.accounts, options.retention_ms, options.max_entries),
             tables: rules.features.iter().map(table).collect(),
             dedup: Dedup::new(options.dedup_span_ms, options.dedup_max_entries),
-            remembered: Remembered::new(),
+            remembered: Remembered::default(),
             decisions: Decisions::default(),
             watch: MemoryWatch::new(options.state_max_bytes),
             tally: Tally::new(rules.rules.len()),
@@ -115,9 +116,9 @@ impl Engine {
         }
     }
 
-    /// The signals that must be derived for [`Engine::judge`].
-    pub fn signals(&self) -> SignalSet {
-        self.plan.signals
+    /// What must be derived and checked of events for [`Engine::judge`].
+    pub fn wanted(&self) -> Wanted {
+        Wanted { signals: self.plan.signals, fields: self.rules.fields }
     }
 
     /// The rule set in force.
@@ -172,7 +173,7 @@ impl Engine {
 
     /// Judges the events of a batch, in order, and appends one judgement each.
     ///
-    /// `signals` are those of [`Engine::signals`], one row an event.
+    /// `signals` are those of [`Engine::wanted`], one row an event.
     pub fn judge(&mut self, batch: &EventBatch, signals: &[Signals], out: &mut Judgements) {
         assert_eq!(batch.events.len(), signals.len(), "signals were derived for every event of the batch");
         let mut from = 0;
@@ -257,7 +258,8 @@ impl Engine {
             Some(Sighting::New(first)) => first,
             Some(Sighting::Repeat(first)) => {
                 let invited = !batch.field(&events[at], Field::ReferrerId).is_empty();
-                return self.remembered.recall(&self.dedup, first, invited, out);
+                let observe_only = self.programs.get(entry.program).observe_only;
+                return self.remembered.recall(first, invited, observe_only, out);
             }
             Some(Sighting::Reused(_)) | None => {
                 return Judgement { outcome: Outcome::IdReused, ..Judgement::default() };
@@ -283,7 +285,7 @@ impl Engine {
         };
         let judgement = decider.decide(&row, &entry, self.programs.get(entry.program), self.sequence, out);
         let rules = self.scratch.bare_rules();
-        self.remembered.remember(&mut self.dedup, first, &judgement, out, rules);
+        self.remembered.remember(first, &judgement, out, rules);
         judgement
     }
 
@@ -297,7 +299,7 @@ impl Engine {
             table.sweep(horizon_ms, SWEEP_SLOTS);
         }
         self.decisions.expire(horizon_ms);
-        self.remembered.trim(&self.dedup);
+        self.remembered.trim(self.dedup.oldest());
         let others = self.dedup.bytes() + self.remembered.bytes();
         self.watch.look(&mut self.tables, self.accounts.tables_mut(), others);
     }

@@ -19,6 +19,7 @@ mod policy;
 mod programs;
 mod record;
 mod remembered;
+mod subject;
 mod tally;
 mod watch;
 

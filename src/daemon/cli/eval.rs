@@ -71,7 +71,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     // The clock stands still at the start, so that the same file gives the same answer however long it takes.
     reader.wall_clock_ms = crate::daemon::clock::start_ms;
     let dead_letters = match &arguments.dead_letters {
-        Some(path) => LineSink::open(path, WriteMode::Replace)?,
+        Some(path) => LineSink::open(path, WriteMode::Truncate)?,
         None => LineSink::to("standard error", std::io::stderr()),
     };
     let pipeline = Pipeline {

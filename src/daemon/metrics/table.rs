@@ -98,8 +98,8 @@ families! {
         "Verdicts on events that are no repeats.";
     Counter rule_matches_total ["rule" "mode"] "events"
         "Events that a rule matched; in the mode shadow it moved nothing.";
-    Counter rule_errors_total ["rule"] "events"
-        "Events on which a rule's condition erred, such as by an overflow: it did not match.";
+    Counter rule_errors_total ["rule"] "errors"
+        "Conditions and exceptions of a rule that erred on an event, such as by an overflow: they did not hold.";
     Histogram event_latency_seconds ["source"] "seconds"
         "From the arrival of an event to its verdict in the sink's hands.";
     Gauge source_lag_events ["source"] "events"

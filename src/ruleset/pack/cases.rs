@@ -2,6 +2,8 @@
 //!
 //! Each event becomes a structured CloudEvent, so that a test goes the same way as an event from outside.
 
+use std::collections::BTreeSet;
+
 use serde_json::{Map, Value, json};
 
 use super::{Name, choice};
@@ -130,7 +132,8 @@ fn value(reader: &mut Reader, field: Field, node: &Node) -> Option<Value> {
         FieldType::Timestamp => timestamp(reader, node),
         FieldType::Map => {
             let entries = reader.entries(node)?;
-            let pairs: Vec<(String, Value)> = entries.iter().filter_map(|entry| attribute(reader, field, entry)).collect();
+            let pairs: Vec<(String, Value)> =
+                entries.iter().filter_map(|entry| attribute(reader, field, entry)).collect();
             (pairs.len() == entries.len()).then(|| pairs.into_iter().collect())
         }
     }
@@ -159,7 +162,7 @@ fn attribute(reader: &mut Reader, field: Field, entry: &Entry) -> Option<(String
 }
 
 /// Reports an expected rule that no pack has.
-pub(in crate::ruleset) fn unknown_rule(name: &Name, known: &[&str]) -> crate::ruleset::diagnostic::Diagnostic {
+pub(in crate::ruleset) fn unknown_rule(name: &Name, known: &BTreeSet<&str>) -> crate::ruleset::diagnostic::Diagnostic {
     let diagnostic = name.error("unknown-name", format!("no pack has a rule `{}`", name.text.escape_debug()));
     diagnostic.hint(suggest(&name.text, known.iter().copied()))
 }
