@@ -95,12 +95,7 @@ impl Watched {
         let options = EngineOptions { hash_key: HashKey([7; 16]), ..EngineOptions::default() };
         let metrics = Metrics::default();
         Watched {
-            observer: metrics.observer(
-                owned(sources),
-                owned(programs),
-                &rules,
-                refguard::daemon::clock::monotonic,
-            ),
+            observer: metrics.observer(owned(sources), owned(programs), &rules, refguard::daemon::clock::monotonic),
             probe: metrics.probe(),
             engine: Engine::new(rules, options),
             metrics,
@@ -289,7 +284,9 @@ fn sample(line: &str) -> (String, Labels, f64) {
 
 /// A stream in which everything that is counted happens. The parts are told apart by their numbers.
 fn known_stream() -> String {
-    let login = |id: &str, time: &str| event(id, "login.succeeded", time, serde_json::json!({"program": "gold", "account_id": "a"}));
+    let login = |id: &str, time: &str| {
+        event(id, "login.succeeded", time, serde_json::json!({"program": "gold", "account_id": "a"}))
+    };
     let order = |id: &str, time: &str, ip: &str| {
         event(id, "order.placed", time, serde_json::json!({"account_id": "b", "amount_minor": 1, "ip": ip}))
     };
@@ -341,7 +338,7 @@ fn counts_are_those_of_a_known_stream() {
     ];
     assert_eq!(scrape.counted("verdicts_total"), given);
     assert_eq!(scrape.of("verdicts_total").len(), 3 * 5, "every verdict of every program, from 0 on");
-    let matches = [(vec!["shadow", "any-login"], 2.0), (vec!["enforce", "second-login"], 1.0)];
+    let matches = [(vec!["enforce", "second-login"], 1.0), (vec!["shadow", "any-login"], 2.0)];
     assert_eq!(scrape.counted("rule_matches_total"), matches);
     assert_eq!(scrape.of("rule_matches_total").len(), 2 * 4, "without the rule that is off");
     assert_eq!(scrape.counted("rule_errors_total"), [(vec!["overflows"], 2.0)]);
@@ -402,13 +399,20 @@ fn a_scrape_that_the_engine_does_not_answer_repeats_the_last() {
 #[test]
 fn no_stream_makes_a_label() {
     let mut watched = Watched::new(&["orders"], &["default", "gold"]);
-    let hostile = ["mark", "mark\"", "mark\\", "mark\n", "mark{}", "mark=\"1\"", "# HELP mark", "mark\u{0}", "mark\u{202e}"];
+    let hostile =
+        ["mark", "mark\"", "mark\\", "mark\n", "mark{}", "mark=\"1\"", "# HELP mark", "mark\u{0}", "mark\u{202e}"];
     let mut lines = String::new();
     for at in 0..2000 {
         let name = format!("{}{at}", hostile[at % hostile.len()]);
-        let data = serde_json::json!({"program": name, "account_id": name, "ip": name, "country": name, "channel": name});
+        let data =
+            serde_json::json!({"program": name, "account_id": name, "ip": name, "country": name, "channel": name});
         lines += &event(&name, &name, "10:00:00", data);
-        lines += &event(&format!("known-{at}"), KINDS[at % KINDS.len()].name, "10:00:00", serde_json::json!({"program": name}));
+        lines += &event(
+            &format!("known-{at}"),
+            KINDS[at % KINDS.len()].name,
+            "10:00:00",
+            serde_json::json!({"program": name}),
+        );
     }
     watched.run(&[("orders", &lines)]);
     let scrape = watched.scrape();
@@ -452,7 +456,8 @@ fn promtool_has_nothing_to_say() {
     let silent: Vec<&str> = TABLE.iter().filter(silent).map(|metric| metric.name).collect();
     assert_eq!(silent, ["refguard_source_lag_events"], "only a broker tells it");
 
-    let promtool = Command::new("promtool").args(["check", "metrics"]).stdin(Stdio::piped()).stderr(Stdio::piped()).spawn();
+    let promtool =
+        Command::new("promtool").args(["check", "metrics"]).stdin(Stdio::piped()).stderr(Stdio::piped()).spawn();
     let mut promtool = promtool.unwrap_or_else(|error| panic!("promtool: {error}\nhint: run `make setup`"));
     let mut stdin = promtool.stdin.take().expect("its input is a pipe");
     stdin.write_all(text.as_bytes()).expect("promtool reads its input");

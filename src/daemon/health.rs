@@ -48,7 +48,9 @@ impl HealthError {
             HealthError::Listen { source, .. } if source.kind() == io::ErrorKind::AddrInUse => {
                 "something listens there already, maybe another refguard: choose another `metrics.listen`, or port 0 for any free one"
             }
-            HealthError::Listen { .. } => "`metrics.listen` must be an address of this machine, and a port that you may use",
+            HealthError::Listen { .. } => {
+                "`metrics.listen` must be an address of this machine, and a port that you may use"
+            }
             HealthError::Start(_) => "raise the limits of threads and open files",
         }
     }

@@ -242,7 +242,10 @@ mod tests {
             }
             assert_eq!(decisions.active_by_verdict(), recount(&decisions), "at {now_ms}");
         }
-        assert!(decisions.active_by_verdict().iter().skip(1).all(|subjects| *subjects > 0), "the test saw every verdict");
+        assert!(
+            decisions.active_by_verdict().iter().skip(1).all(|subjects| *subjects > 0),
+            "the test saw every verdict"
+        );
         decisions.expire(i64::MAX);
         assert_eq!(decisions.active_by_verdict(), recount(&decisions));
     }

@@ -250,7 +250,12 @@ mod tests {
     fn observer() -> BatchObserver {
         let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
         let sources = names(&["orders", "returns"]);
-        Metrics::default().observer(sources, names(&["default", "gold"]), &Arc::default(), crate::daemon::clock::monotonic)
+        Metrics::default().observer(
+            sources,
+            names(&["default", "gold"]),
+            &Arc::default(),
+            crate::daemon::clock::monotonic,
+        )
     }
 
     /// A work of a source with events at these partitions and times, and what the source says before them.

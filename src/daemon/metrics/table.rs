@@ -138,7 +138,9 @@ trait Family: prometheus::core::Collector + Clone + Sized + 'static {
 
     fn make(metric: &Metric, registry: &Registry) -> Self {
         let family = Self::new(metric).expect("the table has valid names; a test makes every family");
-        registry.register(Box::new(family.clone())).expect("no name stands in the table twice; a test makes every family");
+        registry
+            .register(Box::new(family.clone()))
+            .expect("no name stands in the table twice; a test makes every family");
         family
     }
 }
@@ -208,7 +210,11 @@ mod tests {
     fn every_family_is_valid_and_named_by_the_rules_of_prometheus() {
         Families::new(&Registry::new());
         for Metric { name, kind, unit, help, .. } in TABLE {
-            assert_eq!(name.ends_with("_total"), *kind == Kind::Counter, "{name}: counters end in _total, others do not");
+            assert_eq!(
+                name.ends_with("_total"),
+                *kind == Kind::Counter,
+                "{name}: counters end in _total, others do not"
+            );
             let base = if unit.starts_with("seconds") { "seconds" } else { unit };
             let has_base_unit = ["seconds", "bytes"].contains(&base);
             assert!(!has_base_unit || name.ends_with(base), "{name} does not end in its unit");

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 
+use super::Message;
 use super::reader::Intake;
 use super::work::{Notice, Work};
-use super::Message;
 use crate::engine::{Engine, Outcome, write_verdict};
 use crate::event::{DeadLetter, Reason};
 
