@@ -339,7 +339,7 @@ impl Chunk {
 }
 
 /// Whether the feature has seen a whole window before this event.
-fn is_complete(feature: &Feature, time_ms: i64, started_ms: i64) -> bool {
+pub(super) fn is_complete(feature: &Feature, time_ms: i64, started_ms: i64) -> bool {
     let reach_ms = match feature.reach {
         Reach::Window(ms) | Reach::Retention(ms) => ms,
     };

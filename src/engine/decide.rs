@@ -332,8 +332,8 @@ fn is_incomplete(rule: &Rule, row: &Row<'_>) -> bool {
     rule.when_incomplete == WhenIncomplete::Shadow && reads().any(|read| !row.reading(*read).complete)
 }
 
-/// The program that an event belongs to.
-pub(super) fn program_name<'a>(batch: &'a crate::event::EventBatch, event: &Event) -> &'a str {
+/// The program that an event belongs to; `default` if it names none.
+pub fn program_name<'a>(batch: &'a crate::event::EventBatch, event: &Event) -> &'a str {
     match batch.field(event, Field::Program) {
         "" => "default",
         program => program,

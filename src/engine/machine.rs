@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::account::AccountMemory;
-use super::chunk::{Chunk, Entry, Ground};
+use super::chunk::{Chunk, Entry, Ground, is_complete};
 use super::clock::Clock;
 use super::decide::{Decider, Scratch, program_name};
 use super::decisions::Decisions;
@@ -139,6 +139,16 @@ impl Engine {
     /// Counts since the engine was made.
     pub fn tally(&self) -> &Tally {
         &self.tally
+    }
+
+    /// Which features have seen a whole window by the watermark, in the order of the rule set.
+    pub fn complete_features(&self) -> impl Iterator<Item = bool> {
+        let reached = self.clock.watermark_ms().zip(self.started_ms);
+        self.rules.features.iter().map(move |feature| {
+            reached.is_some_and(|(time_ms, started_ms)| {
+                is_complete(feature, time_ms.saturating_sub(feature.offset_ms), started_ms)
+            })
+        })
     }
 
     /// Sizes of the state, feature by feature.

@@ -24,6 +24,7 @@ mod tally;
 mod watch;
 
 pub use clock::{Clock, Moment};
+pub use decide::program_name;
 pub use decisions::{DecisionCause, DecisionReach, DecisionRecord, Decisions, InForce};
 pub use judgement::{Judgement, Judgements, Outcome, Piece};
 pub use machine::{Engine, EngineOptions};
