@@ -126,7 +126,8 @@ fn the_environment_goes_over_the_file() {
 
 #[test]
 fn a_faulty_variable_is_reported_under_its_name() {
-    let error = with_environment("", &[("REFGUARD_STATE__PAHT", "x"), ("REFGUARD_DEDUP__SPAN", "soon")]).unwrap_err();
+    let error = with_environment("", &[("REFGUARD_STATE__PAHT", "x"), ("REFGUARD_DEDUP__SPAN", "soon")])
+        .expect_err("they are faulty");
     insta::assert_snapshot!(error, @r"
     REFGUARD_DEDUP__SPAN:1:1: error[type]: expected a span of time, found `soon`
       |

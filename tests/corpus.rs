@@ -7,13 +7,14 @@ use std::path::Path;
 /// Runs a target's body over its corpus, in the order of names.
 fn replay(target: &str, body: fn(&[u8])) {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus").join(target);
-    let mut inputs: Vec<_> = fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    let entries = fs::read_dir(&folder).expect("the corpus is there");
+    let mut inputs: Vec<_> = entries.map(|entry| entry.expect("the folder is readable").path()).collect();
     inputs.sort();
     assert!(inputs.len() >= 15, "{} holds a corpus", folder.display());
     for input in inputs {
         // A panic does not say which input it was about; the captured output of the test does.
-        println!("{}", input.display());
-        body(&fs::read(&input).unwrap());
+        eprintln!("{}", input.display());
+        body(&fs::read(&input).expect("an input is readable"));
     }
 }
 

@@ -48,7 +48,7 @@ struct Shape {
     lateness_ms: i64,
 }
 
-/// Operations in event order, in `(operation, batch)`; a mix of new events, repeats, late ones, and reads.
+/// Operations in event order: a mix of new events, repeats, late ones, and reads.
 fn history(shape: Shape, random: &mut Random, value: impl Fn(u64) -> u64) -> Vec<Op> {
     let mut ops: Vec<Op> = Vec::new();
     let (mut now_ms, mut horizon_ms) = (1_000_000i64, i64::MIN);
@@ -131,11 +131,11 @@ impl Recount {
             Aggregate::First if spec.reach == Reach::Retention(reach_ms) => return self.since_idle(op, reach_ms),
             _ if !known => Value::Unknown,
             Aggregate::Avg(Number::Int) => Value::Double(ints().sum::<i128>() as f64 / events.len() as f64),
-            Aggregate::Min(Number::Int) => Value::Int(ints().min().unwrap() as i64),
-            Aggregate::Max(Number::Int) => Value::Int(ints().max().unwrap() as i64),
+            Aggregate::Min(Number::Int) => Value::Int(ints().min().expect("there is one") as i64),
+            Aggregate::Max(Number::Int) => Value::Int(ints().max().expect("there is one") as i64),
             Aggregate::Min(Number::Double) => Value::Double(doubles(&events)[0]),
-            Aggregate::Max(Number::Double) => Value::Double(*doubles(&events).last().unwrap()),
-            Aggregate::First => Value::Time(events.iter().map(|event| event.time_ms).min().unwrap()),
+            Aggregate::Max(Number::Double) => Value::Double(*doubles(&events).last().expect("there is one")),
+            Aggregate::First => Value::Time(events.iter().map(|event| event.time_ms).min().expect("there is one")),
             Aggregate::Rate { .. } => unreachable!("rates have an oracle of their own"),
         };
         (value, known, Vec::new())
@@ -470,7 +470,7 @@ fn the_oldest_are_dropped_and_the_mark_leaves_with_them() {
     };
     let mut read = |op: Op, table: &mut FeatureTable| {
         table.apply(&[op], &[], &mut out);
-        out.readings.pop().unwrap()
+        out.readings.pop().expect("there is one")
     };
     for (time_ms, count, exact) in [(0, 1, true), (10, 2, true), (20, 3, true), (30, 3, false), (40, 3, false)] {
         assert_eq!(read(op(time_ms), &mut table), Reading { value: Value::Int(count), known: true, exact });

@@ -1,3 +1,13 @@
-//! The roof: configuration, wiring, reload, shutdown, health and the commands.
+//! The roof: configuration, wiring, shutdown, health, metrics and the commands.
+//!
+//! The only floor that reads the clock, the environment and the configuration, that logs and counts. It knows every other
+//! and decides nothing about events.
 
+pub mod cli;
+pub mod clock;
 pub mod config;
+pub mod environment;
+pub mod key;
+pub mod progress;
+pub mod schemas;
+pub mod wiring;

@@ -102,6 +102,7 @@ impl Chunk {
             signals: &ground.signals[at],
             program: &program.name,
             timezone: &program.timezone,
+            rates: &program.rates,
             rules: ground.rules,
             hasher: ground.hasher,
             readings: self.readings.get(at * reads..(at + 1) * reads).unwrap_or(&[]),
@@ -197,10 +198,26 @@ impl Chunk {
             } else {
                 None
             };
-            self.plan_own(ground, at, step, feature, Op { value: value.unwrap_or(0), add: value.is_some(), ..op }, own_key, nothing);
+            self.plan_own(
+                ground,
+                at,
+                step,
+                feature,
+                Op { value: value.unwrap_or(0), add: value.is_some(), ..op },
+                own_key,
+                nothing,
+            );
             for other in &step.others {
                 let key = self.key(ground, at, program, &other.key);
-                self.plan_other(ground, at, step, other, Op { time_ms: op.time_ms - feature.offset_ms, ..op }, key, nothing);
+                self.plan_other(
+                    ground,
+                    at,
+                    step,
+                    other,
+                    Op { time_ms: op.time_ms - feature.offset_ms, ..op },
+                    key,
+                    nothing,
+                );
             }
         }
     }

@@ -14,8 +14,9 @@ use super::programs::Programs;
 use super::remembered::Remembered;
 use super::tally::Tally;
 use super::watch::{MemoryWatch, StateSize};
-use crate::event::{Event, EventBatch, Field, SignalSet, Signals};
+use crate::event::{Event, EventBatch, Field, Signals};
 use crate::ruleset::program::RuleSet;
+use crate::signals::Wanted;
 use crate::state::{Dedup, FeatureTable, HashKey, Identity, KeyHasher, Scalar, Sighting};
 
 /// How many events are planned and applied together. Measured: the latencies of a feature's lookups overlap, and the
@@ -115,9 +116,9 @@ impl Engine {
         }
     }
 
-    /// The signals that must be derived for [`Engine::judge`].
-    pub fn signals(&self) -> SignalSet {
-        self.plan.signals
+    /// What must be derived and checked of events for [`Engine::judge`].
+    pub fn wanted(&self) -> Wanted {
+        Wanted { signals: self.plan.signals, fields: self.rules.fields }
     }
 
     /// The rule set in force.
@@ -162,7 +163,7 @@ impl Engine {
 
     /// Judges the events of a batch, in order, and appends one judgement each.
     ///
-    /// `signals` are those of [`Engine::signals`], one row an event.
+    /// `signals` are those of [`Engine::wanted`], one row an event.
     pub fn judge(&mut self, batch: &EventBatch, signals: &[Signals], out: &mut Judgements) {
         assert_eq!(batch.events.len(), signals.len(), "signals were derived for every event of the batch");
         let mut from = 0;

@@ -224,7 +224,9 @@ fn value_use(feature: &Feature, parts: &mut Parts) -> ValueUse {
     match (&feature.value, feature.aggregate) {
         (None, _) => ValueUse::None,
         (Some(value), Distinct | Set) => ValueUse::Hashed(parts.intern(value)),
-        (Some(value), Previous) if Element::of(value.result()) == Some(Element::Text) => ValueUse::Hashed(parts.intern(value)),
+        (Some(value), Previous) if Element::of(value.result()) == Some(Element::Text) => {
+            ValueUse::Hashed(parts.intern(value))
+        }
         (Some(_), _) => ValueUse::Bits,
     }
 }
@@ -252,9 +254,7 @@ pub(super) fn window_spec(feature: &Feature, default_max_entries: u32) -> Window
         Aggregate::First => state::Aggregate::First,
         Aggregate::Last => state::Aggregate::Last,
         Aggregate::Previous => state::Aggregate::Previous,
-        Aggregate::Rate(rate) => {
-            state::Aggregate::Rate { limit: rate.limit, per_ms: rate.per_ms, burst: rate.burst }
-        }
+        Aggregate::Rate(rate) => state::Aggregate::Rate { limit: rate.limit, per_ms: rate.per_ms, burst: rate.burst },
     };
     let reach = match feature.reach {
         program::Reach::Window(ms) => state::Reach::Window(ms),

@@ -4,8 +4,8 @@ use super::decide::{hold_id, program_name};
 use super::judgement::{Judgement, Judgements, Outcome};
 use crate::event::json::{write_double, write_int, write_string, write_timestamp};
 use crate::event::{Event, EventBatch, Field, Verdict};
-use crate::ruleset::program::Rule;
 use crate::ruleset::cel::{Reading, ReadingValue};
+use crate::ruleset::program::Rule;
 
 /// Appends the verdict on an event, without a line feed.
 pub fn write_verdict(

@@ -65,6 +65,11 @@ impl Presence {
         self.0 |= 1 << (field as u8);
     }
 
+    /// The fields of both.
+    pub fn union(self, other: Presence) -> Presence {
+        Presence(self.0 | other.0)
+    }
+
     /// Marks a field as absent.
     pub fn remove(&mut self, field: Field) {
         self.0 &= !(1 << (field as u8));

@@ -6,9 +6,9 @@
 use std::sync::Arc;
 
 use crate::engine::{Engine, EngineOptions, Judgement, Judgements, Outcome, write_verdict};
-use crate::event::{EventBatch, ParseOptions, Parser, Place, Position, Presence, Reason, Signals};
+use crate::event::{EventBatch, ParseOptions, Parser, Place, Position, Reason, Signals};
 use crate::ruleset::program::RuleSet;
-use crate::signals::{Deriver, SignalConfig, SignalError, Wanted};
+use crate::signals::{Deriver, SignalConfig, SignalError};
 
 /// An engine with everything that feeds it.
 #[derive(Debug)]
@@ -30,10 +30,9 @@ impl Replay {
     /// If a database or list that signals need is broken.
     pub fn new(rules: Arc<RuleSet>, signals: &SignalConfig, options: EngineOptions) -> Result<Replay, SignalError> {
         let engine = Engine::new(rules, options);
-        let wanted = Wanted { signals: engine.signals(), fields: Presence::default() };
         Ok(Replay {
             parser: Parser::new(ParseOptions { allow_future: true }),
-            deriver: Deriver::new(wanted, signals)?,
+            deriver: Deriver::new(engine.wanted(), signals)?,
             engine,
             batch: EventBatch::default(),
             signals: Vec::new(),

@@ -123,15 +123,7 @@ const DENIED: AsciiDenyList = AsciiDenyList::new(true, "!\"#$%&'()*+,/:;<=>?@[\\
 fn append_by_idna(text: &str, out: &mut String) -> bool {
     let start = out.len();
     let keep_ascii = |_: &[char], _: &[char], _: bool| false;
-    match Uts46::new().process(
-        text.as_bytes(),
-        DENIED,
-        Hyphens::Allow,
-        ErrorPolicy::FailFast,
-        keep_ascii,
-        out,
-        None,
-    ) {
+    match Uts46::new().process(text.as_bytes(), DENIED, Hyphens::Allow, ErrorPolicy::FailFast, keep_ascii, out, None) {
         Ok(ProcessingSuccess::Passthrough) => {
             out.truncate(start);
             out.push_str(text);

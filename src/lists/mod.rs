@@ -108,17 +108,11 @@ impl List {
     /// # Errors
     ///
     /// As [`List::parse`].
-    pub fn from_values<'a>(
-        kind: ListKind,
-        values: impl IntoIterator<Item = &'a str>,
-    ) -> Result<List, Vec<ListFault>> {
+    pub fn from_values<'a>(kind: ListKind, values: impl IntoIterator<Item = &'a str>) -> Result<List, Vec<ListFault>> {
         List::build(kind, values.into_iter().enumerate().map(|(index, value)| (index + 1, value.trim())))
     }
 
-    fn build<'a>(
-        kind: ListKind,
-        entries: impl Iterator<Item = (usize, &'a str)>,
-    ) -> Result<List, Vec<ListFault>> {
+    fn build<'a>(kind: ListKind, entries: impl Iterator<Item = (usize, &'a str)>) -> Result<List, Vec<ListFault>> {
         match kind {
             ListKind::Text => {
                 let mut set = TextSet::default();

@@ -149,7 +149,9 @@ fn domains_have_one_form() {
     }
     let long_label = format!("{}.example", "a".repeat(64));
     let long = "a.".repeat(128);
-    for text in ["", ".", "a..b", ".a", "a b", "a@b", "[192.0.2.1]", "a/b", "xn--a", "a\u{0}", "<a>", &long_label, &long] {
+    for text in
+        ["", ".", "a..b", ".a", "a b", "a@b", "[192.0.2.1]", "a/b", "xn--a", "a\u{0}", "<a>", &long_label, &long]
+    {
         let mut out = String::from("kept");
         assert!(!canonical_domain(text, &mut out), "{text}: {out}");
         assert_eq!(out, "kept");
@@ -161,9 +163,14 @@ fn the_shipped_list_of_domains_loads() {
     let file = include_str!("../../rules/lists/disposable-domains.txt");
     let domains = List::parse(ListKind::Domain, file).unwrap();
     assert_eq!(domains.len(), 10_181);
-    for (domain, expected) in
-        [("mailinator.com", true), ("x.yopmail.com", true), ("domozmail.com", true), ("mozmail.com", false), ("duck.com", false), ("gmail.com", false)]
-    {
+    for (domain, expected) in [
+        ("mailinator.com", true),
+        ("x.yopmail.com", true),
+        ("domozmail.com", true),
+        ("mozmail.com", false),
+        ("duck.com", false),
+        ("gmail.com", false),
+    ] {
         assert_eq!(domains.contains_domain(domain), expected, "{domain}");
     }
 }

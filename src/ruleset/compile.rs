@@ -8,15 +8,25 @@ mod lists;
 mod names;
 mod rules;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use super::cel::{FeatureDecl, FeatureIndex, ListDecl, ListIndex, ReadSource, ReadTable, Scope, Source, Type, Uses};
+use super::cel::{
+    self, Compiled, FeatureDecl, FeatureIndex, ListDecl, ListIndex, Position, ReadSource, ReadTable, Scope, Source,
+    Type, Uses, Wanted,
+};
 use super::diagnostic::{Diagnostic, SourceFile};
 use super::pack::{CaseDef, FeatureDef, ListDef, MacroDef, Name, Pack, RuleDef, unknown_rule};
 use super::program::{Expectation, Place, RuleSet, TestCase, TypePlan};
 use super::yaml::Reader;
-use crate::event::{KINDS, Mode, Signal, SignalSet};
+use crate::event::{KINDS, Mode, Presence, Signal, SignalSet};
 use names::TypeNames;
+
+/// How much a rule set holds: far more than people can oversee, and little enough to be checked in a moment.
+const LISTS_MAX: usize = 1000;
+const MACROS_MAX: usize = 1000;
+const FEATURES_MAX: usize = 2000;
+const RULES_MAX: usize = 5000;
 
 /// All packs' definitions of one kind together.
 struct Definitions {
@@ -40,23 +50,29 @@ pub(super) type ListFile<'a> = dyn FnMut(&str) -> Result<Arc<SourceFile>, String
 pub(super) fn compile(packs: Vec<Pack>, list_file: &mut ListFile<'_>, reader: &mut Reader) -> RuleSet {
     let mut set = RuleSet::default();
     let (mut definitions, cases) = gather(packs, reader);
-    let types = TypeNames::of(&definitions.features, &definitions.rules);
+    let mut types = TypeNames::of(&definitions.features, &definitions.rules);
+    if types.cut()
+        && let Some(rule) = definitions.rules.first()
+    {
+        reader.push(rule.rule.id.error("too-large", "the packs name too many event types that refguard does not know"));
+    }
     set.types = types.unknown().to_vec();
     set.lists = definitions.lists.iter().map(|list| lists::list(list, list_file, reader)).collect();
 
     let mut reads = ReadTable::default();
+    let prints = features::MacroPrints::of(&definitions.macros);
     let untyped = features::untyped_scope(&definitions);
     let compiled: Vec<_> = definitions
         .features
         .iter()
-        .map(|feature| features::feature(feature, &definitions.macros, &types, &untyped, &mut reads, reader))
+        .map(|feature| features::feature(feature, &prints, &types, &untyped, &mut reads, reader))
         .collect();
     let scope = features::typed_scope(&definitions, &compiled);
     set.features = compiled.into_iter().flatten().collect();
     let rules = std::mem::take(&mut definitions.rules);
     set.rules = rules.iter().filter_map(|rule| rules::rule(rule, &types, &scope, &mut reads, reader)).collect();
     set.reads = reads;
-    set.signals = signals(&set);
+    (set.signals, set.fields) = wanted(&set);
     set.by_type = by_type(&set);
     set.tests = tests(cases, &rules, reader);
     warn_unused(&set, &definitions, &rules, reader);
@@ -84,13 +100,19 @@ fn gather(packs: Vec<Pack>, reader: &mut Reader) -> (Definitions, Vec<(String, C
     names::unique(&mut all.features, "feature", |feature| &feature.name, reader);
     names::unique(&mut all.rules, "rule", |rule| &rule.rule.id, reader);
     names::apart(&mut all.macros, &all.features, reader);
+    names::bound(&mut all.lists, LISTS_MAX, "lists", |list| &list.name, reader);
+    names::bound(&mut all.macros, MACROS_MAX, "macros", |definition| &definition.name, reader);
+    names::bound(&mut all.features, FEATURES_MAX, "features", |feature| &feature.name, reader);
+    names::bound(&mut all.rules, RULES_MAX, "rules", |rule| &rule.rule.id, reader);
     (all, cases)
 }
 
-/// The signals that features and rules read, and those that name the subjects of decisions.
-fn signals(set: &RuleSet) -> SignalSet {
-    let mut signals = SignalSet::default();
+/// The signals that features and rules read, and those that name the subjects of decisions; and the fields that are read
+/// as they came.
+fn wanted(set: &RuleSet) -> (SignalSet, Presence) {
+    let (mut signals, mut fields) = (SignalSet::default(), Presence::default());
     let mut add = |uses: &Uses| {
+        fields = fields.union(uses.fields);
         for signal in Signal::ALL.iter().filter(|signal| uses.signals.contains(**signal)) {
             signals.insert(*signal);
         }
@@ -104,7 +126,7 @@ fn signals(set: &RuleSet) -> SignalSet {
         rule.message.iter().for_each(|message| add(message.uses()));
     }
     on().flat_map(|rule| &rule.decide).filter_map(rules::subject_signal).for_each(|signal| signals.insert(signal));
-    signals
+    (signals, fields)
 }
 
 /// What each type of event feeds and is judged by.
@@ -124,10 +146,10 @@ fn by_type(set: &RuleSet) -> Vec<TypePlan> {
 }
 
 fn tests(cases: Vec<(String, CaseDef)>, rules: &[PackRule], reader: &mut Reader) -> Vec<TestCase> {
-    let known: Vec<&str> = rules.iter().map(|rule| rule.rule.id.text.as_str()).collect();
+    let known: BTreeSet<&str> = rules.iter().map(|rule| rule.rule.id.text.as_str()).collect();
     let mut tests = Vec::new();
     for (pack, case) in cases {
-        for name in case.rules.iter().chain(&case.not_rules).filter(|name| !known.contains(&name.text.as_str())) {
+        for name in case.rules.iter().chain(&case.not_rules).filter(|name| !known.contains(name.text.as_str())) {
             reader.push(unknown_rule(name, &known));
         }
         let texts = |names: Vec<Name>| names.into_iter().map(|name| name.text).collect();
@@ -157,9 +179,10 @@ fn warn_unused(set: &RuleSet, definitions: &Definitions, rules: &[PackRule], rea
             reader.push(warning.hint("it costs memory for every key; take it out if nothing else needs it"));
         }
     }
-    let texts: Vec<&Source> = names::all_texts(definitions, rules).collect();
+    let words: BTreeSet<&str> =
+        names::all_texts(definitions, rules).flat_map(|source| names::words(&source.text)).collect();
     for definition in &definitions.macros {
-        if !texts.iter().any(|text| names::mentions(&text.text, &definition.name.text)) {
+        if !words.contains(definition.name.text.as_str()) {
             let name = &definition.name;
             reader.push(name.warning("unused", format!("no expression uses the macro `{}`", name.text)));
         }
@@ -179,6 +202,20 @@ fn take<T>(result: Result<T, Vec<Diagnostic>>, reader: &mut Reader) -> Option<T>
             None
         }
     }
+}
+
+/// Compiles an expression, and hands its faults and warnings over.
+fn expression(
+    source: &Source,
+    scope: &Scope,
+    reads: &mut ReadTable,
+    position: Position,
+    wanted: Wanted,
+    reader: &mut Reader,
+) -> Option<Compiled> {
+    let compiled = take(cel::compile(source, scope, reads, position, wanted), reader)?;
+    compiled.warnings().iter().for_each(|warning| reader.push(warning.clone()));
+    Some(compiled)
 }
 
 /// The names that expressions may use; the features with the types that `result` gives.

@@ -164,3 +164,60 @@ fn one_line(text: &str, span: Range<usize>) -> (&str, Range<usize>) {
     let next = line[start..].chars().next().map_or(start, |char| start + char.len_utf8());
     (line, start..end.saturating_sub(line_start).min(line.len()).max(next))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn file(path: &str, text: &str) -> Arc<SourceFile> {
+        Arc::new(SourceFile { path: path.into(), text: text.to_owned() })
+    }
+
+    #[test]
+    fn columns_count_characters() {
+        let file = file("a", "ab\nاسم: x\r\n");
+        let x = file.text.find('x').expect("it is there");
+        assert_eq!(file.line_column(0), (1, 1));
+        assert_eq!(file.line_column(3), (2, 1));
+        assert_eq!(file.line_column(4), (2, 1), "inside a character is its start");
+        assert_eq!(file.line_column(x), (2, 6));
+        assert_eq!(file.line_column(usize::MAX), (3, 1));
+    }
+
+    #[test]
+    fn findings_stand_in_the_order_of_files_and_places_and_once() {
+        let (a, b) = (file("a", "one two"), file("b", "three"));
+        let at = |file, start: usize, message: &str| Diagnostic::error("code", file, start..start + 1, message);
+        let found = [at(&b, 0, "x"), at(&a, 4, "y"), at(&a, 0, "z"), at(&b, 0, "x")];
+        let text = render(&found, false);
+        let heads: Vec<&str> = text.lines().filter(|line| line.contains("error[")).collect();
+        assert_eq!(heads, ["a:1:1: error[code]: z", "a:1:5: error[code]: y", "b:1:1: error[code]: x"]);
+    }
+
+    #[test]
+    fn colours_only_decorate() {
+        let a = file("a", "when: evnt\n");
+        let found = [Diagnostic::warning("code", &a, 6..10, "no such name").hint("did you mean `event`?")];
+        let (plain, coloured) = (render(&found, false), render(&found, true));
+        assert!(!plain.contains('\u{1b}') && coloured.contains("\u{1b}["));
+        let mut stripped = String::new();
+        let mut rest = coloured.as_str();
+        while let Some(at) = rest.find('\u{1b}') {
+            stripped.push_str(&rest[..at]);
+            rest = rest[at..].split_once('m').map_or("", |(_, after)| after);
+        }
+        stripped.push_str(rest);
+        assert_eq!(stripped, plain);
+    }
+
+    #[test]
+    fn a_span_over_several_lines_or_past_the_end_underlines_what_there_is() {
+        let a = file("a", "one\ntwo");
+        for span in [0..7, 2..100, 7..7, 50..60] {
+            assert!(
+                render(&[Diagnostic::error("code", &a, span.clone(), "m")], false).contains("error[code]"),
+                "{span:?}"
+            );
+        }
+    }
+}

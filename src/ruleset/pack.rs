@@ -30,6 +30,9 @@ const EXPRESSION_BYTES_MAX: usize = 8 << 10;
 /// How long a name is, in bytes.
 const NAME_BYTES_MAX: usize = 100;
 
+/// How many event types one `on` names.
+const TYPES_MAX: usize = 200;
+
 /// One file of rules.
 pub(super) struct Pack {
     /// Its name: `pack`.
@@ -202,6 +205,10 @@ fn types(reader: &mut Reader, node: &Node) -> Option<Vec<String>> {
     let items = reader.list(node)?;
     if items.is_empty() {
         reader.push(node.error("type", "expected at least one event type").hint("such as `[referral.completed]`"));
+        return None;
+    }
+    if items.len() > TYPES_MAX {
+        reader.push(node.error("too-large", format!("a list of more than {TYPES_MAX} event types")));
         return None;
     }
     let mut types: Vec<String> = Vec::new();

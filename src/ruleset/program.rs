@@ -7,7 +7,7 @@
 use std::path::PathBuf;
 
 use super::cel::{Compiled, ReadTable, Role, Template};
-use crate::event::{EventKind, KINDS, Mode, RuleKind, Severity, SignalSet, SubjectKind, Verdict};
+use crate::event::{EventKind, KINDS, Mode, Presence, RuleKind, Severity, SignalSet, SubjectKind, Verdict};
 use crate::lists::List;
 
 /// A type of event that rules can name: the known ones by their place in [`KINDS`], then those of [`RuleSet::types`].
@@ -29,6 +29,8 @@ pub struct RuleSet {
     pub reads: ReadTable,
     /// The signals that some expression reads.
     pub signals: SignalSet,
+    /// The fields that some expression reads as they came.
+    pub fields: Presence,
     /// Event types that packs name and refguard does not know, sorted; the first is `TypeIndex(KINDS.len())`.
     pub types: Vec<String>,
     /// The tests in the files, in the order of files and lines.

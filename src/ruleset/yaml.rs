@@ -298,6 +298,7 @@ impl Builder<'_> {
             None => {
                 keys.insert(scalar.text.clone(), span.start);
             }
+            Some(_) if self.found.len() >= Reader::FOUND_MAX => {}
             Some(first) => {
                 let line = self.file.line_column(first).0;
                 let message = format!("the key `{}` stands here a second time", scalar.text.escape_debug());

@@ -159,7 +159,10 @@ mod tests {
         assert_eq!(cache.counts(), CacheUse { hits: 1, misses: 5 });
         cache.get_or_make(&1u16.to_le_bytes(), || unreachable!("1 was used after 2"));
         let mut made = false;
-        cache.get_or_make(&2u16.to_le_bytes(), || { made = true; square(2) });
+        cache.get_or_make(&2u16.to_le_bytes(), || {
+            made = true;
+            square(2)
+        });
         assert!(made);
     }
 

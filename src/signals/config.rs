@@ -114,7 +114,9 @@ pub enum SignalError {
         wanted: ListKind,
     },
     /// A region that has no telephone numbers.
-    #[error("`{region}` (program `{program}`) is no region of telephone numbers: use an ISO 3166-1 alpha-2 code, such as SA")]
+    #[error(
+        "`{region}` (program `{program}`) is no region of telephone numbers: use an ISO 3166-1 alpha-2 code, such as SA"
+    )]
     Region {
         /// The program; empty for the default.
         program: String,

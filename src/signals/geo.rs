@@ -81,7 +81,8 @@ impl GeoReader {
             }
         };
         cache.get_or_make(key, || {
-            let (asn, as_name) = systems.as_ref().and_then(|db| system_of(db, system_bytes, address)).unwrap_or_default();
+            let (asn, as_name) =
+                systems.as_ref().and_then(|db| system_of(db, system_bytes, address)).unwrap_or_default();
             let country = countries.as_ref().and_then(|db| country_of(db, address)).unwrap_or_default();
             Place { country, asn, as_name }
         })
@@ -102,8 +103,7 @@ impl GeoReader {
 
 fn open(of: &'static str, bytes: Option<&Arc<[u8]>>) -> Result<Option<Database>, SignalError> {
     let Some(bytes) = bytes else { return Ok(None) };
-    let database =
-        Reader::from_source(Arc::clone(bytes)).map_err(|source| SignalError::Database { of, source })?;
+    let database = Reader::from_source(Arc::clone(bytes)).map_err(|source| SignalError::Database { of, source })?;
     database.verify().map_err(|source| SignalError::Database { of, source })?;
     Ok(Some(database))
 }

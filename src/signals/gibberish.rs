@@ -78,7 +78,8 @@ pub(super) fn gibberish(local: &str) -> f64 {
     }
     let unusual = (f64::from(cost) / f64::from(letters) - f64::from(COST_USUAL)).max(0.0) / COST_SPAN;
     let clusters = f64::from(run_max.saturating_sub(CONSONANTS_USUAL)) * CONSONANT_WEIGHT;
-    let weight = f64::from((letters - LETTERS_MIN).min(LETTERS_FULL - LETTERS_MIN)) / f64::from(LETTERS_FULL - LETTERS_MIN);
+    let weight =
+        f64::from((letters - LETTERS_MIN).min(LETTERS_FULL - LETTERS_MIN)) / f64::from(LETTERS_FULL - LETTERS_MIN);
     ((unusual + clusters + f64::from(returns) * RETURN_WEIGHT) * weight).min(1.0)
 }
 
@@ -89,8 +90,24 @@ mod tests {
     #[test]
     fn names_score_low_and_random_letters_high() {
         for name in [
-            "ahmed.alharbi", "maria.garcia92", "jsmith", "mohammed1990", "info", "nguyen", "bjorn.strand", "ab", "x",
-            "abdulrahman_2024", "sales", "fatimah.alzahrani", "o.brien", "lynch", "wang.wei", "test123", "", "2024",
+            "ahmed.alharbi",
+            "maria.garcia92",
+            "jsmith",
+            "mohammed1990",
+            "info",
+            "nguyen",
+            "bjorn.strand",
+            "ab",
+            "x",
+            "abdulrahman_2024",
+            "sales",
+            "fatimah.alzahrani",
+            "o.brien",
+            "lynch",
+            "wang.wei",
+            "test123",
+            "",
+            "2024",
         ] {
             assert!(gibberish(name) < 0.3, "{name}: {}", gibberish(name));
         }

@@ -8,8 +8,7 @@ use crate::event::{Signal, SignalSet, Signals};
 use crate::lists::{List, ListKind, NetworkSet};
 
 /// The signals that lists of networks answer; the place in this table is the bit of a mark.
-const MARKED: [Signal; 5] =
-    [Signal::IpCarrier, Signal::IpTor, Signal::IpVpn, Signal::IpRelay, Signal::IpDatacenter];
+const MARKED: [Signal; 5] = [Signal::IpCarrier, Signal::IpTor, Signal::IpVpn, Signal::IpRelay, Signal::IpDatacenter];
 
 /// Marks of addresses: what holds from each boundary of a range to the next.
 #[derive(Debug, Default)]
@@ -140,7 +139,9 @@ mod tests {
     fn the_last_address_has_no_boundary_behind_it() {
         let tor = networks(&["255.255.255.255".to_owned(), "ffff::/16".to_owned()]);
         let marks = NetworkMarks::new(SignalSet::ALL, &SignalConfig { tor, ..SignalConfig::default() }).unwrap();
-        for (address, expected) in [("255.255.255.255", true), ("255.255.255.254", false), ("ffff:ffff::", true), ("fffe::", false)] {
+        for (address, expected) in
+            [("255.255.255.255", true), ("255.255.255.254", false), ("ffff:ffff::", true), ("fffe::", false)]
+        {
             let mut row = Signals::default();
             marks.set_flags(address.parse().unwrap(), &mut row);
             assert_eq!(row.flag(Signal::IpTor), expected, "{address}");

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use phonenumber::metadata::DATABASE;
-use phonenumber::{Metadata, PhoneNumber, Type, country};
+use phonenumber::{Metadata, Type, country};
 
 use super::cache::{Cache, CacheUse};
 use super::config::{SignalConfig, SignalError};
@@ -17,6 +17,9 @@ const RAW_BYTES_MAX: usize = 96;
 
 /// Most digits of a number with its country code (ITU-T E.164).
 const E164_DIGITS_MAX: usize = 15;
+
+/// Most digits of a country code.
+const COUNTRY_CODE_DIGITS_MAX: usize = 3;
 
 /// What kind of line a number is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -127,9 +130,7 @@ impl PhoneReader {
 }
 
 fn parse_region(program: &str, region: &str) -> Result<country::Id, SignalError> {
-    region
-        .parse()
-        .map_err(|_| SignalError::Region { program: program.to_owned(), region: region.to_owned() })
+    region.parse().map_err(|_| SignalError::Region { program: program.to_owned(), region: region.to_owned() })
 }
 
 /// Digits of any script as ASCII, a full-width plus as `+`.
@@ -140,52 +141,117 @@ fn fold(c: char) -> char {
     }
 }
 
-/// Reads folded text. What starts with `+` or the region's prefix for calls abroad says its country itself; the
-/// library would otherwise apply the region's trunk prefix and lengths to another country's number.
+/// Reads folded text. What says its country itself (`+`, or the region's prefix for calls abroad) is taken apart here,
+/// because the library would strip a trunk prefix from it that is none: of `+7 812 ...` the 8. What is typed as at home,
+/// or with a trunk prefix in brackets, is the library's to read. A valid reading comes before one that is only possible.
 fn number_of(text: &str, region: country::Id) -> Option<Number> {
-    if text.starts_with('+') {
-        return possible(&phonenumber::parse(None, text).ok()?);
+    let abroad = abroad(text, region);
+    let number = abroad.as_deref().and_then(number_abroad);
+    if number.is_some_and(|number| number.valid) {
+        return number;
     }
-    abroad(text, region).or_else(|| possible(&phonenumber::parse(Some(region), text).ok()?))
+    let parsed = match &abroad {
+        Some(digits) => phonenumber::parse(None, format!("+{digits}")),
+        None => phonenumber::parse(Some(region), text),
+    };
+    let parsed = parsed.ok().and_then(|parsed| describe(parsed.code().value(), &parsed.national().to_string()));
+    parsed.filter(|parsed| parsed.valid).or(number).or(parsed)
 }
 
-/// A number dialled with the region's prefix for calls abroad, such as `00`.
-fn abroad(text: &str, region: country::Id) -> Option<Number> {
-    let metadata = DATABASE.by_id(region.as_ref())?;
+/// Country code and national number as digits, where the text has both.
+fn abroad(text: &str, region: country::Id) -> Option<String> {
+    let text = text.strip_prefix("tel:").unwrap_or(text);
+    if text.chars().any(|c| c.is_alphabetic()) {
+        return None;
+    }
     let digits: String = text.chars().filter(char::is_ascii_digit).collect();
-    let prefix = metadata.international_prefix()?.find(&digits).filter(|prefix| prefix.start() == 0)?;
-    let number = format!("+{}", &digits[prefix.end()..]);
-    possible(&phonenumber::parse(None, number).ok()?)
+    if text.trim_start_matches(['(', ' ']).starts_with('+') {
+        return Some(digits);
+    }
+    let prefix = DATABASE.by_id(region.as_ref())?.international_prefix()?.find(&digits)?;
+    (prefix.start() == 0).then(|| digits[prefix.end()..].to_owned())
 }
 
-/// What is known of a number, if its country has numbers of its length.
-fn possible(number: &PhoneNumber) -> Option<Number> {
-    let code = number.code().value();
-    let national = number.national().to_string();
+/// A number by its digits from the country code on. No country code begins another (ITU-T E.164).
+fn number_abroad(digits: &str) -> Option<Number> {
+    (1..=COUNTRY_CODE_DIGITS_MAX).find_map(|len| {
+        let (code, national) = digits.split_at_checked(len)?;
+        let code = code.parse().ok()?;
+        DATABASE.region(&code)?;
+        describe(code, national)
+    })
+}
+
+/// What is known of a number, if some country with this code has numbers of its length. Where several countries share a
+/// code, the number's is the first whose leading digits it has, or in whose ranges it is.
+fn describe(code: u16, national: &str) -> Option<Number> {
+    let plans = DATABASE.by_code(&code)?;
     let e164 = format!("{code}{national}");
-    if e164.len() > E164_DIGITS_MAX {
+    if e164.len() > E164_DIGITS_MAX || !plans.iter().any(|plan| has_length(plan, national.len())) {
         return None;
     }
-    // A country code that several countries share has one plan; the country is told only by a valid number.
-    let own = number.metadata(&DATABASE);
-    let plan = own.or_else(|| DATABASE.by_code(&code)?.into_iter().next())?;
-    let length = u16::try_from(national.len()).ok()?;
-    if !plan.descriptors().general().possible_length().contains(&length) {
-        return None;
-    }
-    let kind = number.number_type(&DATABASE);
+    let kind_in = |plan: &Metadata| kind_of(plan, national);
+    let leads = |plan: &Metadata| {
+        plan.leading_digits().and_then(|digits| digits.find(national)).is_some_and(|found| found.start() == 0)
+    };
+    let shared = plans.len() > 1;
+    let plan =
+        plans.iter().find(|plan| !shared || leads(plan) || plan.leading_digits().is_none() && kind_in(plan).is_some());
+    let kind = plan.and_then(|plan| kind_in(plan));
     Some(Number {
         e164: e164.parse().ok()?,
-        country: own.map(Metadata::id).and_then(super::country::country).unwrap_or_default(),
-        kind: match kind {
-            Type::Mobile => LineKind::Mobile,
-            Type::FixedLine => LineKind::Fixed,
-            Type::FixedLineOrMobile => LineKind::FixedOrMobile,
-            Type::Voip => LineKind::Voip,
-            _ => LineKind::Unknown,
-        },
-        valid: kind != Type::Unknown,
+        country: plan.map(|plan| plan.id()).and_then(super::country::country).unwrap_or_default(),
+        kind: kind.unwrap_or_default(),
+        valid: kind.is_some(),
     })
+}
+
+/// The kind of line by a country's ranges; `None` for a number outside of all of them. Special services are tried
+/// first, because their ranges lie inside those of the rest.
+fn kind_of(plan: &Metadata, national: &str) -> Option<LineKind> {
+    let is = |kind: Type| plan.descriptors().get(kind).is_some_and(|range| range.is_match(national));
+    const SPECIAL: [Type; 7] = [
+        Type::PremiumRate,
+        Type::TollFree,
+        Type::SharedCost,
+        Type::PersonalNumber,
+        Type::Pager,
+        Type::Uan,
+        Type::Voicemail,
+    ];
+    if !is(Type::Unknown) {
+        return None;
+    }
+    if is(Type::Voip) {
+        return Some(LineKind::Voip);
+    }
+    if SPECIAL.into_iter().any(is) {
+        return Some(LineKind::Unknown);
+    }
+    match (is(Type::FixedLine), is(Type::Mobile)) {
+        (true, true) => Some(LineKind::FixedOrMobile),
+        (true, false) => Some(LineKind::Fixed),
+        (false, true) => Some(LineKind::Mobile),
+        (false, false) => None,
+    }
+}
+
+/// Whether some kind of number in a plan has this many digits. The library's general description has no lengths.
+fn has_length(plan: &Metadata, digits: usize) -> bool {
+    const KINDS: [Type; 10] = [
+        Type::Mobile,
+        Type::FixedLine,
+        Type::TollFree,
+        Type::Voip,
+        Type::Uan,
+        Type::PremiumRate,
+        Type::SharedCost,
+        Type::PersonalNumber,
+        Type::Pager,
+        Type::Voicemail,
+    ];
+    let descriptors = KINDS.iter().filter_map(|kind| plan.descriptors().get(*kind));
+    descriptors.flat_map(|descriptor| descriptor.possible_length()).any(|length| usize::from(*length) == digits)
 }
 
 #[cfg(test)]

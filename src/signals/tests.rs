@@ -58,7 +58,8 @@ pub(super) fn push_event(batch: &mut EventBatch, fields: &[(Field, &str)]) {
 }
 
 pub(super) fn derive_with(config: &SignalConfig, fields: &[(Field, &str)]) -> Derived {
-    let mut deriver = Deriver::new(everything(), config).unwrap();
+    let cache = CacheSizes { phones: 4, user_agents: 4, addresses: 4 };
+    let mut deriver = Deriver::new(everything(), &SignalConfig { cache, ..config.clone() }).unwrap();
     let (mut batch, mut rows) = (EventBatch::default(), Vec::new());
     push_event(&mut batch, fields);
     deriver.derive(&mut batch, &mut rows);

@@ -33,7 +33,8 @@ mod tests {
     #[test]
     fn digits_of_every_script_fold() {
         assert!(ZEROS.is_sorted());
-        for (text, digits) in [("٠١٢٣٤٥٦٧٨٩", "0123456789"), ("۴۵۶", "456"), ("१२३", "123"), ("０９", "09"), ("𝟕", "7"), ("7", "7")]
+        for (text, digits) in
+            [("٠١٢٣٤٥٦٧٨٩", "0123456789"), ("۴۵۶", "456"), ("१२३", "123"), ("０９", "09"), ("𝟕", "7"), ("7", "7")]
         {
             let folded: Option<String> = text.chars().map(ascii_digit).collect();
             assert_eq!(folded.as_deref(), Some(digits));

@@ -137,21 +137,81 @@ fn major(version: &str) -> u32 {
 /// What scripts, crawlers and driven browsers have in their user agents, in lower case. Libraries that apps use too
 /// (okhttp, CFNetwork, Dart, Alamofire) are not among them.
 const BOT_MARKS: &[&str] = &[
-    "crawl", "spider", "slurp", "scrap", "archive", "headless", "phantomjs", "puppeteer", "playwright", "selenium",
-    "webdriver", "cypress", "python", "aiohttp", "httpx", "curl", "wget", "libwww", "lwp::", "java/", "jakarta", "httpclient/",
-    "go-http-client", "node-fetch", "undici", "axios/", "got/", "got (", "superagent", "ruby", "faraday", "perl", "php/",
-    "guzzle", "postmanruntime", "insomnia/", "httpie", "jmeter", "locust", "restsharp", "winhttp", "http.rb", "lighthouse",
-    "pagespeed", "preview", "monitor", "uptime", "pingdom", "nmap", "nikto", "sqlmap", "masscan", "zgrab", "scanner",
-    "externalhit", "validator", "checker", "feedfetcher", "mediapartners", "google-", "+http", "(http", "; http", "@",
+    "crawl",
+    "spider",
+    "slurp",
+    "scrap",
+    "archive",
+    "headless",
+    "phantomjs",
+    "puppeteer",
+    "playwright",
+    "selenium",
+    "webdriver",
+    "cypress",
+    "python",
+    "aiohttp",
+    "httpx",
+    "curl",
+    "wget",
+    "libwww",
+    "lwp::",
+    "java/",
+    "jakarta",
+    "httpclient/",
+    "go-http-client",
+    "node-fetch",
+    "undici",
+    "axios/",
+    "got/",
+    "got (",
+    "superagent",
+    "ruby",
+    "faraday",
+    "perl",
+    "php/",
+    "guzzle",
+    "postmanruntime",
+    "insomnia/",
+    "httpie",
+    "jmeter",
+    "locust",
+    "restsharp",
+    "winhttp",
+    "http.rb",
+    "lighthouse",
+    "pagespeed",
+    "preview",
+    "monitor",
+    "uptime",
+    "pingdom",
+    "nmap",
+    "nikto",
+    "sqlmap",
+    "masscan",
+    "zgrab",
+    "scanner",
+    "externalhit",
+    "validator",
+    "checker",
+    "feedfetcher",
+    "mediapartners",
+    "google-",
+    "+http",
+    "(http",
+    "; http",
+    "@",
 ];
 
 /// Whether a user agent, in lower case, says that no person is behind it. `bot` counts at the end of a word, but for
 /// the telephones of Cubot.
 fn is_bot(lower: &str) -> bool {
-    let named = lower.match_indices("bot").any(|(at, _)| {
-        !lower[at + 3..].starts_with(|c: char| c.is_ascii_lowercase()) && !lower[..at].ends_with("cu")
-    });
-    named || BOT_MARKS.iter().any(|mark| lower.contains(mark))
+    let named = lower
+        .match_indices("bot")
+        .any(|(at, _)| !lower[at + 3..].starts_with(|c: char| c.is_ascii_lowercase()) && !lower[..at].ends_with("cu"));
+    // Only Internet Explorer was compatible and a browser.
+    let compatible = lower.contains("compatible;") && !lower.contains("msie");
+    named || compatible || BOT_MARKS.iter().any(|mark| lower.contains(mark))
 }
 
 #[cfg(test)]

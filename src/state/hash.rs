@@ -2,7 +2,7 @@
 //!
 //! SipHash-1-3 with 128 bits: keyed, so that whoever sends events cannot aim at collisions or at one segment of an index,
 //! and whoever reads a checkpoint cannot test guesses of an e-mail address without the installation's secret; short
-//! inputs take about 15 ns; 128 bits make an accidental collision among 10^9 keys a matter of 10^-21. The 1-3 variant is
+//! inputs take tens of nanoseconds; 128 bits make an accidental collision among 10^9 keys a matter of 10^-21. The 1-3 variant is
 //! the one that Rust's and Python's hash maps rely on for the same threat; no attack better than guessing is known.
 //!
 //! An identifier is hashed once an event ([`KeyHasher::part`]) and serves every feature: keys are combined from part hashes

@@ -9,7 +9,7 @@
 
 use super::KeyHash;
 
-/// Segments of an index. At 10^7 keys each holds 39,000 words, which are rescanned in less than a millisecond.
+/// Segments of an index. At 10^7 keys each holds 39,000 words, which are rescanned in about a millisecond.
 const SEGMENTS: usize = 256;
 /// Words of a segment that holds anything.
 const SEGMENT_WORDS_MIN: usize = 8;
@@ -100,8 +100,8 @@ impl Index {
     }
 
     /// The slot of this key; `is_it` compares the key stored at a slot.
-    pub(super) fn find(&self, key: KeyHash, mut is_it: impl FnMut(u32) -> bool) -> Option<u32> {
-        self.place(key, |slot| is_it(slot)).map(|place| slot(self.segments[segment_of(key)].words[place]))
+    pub(super) fn find(&self, key: KeyHash, is_it: impl FnMut(u32) -> bool) -> Option<u32> {
+        self.place(key, is_it).map(|place| slot(self.segments[segment_of(key)].words[place]))
     }
 
     fn place(&self, key: KeyHash, mut is_it: impl FnMut(u32) -> bool) -> Option<usize> {
@@ -204,7 +204,7 @@ mod tests {
     /// Few segments and few tags, so that runs of words are long, wrap around and share tags.
     fn key(number: u16) -> KeyHash {
         let segment = u64::from(number % 2) << 56;
-        KeyHash([segment | u64::from(number / 2 % 300) * 0x0100_0001, u64::from(number)])
+        KeyHash([segment | (u64::from(number / 2 % 300) * 0x0100_0001), u64::from(number)])
     }
 
     fn check(steps: &[(u16, bool)]) {

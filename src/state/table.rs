@@ -16,7 +16,7 @@ use super::slab::Slab;
 use super::window::{Window, feed, out_of_reach};
 use super::{Op, Reading, Readings};
 
-/// Operations whose memory accesses overlap. A core keeps about 10 to 16 cache misses under way; more than 32 gain nothing.
+/// Operations whose memory accesses overlap. A core keeps about 10 to 16 cache misses under way; larger passes gain little.
 const PASS: usize = 32;
 
 #[derive(Debug)]

@@ -69,7 +69,9 @@ impl Kafka {
         let folder = Path::new(TMP).join(&name);
         let (port, controller_port) = free_ports();
         fs::create_dir_all(folder.join("data")).expect("the target directory can be written");
-        let log = Path::new(TMP).join(format!("{name}.log"));
+        let log = Path::new(TMP).join(log_name());
+        // A run leaves the logs of its last brokers, not of all that there ever were.
+        File::create(&log).expect("the target directory can be written");
         let mut kafka = Kafka { folder, log, port, running: None };
         fs::write(kafka.properties(), properties(&kafka.folder, port, controller_port))
             .expect("the target directory can be written");
@@ -304,6 +306,14 @@ impl From<&BorrowedMessage<'_>> for Consumed {
 pub(crate) fn unique(name: &str) -> String {
     static CALLS: AtomicU32 = AtomicU32::new(0);
     format!("{name}-{}-{}", std::process::id(), CALLS.fetch_add(1, Ordering::Relaxed))
+}
+
+/// `program-0.log`, the number counting the brokers of this program.
+fn log_name() -> String {
+    static BROKERS: AtomicU32 = AtomicU32::new(0);
+    let program = std::env::current_exe().expect("a running program has a path");
+    let name = program.file_stem().and_then(|stem| stem.to_str()).and_then(|stem| stem.split('-').next());
+    format!("{}-kafka-{}.log", name.unwrap_or("test"), BROKERS.fetch_add(1, Ordering::Relaxed))
 }
 
 fn client(address: &str) -> ClientConfig {

@@ -1,11 +1,13 @@
 //! What no single key can tell: thresholds that ascend, zones and currencies that exist, one way for a source.
 
+use std::sync::Arc;
+
 use super::money::{POINTS, currencies, is_currency};
-use super::sections::{Backend, Config, Program, Thresholds};
+use super::sections::{Backend, Config, Program, SomeThresholds, Thresholds};
 use super::stream::{KafkaSource, Sink, Source};
 use crate::event::KINDS;
 use crate::ruleset::diagnostic::{Diagnostic, Severity};
-use crate::ruleset::yaml::{Entry, Kind, Node, Reader, nearest};
+use crate::ruleset::yaml::{Entry, Kind, Node, Reader, nearest, suggest};
 
 /// Properties of librdkafka that refguard sets itself, and what sets them.
 const OWN_PROPERTIES: &[(&str, &str)] = &[
@@ -63,17 +65,30 @@ impl Check<'_> {
         }
     }
 
+    /// Adds a finding, but not to a value that already has an error: its default would be blamed.
+    fn report(&mut self, finding: Diagnostic) {
+        let blamed = self.reader.found.iter().any(|found| {
+            found.severity == Severity::Error
+                && found.span.start == finding.span.start
+                && Arc::ptr_eq(&found.file, &finding.file)
+                && found.code != finding.code
+        });
+        if !blamed {
+            self.reader.push(finding);
+        }
+    }
+
     fn source(&mut self, name: &str, source: &Source) {
         let path = ["sources", name];
         let fits = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
         if name.is_empty() || !name.bytes().all(fits) {
             let diagnostic = self.error(&path, "bad-name", format!("`{}` is no name of a source", name.escape_debug()));
-            self.reader.push(diagnostic.hint("use letters, digits, `-` and `_`: it stands in metrics"));
+            self.report(diagnostic.hint("use letters, digits, `-` and `_`: it stands in metrics"));
         }
         let ways = [source.kafka.is_some(), source.file.is_some(), source.stdin.is_some(), source.http.is_some()];
         if ways.into_iter().filter(|there| *there).count() != 1 {
             let diagnostic = self.error(&path, "source", format!("the source `{name}` needs one way that events come"));
-            self.reader.push(diagnostic.hint("write one of `kafka`, `file` and `stdin`"));
+            self.report(diagnostic.hint("write one of `kafka`, `file` and `stdin`"));
         }
         if let Some(kafka) = &source.kafka {
             self.kafka(name, kafka);
@@ -85,7 +100,7 @@ impl Check<'_> {
             if values.is_empty() {
                 let message = format!("the source `{name}` names no {key}");
                 let diagnostic = self.error(&["sources", name, "kafka", key], "missing-key", message);
-                self.reader.push(diagnostic.hint(format!("such as `{key}: [{}]`", example(key))));
+                self.report(diagnostic.hint(format!("such as `{key}: [{}]`", example(key))));
             }
         }
         self.properties(&["sources", name, "kafka", "properties"], kafka.properties.keys());
@@ -96,7 +111,7 @@ impl Check<'_> {
             if let Some((_, why)) = OWN_PROPERTIES.iter().find(|(own, _)| own == key) {
                 let path: Vec<&str> = path.iter().copied().chain([key.as_str()]).collect();
                 let diagnostic = self.error(&path, "property", format!("the property `{key}` cannot be set here"));
-                self.reader.push(diagnostic.hint(*why));
+                self.report(diagnostic.hint(*why));
             }
         }
     }
@@ -113,7 +128,7 @@ impl Check<'_> {
         let verdicts = &sinks.verdicts;
         if verdicts.kafka.is_none() && verdicts.file.is_none() && verdicts.stdout.is_none() {
             let diagnostic = self.error(&["sinks", "verdicts"], "sink", "the verdicts need a way out");
-            self.reader.push(diagnostic.hint("write one of `kafka`, `file` and `stdout`"));
+            self.report(diagnostic.hint("write one of `kafka`, `file` and `stdout`"));
         }
     }
 
@@ -122,7 +137,7 @@ impl Check<'_> {
         if ways.into_iter().filter(|there| *there).count() > 1 {
             let diagnostic =
                 self.error(&["sinks", name], "sink", format!("the sink `{name}` has more than one way out"));
-            self.reader.push(diagnostic.hint("write one of `kafka`, `file` and `stdout`"));
+            self.report(diagnostic.hint("write one of `kafka`, `file` and `stdout`"));
         }
         let Some(kafka) = &sink.kafka else { return };
         if kafka.brokers.is_empty() && !config.sources.values().any(|source| source.kafka.is_some()) {
@@ -138,60 +153,64 @@ impl Check<'_> {
         if config.state.backend == Backend::Redis {
             let message = "shared state is not supported by this version";
             let diagnostic = self.error(&["state", "backend"], "not-supported", message);
-            self.reader.push(diagnostic.hint("write `backend: embedded`, and run one instance"));
+            self.report(diagnostic.hint("write `backend: embedded`, and run one instance"));
         }
         if config.state.max_bytes.0 < STATE_BYTES_MIN {
             let diagnostic = self.error(&["state", "max_bytes"], "type", "state needs at least 1MiB");
-            self.reader.push(diagnostic);
+            self.report(diagnostic);
         }
         for (path, span) in [(["state", "retention"], config.state.retention), (["dedup", "span"], config.dedup.span)] {
             if span.0 == 0 {
                 let diagnostic = self.error(&path, "type", format!("`{}` must be longer than zero", path[1]));
-                self.reader.push(diagnostic);
+                self.report(diagnostic);
             }
         }
         if config.state.allowed_lateness > config.state.retention {
             let message = "`allowed_lateness` is longer than `retention`: what is that late was forgotten";
             let diagnostic = self.error(&["state", "allowed_lateness"], "type", message);
-            self.reader.push(diagnostic);
+            self.report(diagnostic);
         }
     }
 
     fn policy(&mut self, config: &Config) {
         let policy = &config.policy;
-        self.ascending(&["policy", "thresholds"], &policy.thresholds);
-        for name in policy.types.keys() {
+        self.ascending(&["policy", "thresholds"], &policy.thresholds, [true; 4]);
+        for (name, of) in &policy.types {
             self.event_type(&["policy", "types", name], name);
-            self.ascending(&["policy", "types", name, "thresholds"], &policy.thresholds_for("", name));
+            let path = ["policy", "types", name, "thresholds"];
+            self.ascending(&path, &policy.thresholds_for("", name), given(&of.thresholds));
         }
         for (program, of) in &policy.programs {
             if !config.programs.contains_key(program) {
-                let path = ["policy", "programs", program];
                 let message = format!("`programs` has no `{program}`");
-                let mut diagnostic = self.error(&path, "unknown-value", message);
-                if let Some(near) = nearest(program, config.programs.keys().map(String::as_str)) {
-                    diagnostic = diagnostic.hint(format!("did you mean `{near}`?"));
-                }
-                self.reader.push(diagnostic);
+                let diagnostic = self.error(&["policy", "programs", program], "unknown-value", message);
+                let known = config.programs.keys().map(String::as_str);
+                self.report(diagnostic.hint(suggest(program, known)));
             }
-            self.ascending(&["policy", "programs", program, "thresholds"], &policy.thresholds_for(program, ""));
-            for name in of.types.keys() {
+            let path = ["policy", "programs", program, "thresholds"];
+            self.ascending(&path, &policy.thresholds_for(program, ""), given(&of.thresholds));
+            for (name, of) in &of.types {
                 self.event_type(&["policy", "programs", program, "types", name], name);
                 let path = ["policy", "programs", program, "types", name, "thresholds"];
-                self.ascending(&path, &policy.thresholds_for(program, name));
+                self.ascending(&path, &policy.thresholds_for(program, name), given(&of.thresholds));
             }
         }
     }
 
-    fn ascending(&mut self, path: &[&str], of: &Thresholds) {
+    /// Reports neighbours that descend; of those only where one was `given` here, lest one fault be told twice.
+    fn ascending(&mut self, path: &[&str], of: &Thresholds, given: [bool; 4]) {
         let named = [("flag", of.flag), ("challenge", of.challenge), ("hold", of.hold), ("block", of.block)];
-        for pair in named.windows(2) {
+        for (index, pair) in named.windows(2).enumerate() {
             let [(lower, low), (upper, high)] = pair else { continue };
-            if low > high {
-                let path: Vec<&str> = path.iter().copied().chain([*upper]).collect();
+            if low > high && (given[index] || given[index + 1]) {
+                let at = [*upper, *lower].into_iter().find(|key| {
+                    let path: Vec<&str> = path.iter().copied().chain([*key]).collect();
+                    self.entry(&path).is_some_and(|entry| entry.key == *key)
+                });
+                let path: Vec<&str> = path.iter().copied().chain(at).collect();
                 let message = format!("thresholds descend: `{lower}` is {} and `{upper}` is {}", low.0, high.0);
                 let diagnostic = self.error(&path, "thresholds", message);
-                self.reader.push(diagnostic.hint("a heavier verdict needs at least the score of a lighter one"));
+                self.report(diagnostic.hint("a heavier verdict needs at least the score of a lighter one"));
             }
         }
     }
@@ -205,7 +224,7 @@ impl Check<'_> {
         if let Some((_, known)) = near.filter(|(distance, _)| *distance <= 2) {
             let message = format!("`{name}` is no event type that refguard knows");
             let warning = Diagnostic { severity: Severity::Warning, ..self.error(path, "unknown-type", message) };
-            self.reader.push(warning.hint(format!("did you mean `{known}`?")));
+            self.report(warning.hint(format!("did you mean `{known}`?")));
         }
     }
 
@@ -214,7 +233,7 @@ impl Check<'_> {
         if program.region.parse::<phonenumber::country::Id>().is_err() {
             let message = format!("`{}` is no region", program.region.escape_debug());
             let diagnostic = self.error(&path("region"), "unknown-value", message);
-            self.reader.push(diagnostic.hint("use a code of ISO 3166-1 alpha-2 in capitals, such as `SA`"));
+            self.report(diagnostic.hint("use a code of ISO 3166-1 alpha-2 in capitals, such as `SA`"));
         }
         if jiff::tz::TimeZone::get(&program.timezone).is_err() {
             let message = format!("`{}` is no time zone", program.timezone.escape_debug());
@@ -224,23 +243,23 @@ impl Check<'_> {
                 format!("did you mean `{near}`?")
             });
             let diagnostic = self.error(&path("timezone"), "unknown-value", message);
-            self.reader.push(diagnostic.hint(hint));
+            self.report(diagnostic.hint(hint));
         }
         if !is_currency(&program.base_currency) {
             let message = format!("`{}` is no currency", program.base_currency.escape_debug());
             let diagnostic = self.error(&path("base_currency"), "unknown-value", message);
-            self.reader.push(diagnostic.hint(currency_hint(&program.base_currency)));
+            self.report(diagnostic.hint(currency_hint(&program.base_currency)));
         }
         for (code, rate) in &program.rates {
             let path = ["programs", name, "rates", code];
             if code != POINTS && !is_currency(code) {
                 let message = format!("`{}` is no currency", code.escape_debug());
                 let diagnostic = self.error(&path, "unknown-value", message);
-                self.reader.push(diagnostic.hint(currency_hint(code)));
+                self.report(diagnostic.hint(currency_hint(code)));
             }
             if *rate <= 0.0 {
                 let diagnostic = self.error(&path, "type", format!("the rate of `{code}` must be more than zero"));
-                self.reader.push(diagnostic);
+                self.report(diagnostic);
             }
         }
         for attribute in program.attributes.keys() {
@@ -250,7 +269,7 @@ impl Check<'_> {
                 let path = ["programs", name, "attributes", attribute];
                 let message = format!("`{}` cannot be read in a rule", attribute.escape_debug());
                 let diagnostic = self.error(&path, "bad-name", message);
-                self.reader.push(diagnostic.hint("use letters, digits and `_`"));
+                self.report(diagnostic.hint("use letters, digits and `_`"));
             }
         }
     }
@@ -271,14 +290,19 @@ impl Check<'_> {
         for (path, _) in changed.into_iter().filter(|(_, changed)| *changed) {
             let message = format!("`{}` is checked, and not acted upon by this version", path.join("."));
             let finding = self.error(path, "not-acted-upon", message);
-            self.reader.push(Diagnostic { severity: Severity::Warning, ..finding });
+            self.report(Diagnostic { severity: Severity::Warning, ..finding });
         }
         for name in config.sources.iter().filter(|(_, source)| source.http.is_some()).map(|(name, _)| name) {
             let message = format!("the source `{name}` is checked, and not read by this version");
             let finding = self.error(&["sources", name], "not-acted-upon", message);
-            self.reader.push(Diagnostic { severity: Severity::Warning, ..finding });
+            self.report(Diagnostic { severity: Severity::Warning, ..finding });
         }
     }
+}
+
+/// Which thresholds are said anew.
+fn given(of: &SomeThresholds) -> [bool; 4] {
+    [of.flag.is_some(), of.challenge.is_some(), of.hold.is_some(), of.block.is_some()]
 }
 
 fn scalar(node: &Node) -> bool {

@@ -8,16 +8,13 @@ use crate::ruleset::yaml::{Kind, Node, Reader, Style};
 const FORMATS: &[(&str, Format)] =
     &[("unix_ms", Format::UnixMs), ("unix_s", Format::UnixS), ("decimal", Format::Decimal)];
 
-/// Reads a mapping as written; `None` when it is no map, or a field's rule could not be read.
+/// Reads a mapping as written; `None` when it is no map. A field whose rule could not be read was reported, and stands for
+/// any value, so that the checks of the whole do not blame it again.
 pub(super) fn read(reader: &mut Reader, node: &Node) -> Option<MappingConfig> {
     let entries = reader.entries(node)?;
-    let mut fields = BTreeMap::new();
-    for entry in entries {
-        if let Some(field) = field(reader, &entry.value) {
-            fields.insert(entry.key.clone(), field);
-        }
-    }
-    (fields.len() == entries.len()).then_some(MappingConfig(fields))
+    let any = || FieldConfig { pointer: Some(String::new()), ..FieldConfig::default() };
+    let fields = entries.iter().map(|entry| (entry.key.clone(), field(reader, &entry.value).unwrap_or_else(any)));
+    Some(MappingConfig(fields.collect::<BTreeMap<_, _>>()))
 }
 
 fn field(reader: &mut Reader, node: &Node) -> Option<FieldConfig> {

@@ -54,6 +54,15 @@ pub fn load(path: &Path, environment: impl Iterator<Item = (String, String)>) ->
     parse(&Arc::new(SourceFile { path: path.to_owned(), text }), environment)
 }
 
+/// The defaults, with the variables of the environment applied.
+///
+/// # Errors
+///
+/// As [`load`].
+pub fn defaults(environment: impl Iterator<Item = (String, String)>) -> Result<Loaded, Vec<Diagnostic>> {
+    parse(&Arc::new(SourceFile { path: "defaults".into(), text: String::new() }), environment)
+}
+
 /// Reads a configuration from memory; see [`load`].
 ///
 /// # Errors

@@ -168,3 +168,23 @@ fn unknown_keys_are_refused() {
         assert!(MappingConfig::deserialize(&mapping).is_err(), "{mapping}");
     }
 }
+
+/// The worked example of docs/mapping.md: its mapping, applied to its first JSON text, gives its second.
+#[test]
+fn the_example_in_the_docs_is_true() {
+    let page = include_str!("../../../docs/mapping.md");
+    let blocks: Vec<&str> = page.split("```json\n").skip(1).map(|rest| rest.split("```").next().unwrap()).collect();
+    let yaml = page.split("    mapping:\n").nth(1).unwrap().split("```").next().unwrap();
+    // Each line of the example is a key and a flow mapping, which quoting its words makes JSON.
+    let word = regex::Regex::new(r#""[^"]*"|[A-Za-z/_][A-Za-z0-9/_.]*"#).unwrap();
+    let quoted = word.replace_all(yaml, |found: &regex::Captures<'_>| {
+        if found[0].starts_with('"') { found[0].to_owned() } else { format!("\"{}\"", &found[0]) }
+    });
+    let members: Vec<&str> = quoted.lines().collect();
+    let mapping = compile(&serde_json::from_str(&format!("{{{}}}", members.join(","))).unwrap()).unwrap();
+    let mut built = Vec::new();
+    mapping.write_event(&serde_json::from_str(blocks[0]).unwrap(), &mut built).unwrap();
+    let mut built: Value = serde_json::from_slice(&built).unwrap();
+    built["data"].as_object_mut().unwrap().remove("");
+    assert_eq!(built, serde_json::from_str::<Value>(blocks[1]).unwrap());
+}

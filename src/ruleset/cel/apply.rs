@@ -33,7 +33,7 @@ pub(super) fn operator(operator: Operator, args: &[Value]) -> Result<Value, Faul
 }
 
 fn binary(operator: Operator, a: &Value, b: &Value) -> Result<Value, Fault> {
-    let ordered = |wanted: fn(Ordering) -> bool| Ok(Value::Bool(a.compare(b)?.is_some_and(wanted)));
+    let ordered = |wanted: fn(Ordering) -> bool| Ok(Value::Bool(wanted(a.compare(b)?.ok_or(Fault::InvalidArgument)?)));
     match operator {
         Operator::Equal => Ok(Value::Bool(a.equals(b))),
         Operator::NotEqual => Ok(Value::Bool(!a.equals(b))),

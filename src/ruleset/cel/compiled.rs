@@ -7,7 +7,7 @@ use super::node::{Node, NodeKind};
 use super::program::{self, BoolExpr, DoubleExpr, IntExpr, NanosExpr, TextExpr};
 use super::value::Value;
 use super::{Facts, Fault, ReadIndex, Scalar, Type, interpret, text, time};
-use crate::event::{Field, Signal, SignalSet};
+use crate::event::{Field, Presence, Signal, SignalSet};
 use crate::ruleset::diagnostic::Diagnostic;
 
 /// What an expression needs to be evaluated.
@@ -15,6 +15,8 @@ use crate::ruleset::diagnostic::Diagnostic;
 pub struct Uses {
     /// The signals, those of `.at` arguments included.
     pub signals: SignalSet,
+    /// The fields that are read as they came, those of `.at` arguments included.
+    pub fields: Presence,
     /// The reads, those of `.at` arguments included, each once, in the order of first use.
     pub reads: Vec<ReadIndex>,
     /// Whether any of the reads is of a feature.
@@ -27,6 +29,7 @@ impl Uses {
         for signal in Signal::ALL.iter().filter(|signal| other.signals.contains(**signal)) {
             self.signals.insert(*signal);
         }
+        self.fields = self.fields.union(other.fields);
         self.features |= other.features;
         for read in &other.reads {
             self.add_read(*read);

@@ -15,10 +15,10 @@ const MS_NS: i128 = 1_000_000;
 pub(super) fn bool_expr(node: &Node) -> BoolExpr {
     let lowered = match &node.kind {
         NodeKind::Constant(Value::Bool(value)) => Some(BoolExpr::Constant(*value)),
-        NodeKind::Signal(signal) => Some(BoolExpr::Flag(*signal)),
+        NodeKind::Signal(signal) => Some(BoolExpr::Flag(*signal, true)),
         NodeKind::Has(presence) => Some(BoolExpr::Has(presence.clone())),
         NodeKind::Ask(question, read) => Some(BoolExpr::Ask(*question, *read)),
-        NodeKind::Read(read) => Some(BoolExpr::Read(*read)),
+        NodeKind::Read(read) => Some(BoolExpr::Read(*read, true)),
         NodeKind::Not(of) => Some(negated(of)),
         NodeKind::And(terms) => Some(logic(terms, true)),
         NodeKind::Or(terms) => Some(logic(terms, false)),
@@ -45,6 +45,10 @@ pub(super) fn bool_expr(node: &Node) -> BoolExpr {
 fn negated(of: &Node) -> BoolExpr {
     match bool_expr(of) {
         BoolExpr::Not(of) => *of,
+        BoolExpr::Flag(signal, wanted) => BoolExpr::Flag(signal, !wanted),
+        BoolExpr::Read(read, wanted) => BoolExpr::Read(read, !wanted),
+        BoolExpr::FieldText(field, text, equal) => BoolExpr::FieldText(field, text, !equal),
+        BoolExpr::SignalText(signal, text, equal) => BoolExpr::SignalText(signal, text, !equal),
         BoolExpr::Constant(value) => BoolExpr::Constant(!value),
         of => BoolExpr::Not(Box::new(of)),
     }
@@ -144,7 +148,11 @@ fn member(value: &Node, list: &Node) -> Option<BoolExpr> {
                 _ => None,
             });
             let set = TextSet::new(texts.collect::<Option<Vec<&str>>>()?);
-            Some(BoolExpr::TextIn(text_expr(value)?, set))
+            Some(match text_expr(value)? {
+                TextExpr::Field(field) => BoolExpr::FieldIn(field, set),
+                TextExpr::Signal(signal) => BoolExpr::SignalIn(signal, set),
+                text => BoolExpr::TextIn(text, set),
+            })
         }
         Type::Int => {
             let ints = members.iter().map(|member| match member {
@@ -271,6 +279,7 @@ pub(super) fn double_expr(node: &Node) -> DoubleExpr {
     if node.ty == Type::Int {
         return match int_expr(node) {
             IntExpr::Constant(value) => DoubleExpr::Constant(value as f64),
+            IntExpr::Read(read) => DoubleExpr::ReadInt(read),
             of => DoubleExpr::FromInt(Box::new(of)),
         };
     }

@@ -4,8 +4,9 @@
 //! told when it is loaded; what runs is a typed tree over slots, with constants folded, that costs nanoseconds. The
 //! module imports `event`, the diagnostics and pure crates; the engine reaches it through [`Facts`].
 //!
-//! Invariants: compiling never panics and is bounded by the limits of the text; evaluating never panics, allocates only for values
-//! that must be made (concatenation, comprehensions over run-time lists), and is bounded by a budget.
+//! Invariants: compiling never panics and is bounded by the limits of the text; evaluating never panics, allocates only
+//! for values that must be made (concatenation, comprehensions over run-time lists), and is bounded by a budget. Tests
+//! are in `tests.rs` here and, through the public interface alone, in `tests/cel.rs`.
 
 mod apply;
 mod check;
@@ -125,3 +126,6 @@ pub fn compile(
         Err(checker.diagnostics)
     }
 }
+
+#[cfg(test)]
+mod tests;

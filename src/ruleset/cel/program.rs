@@ -52,6 +52,13 @@ impl Comparison {
         }
     }
 
+    /// Doubles; a NaN has no order.
+    #[inline]
+    fn of_doubles(self, a: f64, b: f64) -> Result<bool, Fault> {
+        let equality = matches!(self, Comparison::Equal | Comparison::NotEqual);
+        if !equality && (a.is_nan() || b.is_nan()) { Err(Fault::InvalidArgument) } else { Ok(self.of(&a, &b)) }
+    }
+
     #[inline]
     fn of<T: PartialOrd>(self, a: &T, b: &T) -> bool {
         match self {
@@ -89,14 +96,14 @@ fn by_length(a: &str, b: &str) -> Ordering {
     a.len().cmp(&b.len()).then_with(|| a.cmp(b))
 }
 
-/// A condition. A trailing `bool` tells whether equality is asked for, or its opposite.
+/// A condition. A trailing `bool` tells whether the claim or equality is asked for, or its opposite.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum BoolExpr {
     Constant(bool),
-    Flag(Signal),
+    Flag(Signal, bool),
     Has(Presence),
     Ask(Question, ReadIndex),
-    Read(ReadIndex),
+    Read(ReadIndex, bool),
     ReadInt(ReadIndex, Comparison, i64),
     ReadSize(ReadIndex, Comparison, i64),
     ReadDouble(ReadIndex, Comparison, f64),
@@ -107,6 +114,8 @@ pub(super) enum BoolExpr {
     SignalText(Signal, Box<str>, bool),
     SameText(Box<(TextExpr, TextExpr)>, bool),
     Texts(Box<(TextExpr, TextExpr)>, Comparison),
+    FieldIn(Field, TextSet),
+    SignalIn(Signal, TextSet),
     TextIn(TextExpr, TextSet),
     Ints(Box<(IntExpr, IntExpr)>, Comparison),
     IntIn(Box<IntExpr>, Box<[i64]>),
@@ -158,6 +167,8 @@ pub(super) enum DoubleExpr {
     AmountBase,
     Signal(Signal),
     Read(ReadIndex),
+    /// An int that is read, as a double.
+    ReadInt(ReadIndex),
     FromInt(Box<IntExpr>),
     Arithmetic(Operator, Box<(DoubleExpr, DoubleExpr)>),
     Ratio(Box<(DoubleExpr, DoubleExpr)>),
@@ -194,50 +205,67 @@ pub(super) enum NanosExpr {
 }
 
 impl BoolExpr {
-    /// Whether the condition holds.
+    /// Whether the condition holds. Only leaves that need no stack stand here, so that a call costs a jump.
     pub(super) fn eval<F: Facts>(&self, facts: &F) -> Result<bool, Fault> {
         match self {
             BoolExpr::ReadInt(read, comparison, value) => Ok(comparison.of(&int(facts, *read)?, value)),
             BoolExpr::FieldText(field, text, equal) => Ok((facts.text(*field) == &**text) == *equal),
-            BoolExpr::Flag(signal) => Ok(facts.signal_flag(*signal)),
-            BoolExpr::And(terms) => logic(terms, facts, false),
-            BoolExpr::Or(terms) => logic(terms, facts, true),
-            BoolExpr::Not(of) => of.eval(facts).map(|value| !value),
-            BoolExpr::TextIn(text, set) => Ok(set.contains(&text.eval(facts)?)),
-            BoolExpr::Constant(value) => Ok(*value),
-            BoolExpr::Has(presence) => Ok(has(presence, facts)),
-            BoolExpr::Ask(question, read) => Ok(ask(*question, *read, facts)),
-            BoolExpr::Read(read) => match facts.reading(*read).value {
-                ReadingValue::Bool(value) => Ok(value),
+            BoolExpr::SignalText(signal, text, equal) => Ok((facts.signal_text(*signal) == &**text) == *equal),
+            BoolExpr::Flag(signal, wanted) => Ok(facts.signal_flag(*signal) == *wanted),
+            BoolExpr::Read(read, wanted) => match facts.reading(*read).value {
+                ReadingValue::Bool(value) => Ok(value == *wanted),
                 value => Err(mismatch(value)),
             },
             BoolExpr::ReadSize(read, comparison, value) => Ok(comparison.of(&set_size(facts, *read)?, value)),
-            BoolExpr::ReadDouble(read, comparison, value) => Ok(comparison.of(&double(facts, *read)?, value)),
+            BoolExpr::ReadDouble(read, comparison, value) => comparison.of_doubles(double(facts, *read)?, *value),
             BoolExpr::ReadMs(read, comparison, value) => Ok(comparison.of(&ms(facts, *read)?, value)),
             BoolExpr::FieldInt(field, comparison, value) => Ok(comparison.of(&facts.int(*field), value)),
             BoolExpr::SignalDouble(signal, comparison, value) => {
-                Ok(comparison.of(&facts.signal_double(*signal), value))
+                comparison.of_doubles(facts.signal_double(*signal), *value)
             }
-            BoolExpr::SignalText(signal, text, equal) => Ok((facts.signal_text(*signal) == &**text) == *equal),
-            BoolExpr::SameText(sides, equal) => Ok((sides.0.eval(facts)? == sides.1.eval(facts)?) == *equal),
-            BoolExpr::Texts(sides, comparison) => Ok(comparison.of(&sides.0.eval(facts)?, &sides.1.eval(facts)?)),
+            BoolExpr::FieldIn(field, set) => Ok(set.contains(facts.text(*field))),
+            BoolExpr::SignalIn(signal, set) => Ok(set.contains(facts.signal_text(*signal))),
+            BoolExpr::And(terms) => logic(terms, facts, false),
+            BoolExpr::Or(terms) => logic(terms, facts, true),
+            BoolExpr::Not(of) => of.eval(facts).map(|value| !value),
+            BoolExpr::Constant(value) => Ok(*value),
+            BoolExpr::Ask(question, read) => Ok(ask(*question, *read, facts)),
+            composed => composed.eval_composed(facts),
+        }
+    }
+
+    /// Comparisons of what has to be computed first.
+    #[inline(never)]
+    fn eval_composed<F: Facts>(&self, facts: &F) -> Result<bool, Fault> {
+        match self {
             BoolExpr::Ints(sides, comparison) => Ok(comparison.of(&sides.0.eval(facts)?, &sides.1.eval(facts)?)),
-            BoolExpr::IntIn(of, ints) => Ok(ints.binary_search(&of.eval(facts)?).is_ok()),
-            BoolExpr::Doubles(sides, comparison) => Ok(comparison.of(&sides.0.eval(facts)?, &sides.1.eval(facts)?)),
+            BoolExpr::Doubles(sides, comparison) => comparison.of_doubles(sides.0.eval(facts)?, sides.1.eval(facts)?),
             BoolExpr::Times(sides, comparison) => Ok(comparison.of(&sides.0.eval(facts)?, &sides.1.eval(facts)?)),
+            BoolExpr::IntIn(of, ints) => Ok(ints.binary_search(&of.eval(facts)?).is_ok()),
             BoolExpr::Same(sides, equal) => Ok((sides[0].eval(facts)? == sides[1].eval(facts)?) == *equal),
             BoolExpr::Choice(parts) => {
                 let taken = if parts[0].eval(facts)? { &parts[1] } else { &parts[2] };
                 taken.eval(facts)
             }
-            rare => rare.eval_rare(facts),
+            BoolExpr::IntInSet(of, set) => in_set(facts, *set, facts.hash_int(of.eval(facts)?)),
+            BoolExpr::HashInSet(read, set) => in_set(facts, *set, hash(facts, *read)?),
+            BoolExpr::SameHash(a, b, equal) => Ok((hash(facts, *a)? == hash(facts, *b)?) == *equal),
+            BoolExpr::InDateList(instant, list) => {
+                Ok(facts.in_date_list(*list, instant.eval(facts)?.div_euclid(MS_NS) as i64))
+            }
+            BoolExpr::Has(presence) => Ok(has(presence, facts)),
+            BoolExpr::Slow(node) => interpret::evaluate(node, facts)?.bool(),
+            textual => textual.eval_textual(facts),
         }
     }
 
-    /// The steps that rules have seldom, apart so that the common ones stay small.
+    /// What is asked of texts, which may have to be made.
     #[inline(never)]
-    fn eval_rare<F: Facts>(&self, facts: &F) -> Result<bool, Fault> {
+    fn eval_textual<F: Facts>(&self, facts: &F) -> Result<bool, Fault> {
         match self {
+            BoolExpr::SameText(sides, equal) => Ok((sides.0.eval(facts)? == sides.1.eval(facts)?) == *equal),
+            BoolExpr::Texts(sides, comparison) => Ok(comparison.of(&sides.0.eval(facts)?, &sides.1.eval(facts)?)),
+            BoolExpr::TextIn(text, set) => Ok(set.contains(&text.eval(facts)?)),
             BoolExpr::Contains(sides) => Ok(sides.0.eval(facts)?.contains(&*sides.1.eval(facts)?)),
             BoolExpr::StartsWith(sides) => Ok(sides.0.eval(facts)?.starts_with(&*sides.1.eval(facts)?)),
             BoolExpr::EndsWith(sides) => Ok(sides.0.eval(facts)?.ends_with(&*sides.1.eval(facts)?)),
@@ -251,22 +279,15 @@ impl BoolExpr {
                     ListKind::Date => false,
                 })
             }
-            BoolExpr::InDateList(instant, list) => {
-                Ok(facts.in_date_list(*list, instant.eval(facts)?.div_euclid(MS_NS) as i64))
-            }
             BoolExpr::InNetworks(address, networks) => {
                 let address: Option<IpAddr> = address.eval(facts)?.parse().ok();
                 Ok(address.is_some_and(|address| networks.iter().any(|network| network.contains(&address))))
             }
             BoolExpr::TextInSet(text, set) => in_set(facts, *set, facts.hash_text(&text.eval(facts)?)),
-            BoolExpr::IntInSet(of, set) => in_set(facts, *set, facts.hash_int(of.eval(facts)?)),
-            BoolExpr::HashInSet(read, set) => in_set(facts, *set, hash(facts, *read)?),
             BoolExpr::HashOf(read, text, equal) => {
                 Ok((hash(facts, *read)? == facts.hash_text(&text.eval(facts)?)) == *equal)
             }
-            BoolExpr::SameHash(a, b, equal) => Ok((hash(facts, *a)? == hash(facts, *b)?) == *equal),
-            BoolExpr::Slow(node) => interpret::evaluate(node, facts)?.bool(),
-            common => common.eval(facts),
+            simple => simple.eval(facts),
         }
     }
 }
@@ -349,6 +370,15 @@ impl IntExpr {
             IntExpr::Signal(signal) => Ok(facts.signal_int(*signal)),
             IntExpr::Read(read) => int(facts, *read),
             IntExpr::SetSize(read) => set_size(facts, *read),
+            IntExpr::Arithmetic(operator, sides) => apply::ints(*operator, sides.0.eval(facts)?, sides.1.eval(facts)?),
+            IntExpr::Negate(of) => of.eval(facts)?.checked_neg().ok_or(Fault::Overflow),
+            rare => rare.eval_rare(facts),
+        }
+    }
+
+    #[inline(never)]
+    fn eval_rare<F: Facts>(&self, facts: &F) -> Result<i64, Fault> {
+        match self {
             IntExpr::Overlap(a, b) => {
                 set_size(facts, *a).and(set_size(facts, *b))?;
                 Ok(apply::overlap(facts.set_members(*a), facts.set_members(*b)))
@@ -356,8 +386,6 @@ impl IntExpr {
             IntExpr::TextSize(text) => Ok(text.eval(facts)?.chars().count() as i64),
             IntExpr::Part(part, of) => Ok(part.of_timestamp(of.0.eval(facts)?, &of.1)),
             IntExpr::FromDouble(of) => apply::double_to_int(of.eval(facts)?),
-            IntExpr::Arithmetic(operator, sides) => apply::ints(*operator, sides.0.eval(facts)?, sides.1.eval(facts)?),
-            IntExpr::Negate(of) => of.eval(facts)?.checked_neg().ok_or(Fault::Overflow),
             IntExpr::Choice(parts) => {
                 let taken = if parts.0.eval(facts)? { &parts.1 } else { &parts.2 };
                 taken.eval(facts)
@@ -366,6 +394,7 @@ impl IntExpr {
                 Value::Int(value) => Ok(value),
                 _ => Err(Fault::NoSuchOverload),
             },
+            common => common.eval(facts),
         }
     }
 }
@@ -376,14 +405,22 @@ impl DoubleExpr {
         match self {
             DoubleExpr::Constant(value) => Ok(*value),
             DoubleExpr::Field(field) => Ok(facts.double(*field)),
-            DoubleExpr::AmountBase => Ok(facts.amount_base().unwrap_or(0.0)),
             DoubleExpr::Signal(signal) => Ok(facts.signal_double(*signal)),
             DoubleExpr::Read(read) => double(facts, *read),
-            DoubleExpr::FromInt(of) => Ok(of.eval(facts)? as f64),
+            DoubleExpr::ReadInt(read) => int(facts, *read).map(|value| value as f64),
             DoubleExpr::Arithmetic(operator, sides) => {
                 apply::doubles(*operator, sides.0.eval(facts)?, sides.1.eval(facts)?)
             }
             DoubleExpr::Ratio(sides) => Ok(apply::ratio(sides.0.eval(facts)?, sides.1.eval(facts)?)),
+            rare => rare.eval_rare(facts),
+        }
+    }
+
+    #[inline(never)]
+    fn eval_rare<F: Facts>(&self, facts: &F) -> Result<f64, Fault> {
+        match self {
+            DoubleExpr::AmountBase => Ok(facts.amount_base().unwrap_or(0.0)),
+            DoubleExpr::FromInt(of) => Ok(of.eval(facts)? as f64),
             DoubleExpr::Similarity(sides) => Ok(apply::similarity(&sides.0.eval(facts)?, &sides.1.eval(facts)?)),
             DoubleExpr::Choice(parts) => {
                 let taken = if parts.0.eval(facts)? { &parts.1 } else { &parts.2 };
@@ -393,6 +430,7 @@ impl DoubleExpr {
                 Value::Double(value) => Ok(value),
                 _ => Err(Fault::NoSuchOverload),
             },
+            common => common.eval(facts),
         }
     }
 }

@@ -76,6 +76,10 @@ pub(super) fn parse(source: &Source) -> Result<Expr, Vec<Diagnostic>> {
 fn syntax_errors(source: &Source, errors: &cel::ParseErrors) -> Vec<Diagnostic> {
     let mut found: Vec<Diagnostic> = Vec::new();
     for error in &errors.errors {
+        // What the parser says of its own half-made trees repeats the error before it.
+        if ["Incomplete ", "No `"].iter().any(|start| error.msg.starts_with(start)) && errors.errors.len() > 1 {
+            continue;
+        }
         let span = token_at(&source.text, error.pos);
         let diagnostic = source.error("syntax", span, plain_message(&error.msg));
         if found.iter().all(|other| other.span != diagnostic.span) {

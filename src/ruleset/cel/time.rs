@@ -1,7 +1,8 @@
 //! Instants and spans of time as CEL has them: ranges, RFC 3339, durations, and parts of a date in a time zone.
 //!
 //! Both are nanoseconds in an `i128`, so that arithmetic cannot wrap before its range is checked. The calendar
-//! arithmetic is that of Howard Hinnant's "chrono-compatible low-level date algorithms"; jiff's bundled database knows the zones.
+//! arithmetic is that of Howard Hinnant's "chrono-compatible low-level date algorithms"; time zones are those of jiff's
+//! bundled database.
 
 use std::fmt::Write;
 
@@ -24,8 +25,7 @@ const LAST_S: i128 = 253_402_300_799;
 /// `Overflow` before year 1 and after year 9999.
 #[inline]
 pub(super) fn timestamp(ns: i128) -> Result<i128, Fault> {
-    let valid = ns >= FIRST_S * SECOND_NS && ns < (LAST_S + 1) * SECOND_NS;
-    if valid { Ok(ns) } else { Err(Fault::Overflow) }
+    if (FIRST_S * SECOND_NS..(LAST_S + 1) * SECOND_NS).contains(&ns) { Ok(ns) } else { Err(Fault::Overflow) }
 }
 
 /// A duration in range: what 64 bits of nanoseconds hold, about 292 years, as the specification's cases want.
@@ -158,8 +158,11 @@ pub(super) fn parse_duration(text: &str) -> Result<i128, Fault> {
     if rest == "0" {
         return Ok(0);
     }
+    if rest.is_empty() {
+        return Err(Fault::InvalidConversion);
+    }
     let mut total: i128 = 0;
-    while !rest.is_empty() || total == 0 && rest.len() == text.len() {
+    while !rest.is_empty() {
         let number_end = rest.find(|c: char| !c.is_ascii_digit() && c != '.').ok_or(Fault::InvalidConversion)?;
         let (number, after) = rest.split_at(number_end);
         let unit_end = after.find(|c: char| c.is_ascii_digit() || c == '.').unwrap_or(after.len());
@@ -167,9 +170,6 @@ pub(super) fn parse_duration(text: &str) -> Result<i128, Fault> {
         total += term_ns(number, unit)?;
         rest = next;
         duration(total)?;
-    }
-    if rest.len() == text.len() {
-        return Err(Fault::InvalidConversion);
     }
     duration(sign * total)
 }
@@ -329,5 +329,7 @@ impl Part {
         };
         Ok(value as i64)
     }
-
 }
+
+#[cfg(test)]
+mod tests;

@@ -120,7 +120,7 @@ impl Value {
         }
     }
 
-    /// CEL's ordering; `None` where a NaN is compared.
+    /// CEL's ordering; `None` where a NaN is compared, which has no order.
     ///
     /// Ints and uints meet a double as doubles, as the specification's own cases want.
     ///

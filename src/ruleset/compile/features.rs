@@ -1,9 +1,11 @@
 //! Features: types checked by aggregate, expressions compiled, and a fingerprint of the definition.
 
+use std::collections::BTreeMap;
+
 use sha2::{Digest, Sha256};
 
-use super::{Definitions, TypeNames, names, scope_with, take};
-use crate::ruleset::cel::{self, Compiled, Element, Position, ReadTable, Scope, Source, Type, Wanted};
+use super::{Definitions, TypeNames, expression, names, scope_with};
+use crate::ruleset::cel::{Compiled, Element, Position, ReadTable, Scope, Source, Type, Wanted};
 use crate::ruleset::pack::{AggregateWord, FeatureBody, FeatureDef, MacroDef};
 use crate::ruleset::program::{Aggregate, Feature, Number};
 use crate::ruleset::yaml::Reader;
@@ -24,15 +26,14 @@ pub(super) fn typed_scope(definitions: &Definitions, features: &[Option<Feature>
 /// Compiles one feature; `None` when it is faulty.
 pub(super) fn feature(
     definition: &FeatureDef,
-    macros: &[MacroDef],
+    macros: &MacroPrints<'_>,
     types: &TypeNames,
     scope: &Scope,
     reads: &mut ReadTable,
     reader: &mut Reader,
 ) -> Option<Feature> {
     let body = definition.body.as_ref()?;
-    let mut compile =
-        |source: &Source, wanted| take(cel::compile(source, scope, reads, Position::Feature, wanted), reader);
+    let mut compile = |source: &Source, wanted| expression(source, scope, reads, Position::Feature, wanted, reader);
     let filter = body.filter.as_ref().map(|source| compile(source, Wanted::Bool));
     let key: Vec<Option<Compiled>> = body.key.iter().map(|source| compile(source, Wanted::Key)).collect();
     let wanted = if is_numeric(body.aggregate) { Wanted::Number } else { Wanted::Scalar };
@@ -120,47 +121,75 @@ fn result(feature: &Feature) -> Type {
     }
 }
 
+/// Of every macro a hash of its text and of the macros that it mentions.
+pub(super) struct MacroPrints<'a>(BTreeMap<&'a str, String>);
+
+impl<'a> MacroPrints<'a> {
+    pub(super) fn of(macros: &'a [MacroDef]) -> MacroPrints<'a> {
+        let texts: BTreeMap<&str, &str> =
+            macros.iter().map(|of| (of.name.text.as_str(), of.text.text.as_str())).collect();
+        let mut prints = MacroPrints(BTreeMap::new());
+        for name in texts.keys() {
+            prints.add(name, &texts);
+        }
+        prints
+    }
+
+    /// Adds a macro after those that it mentions. One that mentions itself is refused where it is used; here it counts
+    /// once, as nothing.
+    fn add(&mut self, name: &'a str, texts: &BTreeMap<&'a str, &'a str>) {
+        let Some(text) = texts.get(name).filter(|_| !self.0.contains_key(name)) else { return };
+        self.0.insert(name, String::new());
+        let mut hash = Hash::new();
+        hash.part(text);
+        for word in names::words(text) {
+            self.add_known(word, texts);
+            if let Some(print) = self.0.get(word) {
+                hash.part(print);
+            }
+        }
+        self.0.insert(name, hash.hex());
+    }
+
+    fn add_known(&mut self, word: &str, texts: &BTreeMap<&'a str, &'a str>) {
+        if let Some((name, _)) = texts.get_key_value(word) {
+            self.add(name, texts);
+        }
+    }
+}
+
+/// A SHA-256 over parts, each with its length before it.
+struct Hash(Sha256);
+
+impl Hash {
+    fn new() -> Hash {
+        Hash(Sha256::new())
+    }
+
+    fn part(&mut self, text: &str) {
+        self.0.update((text.len() as u64).to_le_bytes());
+        self.0.update(text.as_bytes());
+    }
+
+    /// First 16 hex digits.
+    fn hex(self) -> String {
+        self.0.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+    }
+}
+
 /// First 16 hex digits of the SHA-256 over everything that decides what the feature's state means.
 ///
 /// The texts count as written: a definition that only looks different starts empty, which is safe.
-fn fingerprint(body: &FeatureBody, macros: &[MacroDef]) -> String {
-    let mut hash = Sha256::new();
-    let mut part = |text: &str| {
-        hash.update((text.len() as u64).to_le_bytes());
-        hash.update(text.as_bytes());
-    };
+fn fingerprint(body: &FeatureBody, macros: &MacroPrints<'_>) -> String {
+    let mut hash = Hash::new();
     let mut on = body.on.clone();
     on.sort_unstable();
-    part(&on.join("\n"));
-    let texts: Vec<&Source> = body.filter.iter().chain(&body.key).chain(&body.value).collect();
-    part(body.filter.as_ref().map_or("", |source| &source.text));
-    part(&body.key.len().to_string());
-    texts.iter().for_each(|source| part(&source.text));
-    let how = (body.aggregate, body.rate, body.reach, body.offset_ms, body.max_entries);
-    part(&format!("{how:?}"));
-    for definition in used_macros(&texts, macros) {
-        part(&definition.name.text);
-        part(&definition.text.text);
+    hash.part(&on.join("\n"));
+    hash.part(&format!("{} {}", body.filter.is_some(), body.key.len()));
+    for source in body.filter.iter().chain(&body.key).chain(&body.value) {
+        hash.part(&source.text);
+        names::words(&source.text).filter_map(|word| macros.0.get(word)).for_each(|print| hash.part(print));
     }
-    let digest = hash.finalize();
-    digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect()
-}
-
-/// The macros that texts mention, and those that these mention, in the order of their names.
-fn used_macros<'a>(texts: &[&Source], macros: &'a [MacroDef]) -> Vec<&'a MacroDef> {
-    let mut used = vec![false; macros.len()];
-    let mut grown = true;
-    while grown {
-        grown = false;
-        for (index, definition) in macros.iter().enumerate().filter(|(index, _)| !used[*index]).collect::<Vec<_>>() {
-            let name = &definition.name.text;
-            let by_macro =
-                macros.iter().zip(&used).any(|(by, by_used)| *by_used && names::mentions(&by.text.text, name));
-            if by_macro || texts.iter().any(|text| names::mentions(&text.text, name)) {
-                used[index] = true;
-                grown = true;
-            }
-        }
-    }
-    macros.iter().zip(used).filter(|(_, used)| *used).map(|(definition, _)| definition).collect()
+    hash.part(&format!("{:?}", (body.aggregate, body.rate, body.reach, body.offset_ms, body.max_entries)));
+    hash.hex()
 }

@@ -63,6 +63,16 @@ impl TypeNames {
         TypeNames { unknown: unknown.into_iter().cloned().collect() }
     }
 
+    /// Past how many unknown types a rule set is refused.
+    const UNKNOWN_MAX: usize = 1000;
+
+    /// Whether there are more unknown types than a rule set may name; their indexes are cut off then.
+    pub(super) fn cut(&mut self) -> bool {
+        let over = self.unknown.len() > Self::UNKNOWN_MAX;
+        self.unknown.truncate(Self::UNKNOWN_MAX);
+        over
+    }
+
     /// Those that refguard does not know, sorted.
     pub(super) fn unknown(&self) -> &[String] {
         &self.unknown
@@ -92,10 +102,21 @@ pub(super) fn all_texts<'a>(definitions: &'a Definitions, rules: &'a [PackRule])
     macros.chain(features).chain(rules)
 }
 
-/// Whether a name stands in a text as a word of its own.
-pub(super) fn mentions(text: &str, name: &str) -> bool {
-    let part = |char: char| char.is_ascii_alphanumeric() || char == '_';
-    text.match_indices(name).any(|(at, _)| {
-        !text[..at].chars().next_back().is_some_and(part) && !text[at + name.len()..].chars().next().is_some_and(part)
-    })
+/// The words of an expression that could be names, in their order, repeats included.
+pub(super) fn words(text: &str) -> impl Iterator<Item = &str> {
+    text.split(|char: char| !char.is_ascii_alphanumeric() && char != '_').filter(|word| !word.is_empty())
+}
+
+/// Cuts off definitions past a bound, with an error at the first of them.
+pub(super) fn bound<T>(
+    definitions: &mut Vec<T>,
+    max: usize,
+    what: &str,
+    name: impl Fn(&T) -> &Name,
+    reader: &mut Reader,
+) {
+    if let Some(first) = definitions.get(max) {
+        reader.push(name(first).error("too-large", format!("all packs together have more than {max} {what}")));
+        definitions.truncate(max);
+    }
 }

@@ -1,8 +1,8 @@
 //! Rules: conditions, exceptions, messages and decisions compiled against the names of all packs.
 
-use super::{PackRule, TypeNames, place, take};
+use super::{PackRule, TypeNames, expression, place, take};
 use crate::event::{Mode, Signal, SubjectKind, Verdict};
-use crate::ruleset::cel::{self, Compiled, Position, ReadTable, Scope, Source, Template, Wanted};
+use crate::ruleset::cel::{Compiled, Position, ReadTable, Scope, Source, Template, Wanted};
 use crate::ruleset::diagnostic::Diagnostic;
 use crate::ruleset::pack::{DecideDef, RuleDef, SubjectDef};
 use crate::ruleset::program::{Decide, DecideSubject, Rule};
@@ -18,7 +18,7 @@ pub(super) fn rule(
 ) -> Option<Rule> {
     let rule = &definition.rule;
     let mut compile = |source: &Source, wanted, reader: &mut Reader| {
-        take(cel::compile(source, scope, reads, Position::Condition, wanted), reader)
+        expression(source, scope, reads, Position::Condition, wanted, reader)
     };
     let when = compile(&rule.when, Wanted::Bool, reader);
     let except: Vec<_> = rule.except.iter().map(|source| compile(source, Wanted::Bool, reader)).collect();

@@ -36,7 +36,9 @@ fn decide(reader: &mut Reader, node: &Node) -> Option<DecideDef> {
     let subject = subject(reader, &fields);
     let verdict = fields.required("verdict", reader).and_then(|node| verdict(reader, node));
     let ttl_ms = optional(&fields, "ttl", |node| reader.positive_duration_ms(node));
-    let on_expiry = fields.get("on_expiry").map_or(Some(OnExpiry::Keep), |node| reader.choice(node, "way", ON_EXPIRY));
+    let on_expiry = fields
+        .get("on_expiry")
+        .map_or(Some(OnExpiry::Keep), |node| reader.choice(node, "value of `on_expiry`", ON_EXPIRY));
     let on = optional(&fields, "on", |node| types(reader, node));
     if fields.get("on_expiry").is_some() && fields.get("ttl").is_none() {
         let message =

@@ -67,44 +67,54 @@ pub(super) fn read(reader: &mut Reader, node: &Node) -> Vec<RuleDef> {
 
 fn rule(reader: &mut Reader, node: &Node) -> Option<RuleDef> {
     let fields = reader.fields(node, "a rule", KEYS)?;
+    // Everything is read before anything is given up, so that every fault is told at once.
     let id = fields.required("id", reader).and_then(|node| name(reader, node, "a rule"));
     let on = fields.required("on", reader).and_then(|node| types(reader, node));
     let when = fields.required("when", reader).and_then(|node| expression(reader, node));
+    let except = fields.get("except").map(|node| expressions(reader, node)).unwrap_or_default();
     let title = fields.get("title").and_then(|node| reader.filled_text(node)).map(str::to_owned);
     let score = fields.get("score").and_then(|node| reader.int(node, 0..=SCORE_MAX)).unwrap_or(0) as u32;
     let action = fields.get("action").and_then(|node| choice(reader, node, "verdict", Verdict::ALL, Verdict::name));
     let decide = fields.get("decide").map(|node| decide::read(reader, node)).unwrap_or_default();
+    let message = fields.get("message").and_then(|node| expression(reader, node));
+    let customer = fields.get("customer").and_then(|node| customer(reader, node));
+    let tags = fields.get("tags").and_then(|node| reader.texts(node)).unwrap_or_default();
+    let owner = fields.get("owner").and_then(|node| reader.filled_text(node)).map(str::to_owned);
+    let expires_ms = fields.get("expires").and_then(|node| reader.date_ms(node));
+    let group_by = fields.get("group_by").map(|node| expressions(reader, node)).unwrap_or_default();
+    let breaker = fields.get("breaker").and_then(|node| breaker(reader, node));
+    let words = words(reader, &fields);
     warn_without_effect(reader, &fields);
     warn_not_acted_upon(reader, &fields);
-    let effect = effect(reader, &fields);
     let id = id?;
+    let Words { applies_to, severity, kind, mode, rollout_permille, when_incomplete } = words;
     Some(RuleDef {
         title: title.unwrap_or_else(|| id.text.clone()),
         id,
         on: on?,
         when: when?,
-        except: fields.get("except").map(|node| expressions(reader, node)).unwrap_or_default(),
+        except,
         score,
         action,
+        applies_to,
+        severity,
+        kind,
         decide,
-        message: fields.get("message").and_then(|node| expression(reader, node)),
-        customer: fields.get("customer").and_then(|node| customer(reader, node)),
-        tags: fields.get("tags").and_then(|node| reader.texts(node)).unwrap_or_default(),
-        owner: fields.get("owner").and_then(|node| reader.filled_text(node)).map(str::to_owned),
-        expires_ms: fields.get("expires").and_then(|node| reader.date_ms(node)),
-        group_by: fields.get("group_by").map(|node| expressions(reader, node)).unwrap_or_default(),
-        breaker: fields.get("breaker").and_then(|node| breaker(reader, node)),
-        applies_to: effect.applies_to,
-        severity: effect.severity,
-        kind: effect.kind,
-        mode: effect.mode,
-        rollout_permille: effect.rollout_permille,
-        when_incomplete: effect.when_incomplete,
+        message,
+        customer,
+        tags,
+        mode,
+        rollout_permille,
+        when_incomplete,
+        owner,
+        expires_ms,
+        group_by,
+        breaker,
     })
 }
 
 /// The words of a rule that have a default.
-struct Effect {
+struct Words {
     applies_to: AppliesTo,
     severity: Severity,
     kind: RuleKind,
@@ -113,19 +123,20 @@ struct Effect {
     when_incomplete: WhenIncomplete,
 }
 
-fn effect(reader: &mut Reader, fields: &Fields<'_>) -> Effect {
+fn words(reader: &mut Reader, fields: &Fields<'_>) -> Words {
     const APPLIES_TO: &[(&str, AppliesTo)] =
         &[("referrer", AppliesTo::Referrer), ("referee", AppliesTo::Referee), ("both", AppliesTo::Both)];
     const INCOMPLETE: &[(&str, WhenIncomplete)] =
         &[("enforce", WhenIncomplete::Enforce), ("shadow", WhenIncomplete::Shadow)];
-    let applies_to = fields.get("applies_to").and_then(|node| reader.choice(node, "party", APPLIES_TO));
+    let applies_to = fields.get("applies_to").and_then(|node| reader.choice(node, "value of `applies_to`", APPLIES_TO));
     let severity =
         fields.get("severity").and_then(|node| choice(reader, node, "severity", Severity::ALL, Severity::name));
     let kind = fields.get("kind").and_then(|node| choice(reader, node, "kind of rule", RuleKind::ALL, RuleKind::name));
     let mode = fields.get("mode").and_then(|node| mode(reader, node));
     let rollout_permille = fields.get("rollout").and_then(|node| reader.permille(node));
-    let incomplete = fields.get("when_incomplete").and_then(|node| reader.choice(node, "way", INCOMPLETE));
-    Effect {
+    let incomplete =
+        fields.get("when_incomplete").and_then(|node| reader.choice(node, "value of `when_incomplete`", INCOMPLETE));
+    Words {
         applies_to: applies_to.unwrap_or(AppliesTo::Both),
         severity: severity.unwrap_or(SEVERITY),
         kind: kind.unwrap_or(RuleKind::Fraud),
@@ -159,7 +170,7 @@ fn breaker(reader: &mut Reader, node: &Node) -> Option<Breaker> {
         Some(share)
     });
     let over_ms = fields.required("over", reader).and_then(|node| reader.positive_duration_ms(node));
-    let then = fields.required("then", reader).and_then(|node| reader.choice(node, "way", THEN));
+    let then = fields.required("then", reader).and_then(|node| reader.choice(node, "value of `then`", THEN));
     let rearm_ms = fields.required("rearm", reader).and_then(|node| reader.positive_duration_ms(node));
     Some(Breaker { share_permille: share?, over_ms: over_ms?, then: then?, rearm_ms: rearm_ms? })
 }

@@ -211,6 +211,9 @@ impl Reader {
             return self.wrong(node, &format!("{what} as a map"));
         };
         for entry in entries.iter().filter(|entry| !known.contains(&entry.key.as_str())) {
+            if self.found.len() >= Reader::FOUND_MAX {
+                break;
+            }
             let message = format!("{what} has no key `{}`", entry.key.escape_debug());
             let diagnostic = Diagnostic::error("unknown-key", &node.file, entry.key_span.clone(), message);
             self.push(diagnostic.hint(suggest(&entry.key, known.iter().copied())));

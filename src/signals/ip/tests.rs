@@ -31,12 +31,21 @@ fn addresses_have_one_form_and_the_networks_around_them() {
 #[test]
 fn what_is_no_address_is_refused() {
     for raw in [
-        "10.0.0", "010.0.0.1", "1.2.3.256", "1.2.3.4:80", "[::1]", "fe80::1%eth0", "1.2.3.4, 5.6.7.8", "1.2.3.4/24", "::ffff",
-        "1::2::3", "localhost", "１.2.3.4", "0x7f.0.0.1", "2130706433",
+        "10.0.0",
+        "010.0.0.1",
+        "1.2.3.256",
+        "1.2.3.4:80",
+        "[::1]",
+        "fe80::1%eth0",
+        "1.2.3.4, 5.6.7.8",
+        "1.2.3.4/24",
+        "1::2::3",
+        "localhost",
+        "１.2.3.4",
+        "0x7f.0.0.1",
+        "2130706433",
     ] {
-        let derived = derive(&[(Field::Ip, raw)]);
-        let readable = raw.parse::<IpAddr>().is_ok();
-        assert_eq!(derived.event().unreadable.has(Field::Ip), !readable, "{raw}");
+        assert!(derive(&[(Field::Ip, raw)]).event().unreadable.has(Field::Ip), "{raw}");
     }
 }
 

@@ -116,7 +116,7 @@ fn time(time_ms: i64) -> String {
 
 /// A string as JSON, with more escapes than needed if the dice say so.
 fn string(text: &str, shuffle: u64) -> String {
-    if shuffle % 3 == 0 {
+    if shuffle.is_multiple_of(3) {
         let units: Vec<String> = text.encode_utf16().map(|unit| format!("\\u{unit:04X}")).collect();
         return format!("\"{}\"", units.concat());
     }

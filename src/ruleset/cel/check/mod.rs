@@ -7,14 +7,14 @@ mod calls;
 mod comprehensions;
 mod names;
 mod operators;
-pub(super) mod suggest;
+mod suggest;
 
 use std::ops::Range;
 use std::sync::Arc;
 
 use super::node::{Node, NodeKind};
 use super::syntax::{Expr, ExprKind};
-use super::value::{MapKey, Value};
+use super::value::Value;
 use super::{Position, ReadIndex, ReadSource, ReadTable, Scope, Source, Type, Uses, Wanted, interpret};
 use crate::ruleset::diagnostic::Diagnostic;
 
@@ -302,10 +302,4 @@ fn with_article(ty: &Type) -> String {
         Type::Null | Type::Dyn => name,
         _ => format!("{article} {name}"),
     }
-}
-
-/// Whether a constant key is there twice is found when the map is made; this is the key for a selection.
-fn text_key(name: &str) -> Value {
-    debug_assert!(MapKey::declared(&Value::text(name)).is_some(), "texts can be keys");
-    Value::text(name)
 }

@@ -3,7 +3,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::{Checker, suggest, text_key, with_article};
+use super::{Checker, suggest, with_article};
 use crate::event::{Field, FieldType, Signal, SignalKind};
 use crate::ruleset::cel::function::{Operator, TIME_TYPE_NAMES, TYPE_NAMES};
 use crate::ruleset::cel::node::{Node, NodeKind, Presence};
@@ -229,7 +229,7 @@ impl Checker<'_> {
                 return self.error("unknown-field", field_span, message);
             }
         };
-        let key = Node::new(NodeKind::Constant(text_key(field)), Type::Text);
+        let key = Node::new(NodeKind::Constant(Value::text(field)), Type::Text);
         Node::new(NodeKind::Operator(Operator::Index, vec![of_node, key]), ty)
     }
 
@@ -253,6 +253,7 @@ impl Checker<'_> {
                 return self.error_hint("not-a-value", span, message, Some(format!("write `event.{name}.NAME`")));
             }
         };
+        self.uses.fields.insert(field);
         Node::new(NodeKind::Field(field), ty)
     }
 
@@ -355,7 +356,10 @@ impl Checker<'_> {
             Some("event") if field == AMOUNT_BASE => return present(Presence::AmountBase),
             Some("event") => {
                 return match Field::from_name(field) {
-                    Some(field) => present(Presence::Field(field)),
+                    Some(field) => {
+                        self.uses.fields.insert(field);
+                        present(Presence::Field(field))
+                    }
                     None => self.event_field(field, field_span),
                 };
             }

@@ -63,6 +63,9 @@ impl Checker<'_> {
             (Type::Set(_), _) | (_, Type::Set(_)) => {
                 Some("of a set there are `in`, `size(...)` and `overlap(..., ...)`".to_owned())
             }
+            (_, Type::Members(_)) if operator == Operator::In => {
+                Some("a date list takes timestamps, the other kinds take strings".to_owned())
+            }
             (Type::Members(_), _) | (_, Type::Members(_)) => Some("a list stands on the right of `in`".to_owned()),
             (Type::Null, _) | (_, Type::Null) => Some(
                 "nothing is null: an absent string is \"\", an absent number 0, and `has(event.x)` tells".to_owned(),

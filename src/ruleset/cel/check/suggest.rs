@@ -6,7 +6,7 @@ pub(super) fn hint<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Opti
 }
 
 /// The nearest name: at most a third of its characters differ. Of equally near ones the first.
-pub(in crate::ruleset::cel) fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     let allowed = (name.chars().count() / 3).max(1);
     known
         .map(|candidate| (strsim::damerau_levenshtein(name, candidate), candidate))

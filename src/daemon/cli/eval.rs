@@ -1,0 +1,88 @@
+//! `refguard eval`: the same engine over a file, for a look before or after.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use super::{Failure, Setup};
+use crate::daemon::{progress, wiring};
+use crate::engine::Engine;
+use crate::event::ParseOptions;
+use crate::stream::file::{LineSink, LineSource, WriteMode};
+use crate::stream::pipeline::{Input, Observer, Pipeline, Probe, Sinks, Work};
+use crate::stream::Sink;
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Arguments {
+    #[command(flatten)]
+    setup: Setup,
+    /// Where invalid events go, a line of JSON each; without it standard error.
+    #[arg(long, value_name = "FILE")]
+    dead_letters: Option<PathBuf>,
+    /// Read the events as those of this configured source: by its mapping.
+    #[arg(long, value_name = "NAME")]
+    source: Option<String>,
+    /// Accept events later than the clock: for made-up traffic.
+    #[arg(long)]
+    allow_future: bool,
+    /// Events, a line each: `.jsonl`, `.jsonl.gz`, `.jsonl.zst`, or `-` for standard input.
+    #[arg(default_value = "-")]
+    file: PathBuf,
+}
+
+/// Nobody looks at the engine while `eval` runs.
+struct Unwatched;
+
+impl Probe for Unwatched {
+    fn look(&mut self, _engine: &mut Engine) {}
+}
+
+struct Counted<'a>(&'a progress::Progress);
+
+impl Observer for Counted<'_> {
+    fn written(&mut self, work: &Work) {
+        self.0.add(work.batch.events.len());
+    }
+}
+
+pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
+    let config = arguments.setup.config()?;
+    let rules = Arc::new(Setup::rules(&config)?);
+    let key = arguments.setup.key(&config)?;
+    let signals = wiring::signal_config(&config, &key)?;
+    let mapping = match &arguments.source {
+        None => None,
+        Some(name) => match config.sources.get(name) {
+            Some(source) => source.mapping.as_ref().map(|mapping| mapping.0.clone()),
+            None => {
+                return Err(Failure::usage(
+                    format!("there is no source {name} in the configuration"),
+                    Some("name one of `sources:`, and the file with `--config`"),
+                ));
+            }
+        },
+    };
+    let mut engine = Engine::new(Arc::clone(&rules), wiring::engine_options(&config, &rules, &key));
+    let lines = LineSource::open(&arguments.file, wiring::line_options(&config))?;
+    let bar = progress::Progress::of(&lines);
+    let name = arguments.source.clone().unwrap_or_else(|| "eval".to_owned());
+    let options = ParseOptions { allow_future: arguments.allow_future };
+    let mut reader = wiring::reader(0, name, Input::Lines(lines), mapping, &engine, &signals, options)?;
+    // The clock stands still at the start, so that the same file gives the same answer however long it takes.
+    reader.wall_clock_ms = crate::daemon::clock::start_ms;
+    let dead_letters = match &arguments.dead_letters {
+        Some(path) => LineSink::open(path, WriteMode::Truncate)?,
+        None => LineSink::to("standard error", std::io::stderr()),
+    };
+    let pipeline = Pipeline {
+        readers: vec![reader],
+        engine: &mut engine,
+        probe: &mut Unwatched,
+        sinks: Sinks { verdicts: wiring::stdout(), dead_letters: Sink::Lines(dead_letters) },
+        observer: &mut Counted(&bar),
+        stop: &AtomicBool::new(false),
+    };
+    let ended = pipeline.run();
+    bar.finish();
+    Ok(ended?)
+}

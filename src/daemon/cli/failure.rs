@@ -1,0 +1,108 @@
+//! How a command ends when it does not end well: what is told, and with which exit code.
+
+use std::io::{IsTerminal as _, Write as _};
+
+use crate::daemon::key::KeyError;
+use crate::daemon::wiring::WiringError;
+use crate::ruleset::diagnostic::{self, Diagnostic};
+use crate::signals::SignalError;
+use crate::stream::{Fault, StreamError};
+
+/// Why a command did not do what it was asked for.
+#[derive(Debug)]
+pub enum Failure {
+    /// The answer is no, and has been told.
+    No,
+    /// A file that people wrote is wrong.
+    Refused(Vec<Diagnostic>),
+    /// Something else, with its hint and exit code.
+    Told {
+        /// What is wrong.
+        message: String,
+        /// The next step.
+        hint: Option<String>,
+        /// The exit code.
+        code: u8,
+    },
+}
+
+impl Failure {
+    /// A wrong call or setting.
+    pub(super) fn usage(message: impl Into<String>, hint: Option<&str>) -> Failure {
+        Failure::Told { message: message.into(), hint: hint.map(str::to_owned), code: 2 }
+    }
+
+    /// The exit code: 1 the answer is no, 2 usage, 3 an outside service failed.
+    pub(super) fn code(&self) -> u8 {
+        match self {
+            Failure::No | Failure::Refused(_) => 1,
+            Failure::Told { code, .. } => *code,
+        }
+    }
+
+    /// Tells it on standard error.
+    pub(super) fn tell(&self) {
+        match self {
+            Failure::No => {}
+            Failure::Refused(found) => warn(found),
+            Failure::Told { message, .. } if message.is_empty() => {}
+            Failure::Told { message, hint, .. } => {
+                let mut text = format!("error: {message}\n");
+                if let Some(hint) = hint {
+                    text.push_str(&format!("hint: {hint}\n"));
+                }
+                say(&text);
+            }
+        }
+    }
+}
+
+/// Shows findings on standard error.
+pub(super) fn warn(found: &[Diagnostic]) {
+    if !found.is_empty() {
+        say(&diagnostic::render(found, std::io::stderr().is_terminal()));
+    }
+}
+
+/// Writes to standard error; that nobody reads it is no reason to fail.
+pub(super) fn say(text: &str) {
+    drop(std::io::stderr().write_all(text.as_bytes()));
+}
+
+impl From<StreamError> for Failure {
+    fn from(error: StreamError) -> Failure {
+        let code = match error.fault() {
+            Fault::Operator => 2,
+            Fault::Dependency => 3,
+            // Whoever read our output has seen enough.
+            Fault::Nobody => return Failure::Told { message: String::new(), hint: None, code: 0 },
+        };
+        Failure::Told { message: error.to_string(), hint: error.hint(), code }
+    }
+}
+
+impl From<WiringError> for Failure {
+    fn from(error: WiringError) -> Failure {
+        let hint = match &error {
+            WiringError::NoSource => "add one under `sources:`; docs/configuration.md shows how",
+            WiringError::NoBrokers { .. } => "name the cluster under `brokers:`",
+            _ => "see docs/configuration.md",
+        };
+        match error {
+            WiringError::Stream(error) => error.into(),
+            error => Failure::usage(error.to_string(), Some(hint)),
+        }
+    }
+}
+
+impl From<SignalError> for Failure {
+    fn from(error: SignalError) -> Failure {
+        WiringError::from(error).into()
+    }
+}
+
+impl From<KeyError> for Failure {
+    fn from(error: KeyError) -> Failure {
+        Failure::usage(error.to_string(), Some(error.hint()))
+    }
+}

@@ -1,0 +1,120 @@
+//! The commands: arguments in two steps, first read, then checked; one file a command, one exit code a kind of end.
+
+mod bench;
+mod check;
+mod eval;
+mod failure;
+mod run;
+mod schema;
+mod test;
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+pub use failure::Failure;
+
+use super::config::{self, Config};
+use super::{environment, key::StateKey};
+use crate::ruleset;
+
+/// Watches loyalty and referral programs for fraud while it happens: events in, verdicts out.
+#[derive(Debug, Parser)]
+#[command(name = "refguard", version, arg_required_else_help = true)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// The daemon: reads the configured sources and judges what comes, until it is stopped.
+    Run(run::Arguments),
+    /// Events in (a file or standard input), one verdict a line out, in the same order; then exits.
+    Eval(eval::Arguments),
+    /// Checks configuration and rules; errors as file:line:column, exit code 1.
+    Check(check::Arguments),
+    /// Runs the tests inside the rule files.
+    Test(test::Arguments),
+    /// This machine's throughput, latency and memory, beside its ceilings.
+    Bench(bench::Arguments),
+    /// Prints a JSON Schema.
+    Schema(schema::Arguments),
+}
+
+/// The arguments that say what is configured.
+#[derive(Clone, Debug, clap::Args)]
+struct Setup {
+    /// Configuration file; without it `config/refguard.yaml` if there is one, else the defaults.
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Folder of the rule packs, instead of the configured one.
+    #[arg(long, value_name = "DIR")]
+    rules: Option<PathBuf>,
+}
+
+/// Where the configuration is looked for.
+const DEFAULT_CONFIG: &str = "config/refguard.yaml";
+
+/// Runs refguard with these arguments, the program's name first, and says how it ended: 0 done, 1 the answer is no,
+/// 2 usage, 3 an outside service failed.
+pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let arguments = match Arguments::try_parse_from(arguments) {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            // Help and version are answers, everything else is a wrong call; clap prints either where it belongs.
+            drop(error.print());
+            return ExitCode::from(if error.use_stderr() { 2 } else { 0 });
+        }
+    };
+    let ended = match arguments.command {
+        Command::Run(arguments) => run::run(&arguments),
+        Command::Eval(arguments) => eval::run(&arguments),
+        Command::Check(arguments) => check::run(&arguments),
+        Command::Test(arguments) => test::run(&arguments),
+        Command::Bench(arguments) => bench::run(&arguments),
+        Command::Schema(arguments) => schema::run(&arguments),
+    };
+    match ended {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            failure.tell();
+            ExitCode::from(failure.code())
+        }
+    }
+}
+
+impl Setup {
+    /// Reads the configuration; warnings go to standard error.
+    fn config(&self) -> Result<Config, Failure> {
+        let loaded = match &self.config {
+            Some(path) => config::load(path, environment::variables()),
+            None if Path::new(DEFAULT_CONFIG).exists() => config::load(Path::new(DEFAULT_CONFIG), environment::variables()),
+            None => config::defaults(environment::variables()),
+        };
+        let loaded = loaded.map_err(Failure::Refused)?;
+        failure::warn(&loaded.warnings);
+        let mut config = loaded.config;
+        if let Some(rules) = &self.rules {
+            config.rules.path.clone_from(rules);
+        }
+        Ok(config)
+    }
+
+    /// Loads the rules; warnings go to standard error.
+    fn rules(config: &Config) -> Result<ruleset::program::RuleSet, Failure> {
+        let loaded = ruleset::load(&config.rules.path).map_err(Failure::Refused)?;
+        failure::warn(&loaded.warnings);
+        Ok(loaded.set)
+    }
+
+    /// The configured key if its file is there, else the documented constant: for commands that keep no state.
+    fn key(&self, config: &Config) -> Result<StateKey, Failure> {
+        if self.config.is_some() && config.state.key_file.exists() {
+            return Ok(StateKey::read(&config.state.key_file)?);
+        }
+        Ok(StateKey::public())
+    }
+}

@@ -1,0 +1,282 @@
+//! From the configuration to the parts: options of the engine, signals, sources and sinks.
+//!
+//! The one place that knows both the configured form and the inner types. It reads the files that signals need, and opens
+//! what the pipeline joins.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::clock;
+use super::config::{self, Config};
+use super::key::StateKey;
+use crate::engine::{Engine, EngineOptions, Policy, ProgramPolicy, Rates, Thresholds};
+use crate::event::{ParseOptions, Parser};
+use crate::lists::{List, ListKind};
+use crate::ruleset::program::RuleSet;
+use crate::signals::{CacheSizes, Deriver, SignalConfig, SignalError};
+use crate::stream::file::{LineOptions, LineSink, LineSource, WriteMode};
+use crate::stream::kafka::{ClientOptions, KafkaProducer, KafkaSource, ProducerOptions, SourceOptions};
+use crate::stream::pipeline::{Input, Reader, Sinks};
+use crate::stream::{Sink, StreamError};
+
+/// Why the parts cannot be joined. All are the operator's to mend, but for what a stream says of a service.
+#[derive(Debug, thiserror::Error)]
+pub enum WiringError {
+    /// A source or a sink.
+    #[error(transparent)]
+    Stream(#[from] StreamError),
+    /// Signals refuse what is configured for them.
+    #[error(transparent)]
+    Signals(#[from] SignalError),
+    /// A file that signals need cannot be read.
+    #[error("signals.{setting}: {path}: {source}")]
+    Unreadable {
+        /// The setting.
+        setting: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        source: std::io::Error,
+    },
+    /// A list that signals need has a bad line.
+    #[error("signals.{setting}: {path}:{line}: {reason}")]
+    BadList {
+        /// The setting.
+        setting: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// The line, from 1.
+        line: usize,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// Nothing to read.
+    #[error("no source is configured")]
+    NoSource,
+    /// A setting that this version does not know how to obey.
+    #[error("{setting} is not supported by this version")]
+    NotSupported {
+        /// The setting.
+        setting: String,
+    },
+    /// A sink without brokers, and no Kafka source to take them from.
+    #[error("sinks.{sink}.kafka has no brokers, and there is no Kafka source to take them from")]
+    NoBrokers {
+        /// The sink.
+        sink: &'static str,
+    },
+}
+
+/// The engine's options.
+pub fn engine_options(config: &Config, rules: &RuleSet, key: &StateKey) -> EngineOptions {
+    EngineOptions {
+        hash_key: key.windows(),
+        allowed_lateness_ms: config.state.allowed_lateness.0,
+        dedup_span_ms: config.dedup.span.0,
+        dedup_max_entries: u32::try_from(config.dedup.max_entries.0).unwrap_or(u32::MAX),
+        max_entries: u32::try_from(config.state.max_entries.0).unwrap_or(u32::MAX),
+        retention_ms: config.state.retention.0,
+        state_max_bytes: usize::try_from(config.state.max_bytes.0).unwrap_or(usize::MAX),
+        policy: policy(config, rules),
+    }
+}
+
+fn policy(config: &Config, rules: &RuleSet) -> Policy {
+    let types = || (0..rules.by_type.len() as u16).map(|of| rules.type_name(crate::ruleset::program::TypeIndex(of)));
+    let of = |name: &str| {
+        let program = config.program(name);
+        let thresholds = |event_type: &str| {
+            let of = config.policy.thresholds_for(name, event_type);
+            Thresholds { flag: of.flag.0, challenge: of.challenge.0, hold: of.hold.0, block: of.block.0 }
+        };
+        ProgramPolicy {
+            thresholds: thresholds(""),
+            by_type: types().map(|event_type| (event_type.to_owned(), thresholds(event_type))).collect(),
+            observe_only: program.observe_only,
+            rates: Rates {
+                base: program.base_currency.clone(),
+                rates: program.rates.iter().map(|(name, rate)| (name.clone(), *rate)).collect(),
+            },
+            // Checked when the configuration was read.
+            timezone: jiff::tz::TimeZone::get(&program.timezone).unwrap_or(jiff::tz::TimeZone::UTC),
+        }
+    };
+    let mut named: Vec<String> = config.programs.keys().chain(config.policy.programs.keys()).cloned().collect();
+    named.sort_unstable();
+    named.dedup();
+    Policy {
+        default: of("\0"),
+        programs: named.into_iter().map(|name| (name.clone(), of(&name))).collect(),
+    }
+}
+
+/// What deriving needs, its files read.
+///
+/// # Errors
+///
+/// [`WiringError::Unreadable`], [`WiringError::BadList`].
+pub fn signal_config(config: &Config, key: &StateKey) -> Result<SignalConfig, WiringError> {
+    let wanted = &config.signals;
+    let list = |setting, path: &Option<PathBuf>, kind| path.as_deref().map(|path| read_list(setting, path, kind)).transpose();
+    let bytes = |setting, path: &Option<PathBuf>| path.as_deref().map(|path| read(setting, path)).transpose();
+    let regions: BTreeMap<String, String> =
+        config.programs.iter().map(|(name, program)| (name.clone(), program.region.clone())).collect();
+    let mut signals = SignalConfig {
+        device_key: key.devices(),
+        region: config.program("default").region.clone(),
+        regions,
+        country_db: bytes("country_db", &wanted.country_db)?.map(Arc::from),
+        asn_db: bytes("asn_db", &wanted.asn_db)?.map(Arc::from),
+        carrier: list("carrier", &wanted.carrier, ListKind::Network)?,
+        tor: list("tor", &wanted.tor, ListKind::Network)?,
+        vpn: list("vpn", &wanted.vpn, ListKind::Network)?,
+        relay: list("relay", &wanted.relay, ListKind::Network)?,
+        datacenter: list("datacenter", &wanted.datacenter, ListKind::Network)?,
+        cache: CacheSizes {
+            phones: wanted.cache.phones.0 as usize,
+            user_agents: wanted.cache.user_agents.0 as usize,
+            addresses: wanted.cache.addresses.0 as usize,
+        },
+        ..SignalConfig::default()
+    };
+    if let Some(disposable) = list("disposable", &wanted.disposable, ListKind::Domain)? {
+        signals.disposable = Some(disposable);
+    }
+    Ok(signals)
+}
+
+fn read(setting: &'static str, path: &Path) -> Result<Vec<u8>, WiringError> {
+    std::fs::read(path).map_err(|source| WiringError::Unreadable { setting, path: path.to_owned(), source })
+}
+
+fn read_list(setting: &'static str, path: &Path, kind: ListKind) -> Result<Arc<List>, WiringError> {
+    let bytes = read(setting, path)?;
+    let bad = |line, reason: String| WiringError::BadList { setting, path: path.to_owned(), line, reason };
+    let text = String::from_utf8(bytes).map_err(|_| bad(1, "is not text in UTF-8".to_owned()))?;
+    List::parse(kind, &text).map(Arc::new).map_err(|faults| {
+        faults.first().map_or_else(|| bad(1, "is not a list".to_owned()), |fault| bad(fault.line, fault.reason.to_string()))
+    })
+}
+
+/// The sources of `run`, opened.
+///
+/// # Errors
+///
+/// [`WiringError::NoSource`], [`WiringError::NotSupported`], or what a source or the signals say.
+pub fn readers(config: &Config, engine: &Engine, signals: &SignalConfig) -> Result<Vec<Reader>, WiringError> {
+    if config.sources.is_empty() {
+        return Err(WiringError::NoSource);
+    }
+    let open = |(index, (name, source)): (usize, (&String, &config::Source))| {
+        let input = input(config, name, source)?;
+        let mapping = source.mapping.as_ref().map(|mapping| mapping.0.clone());
+        reader(index, name.clone(), input, mapping, engine, signals, ParseOptions::default())
+    };
+    config.sources.iter().enumerate().map(open).collect()
+}
+
+/// One source of the pipeline.
+///
+/// # Errors
+///
+/// [`WiringError::Signals`].
+pub fn reader(
+    index: usize,
+    name: String,
+    input: Input,
+    mapping: Option<crate::event::mapping::Mapping>,
+    engine: &Engine,
+    signals: &SignalConfig,
+    options: ParseOptions,
+) -> Result<Reader, WiringError> {
+    let deriver = Deriver::new(engine.wanted(), signals)?;
+    let (wall_clock_ms, monotonic) = (clock::wall_clock_ms as fn() -> i64, clock::monotonic as fn() -> _);
+    Ok(Reader { index, name, input, parser: Parser::new(options), mapping, deriver, wall_clock_ms, monotonic })
+}
+
+fn input(config: &Config, name: &str, source: &config::Source) -> Result<Input, WiringError> {
+    let lines = line_options(config);
+    if let Some(kafka) = &source.kafka {
+        let client = ClientOptions {
+            brokers: kafka.brokers.clone(),
+            settings: kafka.properties.clone().into_iter().collect(),
+        };
+        let mut options = SourceOptions::new(client, kafka.topics.clone(), kafka.group.clone());
+        options.batch_records_max = lines.lines_max;
+        return Ok(Input::Kafka(Arc::new(KafkaSource::open(&options)?)));
+    }
+    match &source.file {
+        Some(path) => Ok(Input::Lines(LineSource::open(path, lines)?)),
+        None if source.stdin.is_some() => Ok(Input::Lines(LineSource::open(Path::new("-"), lines)?)),
+        None => Err(WiringError::NotSupported { setting: format!("sources.{name}.http") }),
+    }
+}
+
+/// How many events a batch holds.
+pub fn line_options(config: &Config) -> LineOptions {
+    LineOptions { lines_max: config.engine.batch_events.0 as usize, ..LineOptions::default() }
+}
+
+/// The sinks of `run`, opened.
+///
+/// # Errors
+///
+/// [`WiringError::NoBrokers`], or what a sink says.
+pub fn sinks(config: &Config) -> Result<Sinks, WiringError> {
+    let mut producers = Vec::new();
+    let verdicts = sink(config, "verdicts", "refguard.verdicts", &config.sinks.verdicts, &mut producers)?;
+    let letters = sink(config, "dead_letters", "refguard.deadletter", &config.sinks.dead_letters, &mut producers)?;
+    Ok(Sinks {
+        verdicts: verdicts.unwrap_or_else(stdout),
+        dead_letters: letters.unwrap_or_else(|| Sink::Lines(LineSink::to("standard error", std::io::stderr()))),
+    })
+}
+
+/// Standard output as a sink.
+pub fn stdout() -> Sink {
+    Sink::Lines(LineSink::to("standard output", std::io::stdout()))
+}
+
+fn sink(
+    config: &Config,
+    name: &'static str,
+    default_topic: &str,
+    sink: &config::Sink,
+    producers: &mut Vec<(ClientOptions, KafkaProducer)>,
+) -> Result<Option<Sink>, WiringError> {
+    if let Some(kafka) = &sink.kafka {
+        let topic = kafka.topic.as_deref().unwrap_or(default_topic);
+        let client = client(config, name, kafka)?;
+        // One producer a cluster, so that a mark covers every topic on it.
+        let known = producers.iter().find(|(of, _)| *of == client).map(|(_, producer)| producer.clone());
+        let producer = match known {
+            Some(producer) => producer,
+            None => {
+                let made = KafkaProducer::open(ProducerOptions { client: client.clone() })?;
+                producers.push((client, made.clone()));
+                made
+            }
+        };
+        return Ok(Some(Sink::Kafka(producer.topic(topic)?)));
+    }
+    if let Some(path) = &sink.file {
+        return Ok(Some(Sink::Lines(LineSink::open(path, WriteMode::Append)?)));
+    }
+    Ok(sink.stdout.map(|_| stdout()))
+}
+
+fn client(config: &Config, name: &'static str, sink: &config::KafkaSink) -> Result<ClientOptions, WiringError> {
+    let first = config.sources.values().find_map(|source| source.kafka.as_ref());
+    let (brokers, inherited) = match first {
+        _ if !sink.brokers.is_empty() => (sink.brokers.clone(), BTreeMap::new()),
+        Some(source) => (source.brokers.clone(), source.properties.clone()),
+        None => return Err(WiringError::NoBrokers { sink: name }),
+    };
+    // What reaches the source's cluster reaches it for the sink too; what only a consumer knows is left out.
+    let shared = inherited.into_iter().filter(|(property, _)| {
+        ["security.", "sasl.", "ssl."].iter().any(|prefix| property.starts_with(prefix))
+    });
+    let settings: BTreeMap<String, String> = shared.chain(sink.properties.clone()).collect();
+    Ok(ClientOptions { brokers, settings: settings.into_iter().collect() })
+}
