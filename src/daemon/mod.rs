@@ -13,4 +13,5 @@ pub mod log;
 pub mod metrics;
 pub mod progress;
 pub mod schemas;
+pub mod stop;
 pub mod wiring;
