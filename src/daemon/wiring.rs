@@ -10,7 +10,7 @@ use std::sync::Arc;
 use super::clock;
 use super::config::{self, Config};
 use super::key::StateKey;
-use crate::engine::{Engine, EngineOptions, Policy, ProgramPolicy, Thresholds};
+use crate::engine::{Engine, EngineOptions, Policy, ProgramPolicy, Rates, Thresholds};
 use crate::event::{ParseOptions, Parser};
 use crate::lists::{List, ListKind};
 use crate::ruleset::program::RuleSet;
@@ -94,6 +94,10 @@ fn policy(config: &Config, rules: &RuleSet) -> Policy {
             thresholds: thresholds(""),
             by_type: types().map(|event_type| (event_type.to_owned(), thresholds(event_type))).collect(),
             observe_only: program.observe_only,
+            rates: Rates {
+                base: program.base_currency.clone(),
+                rates: program.rates.iter().map(|(name, rate)| (name.clone(), *rate)).collect(),
+            },
             // Checked when the configuration was read.
             timezone: jiff::tz::TimeZone::get(&program.timezone).unwrap_or(jiff::tz::TimeZone::UTC),
         }

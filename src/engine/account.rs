@@ -260,7 +260,10 @@ impl AccountMemory {
             for (at, ids) in self.ids.iter().enumerate() {
                 let visit = visit(at);
                 for (role, id) in Role::ALL.iter().zip(ids) {
-                    let read = roles.contains(role);
+                    if *role != stands_for(*role, ids) {
+                        continue;
+                    }
+                    let read = roles.iter().any(|asked| stands_for(*asked, ids) == *role);
                     let adds = *role == Role::Account && visit.feeds;
                     let value = if adds { memory.value(visit.batch, visit.event) } else { None };
                     if !read && value.is_none() {
@@ -295,6 +298,7 @@ impl AccountMemory {
             ReadSource::Geo(fact) => return self.geo(at, *fact, visit.event),
             ReadSource::Feature { .. } => return ReadingValue::Unknown,
         };
+        let role = stands_for(role, &self.ids[at]);
         let seen = |memory: Memory| self.seen[at][role as usize][memory as usize].bits().map(|bits| bits as i64);
         let time = |memory| seen(memory).map_or(ReadingValue::Unknown, ReadingValue::TimestampMs);
         match fact {
@@ -350,6 +354,13 @@ fn ids(hasher: &KeyHasher, visit: &Visit<'_>) -> [Option<PartHash>; Role::ALL.le
         *id = (!text.is_empty()).then(|| hasher.part(Scalar::Text(text)));
     }
     ids
+}
+
+/// The role that is looked up for this one: an account that refers to itself, or gives to itself, is one account, and
+/// what is known of it as of before this event is the same in each role.
+fn stands_for(role: Role, ids: &[Option<PartHash>; Role::ALL.len()]) -> Role {
+    let id = |role: Role| ids[role as usize];
+    if id(role).is_some() && id(role) == id(Role::Account) { Role::Account } else { role }
 }
 
 /// The key of a table for the account of this id; `None` when the event lacks the key's second part.

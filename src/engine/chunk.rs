@@ -102,6 +102,7 @@ impl Chunk {
             signals: &ground.signals[at],
             program: &program.name,
             timezone: &program.timezone,
+            rates: &program.rates,
             rules: ground.rules,
             hasher: ground.hasher,
             readings: self.readings.get(at * reads..(at + 1) * reads).unwrap_or(&[]),

@@ -6,6 +6,8 @@
 
 use xxhash_rust::xxh3::xxh3_64;
 
+use super::text::beginning;
+
 const WAYS: usize = 4;
 
 /// How often something was remembered, and how often it had to be worked out.
@@ -117,7 +119,7 @@ impl<const N: usize> Short<N> {
     /// The text, or as much of its beginning as there is room for.
     pub(super) fn new(text: &str) -> Short<N> {
         const { assert!(N <= u8::MAX as usize, "the length is a byte") };
-        let text = &text[..text.floor_char_boundary(N)];
+        let text = beginning(text, N);
         let mut short = Short { bytes: [0; N], len: text.len() as u8 };
         short.bytes[..text.len()].copy_from_slice(text.as_bytes());
         short

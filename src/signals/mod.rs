@@ -16,6 +16,7 @@ mod gibberish;
 mod ip;
 mod networks;
 mod phone;
+mod plans;
 mod providers;
 mod text;
 mod user_agent;

@@ -26,9 +26,25 @@ pub(super) fn is_invisible(c: char) -> bool {
         | '\u{2060}'..='\u{2064}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
 }
 
+/// As much of the beginning of a text as fits, whole characters.
+pub(super) fn beginning(text: &str, bytes_max: usize) -> &str {
+    let mut end = text.len().min(bytes_max);
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    &text[..end]
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_beginning_has_whole_characters() {
+        for (bytes_max, expected) in [(0, ""), (1, "a"), (2, "a"), (3, "aé"), (4, "aé"), (9, "aé€")] {
+            assert_eq!(beginning("aé€", bytes_max), expected, "{bytes_max}");
+        }
+    }
 
     #[test]
     fn digits_of_every_script_fold() {

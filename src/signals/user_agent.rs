@@ -7,6 +7,7 @@
 use std::fmt::Write as _;
 
 use super::cache::{Cache, CacheUse, Short};
+use super::text::beginning;
 use crate::event::{EventBatch, Signal, SignalSet, Signals, Span};
 
 /// Bytes of a user agent that are looked at.
@@ -43,7 +44,7 @@ impl UserAgentReader {
     pub(super) fn derive(&mut self, span: Span, wanted: SignalSet, batch: &mut EventBatch, row: &mut Signals) {
         let UserAgentReader { cache, lower, text } = self;
         let raw = batch.text(span);
-        let raw = raw[..raw.floor_char_boundary(AGENT_BYTES_MAX)].trim();
+        let raw = beginning(raw, AGENT_BYTES_MAX).trim();
         let agent = cache.get_or_make(raw.as_bytes(), || read(raw, lower));
         let (platform, family) = (agent.platform.as_str(), agent.family.as_str());
         row.set_flag(Signal::DeviceBot, agent.bot);

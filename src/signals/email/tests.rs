@@ -1,4 +1,6 @@
 use super::*;
+use std::collections::BTreeMap;
+
 use crate::event::Field;
 use crate::signals::SignalConfig;
 use crate::signals::tests::{Derived, derive, derive_with};
@@ -183,7 +185,8 @@ fn gibberish_is_of_the_mailbox() {
 
 #[test]
 fn every_provider_is_in_canonical_form_and_stays_itself() {
-    for (domain, provider) in crate::signals::providers::providers() {
+    let providers: BTreeMap<_, _> = crate::signals::providers::providers().into_iter().collect();
+    for (domain, provider) in providers {
         let mut canonical = String::new();
         assert!(canonical_domain(domain, &mut canonical));
         assert_eq!(canonical, domain);

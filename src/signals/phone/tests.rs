@@ -1,5 +1,6 @@
 use super::*;
 use crate::event::Field;
+use crate::signals::plans::E164_DIGITS_MAX;
 use crate::signals::tests::{derive, derive_with};
 use proptest::prelude::*;
 
@@ -26,6 +27,8 @@ const NUMBERS: &[(&str, &str, &str, &str, bool)] = &[
     ("+800 1234 5678", "+80012345678", "", "unknown", true),
     ("(+966) 50 123 4567", "+966501234567", "SA", "mobile", true),
     ("+44 56 0000 0000", "+445600000000", "GB", "voip", true),
+    ("+1 650 253 0000 ext. 12", "+16502530000", "US", "fixed_or_mobile", true),
+    ("+44 (0) 7400 123456", "+447400123456", "GB", "mobile", true),
     // Italy keeps the zero.
     ("+39 06 4567 1234", "+390645671234", "IT", "fixed", true),
     ("0039 06 4567 1234", "+390645671234", "IT", "fixed", true),
@@ -52,7 +55,9 @@ fn numbers_have_one_form() {
 #[test]
 fn the_region_is_the_program_s() {
     let config = SignalConfig {
-        regions: [("uk".to_owned(), "GB".to_owned()), ("us".to_owned(), "US".to_owned())].into(),
+        regions: [("uk", "GB"), ("us", "US"), ("default", "AE")]
+            .map(|(program, region)| (program.to_owned(), region.to_owned()))
+            .into(),
         region: "EG".to_owned(),
         ..SignalConfig::default()
     };
@@ -61,7 +66,8 @@ fn the_region_is_the_program_s() {
         ("us", "650 253 0000", "+16502530000"),
         ("us", "011 966 50 123 4567", "+966501234567"),
         ("other", "0100 123 4567", "+201001234567"),
-        ("", "0100 123 4567", "+201001234567"),
+        ("", "050 123 4567", "+971501234567"),
+        ("default", "050 123 4567", "+971501234567"),
     ] {
         let derived = derive_with(&config, &[(Field::Program, program), (Field::Phone, raw)]);
         assert_eq!(derived.text(Signal::PhoneNormalized), normalized, "{program}: {raw}");
@@ -85,7 +91,9 @@ proptest! {
     fn a_number_is_its_own_number(raw in "(\\+|00)?(966|1|44|39|971|7|49|800)?[0-9]{5,12}") {
         let once = derive(&[(Field::Phone, &raw)]);
         let normalized = once.text(Signal::PhoneNormalized);
-        prop_assume!(!normalized.is_empty());
+        if normalized.is_empty() {
+            return Ok(());
+        }
         let twice = derive(&[(Field::Phone, normalized)]);
         prop_assert_eq!(twice.text(Signal::PhoneNormalized), normalized, "of {}", raw);
         prop_assert_eq!(twice.flag(Signal::PhoneValid), once.flag(Signal::PhoneValid));
