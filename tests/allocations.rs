@@ -67,7 +67,8 @@ fn day(number: usize) -> String {
         let (round, account) = (event / ACCOUNTS, event % ACCOUNTS);
         let second = 1_767_225_600 + number * 86_400 + round * 240 + account * 2;
         let at = jiff::Timestamp::from_second(second as i64).unwrap();
-        let kind = ["login.succeeded", "reward.redeemed", "login.succeeded", "referral.completed"][(account + round) % 4];
+        let kind =
+            ["login.succeeded", "reward.redeemed", "login.succeeded", "referral.completed"][(account + round) % 4];
         let referrer = (account + 1 + round % 50) % ACCOUNTS;
         writeln!(
             lines,

@@ -150,7 +150,7 @@ fn reader(engine: &Engine, index: usize, name: &str, input: LineSource) -> Reade
     Reader {
         index,
         name: name.to_owned(),
-        input: Input::Lines(input),
+        input: Input::Lines(Box::new(input)),
         parser: Parser::new(ParseOptions::default()),
         mapping: None,
         deriver: Deriver::new(engine.wanted(), &SignalConfig::default()).expect("the defaults need no file"),

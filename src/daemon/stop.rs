@@ -45,7 +45,11 @@ pub fn wait(stop: &AtomicBool) {
     }
 }
 
-#[expect(clippy::exit, clippy::disallowed_methods, reason = "the operator asked twice; uncommitted input is read again")]
+#[expect(
+    clippy::exit,
+    clippy::disallowed_methods,
+    reason = "the operator asked twice; uncommitted input is read again"
+)]
 fn force() -> ! {
     std::process::exit(130);
 }

@@ -149,7 +149,8 @@ fn name(reader: &mut Reader, node: &Node, what: &str) -> Option<Name> {
     let fits = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
     if !text.bytes().all(fits) || text.len() > NAME_BYTES_MAX {
         let message = format!("{} cannot be the name of {what}", node.describe());
-        let hint = format!("use letters of the Latin alphabet, digits, `-`, `_` and `.`, at most {NAME_BYTES_MAX} of them");
+        let hint =
+            format!("use letters of the Latin alphabet, digits, `-`, `_` and `.`, at most {NAME_BYTES_MAX} of them");
         reader.push(node.error("bad-name", message).hint(hint));
         return None;
     }

@@ -60,11 +60,8 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
         monotonic: clock::monotonic,
     };
     let reports = bench::run(&rules, &plan, |doing| failure::say(&format!("{doing}\n")))?;
-    let text = if arguments.json {
-        format!("{:#}\n", bench::render_json(&reports))
-    } else {
-        bench::render_table(&reports)
-    };
+    let text =
+        if arguments.json { format!("{:#}\n", bench::render_json(&reports)) } else { bench::render_table(&reports) };
     // A reader that has seen enough is no failure.
     drop(std::io::stdout().lock().write_all(text.as_bytes()));
     Ok(())
