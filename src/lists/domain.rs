@@ -43,29 +43,32 @@ impl DomainSet {
         if domain.len() > DOMAIN_BYTES_MAX || self.domains.is_empty() {
             return false;
         }
-        if !domain.bytes().any(|byte| byte.is_ascii_uppercase()) {
-            return self.contains_suffix(domain);
+        let (mut dots, mut has_capitals) = (0, false);
+        for byte in domain.bytes() {
+            dots += usize::from(byte == b'.');
+            has_capitals |= byte.is_ascii_uppercase();
+        }
+        if !has_capitals {
+            return self.contains_suffix(domain, dots);
         }
         let mut lower = [0; DOMAIN_BYTES_MAX];
         let lower = &mut lower[..domain.len()];
         lower.copy_from_slice(domain.as_bytes());
         lower.make_ascii_lowercase();
         // Lower-casing ASCII letters keeps UTF-8 valid.
-        std::str::from_utf8(lower).is_ok_and(|lower| self.contains_suffix(lower))
+        std::str::from_utf8(lower).is_ok_and(|lower| self.contains_suffix(lower, dots))
     }
 
-    fn contains_suffix(&self, domain: &str) -> bool {
-        let mut dots = domain.bytes().filter(|byte| *byte == b'.').count();
-        let mut suffix = domain;
-        while dots >= self.dots_min {
-            if self.domains.contains(suffix) {
+    /// Looks up the domain and its parents, as long as they have the dots of some entry.
+    fn contains_suffix(&self, mut domain: &str, dots: usize) -> bool {
+        for _ in self.dots_min..=dots {
+            if self.domains.contains(domain) {
                 return true;
             }
-            match suffix.split_once('.') {
-                Some((_, parent)) => suffix = parent,
+            match domain.bytes().position(|byte| byte == b'.') {
+                Some(dot) => domain = &domain[dot + 1..],
                 None => return false,
             }
-            dots -= 1;
         }
         false
     }
@@ -85,36 +88,45 @@ impl DomainSet {
 /// end. False, and nothing appended, for what is no domain: an empty label, one over 63 bytes, more than
 /// [`DOMAIN_BYTES_MAX`] in all, characters that no name on the internet has.
 ///
-/// An underscore is let through, since such names exist; so is a name of one label. Costs some 15 ns for plain ASCII.
+/// An underscore is let through, since such names exist; so is a name of one label.
 pub fn canonical_domain(text: &str, out: &mut String) -> bool {
     let text = text.trim().trim_end_matches('.');
-    let start = out.len();
-    // The ASCII form is never shorter than a third of the UTF-8 text in what can be a name: 253 characters of 4 bytes.
+    if is_plain(text) {
+        let start = out.len();
+        out.push_str(text);
+        out[start..].make_ascii_lowercase();
+        return true;
+    }
+    // A name of 253 bytes in ASCII has no more characters than that in Unicode, of at most four bytes each.
     if text.is_empty() || text.len() > DOMAIN_BYTES_MAX * 4 {
         return false;
     }
-    if is_plain(text) {
-        out.push_str(text);
-        out[start..].make_ascii_lowercase();
-    } else if !append_by_idna(text, out) {
-        out.truncate(start);
-        return false;
+    let start = out.len();
+    if append_by_idna(text, out) {
+        out.truncate(start + out[start..].trim_end_matches('.').len());
+        if has_good_labels(&out[start..]) {
+            return true;
+        }
     }
-    while out.len() > start && out.ends_with('.') {
-        out.pop();
-    }
-    let whole = has_good_labels(&out[start..]);
-    if !whole {
-        out.truncate(start);
-    }
-    whole
+    out.truncate(start);
+    false
 }
 
-/// Letters, digits, dots, hyphens, underscores, and no label that IDNA would decode (`xn--`).
+/// Whether a text is a domain but for letter case: good labels of letters, digits, hyphens, underscores, none of which
+/// IDNA would decode (`xn--`).
 fn is_plain(text: &str) -> bool {
-    let bytes = text.as_bytes();
-    bytes.iter().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_'))
-        && !bytes.windows(2).any(|pair| pair == b"--")
+    let (mut label_bytes, mut previous) = (0, b'.');
+    for byte in text.bytes() {
+        match byte {
+            b'.' if label_bytes == 0 => return false,
+            b'.' => label_bytes = 0,
+            b'-' if previous == b'-' => return false,
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' if label_bytes < LABEL_BYTES_MAX => label_bytes += 1,
+            _ => return false,
+        }
+        previous = byte;
+    }
+    label_bytes > 0 && text.len() <= DOMAIN_BYTES_MAX
 }
 
 /// Every ASCII character that no domain has.

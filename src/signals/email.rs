@@ -60,7 +60,7 @@ impl EmailReader {
             return false;
         }
         if raw.is_ascii() {
-            return split(raw.trim(), &mut self.local, &mut self.domain);
+            return split(raw.trim_ascii(), &mut self.local, &mut self.domain);
         }
         self.folded.clear();
         for c in raw.chars().filter(|c| !is_invisible(*c)) {
@@ -115,6 +115,7 @@ impl EmailReader {
         let mut domain = provider.domain.unwrap_or(&self.domain);
         let mut local = self.local.as_str();
         if let Some((user, parent)) = self.domain.split_once('.')
+            && parent.contains('.')
             && let Some(parent_provider) = self.providers.get(parent)
             && parent_provider.by_subdomain
         {
@@ -129,7 +130,7 @@ impl EmailReader {
             if provider.ignored.is_empty() {
                 self.mailbox.push_str(untagged);
             } else {
-                self.mailbox.extend(untagged.chars().filter(|c| !provider.ignored.contains(c)));
+                self.mailbox.extend(untagged.split(provider.ignored));
             }
             if self.mailbox.is_empty() {
                 // Nothing but what does not count: no such mailbox can exist, so the spelling stays what it is.
@@ -151,28 +152,35 @@ fn split(address: &str, local: &mut String, domain: &mut String) -> bool {
     }
     local.push_str(before);
     local.make_ascii_lowercase();
-    canonical_domain(&address[at + 1..], domain) && domain.len() <= DOMAIN_BYTES_MAX
+    canonical_domain(&address[at + 1..], domain)
 }
 
 /// Whether the text can stand before the @: letters of any script, digits and the marks of RFC 5322's `atext`, with dots
 /// anywhere (people type them, and providers drop them); or anything visible, and spaces, in quotes.
 fn is_local(text: &str) -> bool {
+    if text.bytes().all(|byte| LOCAL_ASCII[usize::from(byte)]) {
+        return true;
+    }
     if let Some(inner) = text.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')) {
         return !inner.is_empty() && !inner.chars().any(|c| c.is_control() || c == '"');
     }
-    if text.is_ascii() {
-        return text.bytes().all(is_local_byte);
-    }
     text.chars().all(|c| match u8::try_from(c) {
-        Ok(byte) if byte.is_ascii() => is_local_byte(byte),
+        Ok(byte) if byte.is_ascii() => LOCAL_ASCII[usize::from(byte)],
         _ => !c.is_control() && !c.is_whitespace(),
     })
 }
 
-fn is_local_byte(byte: u8) -> bool {
-    byte.is_ascii_graphic()
-        && !matches!(byte, b'"' | b'(' | b')' | b',' | b':' | b';' | b'<' | b'>' | b'@' | b'[' | b'\\' | b']')
-}
+/// The ASCII characters that stand before the @ without quotes.
+const LOCAL_ASCII: [bool; 256] = {
+    let mut allowed = [false; 256];
+    let mut byte = b'!';
+    while byte <= b'~' {
+        allowed[byte as usize] =
+            !matches!(byte, b'"' | b'(' | b')' | b',' | b':' | b';' | b'<' | b'>' | b'@' | b'[' | b'\\' | b']');
+        byte += 1;
+    }
+    allowed
+};
 
 /// Appends a local part with its digits as #, without separators, and with no letter twice in a row.
 fn push_skeleton(local: &str, out: &mut String) {

@@ -121,7 +121,21 @@ fn kinds_follow_the_special_purpose_registries() {
     assert_eq!(derive(&[(Field::Ip, "100.64.1.1")]).text(Signal::IpKind), "shared_range");
 }
 
+/// Groups that are often zero, so that runs of them are as common as not.
+fn groups() -> impl Strategy<Value = [u16; 8]> {
+    prop::array::uniform8(prop_oneof![2 => Just(0u16), 1 => any::<u16>(), 1 => 0..300u16])
+}
+
 proptest! {
+    #[test]
+    fn the_form_of_ipv6_is_that_of_the_standard_library(groups in groups()) {
+        let address = Ipv6Addr::from(groups);
+        prop_assume!(address.to_ipv4_mapped().is_none());
+        let mut out = String::new();
+        push_v6(address, &mut out);
+        prop_assert_eq!(out, address.to_string());
+    }
+
     #[test]
     fn the_form_of_an_address_is_its_own_form(bits in any::<u128>(), v4 in any::<bool>(), upper in any::<bool>()) {
         let address = if v4 { IpAddr::from((bits as u32).to_be_bytes()) } else { IpAddr::from(bits.to_be_bytes()) };
