@@ -1,4 +1,5 @@
 //! What the engine does with rules: thresholds, parties, shadow, decisions, repeats, late events, full memory.
+#![expect(clippy::unwrap_used, reason = "a test that meets what it does not expect has failed")]
 
 use std::sync::Arc;
 
@@ -74,7 +75,9 @@ fn summary(verdict: &Value) -> (&str, &str, i64) {
 /// Rules that match by the channel's words: `{id, fields}`.
 fn by_word(rules: &[(&str, &str)]) -> String {
     let rule = |(word, rest): &(&str, &str)| {
-        format!("  - {{id: {word}, on: [login.succeeded, reward.requested, referral.completed], when: 'event.channel.contains(\"{word}\")', {rest}}}\n")
+        format!(
+            "  - {{id: {word}, on: [login.succeeded, reward.requested, referral.completed], when: 'event.channel.contains(\"{word}\")', {rest}}}\n"
+        )
     };
     rules.iter().map(rule).collect()
 }
@@ -178,7 +181,11 @@ fn shadow_rules_are_told_and_move_nothing() {
         ("x-everybody", "score: 5, rollout: 100%"),
     ]);
     let mut story = Story::of(&rules);
-    let verdict = story.tell("login.succeeded", 0, json!({"account_id": "a", "channel": "x-real x-shadow x-off x-nobody x-everybody"}));
+    let verdict = story.tell(
+        "login.succeeded",
+        0,
+        json!({"account_id": "a", "channel": "x-real x-shadow x-off x-nobody x-everybody"}),
+    );
     assert_eq!(summary(&verdict), ("flag", "score", 25));
     let expected = [("x-everybody", "enforce"), ("x-nobody", "shadow"), ("x-real", "enforce"), ("x-shadow", "shadow")];
     assert_eq!(matched(&verdict), expected);
@@ -213,7 +220,8 @@ fn rollout_takes_a_stable_share_of_the_accounts() {
 #[test]
 fn an_expired_rule_no_longer_counts() {
     let mut story = Story::of(&by_word(&[("x", "score: 20, expires: 2026-05-02")]));
-    let mut rules = |at_ms: i64| matched(&story.tell("login.succeeded", at_ms, json!({"account_id": "a", "channel": "x"}))).len();
+    let mut rules =
+        |at_ms: i64| matched(&story.tell("login.succeeded", at_ms, json!({"account_id": "a", "channel": "x"}))).len();
     assert_eq!((rules(24 * HOUR_MS - 1), rules(24 * HOUR_MS), rules(24 * HOUR_MS - 1)), (1, 0, 1));
 }
 
@@ -310,7 +318,11 @@ fn decisions_count_where_they_reach() {
         assert_eq!(made["decisions"], json!([]));
         let met = story.tell(kind, 0, json!({"account_id": "a"}));
         assert_eq!(met["verdict"], verdict, "{word} {kind}");
-        assert_eq!(met["decisions"], if verdict == "allow" { json!([]) } else { made["created"].clone() }, "{word} {kind}");
+        assert_eq!(
+            met["decisions"],
+            if verdict == "allow" { json!([]) } else { made["created"].clone() },
+            "{word} {kind}"
+        );
         let other = story.tell(kind, 0, json!({"account_id": "b"}));
         assert_eq!(other["verdict"], "allow");
         let elsewhere = story.tell(kind, 0, json!({"account_id": "a", "program": "other"}));
@@ -417,7 +429,11 @@ fn roles_are_accounts_and_an_id_can_be_computed() {
     let rules = "  - {id: by-id, on: [order.placed], when: event.channel == \"web\", decide: [{subject: account, id: event.merchant_id + \"-owner\", verdict: block}, {subject: device, id: event.order_id, verdict: block, on: [login.succeeded]}]}\n  \
                    - {id: inviter, on: [referral.completed], when: event.channel == \"web\", decide: [{subject: referrer, verdict: hold, ttl: 7d}]}\n";
     let mut story = Story::of(rules);
-    let made = story.tell("order.placed", 0, json!({"account_id": "x", "channel": "web", "merchant_id": "m", "order_id": "d9"}));
+    let made = story.tell(
+        "order.placed",
+        0,
+        json!({"account_id": "x", "channel": "web", "merchant_id": "m", "order_id": "d9"}),
+    );
     assert_eq!(made["created"].as_array().unwrap().len(), 2);
     assert_eq!(story.tell("login.succeeded", 1, json!({"account_id": "m-owner"}))["verdict"], "block");
     assert_eq!(story.tell("login.succeeded", 1, json!({"account_id": "y", "device_id": "d9"}))["verdict"], "block");
@@ -461,7 +477,10 @@ fn derived_ids_depend_on_their_cause_alone() {
 }
 
 const REPEATED: [(&str, &str); 2] = [
-    ("x", "action: hold, score: 30, message: \"{event.account_id} again\", tags: [a, b], decide: [{subject: device, verdict: block}]"),
+    (
+        "x",
+        "action: hold, score: 30, message: \"{event.account_id} again\", tags: [a, b], decide: [{subject: device, verdict: block}]",
+    ),
     ("y", "score: 1, mode: shadow"),
 ];
 
@@ -517,7 +536,10 @@ fn a_reused_id_is_refused_and_not_remembered() {
 fn a_repeat_knows_its_verdict_though_its_identity_is_forgotten_in_the_same_batch() {
     let rules = by_word(&[("x", "action: block")]);
     let line = |id: &str, hour: u32| {
-        format!("{{\"specversion\":\"1.0\",\"id\":\"{id}\",\"source\":\"/s\",\"type\":\"login.succeeded\",\"time\":\"2026-05-{:02}T00:00:00Z\",\"data\":{{\"account_id\":\"a\",\"channel\":\"x\"}}}}\n", 1 + hour / 24)
+        format!(
+            "{{\"specversion\":\"1.0\",\"id\":\"{id}\",\"source\":\"/s\",\"type\":\"login.succeeded\",\"time\":\"2026-05-{:02}T00:00:00Z\",\"data\":{{\"account_id\":\"a\",\"channel\":\"x\"}}}}\n",
+            1 + hour / 24
+        )
     };
     let lines = [line("e", 0), line("e", 0), line("f", 96), line("g", 96), line("h", 96)];
     let run = |size: usize| {
@@ -550,10 +572,17 @@ fn a_late_event_is_judged_and_feeds_nothing() {
 
 #[test]
 fn members_stand_in_their_order() {
-    let rules = by_word(&[
-        ("held", "action: hold, score: 80, title: T, severity: high, kind: limit, customer: c_1, tags: [t, u], message: \"{event.account_id} \\\"q\\\"\", decide: [{subject: account, verdict: block}]"),
-    ]);
-    let low = Policy { default: ProgramPolicy { thresholds: Thresholds { flag: 900, challenge: 900, hold: 900, block: 900 }, ..ProgramPolicy::default() }, ..Policy::default() };
+    let rules = by_word(&[(
+        "held",
+        "action: hold, score: 80, title: T, severity: high, kind: limit, customer: c_1, tags: [t, u], message: \"{event.account_id} \\\"q\\\"\", decide: [{subject: account, verdict: block}]",
+    )]);
+    let low = Policy {
+        default: ProgramPolicy {
+            thresholds: Thresholds { flag: 900, challenge: 900, hold: 900, block: 900 },
+            ..ProgramPolicy::default()
+        },
+        ..Policy::default()
+    };
     let mut story = Story::with(&rules, EngineOptions { policy: low, ..EngineOptions::default() });
     let data = json!({"account_id": "b", "referrer_id": "a", "channel": "held"});
     let line = story.line("e1", "referral.completed", 1, data).unwrap();

@@ -1,5 +1,6 @@
 //! The whole engine, from lines of JSON to verdict lines, against an auditor that recounts everything by definition; and
 //! the same bytes whatever the batch size.
+#![expect(clippy::unwrap_used, reason = "a test that meets what it does not expect has failed")]
 
 use std::sync::Arc;
 
@@ -100,21 +101,19 @@ fn audit(rules: &Arc<RuleSet>, history: &History, auditor: &mut Auditor) {
     let mut next = 0;
     for (input, fact) in history {
         let Some(fact) = fact else { continue };
-        let shown = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-            match auditor.expect(fact, next) {
-                Expected::Refused => *auditor.counts.entry("refused").or_default() += 1,
-                Expected::Repeat(first) => {
-                    *auditor.counts.entry("repeats").or_default() += 1;
-                    compare_repeat(lines[next], lines[first]);
-                    next += 1;
-                }
-                Expected::Judged(judged) => {
-                    *auditor.counts.entry(if judged.late { "late" } else { "in time" }).or_default() += 1;
-                    *auditor.counts.entry("played").or_default() += judged.decisions.len() as u64;
-                    let created = compare(lines[next], &judged);
-                    auditor.created(fact, &created);
-                    next += 1;
-                }
+        let shown = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| match auditor.expect(fact, next) {
+            Expected::Refused => *auditor.counts.entry("refused").or_default() += 1,
+            Expected::Repeat(first) => {
+                *auditor.counts.entry("repeats").or_default() += 1;
+                compare_repeat(lines[next], lines[first]);
+                next += 1;
+            }
+            Expected::Judged(judged) => {
+                *auditor.counts.entry(if judged.late { "late" } else { "in time" }).or_default() += 1;
+                *auditor.counts.entry("played").or_default() += judged.decisions.len() as u64;
+                let created = compare(lines[next], &judged);
+                auditor.created(fact, &created);
+                next += 1;
             }
         }));
         if let Err(panic) = shown {
@@ -136,8 +135,7 @@ fn every_verdict_is_what_a_recount_gives() {
         let length = if seed % 4 == 0 { 5000 } else { 1500 };
         let history = world::history(&mut Random(seed), length);
         let mut auditor = Auditor::default();
-        let audited =
-            std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| audit(&rules, &history, &mut auditor)));
+        let audited = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| audit(&rules, &history, &mut auditor)));
         if let Err(panic) = audited {
             eprintln!("seed {seed}, {length} events");
             std::panic::resume_unwind(panic);

@@ -1,5 +1,6 @@
 //! The comparison workload's pack over a made-up stream of its shape: each rule fires exactly as often as a plain recount
 //! says, on a dense stream, where windows never end, and on a thin one, where they slide.
+#![expect(clippy::unwrap_used, reason = "a test that meets what it does not expect has failed")]
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -52,7 +53,15 @@ fn event(random: &mut Random, time_ms: i64) -> Event {
         let (account, other) = (member(random), member(random));
         let referrer = if other == account { ACCOUNTS + ring * RING_ACCOUNTS } else { other };
         let amount = 500_000 + random.below(500_000) as i64;
-        return Event { time_ms, kind, account, referrer: Some(referrer), device: 1500 + ring, address: 1000 + ring, amount };
+        return Event {
+            time_ms,
+            kind,
+            account,
+            referrer: Some(referrer),
+            device: 1500 + ring,
+            address: 1000 + ring,
+            amount,
+        };
     }
     // The product of two uniform draws is small more often than not.
     let busy = |random: &mut Random| random.below(ACCOUNTS) * random.below(ACCOUNTS) / ACCOUNTS;
@@ -66,7 +75,9 @@ fn event(random: &mut Random, time_ms: i64) -> Event {
 fn line(event: &Event, number: usize, out: &mut String) {
     let time = jiff::Timestamp::from_millisecond(event.time_ms).unwrap();
     let (referrer, referee) = match (event.kind, event.referrer) {
-        ("referral.completed", Some(referrer)) => (format!("\"acc_{referrer:08}\""), format!("\"acc_{:08}\"", event.account)),
+        ("referral.completed", Some(referrer)) => {
+            (format!("\"acc_{referrer:08}\""), format!("\"acc_{:08}\"", event.account))
+        }
         _ => ("null".to_owned(), "null".to_owned()),
     };
     let amount = if event.kind == "reward.redeemed" { event.amount } else { 0 };

@@ -323,7 +323,7 @@ fn is_rolled_out(rule: &Rule, row: &Row<'_>) -> bool {
     // Seeded by the rule, so that the same few accounts are not the first to meet every new rule.
     let seed = xxhash_rust::xxh3::xxh3_64(rule.id.as_bytes());
     let share = xxhash_rust::xxh3::xxh3_64_with_seed(who.as_bytes(), seed);
-    (u128::from(share) * 1000 >> 64) < u128::from(rule.rollout_permille)
+    ((u128::from(share) * 1000) >> 64) < u128::from(rule.rollout_permille)
 }
 
 /// Whether the rule waits for a feature that has not seen a whole window.

@@ -151,7 +151,11 @@ fn type_steps(rules: &RuleSet, of: TypeIndex, parts: &mut Parts) -> TypeSteps {
                 ReadKey::At(parts) => parts,
             };
             let behind: Vec<ReadIndex> = parts.iter().flat_map(|part| part.uses().reads.iter().copied()).collect();
-            behind.into_iter().for_each(|read| if !reads.contains(&read) { reads.push(read) });
+            behind.into_iter().for_each(|read| {
+                if !reads.contains(&read) {
+                    reads.push(read)
+                }
+            });
         }
         at += 1;
     }

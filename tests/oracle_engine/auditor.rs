@@ -334,9 +334,16 @@ impl Auditor {
                 true,
             ),
             ("c-rate", is(&[login]) && rate, 13, true, true),
-            ("c-rating", is(&[redeem, "shop.visited"]) && rated && avg_rating.is_none_or(|avg| avg >= 3.0), 17, true, true),
+            (
+                "c-rating",
+                is(&[redeem, "shop.visited"]) && rated && avg_rating.is_none_or(|avg| avg >= 3.0),
+                17,
+                true,
+                true,
+            ),
         ];
-        let mut judged = Judged { late, evidence: evidence.join(","), facts: self.facts(fact, now_ms), ..Judged::default() };
+        let mut judged =
+            Judged { late, evidence: evidence.join(","), facts: self.facts(fact, now_ms), ..Judged::default() };
         let (mut referrer_score, mut referee_score) = (0, 0);
         for (rule, _, score, referrer, referee) in matched.into_iter().filter(|(_, matched, ..)| *matched) {
             judged.rules.push((rule, true));
@@ -415,7 +422,8 @@ impl Auditor {
             let km = distance_km((latitude.parse().unwrap(), longitude.parse().unwrap()), to);
             (km, km / ((fact.time_ms - from.time_ms).max(1000) as f64 / 3_600_000.0))
         });
-        let number = |value: Option<f64>, off: f64| value.map_or(Told::Text("?".to_owned()), |value| Told::Number(value, off));
+        let number =
+            |value: Option<f64>, off: f64| value.map_or(Told::Text("?".to_owned()), |value| Told::Number(value, off));
         vec![
             time(first("seen", &account)),
             time(latest_ms("seen", &account)),
