@@ -1,4 +1,5 @@
 //! What the engine does with rules: thresholds, parties, shadow, decisions, repeats, late events, full memory.
+#![expect(clippy::unwrap_used, reason = "a test that meets what it does not expect has failed")]
 
 use std::sync::Arc;
 
