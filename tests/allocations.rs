@@ -67,7 +67,7 @@ fn day(number: usize) -> String {
     for event in 0..ACCOUNTS * ROUNDS {
         let (round, account) = (event / ACCOUNTS, event % ACCOUNTS);
         let second = 1_767_225_600 + number * 86_400 + round * 240 + account * 2;
-        let at = jiff::Timestamp::from_second(second as i64).unwrap();
+        let at = jiff::Timestamp::from_second(second as i64).expect("the made-up days lie within the calendar");
         let kind =
             ["login.succeeded", "reward.redeemed", "login.succeeded", "referral.completed"][(account + round) % 4];
         let referrer = (account + 1 + round % 50) % ACCOUNTS;
@@ -78,7 +78,7 @@ fn day(number: usize) -> String {
              \"ip\":\"10.{account}.0.7\",\"email\":\"user{account}@example.com\",\"payment_fingerprint\":\"p{account}\",\
              \"user_agent\":\"Mozilla/5.0 (Linux; Android 13; Pixel 7) Chrome/120.0.0.0 Mobile\",\"amount_minor\":100}}}}"
         )
-        .unwrap();
+        .expect("writing to a string cannot fail");
     }
     lines
 }

@@ -78,6 +78,7 @@ pub fn engine_options(config: &Config, rules: &RuleSet, key: &StateKey) -> Engin
         max_entries: u32::try_from(config.state.max_entries.0).unwrap_or(u32::MAX),
         retention_ms: config.state.retention.0,
         state_max_bytes: usize::try_from(config.state.max_bytes.0).unwrap_or(usize::MAX),
+        every_rule_in_force: false,
         policy: policy(config, rules),
     }
 }

@@ -49,6 +49,8 @@ pub(super) struct Decider<'a> {
     pub decisions: &'a mut Decisions,
     pub tally: &'a mut Tally,
     pub scratch: &'a mut Scratch,
+    /// Rollout counts as 100 % and nothing expires.
+    pub every_rule_in_force: bool,
 }
 
 /// A verdict for each side of an event, and the sum behind it.
@@ -121,7 +123,8 @@ impl Decider<'_> {
         let Some(plan) = entry.type_index.and_then(|of| self.rules.by_type.get(of.0 as usize)) else { return };
         for index in &plan.rules {
             let rule = &self.rules.rules[*index as usize];
-            if rule.expires_ms.is_some_and(|end| row.event.event_time_ms >= end) {
+            let expired = rule.expires_ms.is_some_and(|end| row.event.event_time_ms >= end);
+            if expired && !self.every_rule_in_force {
                 continue;
             }
             let erred = |fault: Fault| u64::from(fault.is_error());
@@ -142,7 +145,8 @@ impl Decider<'_> {
             if excepted {
                 continue;
             }
-            let enforced = rule.mode == Mode::Enforce && is_rolled_out(rule, row) && !is_incomplete(rule, row);
+            let rolled_out = self.every_rule_in_force || is_rolled_out(rule, row);
+            let enforced = rule.mode == Mode::Enforce && rolled_out && !is_incomplete(rule, row);
             self.tally.rule_matches[*index as usize][usize::from(!enforced)] += 1;
             self.scratch.matches.push(Match { rule: *index, enforced });
         }

@@ -45,6 +45,8 @@ pub struct EngineOptions {
     pub retention_ms: i64,
     /// Bound of the memory of windows and identities, in bytes.
     pub state_max_bytes: usize,
+    /// Rollout counts as 100 % and nothing expires: for the tests inside rule files.
+    pub every_rule_in_force: bool,
     /// Thresholds and programs.
     pub policy: Policy,
 }
@@ -60,6 +62,7 @@ impl Default for EngineOptions {
             max_entries: 4096,
             retention_ms: 400 * 24 * HOUR_MS,
             state_max_bytes: 4 << 30,
+            every_rule_in_force: false,
             policy: Policy::default(),
         }
     }
@@ -72,6 +75,7 @@ pub struct Engine {
     rules: Arc<RuleSet>,
     plan: Plan,
     policy: Policy,
+    every_rule_in_force: bool,
     hasher: KeyHasher,
     clock: Clock,
     programs: Programs,
@@ -111,6 +115,7 @@ impl Engine {
             chunk: Chunk::default(),
             scratch: Scratch::default(),
             policy: options.policy,
+            every_rule_in_force: options.every_rule_in_force,
             plan,
             rules,
         }
@@ -282,6 +287,7 @@ impl Engine {
             decisions: &mut self.decisions,
             tally: &mut self.tally,
             scratch: &mut self.scratch,
+            every_rule_in_force: self.every_rule_in_force,
         };
         let judgement = decider.decide(&row, &entry, self.programs.get(entry.program), self.sequence, out);
         let rules = self.scratch.bare_rules();

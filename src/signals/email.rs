@@ -8,7 +8,7 @@ use super::gibberish::gibberish;
 use super::providers::{COMMON, ProviderTable, RELAY_DOMAINS, providers};
 use super::text::{ascii_digit, is_invisible};
 use crate::event::{EventBatch, Signal, SignalSet, Signals};
-use crate::lists::{DOMAIN_BYTES_MAX, List, ListKind, canonical_domain};
+use crate::lists::{List, ListKind, canonical_domain};
 
 /// Longest text that is looked at, in bytes as entered.
 const RAW_BYTES_MAX: usize = 1024;
