@@ -27,3 +27,20 @@ fn events() {
 fn mappings() {
     replay("mapping", refguard::event::fuzz_mapping);
 }
+
+/// The body of a target that takes text: what is no text is never handed to it.
+fn of_text(bytes: &[u8], body: fn(&str)) {
+    if let Ok(text) = std::str::from_utf8(bytes) {
+        body(text);
+    }
+}
+
+#[test]
+fn rules() {
+    replay("rules", |bytes| of_text(bytes, refguard::ruleset::load::fuzz_rules));
+}
+
+#[test]
+fn conditions() {
+    replay("cel", |bytes| of_text(bytes, refguard::ruleset::cel::fuzz::fuzz_compile));
+}

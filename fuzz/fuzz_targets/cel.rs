@@ -2,4 +2,4 @@
 
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|text: &str| refguard::ruleset::cel::fuzz_compile(text));
+libfuzzer_sys::fuzz_target!(|text: &str| refguard::ruleset::cel::fuzz::fuzz_compile(text));

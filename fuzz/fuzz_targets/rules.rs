@@ -2,4 +2,4 @@
 
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|text: &str| refguard::ruleset::fuzz_rules(text));
+libfuzzer_sys::fuzz_target!(|text: &str| refguard::ruleset::load::fuzz_rules(text));
