@@ -25,8 +25,11 @@ const CHUNK_EVENTS: usize = 32;
 /// After how many events idle keys are swept and memory is measured: at fixed places of the log, so that what a batch
 /// is cut into changes nothing.
 const UPKEEP_EVENTS: u64 = 1024;
-/// How many slots of each table are looked at then: twice as many as can have come in since.
-const SWEEP_SLOTS: usize = 2 * UPKEEP_EVENTS as usize;
+/// How many slots of a table are looked at then, however few keys came in: idle keys leave in the end.
+const SWEEP_SLOTS_LEAST: usize = 64;
+/// And how many more for each key that came in since: a table is looked through once while it grows by a half, so it holds
+/// at most half again as many keys as are active.
+const SWEEP_SLOTS_PER_NEW_KEY: usize = 2;
 
 /// What the operator decides about an engine.
 #[derive(Clone, Debug)]
@@ -85,6 +88,8 @@ pub struct Engine {
     remembered: Remembered,
     decisions: Decisions,
     watch: MemoryWatch,
+    /// By table, those of accounts last: how many keys it had after its last sweep.
+    swept_keys: Vec<usize>,
     tally: Tally,
     /// How many events were taken in.
     sequence: u64,
@@ -109,6 +114,7 @@ impl Engine {
             remembered: Remembered::default(),
             decisions: Decisions::default(),
             watch: MemoryWatch::new(options.state_max_bytes),
+            swept_keys: Vec::new(),
             tally: Tally::new(rules.rules.len()),
             sequence: 0,
             started_ms: None,
@@ -298,11 +304,14 @@ impl Engine {
     /// Sweeps idle keys, forgets what ended, and looks at the memory.
     fn upkeep(&mut self) {
         let horizon_ms = self.clock.horizon_ms();
-        for (feature, table) in self.rules.features.iter().zip(&mut self.tables) {
-            table.sweep(horizon_ms.saturating_sub(feature.offset_ms), SWEEP_SLOTS);
-        }
-        for table in self.accounts.tables_mut() {
-            table.sweep(horizon_ms, SWEEP_SLOTS);
+        let offsets = self.rules.features.iter().map(|feature| feature.offset_ms).chain(std::iter::repeat(0));
+        let tables = self.tables.iter_mut().chain(self.accounts.tables_mut());
+        self.swept_keys.resize(tables.size_hint().0, 0);
+        for ((table, offset_ms), keys) in tables.zip(offsets).zip(&mut self.swept_keys) {
+            let came_in = table.keys().saturating_sub(*keys);
+            let budget = SWEEP_SLOTS_LEAST + SWEEP_SLOTS_PER_NEW_KEY * came_in;
+            table.sweep(horizon_ms.saturating_sub(offset_ms), budget);
+            *keys = table.keys();
         }
         self.decisions.expire(horizon_ms);
         self.remembered.trim(self.dedup.oldest());
