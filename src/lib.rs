@@ -1,4 +1,16 @@
 //! refguard: verdicts on the events of loyalty and referral programs, before a reward is paid.
+//!
+//! The map, in reading order; each floor knows only those below it (ARCHITECTURE.md).
+//!
+//! - [`event`]: one fact, its fields, how it is read from bytes, why it may be refused;
+//! - [`lists`]: sets of texts, domains, networks and dates;
+//! - [`signals`]: what follows from one event alone;
+//! - [`ruleset`]: rule files, checked and compiled;
+//! - [`state`]: what is remembered over event time;
+//! - [`engine`]: the machine that turns events into verdicts;
+//! - [`stream`]: files and Kafka, and the threads around the engine;
+//! - [`lab`]: tools around the same engine;
+//! - [`daemon`]: configuration, wiring, metrics and the commands.
 
 pub mod daemon;
 pub mod engine;

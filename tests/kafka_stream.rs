@@ -69,6 +69,11 @@ fn take(source: &KafkaSource, wanted: usize) -> (Vec<String>, Vec<BatchEnd>) {
     (values, ends)
 }
 
+/// Closes a source and leaves its group.
+fn end(source: KafkaSource) {
+    source.close().unwrap();
+}
+
 fn numbered(name: &str, count: usize) -> Vec<String> {
     (0..count).map(|number| format!("{name}{number}")).collect()
 }
@@ -117,7 +122,7 @@ fn records_of_another_client_arrive_in_order_with_headers_and_time() {
     .map(|(value, position, mode, names)| (value.to_owned(), position, mode, names.to_owned()));
     assert_eq!(seen, expected);
     assert_eq!(source.partition(0).unwrap().topic, topic);
-    source.close().unwrap();
+    end(source);
 }
 
 #[test]
@@ -169,7 +174,7 @@ fn a_group_goes_on_from_the_last_place_that_was_committed() {
     assert_eq!(first.ends()[0].next_offset, 4);
     next_batch(&source);
     source.commit(first.ends()).unwrap();
-    source.close().unwrap();
+    end(source);
     assert_eq!(kafka.committed(&group, &topic, 1), [Some(4)], "the second batch was taken, but not committed");
 
     let source = open(kafka, &topic, &group);
@@ -182,7 +187,7 @@ fn a_group_goes_on_from_the_last_place_that_was_committed() {
         kafka.committed(&group, &topic, 1) == [Some(10)]
     });
     assert!(committed, "a place is committed while the source is open");
-    source.close().unwrap();
+    end(source);
 }
 
 #[test]
@@ -379,7 +384,7 @@ fn a_rebalance_loses_nothing_and_what_was_committed_in_it_is_not_read_again() {
 
     // The second goes without a commit: what it has read is read again by the first.
     let unread: BTreeSet<String> = second.values().map(str::to_owned).collect();
-    second.source.close().unwrap();
+    end(second.source);
     let already = first.seen.len();
     for _ in 0..ASKS_MAX * 5 {
         if first.seen.len() >= already + unread.len() {
@@ -434,7 +439,7 @@ fn a_broker_that_goes_and_comes_back_loses_nothing() {
     sink.flush().unwrap();
     source.commit(&unsettled.settle(&[sink.delivered().unwrap()])).unwrap();
     assert!(unsettled.is_empty());
-    source.close().unwrap();
+    end(source);
     assert_eq!(kafka.committed(&group, &input, 2), [Some(800), Some(800)]);
     let out: BTreeSet<String> =
         kafka.consume(&output, 1600).into_iter().map(|record| String::from_utf8(record.payload).unwrap()).collect();

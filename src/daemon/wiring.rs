@@ -10,7 +10,7 @@ use std::sync::Arc;
 use super::clock;
 use super::config::{self, Config};
 use super::key::StateKey;
-use crate::engine::{Engine, EngineOptions, Policy, ProgramPolicy, Thresholds};
+use crate::engine::{Engine, EngineOptions, Policy, ProgramPolicy, Rates, Thresholds};
 use crate::event::{ParseOptions, Parser};
 use crate::lists::{List, ListKind};
 use crate::ruleset::program::RuleSet;
@@ -78,6 +78,7 @@ pub fn engine_options(config: &Config, rules: &RuleSet, key: &StateKey) -> Engin
         max_entries: u32::try_from(config.state.max_entries.0).unwrap_or(u32::MAX),
         retention_ms: config.state.retention.0,
         state_max_bytes: usize::try_from(config.state.max_bytes.0).unwrap_or(usize::MAX),
+        every_rule_in_force: false,
         policy: policy(config, rules),
     }
 }
@@ -94,6 +95,10 @@ fn policy(config: &Config, rules: &RuleSet) -> Policy {
             thresholds: thresholds(""),
             by_type: types().map(|event_type| (event_type.to_owned(), thresholds(event_type))).collect(),
             observe_only: program.observe_only,
+            rates: Rates {
+                base: program.base_currency.clone(),
+                rates: program.rates.iter().map(|(name, rate)| (name.clone(), *rate)).collect(),
+            },
             // Checked when the configuration was read.
             timezone: jiff::tz::TimeZone::get(&program.timezone).unwrap_or(jiff::tz::TimeZone::UTC),
         }
@@ -101,10 +106,7 @@ fn policy(config: &Config, rules: &RuleSet) -> Policy {
     let mut named: Vec<String> = config.programs.keys().chain(config.policy.programs.keys()).cloned().collect();
     named.sort_unstable();
     named.dedup();
-    Policy {
-        default: of("\0"),
-        programs: named.into_iter().map(|name| (name.clone(), of(&name))).collect(),
-    }
+    Policy { default: of("\0"), programs: named.into_iter().map(|name| (name.clone(), of(&name))).collect() }
 }
 
 /// What deriving needs, its files read.
@@ -114,7 +116,8 @@ fn policy(config: &Config, rules: &RuleSet) -> Policy {
 /// [`WiringError::Unreadable`], [`WiringError::BadList`].
 pub fn signal_config(config: &Config, key: &StateKey) -> Result<SignalConfig, WiringError> {
     let wanted = &config.signals;
-    let list = |setting, path: &Option<PathBuf>, kind| path.as_deref().map(|path| read_list(setting, path, kind)).transpose();
+    let list =
+        |setting, path: &Option<PathBuf>, kind| path.as_deref().map(|path| read_list(setting, path, kind)).transpose();
     let bytes = |setting, path: &Option<PathBuf>| path.as_deref().map(|path| read(setting, path)).transpose();
     let regions: BTreeMap<String, String> =
         config.programs.iter().map(|(name, program)| (name.clone(), program.region.clone())).collect();
@@ -151,7 +154,9 @@ fn read_list(setting: &'static str, path: &Path, kind: ListKind) -> Result<Arc<L
     let bad = |line, reason: String| WiringError::BadList { setting, path: path.to_owned(), line, reason };
     let text = String::from_utf8(bytes).map_err(|_| bad(1, "is not text in UTF-8".to_owned()))?;
     List::parse(kind, &text).map(Arc::new).map_err(|faults| {
-        faults.first().map_or_else(|| bad(1, "is not a list".to_owned()), |fault| bad(fault.line, fault.reason.to_string()))
+        faults
+            .first()
+            .map_or_else(|| bad(1, "is not a list".to_owned()), |fault| bad(fault.line, fault.reason.to_string()))
     })
 }
 
@@ -194,17 +199,15 @@ pub fn reader(
 fn input(config: &Config, name: &str, source: &config::Source) -> Result<Input, WiringError> {
     let lines = line_options(config);
     if let Some(kafka) = &source.kafka {
-        let client = ClientOptions {
-            brokers: kafka.brokers.clone(),
-            settings: kafka.properties.clone().into_iter().collect(),
-        };
+        let client =
+            ClientOptions { brokers: kafka.brokers.clone(), settings: kafka.properties.clone().into_iter().collect() };
         let mut options = SourceOptions::new(client, kafka.topics.clone(), kafka.group.clone());
         options.batch_records_max = lines.lines_max;
         return Ok(Input::Kafka(Arc::new(KafkaSource::open(&options)?)));
     }
     match &source.file {
-        Some(path) => Ok(Input::Lines(LineSource::open(path, lines)?)),
-        None if source.stdin.is_some() => Ok(Input::Lines(LineSource::open(Path::new("-"), lines)?)),
+        Some(path) => Ok(Input::Lines(Box::new(LineSource::open(path, lines)?))),
+        None if source.stdin.is_some() => Ok(Input::Lines(Box::new(LineSource::open(Path::new("-"), lines)?))),
         None => Err(WiringError::NotSupported { setting: format!("sources.{name}.http") }),
     }
 }
@@ -270,9 +273,9 @@ fn client(config: &Config, name: &'static str, sink: &config::KafkaSink) -> Resu
         None => return Err(WiringError::NoBrokers { sink: name }),
     };
     // What reaches the source's cluster reaches it for the sink too; what only a consumer knows is left out.
-    let shared = inherited.into_iter().filter(|(property, _)| {
-        ["security.", "sasl.", "ssl."].iter().any(|prefix| property.starts_with(prefix))
-    });
+    let shared = inherited
+        .into_iter()
+        .filter(|(property, _)| ["security.", "sasl.", "ssl."].iter().any(|prefix| property.starts_with(prefix)));
     let settings: BTreeMap<String, String> = shared.chain(sink.properties.clone()).collect();
     Ok(ClientOptions { brokers, settings: settings.into_iter().collect() })
 }

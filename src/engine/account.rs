@@ -7,7 +7,7 @@
 use crate::event::{Event, EventBatch, Field, Signal, Signals};
 use crate::ruleset::cel::{AccountFact, GeoFact, ReadSource, ReadingValue, Role};
 use crate::state::{
-    Aggregate, FeatureTable, KeyHash, KeyHasher, Op, PartHash, Reach, Readings, Scalar, Value, WindowSpec,
+    Aggregate, FeatureTable, KeyHash, KeyHasher, Op, PartHash, Reach, Reading, Readings, Scalar, Value, WindowSpec,
 };
 
 /// Mean radius of the Earth in kilometres (IUGG 1980: R1 = 6371.0088).
@@ -164,6 +164,7 @@ impl AccountTables {
 }
 
 /// One event, as the first round sees it.
+#[derive(Clone, Copy)]
 pub(super) struct Visit<'a> {
     pub batch: &'a EventBatch,
     pub event: &'a Event,
@@ -174,6 +175,36 @@ pub(super) struct Visit<'a> {
     pub feeds: bool,
 }
 
+/// What a table said of an account.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Seen {
+    /// It was not asked, or it cannot tell, because something was refused for want of room.
+    #[default]
+    Unknown,
+    /// Nothing is remembered.
+    Nothing,
+    /// An instant or a place.
+    Bits(u64),
+}
+
+impl Seen {
+    fn of(reading: &Reading) -> Seen {
+        match reading.value {
+            _ if !reading.exact => Seen::Unknown,
+            Value::Time(ms) => Seen::Bits(ms as u64),
+            Value::Scalar(bits) => Seen::Bits(bits),
+            _ => Seen::Nothing,
+        }
+    }
+
+    fn bits(self) -> Option<u64> {
+        match self {
+            Seen::Bits(bits) => Some(bits),
+            Seen::Unknown | Seen::Nothing => None,
+        }
+    }
+}
+
 /// The memory of accounts: its tables, and what they said of each event of a chunk.
 #[derive(Debug)]
 pub(super) struct AccountMemory {
@@ -182,8 +213,10 @@ pub(super) struct AccountMemory {
     /// For each operation: the event's place in the chunk, and the role; `None` feeds without being read.
     targets: Vec<(u32, Option<Role>)>,
     readings: Readings,
+    /// By event of the chunk and role: the hash of the account's id.
+    ids: Vec<[Option<PartHash>; Role::ALL.len()]>,
     /// By event of the chunk, role and memory.
-    seen: Vec<[[Option<u64>; MEMORIES.len()]; Role::ALL.len()]>,
+    seen: Vec<[[Seen; MEMORIES.len()]; Role::ALL.len()]>,
 }
 
 impl AccountMemory {
@@ -198,6 +231,7 @@ impl AccountMemory {
             ops: Vec::new(),
             targets: Vec::new(),
             readings: Readings::default(),
+            ids: Vec::new(),
             seen: Vec::new(),
         }
     }
@@ -208,32 +242,42 @@ impl AccountMemory {
     }
 
     /// Executes the first round for the events of a chunk.
-    pub(super) fn apply(&mut self, plan: &AccountTables, hasher: &KeyHasher, visits: &[Visit<'_>]) {
+    pub(super) fn apply<'a>(
+        &mut self,
+        plan: &AccountTables,
+        hasher: &KeyHasher,
+        events: usize,
+        visit: impl Fn(usize) -> Visit<'a>,
+    ) {
         self.seen.clear();
-        self.seen.resize(visits.len(), Default::default());
+        self.seen.resize(events, Default::default());
+        self.ids.clear();
+        self.ids.extend((0..events).map(|at| ids(hasher, &visit(at))));
         for ((memory, roles), table) in plan.kept.iter().zip(&mut self.tables) {
             self.ops.clear();
             self.targets.clear();
             self.readings.clear();
-            for (at, visit) in visits.iter().enumerate() {
-                for role in Role::ALL {
-                    let read = roles.contains(role);
-                    let value = (*role == Role::Account && visit.feeds)
-                        .then(|| memory.value(visit.batch, visit.event))
-                        .flatten();
+            for (at, ids) in self.ids.iter().enumerate() {
+                let visit = visit(at);
+                for (role, id) in Role::ALL.iter().zip(ids) {
+                    if *role != stands_for(*role, ids) {
+                        continue;
+                    }
+                    let read = roles.iter().any(|asked| stands_for(*asked, ids) == *role);
+                    let adds = *role == Role::Account && visit.feeds;
+                    let value = if adds { memory.value(visit.batch, visit.event) } else { None };
                     if !read && value.is_none() {
                         continue;
                     }
-                    let Some(key) = key(*memory, *role, hasher, visit) else { continue };
+                    let Some(key) = id.and_then(|id| key(*memory, id, hasher, &visit)) else { continue };
                     self.ops.push(Op {
                         key,
                         time_ms: visit.event.event_time_ms,
                         horizon_ms: visit.horizon_ms,
                         event: visit.identity,
                         value: value.unwrap_or(0),
-                        id: 0,
                         add: value.is_some(),
-                        members: false,
+                        ..Op::default()
                     });
                     self.targets.push((at as u32, read.then_some(*role)));
                 }
@@ -241,7 +285,7 @@ impl AccountMemory {
             table.apply(&self.ops, &[], &mut self.readings);
             for ((at, role), reading) in self.targets.iter().zip(&self.readings.readings) {
                 if let Some(role) = role {
-                    self.seen[*at as usize][*role as usize][*memory as usize] = bits(reading.value);
+                    self.seen[*at as usize][*role as usize][*memory as usize] = Seen::of(reading);
                 }
             }
         }
@@ -254,7 +298,8 @@ impl AccountMemory {
             ReadSource::Geo(fact) => return self.geo(at, *fact, visit.event),
             ReadSource::Feature { .. } => return ReadingValue::Unknown,
         };
-        let seen = |memory: Memory| self.seen[at][role as usize][memory as usize].map(|bits| bits as i64);
+        let role = stands_for(role, &self.ids[at]);
+        let seen = |memory: Memory| self.seen[at][role as usize][memory as usize].bits().map(|bits| bits as i64);
         let time = |memory| seen(memory).map_or(ReadingValue::Unknown, ReadingValue::TimestampMs);
         match fact {
             AccountFact::FirstSeen => time(Memory::FirstSeen),
@@ -269,23 +314,23 @@ impl AccountMemory {
                     ReadingValue::DurationMs(visit.event.event_time_ms.saturating_sub(since))
                 })
             }
-            AccountFact::NewDevice => ReadingValue::Bool(self.is_new(at, role, Memory::Device, visit)),
-            AccountFact::NewCountry => ReadingValue::Bool(self.is_new(at, role, Memory::Country, visit)),
+            AccountFact::NewDevice => ReadingValue::Bool(self.is_new(at, role, Memory::Device)),
+            AccountFact::NewCountry => ReadingValue::Bool(self.is_new(at, role, Memory::Country)),
             AccountFact::Referrer => ReadingValue::Unknown,
         }
     }
 
-    fn is_new(&self, at: usize, role: Role, memory: Memory, visit: &Visit<'_>) -> bool {
-        let account = visit.batch.field(visit.event, role.id_field());
-        let named = !account.is_empty()
-            && memory.extra(visit.batch, visit.event, visit.signals).is_some_and(|extra| extra.is_some());
-        named && self.seen[at][role as usize][memory as usize].is_none()
+    /// Whether the account is known not to have been seen with this: without an account, a device or a country nothing
+    /// is known.
+    fn is_new(&self, at: usize, role: Role, memory: Memory) -> bool {
+        self.seen[at][role as usize][memory as usize] == Seen::Nothing
     }
 
     fn geo(&self, at: usize, fact: GeoFact, event: &Event) -> ReadingValue {
         let seen = &self.seen[at][Role::Account as usize];
         let here = event.presence.has(Field::Latitude) && event.presence.has(Field::Longitude);
-        let (Some(place), Some(time_ms), true) = (seen[Memory::Place as usize], seen[Memory::PlaceTime as usize], here)
+        let (Some(place), Some(time_ms), true) =
+            (seen[Memory::Place as usize].bits(), seen[Memory::PlaceTime as usize].bits(), here)
         else {
             return ReadingValue::Unknown;
         };
@@ -301,23 +346,28 @@ impl AccountMemory {
     }
 }
 
-fn key(memory: Memory, role: Role, hasher: &KeyHasher, visit: &Visit<'_>) -> Option<KeyHash> {
-    let account = visit.batch.field(visit.event, role.id_field());
-    if account.is_empty() {
-        return None;
+/// The hashes of the ids of an event's accounts, by role.
+fn ids(hasher: &KeyHasher, visit: &Visit<'_>) -> [Option<PartHash>; Role::ALL.len()] {
+    let mut ids = [None; Role::ALL.len()];
+    for (id, role) in ids.iter_mut().zip(Role::ALL) {
+        let text = visit.batch.field(visit.event, role.id_field());
+        *id = (!text.is_empty()).then(|| hasher.part(Scalar::Text(text)));
     }
-    let account = hasher.part(Scalar::Text(account));
-    match memory.extra(visit.batch, visit.event, visit.signals) {
-        None => Some(hasher.key(visit.program, &[account])),
-        Some(extra) => extra.map(|extra| hasher.key(visit.program, &[account, hasher.part(Scalar::Text(extra))])),
-    }
+    ids
 }
 
-fn bits(value: Value) -> Option<u64> {
-    match value {
-        Value::Time(ms) => Some(ms as u64),
-        Value::Scalar(bits) => Some(bits),
-        _ => None,
+/// The role that is looked up for this one: an account that refers to itself, or gives to itself, is one account, and
+/// what is known of it as of before this event is the same in each role.
+fn stands_for(role: Role, ids: &[Option<PartHash>; Role::ALL.len()]) -> Role {
+    let id = |role: Role| ids[role as usize];
+    if id(role).is_some() && id(role) == id(Role::Account) { Role::Account } else { role }
+}
+
+/// The key of a table for the account of this id; `None` when the event lacks the key's second part.
+fn key(memory: Memory, id: PartHash, hasher: &KeyHasher, visit: &Visit<'_>) -> Option<KeyHash> {
+    match memory.extra(visit.batch, visit.event, visit.signals) {
+        None => Some(hasher.key(visit.program, &[id])),
+        Some(extra) => extra.map(|extra| hasher.key(visit.program, &[id, hasher.part(Scalar::Text(extra))])),
     }
 }
 

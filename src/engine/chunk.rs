@@ -34,6 +34,12 @@ impl Entry {
     fn feeds(&self) -> bool {
         self.is_new() && !self.moment.late
     }
+
+    /// The instant that it is judged as of: its event time, or the horizon if it is later than that, since what only an
+    /// earlier instant could see may be gone.
+    pub(super) fn as_of_ms(&self, event: &Event) -> i64 {
+        event.event_time_ms.max(self.moment.horizon_ms)
+    }
 }
 
 /// Where a table's reading goes.
@@ -96,6 +102,7 @@ impl Chunk {
             signals: &ground.signals[at],
             program: &program.name,
             timezone: &program.timezone,
+            rates: &program.rates,
             rules: ground.rules,
             hasher: ground.hasher,
             readings: self.readings.get(at * reads..(at + 1) * reads).unwrap_or(&[]),
@@ -124,8 +131,9 @@ impl Chunk {
         if ground.plan.accounts.is_empty() {
             return;
         }
+        let Chunk { entries, readings, .. } = self;
         let visit = |at: usize| {
-            let entry = &self.entries[at];
+            let entry = &entries[at];
             Visit {
                 batch: ground.batch,
                 event: &ground.events[at],
@@ -136,12 +144,11 @@ impl Chunk {
                 feeds: entry.feeds(),
             }
         };
-        let visits: Vec<Visit<'_>> = (0..self.entries.len()).map(visit).collect();
-        accounts.apply(&ground.plan.accounts, ground.hasher, &visits);
-        for (at, visit) in visits.iter().enumerate() {
-            for read in &ground.plan.steps(self.entries[at].type_index).accounts {
-                let value = accounts.fact(at, &ground.rules.reads.get(*read).source, visit);
-                self.readings[at * ground.plan.reads + read.0 as usize] = Reading::of(value);
+        accounts.apply(&ground.plan.accounts, ground.hasher, entries.len(), visit);
+        for (at, entry) in entries.iter().enumerate() {
+            for read in &ground.plan.steps(entry.type_index).accounts {
+                let value = accounts.fact(at, &ground.rules.reads.get(*read).source, &visit(at));
+                readings[at * ground.plan.reads + read.0 as usize] = Reading::of(value);
             }
         }
     }
@@ -183,7 +190,7 @@ impl Chunk {
                 id: self.ids.len() as u32 - 1,
                 ..Op::default()
             };
-            let complete = is_complete(feature, op.time_ms, ground.started_ms);
+            let complete = is_complete(feature, op.time_ms - feature.offset_ms, ground.started_ms);
             let nothing = reading(tables[step.feature as usize].nothing(), feature, complete);
             let own_key = self.key(ground, at, program, &step.key);
             let value = if step.feeds && entry.feeds() && own_key.is_some() {
@@ -332,7 +339,7 @@ impl Chunk {
 }
 
 /// Whether the feature has seen a whole window before this event.
-fn is_complete(feature: &Feature, time_ms: i64, started_ms: i64) -> bool {
+pub(super) fn is_complete(feature: &Feature, time_ms: i64, started_ms: i64) -> bool {
     let reach_ms = match feature.reach {
         Reach::Window(ms) | Reach::Retention(ms) => ms,
     };

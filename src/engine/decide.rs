@@ -6,15 +6,15 @@ use super::chunk::Entry;
 use super::decisions::{DecisionCause, DecisionReach, Decisions};
 use super::facts::Row;
 use super::judgement::{Elements, Judgement, Judgements, Outcome};
-use super::plan::subject_signal;
 use super::programs::Program;
 use super::record;
+use super::subject::{subject_key, subjects};
 use super::tally::Tally;
 use crate::event::json::write_string;
 use crate::event::{Cause, Event, Field, Mode, SubjectKind, Verdict};
-use crate::ruleset::cel::{Facts, ReadIndex, ReadKey, ReadSource, Role, Scalar as CelScalar};
+use crate::ruleset::cel::{Facts, Fault, ReadIndex, ReadKey, ReadSource, Role, Scalar as CelScalar};
 use crate::ruleset::program::{AppliesTo, Decide, DecideSubject, Rule, RuleSet, WhenIncomplete};
-use crate::state::{KeyHash, KeyHasher, Scalar};
+use crate::state::KeyHasher;
 
 /// A rule that matched.
 #[derive(Clone, Copy, Debug)]
@@ -49,6 +49,8 @@ pub(super) struct Decider<'a> {
     pub decisions: &'a mut Decisions,
     pub tally: &'a mut Tally,
     pub scratch: &'a mut Scratch,
+    /// Rollout counts as 100 % and nothing expires.
+    pub every_rule_in_force: bool,
 }
 
 /// A verdict for each side of an event, and the sum behind it.
@@ -92,8 +94,9 @@ impl Decider<'_> {
         }
         let mut by_decision = Verdict::Allow;
         if !self.decisions.is_empty() {
-            let played = out.add(|elements| by_decision = self.in_force(row, &mut referrer, &mut referee, elements));
-            judgement.decisions = played;
+            let as_of_ms = entry.as_of_ms(row.event);
+            judgement.decisions =
+                out.add(|elements| by_decision = self.in_force(row, as_of_ms, [&mut referrer, &mut referee], elements));
         }
         judgement.verdict = by_rule.max(by_score).max(by_decision);
         judgement.cause = match judgement.verdict {
@@ -110,7 +113,7 @@ impl Decider<'_> {
         let invited = !row.text(Field::ReferrerId).is_empty();
         judgement.parties = invited.then_some((referrer.verdict, referee.verdict));
         if !self.scratch.matches.is_empty() {
-            self.write_matches(row, sequence, &mut judgement, out);
+            self.write_matches(row, entry, sequence, &mut judgement, out);
         }
         judgement
     }
@@ -120,36 +123,55 @@ impl Decider<'_> {
         let Some(plan) = entry.type_index.and_then(|of| self.rules.by_type.get(of.0 as usize)) else { return };
         for index in &plan.rules {
             let rule = &self.rules.rules[*index as usize];
-            if rule.expires_ms.is_some_and(|end| row.event.event_time_ms >= end) {
+            let expired = rule.expires_ms.is_some_and(|end| row.event.event_time_ms >= end);
+            if expired && !self.every_rule_in_force {
                 continue;
             }
+            let erred = |fault: Fault| u64::from(fault.is_error());
             match rule.when.test(row) {
                 Ok(true) => {}
                 Ok(false) => continue,
                 Err(fault) => {
-                    self.tally.rule_errors[*index as usize] += u64::from(fault.is_error());
+                    self.tally.rule_errors[*index as usize] += erred(fault);
                     continue;
                 }
             }
-            if rule.except.iter().any(|except| except.test(row) == Ok(true)) {
+            let excepted = rule.except.iter().any(|except| {
+                except.test(row).unwrap_or_else(|fault| {
+                    self.tally.rule_errors[*index as usize] += erred(fault);
+                    false
+                })
+            });
+            if excepted {
                 continue;
             }
-            let enforced = rule.mode == Mode::Enforce && is_rolled_out(rule, row) && !is_incomplete(rule, row);
+            let rolled_out = self.every_rule_in_force || is_rolled_out(rule, row);
+            let enforced = rule.mode == Mode::Enforce && rolled_out && !is_incomplete(rule, row);
             self.tally.rule_matches[*index as usize][usize::from(!enforced)] += 1;
             self.scratch.matches.push(Match { rule: *index, enforced });
         }
     }
 
     /// Appends the ids of the decisions that count for this event, and gives the gravest.
-    fn in_force(&self, row: &Row<'_>, referrer: &mut Side, referee: &mut Side, elements: &mut Elements<'_>) -> Verdict {
+    fn in_force(
+        &self,
+        row: &Row<'_>,
+        as_of_ms: i64,
+        [referrer, referee]: [&mut Side; 2],
+        elements: &mut Elements<'_>,
+    ) -> Verdict {
         let event_type = row.text(Field::Type);
         let mut gravest = Verdict::Allow;
         for kind in SubjectKind::ALL.iter().filter(|kind| self.decisions.has_kind(**kind)) {
             for (role, subject) in subjects(row, *kind) {
+                // One account in two roles is one subject: it stands there once, and both sides meet it.
+                let known = subjects(row, *kind).find(|(_, earlier)| *earlier == subject);
+                let is_first = known.is_none_or(|(earlier, _)| earlier == role);
                 let key = subject_key(self.hasher, row, *kind, subject);
-                let time_ms = row.event.event_time_ms;
-                for standing in self.decisions.in_force(key, row.event.kind, event_type, time_ms) {
-                    write_string(elements.next(), &standing.cause.id);
+                for standing in self.decisions.in_force(key, row.event.kind, event_type, as_of_ms) {
+                    if is_first {
+                        write_string(elements.next(), &standing.cause.id);
+                    }
                     let verdict = standing.cause.verdict;
                     gravest = gravest.max(verdict);
                     if role != Some(Role::Account) {
@@ -164,7 +186,14 @@ impl Decider<'_> {
         gravest
     }
 
-    fn write_matches(&mut self, row: &Row<'_>, sequence: u64, judgement: &mut Judgement, out: &mut Judgements) {
+    fn write_matches(
+        &mut self,
+        row: &Row<'_>,
+        entry: &Entry,
+        sequence: u64,
+        judgement: &mut Judgement,
+        out: &mut Judgements,
+    ) {
         self.scratch.evidence.clear();
         judgement.rules = out.add(|elements| {
             for matched in &self.scratch.matches {
@@ -195,7 +224,8 @@ impl Decider<'_> {
             for at in 0..self.scratch.matches.len() {
                 let matched = self.scratch.matches[at];
                 if matched.enforced {
-                    self.remember(&self.rules.rules[matched.rule as usize], row, sequence, elements);
+                    let as_of_ms = entry.as_of_ms(row.event);
+                    self.remember(&self.rules.rules[matched.rule as usize], row, as_of_ms, sequence, elements);
                 }
             }
         });
@@ -213,7 +243,7 @@ impl Decider<'_> {
     }
 
     /// Makes the decisions of a rule that matched, and appends the ids of the new ones.
-    fn remember(&mut self, rule: &Rule, row: &Row<'_>, sequence: u64, elements: &mut Elements<'_>) {
+    fn remember(&mut self, rule: &Rule, row: &Row<'_>, as_of_ms: i64, sequence: u64, elements: &mut Elements<'_>) {
         for decide in &rule.decide {
             let (kind, subject) = match &decide.subject {
                 DecideSubject::Role(role) => (SubjectKind::Account, row.text(role.id_field()).to_owned()),
@@ -231,7 +261,7 @@ impl Decider<'_> {
             let cause = self.cause(rule, decide, row, kind, &subject, sequence);
             let id = cause.id.clone();
             let key = subject_key(self.hasher, row, kind, &subject);
-            if self.decisions.decide(key, || (row.program.into(), kind, subject.into()), cause) {
+            if self.decisions.decide(key, as_of_ms, || (row.program.into(), kind, subject.into()), cause) {
                 write_string(elements.next(), &id);
             }
         }
@@ -249,12 +279,13 @@ impl Decider<'_> {
         let of = [row.program, kind.name(), subject, &rule.id, decide.verdict.name()];
         let by = [row.text(Field::Source), row.text(Field::Id)];
         let created_ms = row.event.event_time_ms;
+        let on = || decide.on.iter().flatten().map(|of| self.rules.type_name(*of));
         let reach = match &decide.on {
-            Some(types) => DecisionReach::Types(types.iter().map(|of| self.rules.type_name(*of).into()).collect()),
+            Some(_) => DecisionReach::Types(on().map(Box::from).collect()),
             None => DecisionReach::default_for(decide.verdict),
         };
         DecisionCause {
-            id: derived_id("dec", of.into_iter().chain(by)),
+            id: derived_id("dec", of.into_iter().chain(by).chain(on())),
             rule: rule.id.as_str().into(),
             ruleset: self.rules.hash.as_str().into(),
             verdict: decide.verdict,
@@ -264,42 +295,6 @@ impl Decider<'_> {
             sequence,
         }
     }
-}
-
-/// The subjects of a kind that an event names, with the role of an account.
-fn subjects<'a>(row: &'a Row<'a>, kind: SubjectKind) -> impl Iterator<Item = (Option<Role>, &'a str)> {
-    let roles: &[Role] = if kind == SubjectKind::Account { Role::ALL } else { &[] };
-    let accounts = roles.iter().map(|role| (Some(*role), row.text(role.id_field())));
-    let thing = match (subject_signal(kind), subject_field(kind)) {
-        (Some(signal), _) => Some(row.signal_text(signal)),
-        (None, Some(field)) => Some(row.text(field)),
-        (None, None) => None,
-    };
-    accounts.chain(thing.map(|thing| (None, thing))).filter(|(_, subject)| !subject.is_empty())
-}
-
-fn subject_field(kind: SubjectKind) -> Option<Field> {
-    match kind {
-        SubjectKind::Payment => Some(Field::PaymentFingerprint),
-        SubjectKind::ReferralCode => Some(Field::ReferralCode),
-        SubjectKind::Referral => Some(Field::ReferralId),
-        SubjectKind::Reward => Some(Field::RewardId),
-        SubjectKind::Order => Some(Field::OrderId),
-        SubjectKind::Campaign => Some(Field::Campaign),
-        SubjectKind::Merchant => Some(Field::MerchantId),
-        SubjectKind::Agent => Some(Field::AgentId),
-        SubjectKind::Account
-        | SubjectKind::Device
-        | SubjectKind::Ip
-        | SubjectKind::IpPrefix
-        | SubjectKind::Email
-        | SubjectKind::Phone => None,
-    }
-}
-
-fn subject_key(hasher: &KeyHasher, row: &Row<'_>, kind: SubjectKind, subject: &str) -> KeyHash {
-    let part = |text| hasher.part(Scalar::Text(text));
-    hasher.key(part(row.program), &[part(kind.name()), part(subject)])
 }
 
 /// An id made of what caused it: 16 hex digits of the SHA-256 over the length-prefixed parts.
@@ -332,7 +327,7 @@ fn is_rolled_out(rule: &Rule, row: &Row<'_>) -> bool {
     // Seeded by the rule, so that the same few accounts are not the first to meet every new rule.
     let seed = xxhash_rust::xxh3::xxh3_64(rule.id.as_bytes());
     let share = xxhash_rust::xxh3::xxh3_64_with_seed(who.as_bytes(), seed);
-    (u128::from(share) * 1000 >> 64) < u128::from(rule.rollout_permille)
+    ((u128::from(share) * 1000) >> 64) < u128::from(rule.rollout_permille)
 }
 
 /// Whether the rule waits for a feature that has not seen a whole window.
@@ -341,8 +336,8 @@ fn is_incomplete(rule: &Rule, row: &Row<'_>) -> bool {
     rule.when_incomplete == WhenIncomplete::Shadow && reads().any(|read| !row.reading(*read).complete)
 }
 
-/// The program that an event belongs to.
-pub(super) fn program_name<'a>(batch: &'a crate::event::EventBatch, event: &Event) -> &'a str {
+/// The program that an event belongs to; `default` if it names none.
+pub fn program_name<'a>(batch: &'a crate::event::EventBatch, event: &Event) -> &'a str {
     match batch.field(event, Field::Program) {
         "" => "default",
         program => program,

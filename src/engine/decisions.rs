@@ -2,7 +2,8 @@
 //!
 //! Decisions depend on order: one counts for the events after it in the log, until an instant of event time. They name
 //! their subject in clear, because people and paying services read them. Invariants: a record without causes does not
-//! exist; every cause that ends by time stands in the expiry queue under its end.
+//! exist; a record with causes that end by time stands in the expiry queue, under the end of one of them or an earlier
+//! instant, and at most once for each cause that was made; the counts by kind and by verdict are those of a recount.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -72,12 +73,20 @@ pub struct DecisionRecord {
     pub causes: Vec<DecisionCause>,
 }
 
+impl DecisionRecord {
+    /// The gravest verdict on it; `None` once it has no cause.
+    fn gravest(&self) -> Option<Verdict> {
+        self.causes.iter().map(|cause| cause.verdict).max()
+    }
+}
+
 /// All subjects under a decision.
 #[derive(Clone, Debug, Default)]
 pub struct Decisions {
     records: HashMap<KeyHash, DecisionRecord>,
     expiries: BTreeSet<(i64, KeyHash)>,
     by_kind: [usize; SubjectKind::ALL.len()],
+    by_verdict: [usize; Verdict::ALL.len()],
 }
 
 /// What a decision in force does to an event.
@@ -106,30 +115,33 @@ impl Decisions {
         self.records.is_empty()
     }
 
-    /// The causes on a subject that count for an event of this type at this event time.
+    /// The causes on a subject that count for an event of this type at this instant: its event time, or the horizon for
+    /// a later one, so that it does not matter whether a cause that ended in between is still held.
     pub fn in_force<'a>(
         &'a self,
         key: KeyHash,
         kind: EventKind,
         event_type: &'a str,
-        event_time_ms: i64,
+        as_of_ms: i64,
     ) -> impl Iterator<Item = InForce<'a>> {
         self.records.get(&key).into_iter().flat_map(move |record| {
             record
                 .causes
                 .iter()
-                .filter(move |cause| cause.expires_ms.is_none_or(|end| event_time_ms < end))
+                .filter(move |cause| cause.expires_ms.is_none_or(|end| as_of_ms < end))
                 .filter(move |cause| cause.reach.covers(kind, event_type))
                 .map(|cause| InForce { cause, kind: record.kind })
         })
     }
 
-    /// Puts a cause on a subject. A cause of the same rule with the same verdict is extended instead.
+    /// Puts a cause on a subject. One of the same rule with the same verdict and reach that lives at this instant (see
+    /// [`Decisions::in_force`]) is extended instead.
     ///
     /// Returns whether the cause is new.
     pub fn decide(
         &mut self,
         key: KeyHash,
+        as_of_ms: i64,
         subject: impl FnOnce() -> (Box<str>, SubjectKind, Box<str>),
         cause: DecisionCause,
     ) -> bool {
@@ -139,20 +151,19 @@ impl Decisions {
             DecisionRecord { program, kind, subject, causes: Vec::new() }
         });
         let same = record.causes.iter_mut().find(|known| {
-            let lives = known.expires_ms.is_none_or(|end| cause.created_ms < end);
-            known.rule == cause.rule && known.verdict == cause.verdict && lives
+            let lives = known.expires_ms.is_none_or(|end| as_of_ms < end);
+            lives && known.rule == cause.rule && known.verdict == cause.verdict && known.reach == cause.reach
         });
         if let Some(known) = same {
-            if let Some(end) = known.expires_ms {
-                let extended = cause.expires_ms.map(|new| new.max(end));
-                known.expires_ms = extended;
-                self.queue(key, extended);
-            }
+            // It keeps its place in the queue, and is put back under its new end when that comes.
+            known.expires_ms = known.expires_ms.and_then(|end| cause.expires_ms.map(|new| new.max(end)));
             return false;
         }
-        let expires_ms = cause.expires_ms;
+        let before = record.gravest();
+        self.expiries.extend(cause.expires_ms.map(|end| (end, key)));
         record.causes.push(cause);
-        self.queue(key, expires_ms);
+        let after = record.gravest();
+        self.move_verdict(before, after);
         true
     }
 
@@ -164,29 +175,79 @@ impl Decisions {
             }
             self.expiries.pop_first();
             let Some(record) = self.records.get_mut(&key) else { continue };
+            let before = record.gravest();
             record.causes.retain(|cause| cause.expires_ms.is_none_or(|end| end > horizon_ms));
-            if record.causes.is_empty() {
+            let next = record.causes.iter().filter_map(|cause| cause.expires_ms).min();
+            self.expiries.extend(next.map(|end| (end, key)));
+            let after = record.gravest();
+            if after.is_none() {
                 self.by_kind[record.kind as usize] -= 1;
                 self.records.remove(&key);
             }
+            self.move_verdict(before, after);
         }
     }
 
     /// How many subjects stand under each verdict now, by their gravest cause; index by `Verdict as usize`.
     pub fn active_by_verdict(&self) -> [usize; Verdict::ALL.len()] {
+        self.by_verdict
+    }
+
+    fn move_verdict(&mut self, before: Option<Verdict>, after: Option<Verdict>) {
+        before.into_iter().for_each(|verdict| self.by_verdict[verdict as usize] -= 1);
+        after.into_iter().for_each(|verdict| self.by_verdict[verdict as usize] += 1);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::state::{HashKey, KeyHasher, Scalar};
+
+    fn recount(decisions: &Decisions) -> [usize; Verdict::ALL.len()] {
         let mut counts = [0; Verdict::ALL.len()];
         #[expect(clippy::iter_over_hash_type, reason = "a count does not depend on the order")]
-        for record in self.records.values() {
-            if let Some(verdict) = record.causes.iter().map(|cause| cause.verdict).max() {
-                counts[verdict as usize] += 1;
-            }
+        for record in decisions.records.values() {
+            counts[record.gravest().expect("a record without causes does not exist") as usize] += 1;
         }
         counts
     }
 
-    fn queue(&mut self, key: KeyHash, expires_ms: Option<i64>) {
-        if let Some(end) = expires_ms {
-            self.expiries.insert((end, key));
+    #[test]
+    fn the_count_by_verdict_is_that_of_a_recount() {
+        let hasher = KeyHasher::new(HashKey([7; 16]));
+        let program = hasher.part(Scalar::Text("default"));
+        let mut decisions = Decisions::default();
+        let mut seed = 7_u64;
+        let mut draw = |below: u64| {
+            seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (seed >> 33) % below
+        };
+        for now_ms in 0..2000_i64 {
+            let account = format!("account-{}", draw(40));
+            let key = hasher.key(program, &[hasher.part(Scalar::Text(&account))]);
+            let verdict = Verdict::ALL[1 + draw(4) as usize];
+            let cause = DecisionCause {
+                id: String::new(),
+                rule: format!("rule-{}", draw(3)).into(),
+                ruleset: "".into(),
+                verdict,
+                reach: DecisionReach::Everywhere,
+                created_ms: now_ms,
+                expires_ms: (draw(50) > 0).then(|| now_ms + 1 + draw(90) as i64),
+                sequence: 0,
+            };
+            decisions.decide(key, now_ms, || ("default".into(), SubjectKind::Account, account.clone().into()), cause);
+            if draw(10) == 0 {
+                decisions.expire(now_ms - 20);
+            }
+            assert_eq!(decisions.active_by_verdict(), recount(&decisions), "at {now_ms}");
         }
+        assert!(
+            decisions.active_by_verdict().iter().skip(1).all(|subjects| *subjects > 0),
+            "the test saw every verdict"
+        );
+        decisions.expire(i64::MAX);
+        assert_eq!(decisions.active_by_verdict(), recount(&decisions));
     }
 }

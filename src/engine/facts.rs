@@ -2,6 +2,7 @@
 
 use jiff::tz::TimeZone;
 
+use super::policy::Rates;
 use crate::event::{Event, EventBatch, Field, Signal, Signals};
 use crate::ruleset::cel::{Facts, ListIndex, ReadIndex, Reading};
 use crate::ruleset::program::RuleSet;
@@ -15,6 +16,7 @@ pub(super) struct Row<'a> {
     pub signals: &'a Signals,
     pub program: &'a str,
     pub timezone: &'a TimeZone,
+    pub rates: &'a Rates,
     pub rules: &'a RuleSet,
     pub hasher: &'a KeyHasher,
     /// By [`ReadIndex`]; empty before the first round.
@@ -69,7 +71,8 @@ impl Facts for Row<'_> {
     }
 
     fn amount_base(&self) -> Option<f64> {
-        None
+        let given = self.event.presence.has(Field::AmountMinor);
+        given.then(|| self.rates.in_base(self.event.amount_minor, self.text(Field::Currency))).flatten()
     }
 
     #[inline]

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::account::AccountMemory;
-use super::chunk::{Chunk, Entry, Ground};
+use super::chunk::{Chunk, Entry, Ground, is_complete};
 use super::clock::Clock;
 use super::decide::{Decider, Scratch, program_name};
 use super::decisions::Decisions;
@@ -45,6 +45,8 @@ pub struct EngineOptions {
     pub retention_ms: i64,
     /// Bound of the memory of windows and identities, in bytes.
     pub state_max_bytes: usize,
+    /// Rollout counts as 100 % and nothing expires: for the tests inside rule files.
+    pub every_rule_in_force: bool,
     /// Thresholds and programs.
     pub policy: Policy,
 }
@@ -60,6 +62,7 @@ impl Default for EngineOptions {
             max_entries: 4096,
             retention_ms: 400 * 24 * HOUR_MS,
             state_max_bytes: 4 << 30,
+            every_rule_in_force: false,
             policy: Policy::default(),
         }
     }
@@ -72,6 +75,7 @@ pub struct Engine {
     rules: Arc<RuleSet>,
     plan: Plan,
     policy: Policy,
+    every_rule_in_force: bool,
     hasher: KeyHasher,
     clock: Clock,
     programs: Programs,
@@ -102,7 +106,7 @@ impl Engine {
             accounts: AccountMemory::new(&plan.accounts, options.retention_ms, options.max_entries),
             tables: rules.features.iter().map(table).collect(),
             dedup: Dedup::new(options.dedup_span_ms, options.dedup_max_entries),
-            remembered: Remembered::new(),
+            remembered: Remembered::default(),
             decisions: Decisions::default(),
             watch: MemoryWatch::new(options.state_max_bytes),
             tally: Tally::new(rules.rules.len()),
@@ -111,6 +115,7 @@ impl Engine {
             chunk: Chunk::default(),
             scratch: Scratch::default(),
             policy: options.policy,
+            every_rule_in_force: options.every_rule_in_force,
             plan,
             rules,
         }
@@ -139,6 +144,16 @@ impl Engine {
     /// Counts since the engine was made.
     pub fn tally(&self) -> &Tally {
         &self.tally
+    }
+
+    /// Which features have seen a whole window by the watermark, in the order of the rule set.
+    pub fn complete_features(&self) -> impl Iterator<Item = bool> {
+        let reached = self.clock.watermark_ms().zip(self.started_ms);
+        self.rules.features.iter().map(move |feature| {
+            reached.is_some_and(|(time_ms, started_ms)| {
+                is_complete(feature, time_ms.saturating_sub(feature.offset_ms), started_ms)
+            })
+        })
     }
 
     /// Sizes of the state, feature by feature.
@@ -248,7 +263,8 @@ impl Engine {
             Some(Sighting::New(first)) => first,
             Some(Sighting::Repeat(first)) => {
                 let invited = !batch.field(&events[at], Field::ReferrerId).is_empty();
-                return self.remembered.recall(&self.dedup, first, invited, out);
+                let observe_only = self.programs.get(entry.program).observe_only;
+                return self.remembered.recall(first, invited, observe_only, out);
             }
             Some(Sighting::Reused(_)) | None => {
                 return Judgement { outcome: Outcome::IdReused, ..Judgement::default() };
@@ -271,10 +287,11 @@ impl Engine {
             decisions: &mut self.decisions,
             tally: &mut self.tally,
             scratch: &mut self.scratch,
+            every_rule_in_force: self.every_rule_in_force,
         };
         let judgement = decider.decide(&row, &entry, self.programs.get(entry.program), self.sequence, out);
         let rules = self.scratch.bare_rules();
-        self.remembered.remember(&mut self.dedup, first, &judgement, out, rules);
+        self.remembered.remember(first, &judgement, out, rules);
         judgement
     }
 
@@ -288,7 +305,7 @@ impl Engine {
             table.sweep(horizon_ms, SWEEP_SLOTS);
         }
         self.decisions.expire(horizon_ms);
-        self.remembered.trim(&self.dedup);
+        self.remembered.trim(self.dedup.oldest());
         let others = self.dedup.bytes() + self.remembered.bytes();
         self.watch.look(&mut self.tables, self.accounts.tables_mut(), others);
     }

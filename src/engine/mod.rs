@@ -19,14 +19,16 @@ mod policy;
 mod programs;
 mod record;
 mod remembered;
+mod subject;
 mod tally;
 mod watch;
 
 pub use clock::{Clock, Moment};
+pub use decide::program_name;
 pub use decisions::{DecisionCause, DecisionReach, DecisionRecord, Decisions, InForce};
 pub use judgement::{Judgement, Judgements, Outcome, Piece};
 pub use machine::{Engine, EngineOptions};
-pub use policy::{Policy, ProgramPolicy, Thresholds};
+pub use policy::{Policy, ProgramPolicy, Rates, Thresholds};
 pub use record::write_verdict;
 pub use tally::Tally;
 pub use watch::{FeatureSize, StateSize};

@@ -6,7 +6,7 @@
 //! first round alone, never on what a window holds.
 
 use super::account::AccountTables;
-use crate::event::{KINDS, Signal, SignalSet, SubjectKind};
+use crate::event::{KINDS, SignalSet};
 use crate::ruleset::cel::{Compiled, Element, FeatureIndex, ReadIndex, ReadKey, ReadSource};
 use crate::ruleset::program::{self, DecideSubject, Feature, Rule, RuleSet, TypeIndex};
 use crate::state::{self, WindowSpec};
@@ -91,11 +91,6 @@ impl Plan {
         let mut parts = Parts::default();
         let values = rules.features.iter().map(|feature| value_use(feature, &mut parts)).collect();
         let mut signals = rules.signals;
-        rules.rules.iter().flat_map(|rule| &rule.decide).for_each(|decide| {
-            if let DecideSubject::Thing(kind) = &decide.subject {
-                subject_signal(*kind).into_iter().for_each(|signal| signals.insert(signal));
-            }
-        });
         let reads = rules.reads.reads();
         let accounts = AccountTables::new(reads.iter().map(|read| &read.source));
         accounts.signals().for_each(|signal| signals.insert(signal));
@@ -150,9 +145,17 @@ fn type_steps(rules: &RuleSet, of: TypeIndex, parts: &mut Parts) -> TypeSteps {
     }
     let mut at = 0;
     while let Some(read) = reads.get(at) {
-        if let ReadSource::Feature { key: ReadKey::At(keys), .. } = &rules.reads.get(*read).source {
-            let nested: Vec<ReadIndex> = keys.iter().flat_map(|key| key.uses().reads.iter().copied()).collect();
-            reads.extend(nested.into_iter().filter(|nested| !reads.contains(nested)).collect::<Vec<_>>());
+        if let ReadSource::Feature { feature, key } = &rules.reads.get(*read).source {
+            let parts = match key {
+                ReadKey::Own => &rules.features[feature.0 as usize].key,
+                ReadKey::At(parts) => parts,
+            };
+            let behind: Vec<ReadIndex> = parts.iter().flat_map(|part| part.uses().reads.iter().copied()).collect();
+            behind.into_iter().for_each(|read| {
+                if !reads.contains(&read) {
+                    reads.push(read)
+                }
+            });
         }
         at += 1;
     }
@@ -262,16 +265,4 @@ pub(super) fn window_spec(feature: &Feature, default_max_entries: u32) -> Window
         program::Reach::Retention(ms) => state::Reach::Retention(ms),
     };
     WindowSpec { max_entries: feature.max_entries.unwrap_or(default_max_entries), ..WindowSpec::new(aggregate, reach) }
-}
-
-/// The signal that names a subject of this kind, where its id is derived and not a field.
-pub(super) fn subject_signal(kind: SubjectKind) -> Option<Signal> {
-    match kind {
-        SubjectKind::Device => Some(Signal::DeviceId),
-        SubjectKind::Ip => Some(Signal::IpAddress),
-        SubjectKind::IpPrefix => Some(Signal::IpPrefix),
-        SubjectKind::Email => Some(Signal::EmailNormalized),
-        SubjectKind::Phone => Some(Signal::PhoneNormalized),
-        _ => None,
-    }
 }

@@ -2,7 +2,7 @@
 
 use jiff::tz::TimeZone;
 
-use crate::event::Verdict;
+use crate::event::{Verdict, currency_exponent};
 
 /// Scores from which a verdict follows, ascending.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,6 +36,27 @@ impl Thresholds {
     }
 }
 
+/// What amounts are worth in a program's base currency.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Rates {
+    /// The base currency, ISO 4217.
+    pub base: String,
+    /// What one unit of another currency is worth in the base currency.
+    pub rates: Vec<(String, f64)>,
+}
+
+impl Rates {
+    /// An amount in units of the base currency; `None` for a currency without a rate.
+    pub fn in_base(&self, amount_minor: i64, currency: &str) -> Option<f64> {
+        let rate = match self.rates.iter().find(|(name, _)| name == currency) {
+            Some((_, rate)) => *rate,
+            None if currency == self.base => 1.0,
+            None => return None,
+        };
+        Some(amount_minor as f64 / f64::from(10u32.pow(currency_exponent(currency))) * rate)
+    }
+}
+
 /// What holds for one program.
 #[derive(Clone, Debug)]
 pub struct ProgramPolicy {
@@ -47,6 +68,8 @@ pub struct ProgramPolicy {
     pub observe_only: bool,
     /// Whose calendar days are meant.
     pub timezone: TimeZone,
+    /// What amounts are worth.
+    pub rates: Rates,
 }
 
 impl Default for ProgramPolicy {
@@ -56,6 +79,7 @@ impl Default for ProgramPolicy {
             by_type: Vec::new(),
             observe_only: false,
             timezone: TimeZone::UTC,
+            rates: Rates::default(),
         }
     }
 }

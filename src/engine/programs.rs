@@ -2,7 +2,7 @@
 
 use jiff::tz::TimeZone;
 
-use super::policy::{Policy, ProgramPolicy, Thresholds};
+use super::policy::{Policy, ProgramPolicy, Rates, Thresholds};
 use crate::ruleset::program::{RuleSet, TypeIndex};
 use crate::state::{KeyHasher, PartHash, Scalar};
 
@@ -16,6 +16,7 @@ pub(super) struct Program {
     /// First part of every key of the program.
     pub part: PartHash,
     pub timezone: TimeZone,
+    pub rates: Rates,
     pub observe_only: bool,
     /// By type; the last is for types that nobody names.
     thresholds: Vec<Thresholds>,
@@ -28,6 +29,7 @@ impl Program {
             name: name.into(),
             part: hasher.part(Scalar::Text(name)),
             timezone: policy.timezone.clone(),
+            rates: policy.rates.clone(),
             observe_only: policy.observe_only,
             thresholds: named.chain([policy.thresholds]).collect(),
         }

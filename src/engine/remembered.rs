@@ -1,16 +1,15 @@
 //! First verdicts, for those who send an event again.
 //!
 //! Nearly every verdict is a plain `allow`, which is remembered as nothing at all. The rest are kept in the order of
-//! arrival, and leave when the identity they belong to is forgotten. Messages and evidence are not kept.
+//! arrival, found by bisection, and leave when the identity they belong to is forgotten. Messages and evidence are not
+//! kept. They are kept apart from the identities because these are looked up for a whole chunk at once: an identity may
+//! be forgotten at a later event of the chunk, and the repeat before it is still to be answered.
 
 use std::collections::VecDeque;
 
-use super::judgement::{Judgement, Judgements, Outcome};
-use crate::event::Verdict;
-use crate::state::{Dedup, Entry};
-
-/// What is stored beside an identity whose verdict is a plain `allow`.
-const PLAIN: u32 = 0;
+use super::judgement::{Judgement, Judgements, Outcome, Piece};
+use crate::event::{Cause, Verdict};
+use crate::state::Entry;
 
 #[derive(Clone, Debug)]
 struct First {
@@ -21,76 +20,58 @@ struct First {
     created: Box<[u8]>,
 }
 
-/// The verdicts that are more than a plain `allow`.
-#[derive(Debug)]
+/// The verdicts that are more than a plain `allow`, by entry, ascending.
+#[derive(Debug, Default)]
 pub(super) struct Remembered {
     firsts: VecDeque<First>,
-    /// Number of the first in the queue; numbers start at 1 and wrap, [`PLAIN`] left out.
-    front: u32,
     bytes: usize,
 }
 
 impl Remembered {
-    pub(super) fn new() -> Remembered {
-        Remembered { firsts: VecDeque::new(), front: 1, bytes: 0 }
-    }
-
-    /// Remembers the verdict on a new event.
-    pub(super) fn remember(
-        &mut self,
-        dedup: &mut Dedup,
-        entry: Entry,
-        judgement: &Judgement,
-        judgements: &Judgements,
-        rules: &[u8],
-    ) {
-        let plain = Judgement { parties: judgement.parties, ..Judgement::default() };
-        let allowed = judgement.parties.is_none_or(|parties| parties == (Verdict::Allow, Verdict::Allow));
-        let bare = Judgement {
-            rules: plain.rules,
-            evidence: plain.evidence,
-            decisions: plain.decisions,
-            created: plain.created,
-            ..*judgement
-        };
-        if bare == plain && allowed && rules.is_empty() && judgements.piece(judgement.decisions).is_empty() {
+    /// Remembers the verdict on a new event; `rules` are the elements of `rules` without messages.
+    pub(super) fn remember(&mut self, entry: Entry, judgement: &Judgement, judgements: &Judgements, rules: &[u8]) {
+        let (decisions, created) = (judgements.piece(judgement.decisions), judgements.piece(judgement.created));
+        if is_plain(judgement) && rules.is_empty() && decisions.is_empty() {
             return;
         }
         let first = First {
             entry,
             judgement: *judgement,
             rules: rules.into(),
-            decisions: judgements.piece(judgement.decisions).into(),
-            created: judgements.piece(judgement.created).into(),
+            decisions: decisions.into(),
+            created: created.into(),
         };
         self.bytes += first.bytes();
-        dedup.set_verdict(entry, self.number(self.firsts.len()));
         self.firsts.push_back(first);
     }
 
-    /// The first verdict on the event of this identity.
-    pub(super) fn recall(&self, dedup: &Dedup, entry: Entry, parties: bool, out: &mut Judgements) -> Judgement {
-        let number = dedup.verdict(entry).unwrap_or(PLAIN);
-        let Some(first) = self.at(number) else {
-            let parties = parties.then_some((Verdict::Allow, Verdict::Allow));
-            return Judgement { outcome: Outcome::Repeat, parties, ..Judgement::default() };
+    /// The first verdict on the event of this identity. `parties` tells whether the event has a referrer and a referee,
+    /// `observe_only` whether its program is only observed.
+    pub(super) fn recall(&self, entry: Entry, parties: bool, observe_only: bool, out: &mut Judgements) -> Judgement {
+        let Ok(place) = self.firsts.binary_search_by_key(&entry, |first| first.entry) else {
+            return Judgement {
+                outcome: Outcome::Repeat,
+                parties: parties.then_some((Verdict::Allow, Verdict::Allow)),
+                would_be: observe_only.then_some(Verdict::Allow),
+                ..Judgement::default()
+            };
         };
+        let first = &self.firsts[place];
         Judgement {
             outcome: Outcome::Repeat,
             rules: out.add_bytes(&first.rules),
-            evidence: out.add_bytes(&[]),
+            evidence: Piece::default(),
             decisions: out.add_bytes(&first.decisions),
             created: out.add_bytes(&first.created),
             ..first.judgement
         }
     }
 
-    /// Drops verdicts whose identities are forgotten.
-    pub(super) fn trim(&mut self, dedup: &Dedup) {
-        while self.firsts.front().is_some_and(|first| dedup.verdict(first.entry).is_none()) {
+    /// Drops the verdicts on identities before this one, which are forgotten.
+    pub(super) fn trim(&mut self, oldest: Entry) {
+        while self.firsts.front().is_some_and(|first| first.entry < oldest) {
             if let Some(first) = self.firsts.pop_front() {
                 self.bytes -= first.bytes();
-                self.front = self.number(1);
             }
         }
     }
@@ -99,21 +80,14 @@ impl Remembered {
     pub(super) fn bytes(&self) -> usize {
         self.bytes
     }
+}
 
-    /// The number of the verdict at a place of the queue.
-    fn number(&self, place: usize) -> u32 {
-        // Numbers run over 1..=u32::MAX: one less than a power of two of them.
-        let zero_based = (u64::from(self.front) - 1 + place as u64) % u64::from(u32::MAX);
-        zero_based as u32 + 1
-    }
-
-    fn at(&self, number: u32) -> Option<&First> {
-        if number == PLAIN {
-            return None;
-        }
-        let place = (u64::from(number) + u64::from(u32::MAX) - u64::from(self.front)) % u64::from(u32::MAX);
-        self.firsts.get(place as usize)
-    }
+/// Whether an event's program, fields and repetition alone say everything but its rules and decisions.
+fn is_plain(judgement: &Judgement) -> bool {
+    let allowed = |verdict| verdict == Verdict::Allow;
+    let Judgement { verdict, would_be, cause, score, parties, late, .. } = *judgement;
+    let nobody_stopped = parties.is_none_or(|(referrer, referee)| allowed(referrer) && allowed(referee));
+    allowed(verdict) && would_be.is_none_or(allowed) && cause == Cause::None && score == 0 && nobody_stopped && !late
 }
 
 impl First {

@@ -5,7 +5,7 @@
 pub struct Tally {
     /// Matches by rule: enforced, then in shadow.
     pub rule_matches: Vec<[u64; 2]>,
-    /// Conditions that erred on an event, by rule.
+    /// Conditions and exceptions that erred on an event, by rule.
     pub rule_errors: Vec<u64>,
 }
 

@@ -193,8 +193,15 @@ mod tests {
 
     fn written(reason: &Reason, raw: &[u8]) -> Value {
         let mut out = Vec::new();
-        DeadLetter { reason, source: "orders", position: "line \"7\"", ingest_time_ms: 1_777_629_900_007, raw, whole: None }
-            .write(&mut out);
+        DeadLetter {
+            reason,
+            source: "orders",
+            position: "line \"7\"",
+            ingest_time_ms: 1_777_629_900_007,
+            raw,
+            whole: None,
+        }
+        .write(&mut out);
         assert_eq!(out.iter().filter(|byte| **byte == b'\n').count(), 1, "one line");
         serde_json::from_slice(&out).unwrap()
     }

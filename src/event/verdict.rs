@@ -127,12 +127,14 @@ words! {
     }
 }
 
+#[expect(clippy::derivable_impls, reason = "the enum is made by a macro, which knows no default")]
 impl Default for Verdict {
     fn default() -> Verdict {
         Verdict::Allow
     }
 }
 
+#[expect(clippy::derivable_impls, reason = "the enum is made by a macro, which knows no default")]
 impl Default for Cause {
     fn default() -> Cause {
         Cause::None

@@ -1,4 +1,5 @@
-//! Runs the tests inside rule files: each from empty state, judged by the verdict on its last event.
+//! Runs the tests inside rule files: each from empty state, judged by the verdict on its last event, with rollout at 100 %
+//! and expiry ignored.
 
 use std::sync::Arc;
 
@@ -38,7 +39,8 @@ fn run_one(
     options: &EngineOptions,
     case: &TestCase,
 ) -> Result<Vec<String>, SignalError> {
-    let mut replay = Replay::new(Arc::clone(rules), signals, options.clone())?;
+    let options = EngineOptions { every_rule_in_force: true, ..options.clone() };
+    let mut replay = Replay::new(Arc::clone(rules), signals, options)?;
     let mut failures = Vec::new();
     let mut last = Vec::new();
     for event in &case.events {

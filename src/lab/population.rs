@@ -156,12 +156,12 @@ impl Population {
             None => Ok(()),
         })
         .and_then(|()| {
-            write!(
+            writeln!(
                 out,
                 "\"device_id\":\"dev_{device:012x}\",\"ip\":\"{}.{}.{}.{}\",\"payment_fingerprint\":\"pf_{:010x}\",\
                  \"email\":\"user.{account}@example{}.com\",\"referral_code\":\"R{:08X}\",\
                  \"user_agent\":\"Mozilla/5.0 (Linux; Android 1{}; Pixel {}) AppleWebKit/537.36 (KHTML, like Gecko) \
-                 Chrome/{}.0.0.0 Mobile Safari/537.36\",\"amount_minor\":{amount}}}}}\n",
+                 Chrome/{}.0.0.0 Mobile Safari/537.36\",\"amount_minor\":{amount}}}}}",
                 11 + (address >> 24),
                 address >> 16 & 255,
                 address >> 8 & 255,

@@ -146,10 +146,11 @@ fn choice<T: Copy>(
 /// A name that stands as a value: of a pack, or of a rule.
 fn name(reader: &mut Reader, node: &Node, what: &str) -> Option<Name> {
     let text = reader.filled_text(node)?;
-    let fits = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'-' | b'_' | b'.');
+    let fits = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
     if !text.bytes().all(fits) || text.len() > NAME_BYTES_MAX {
         let message = format!("{} cannot be the name of {what}", node.describe());
-        let hint = format!("use a-z, 0-9, `-`, `_` and `.`, at most {NAME_BYTES_MAX} of them");
+        let hint =
+            format!("use letters of the Latin alphabet, digits, `-`, `_` and `.`, at most {NAME_BYTES_MAX} of them");
         reader.push(node.error("bad-name", message).hint(hint));
         return None;
     }

@@ -21,8 +21,6 @@ const PASS: usize = 32;
 const ENTRIES_LIMIT: u32 = 1 << 30;
 /// Entry numbers in the index are modulo this, twice what can be held.
 const NUMBERS: u64 = 1 << 31;
-/// No verdict yet.
-const NO_VERDICT: u32 = u32::MAX;
 
 /// One event, as the memory of identities sees it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -59,6 +57,8 @@ pub struct Dedup {
     max_entries: u64,
     index: Index,
     chunks: VecDeque<Vec<Held>>,
+    /// A freed chunk, for the next that is needed: in the steady state nothing is allocated.
+    spare: Option<Vec<Held>>,
     /// Number of the oldest entry held.
     first: u64,
     held: u64,
@@ -72,7 +72,6 @@ struct Held {
     key: KeyHash,
     time_ms: i64,
     fingerprint: u64,
-    verdict: u32,
 }
 
 impl Dedup {
@@ -84,6 +83,7 @@ impl Dedup {
             max_entries: u64::from(max_entries.clamp(1, ENTRIES_LIMIT)),
             index: Index::new(),
             chunks: VecDeque::new(),
+            spare: None,
             first: 0,
             held: 0,
             forced_ms: i64::MIN,
@@ -146,11 +146,12 @@ impl Dedup {
             None => self.index.insert(event.key, slot),
         }
         if self.chunks.back().is_none_or(|chunk| chunk.len() == CHUNK_ENTRIES) {
-            self.chunks.push_back(Vec::with_capacity(CHUNK_ENTRIES));
+            let chunk = self.spare.take().unwrap_or_else(|| Vec::with_capacity(CHUNK_ENTRIES));
+            self.chunks.push_back(chunk);
         }
         let chunk = self.chunks.back_mut().expect("a chunk with room was just made sure of");
         let Identity { key, time_ms, fingerprint, .. } = *event;
-        chunk.push(Held { key, time_ms, fingerprint, verdict: NO_VERDICT });
+        chunk.push(Held { key, time_ms, fingerprint });
         self.held += 1;
         if self.held > self.max_entries {
             self.note_forced(number - self.max_entries);
@@ -178,22 +179,16 @@ impl Dedup {
             self.first += 1;
             self.held -= 1;
             if self.first.is_multiple_of(CHUNK_ENTRIES as u64) {
-                self.chunks.pop_front();
+                self.spare = self.chunks.pop_front();
+                self.spare.iter_mut().for_each(Vec::clear);
             }
         }
     }
 
-    /// Stores a reference to the verdict of an entry (below `u32::MAX`); without effect once its memory is gone.
-    pub fn set_verdict(&mut self, entry: Entry, verdict: u32) {
-        let place = self.place(entry);
-        if let Some(held) = place.and_then(|(chunk, place)| self.chunks.get_mut(chunk)?.get_mut(place)) {
-            held.verdict = verdict;
-        }
-    }
-
-    /// The reference stored for an entry; `None` when none was, or when its memory is gone.
-    pub fn verdict(&self, entry: Entry) -> Option<u32> {
-        self.held(entry).map(|held| held.verdict).filter(|verdict| *verdict != NO_VERDICT)
+    /// The oldest entry whose memory is not reclaimed: what is kept elsewhere for earlier ones can go, but not while the
+    /// sightings of a call that named them are still being read.
+    pub fn oldest(&self) -> Entry {
+        Entry(self.first)
     }
 
     /// Every identity of an event time later than this is remembered: the watermark less the span, or the newest event
@@ -211,7 +206,7 @@ impl Dedup {
     pub fn bytes(&self) -> usize {
         size_of::<Dedup>()
             + self.index.bytes()
-            + self.chunks.len() * CHUNK_ENTRIES * size_of::<Held>()
+            + (self.chunks.len() + usize::from(self.spare.is_some())) * CHUNK_ENTRIES * size_of::<Held>()
             + self.chunks.capacity() * size_of::<Vec<Held>>()
     }
 

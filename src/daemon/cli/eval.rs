@@ -8,9 +8,9 @@ use super::{Failure, Setup};
 use crate::daemon::{progress, wiring};
 use crate::engine::Engine;
 use crate::event::ParseOptions;
+use crate::stream::Sink;
 use crate::stream::file::{LineSink, LineSource, WriteMode};
 use crate::stream::pipeline::{Input, Observer, Pipeline, Probe, Sinks, Work};
-use crate::stream::Sink;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
@@ -67,7 +67,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let bar = progress::Progress::of(&lines);
     let name = arguments.source.clone().unwrap_or_else(|| "eval".to_owned());
     let options = ParseOptions { allow_future: arguments.allow_future };
-    let mut reader = wiring::reader(0, name, Input::Lines(lines), mapping, &engine, &signals, options)?;
+    let mut reader = wiring::reader(0, name, Input::Lines(Box::new(lines)), mapping, &engine, &signals, options)?;
     // The clock stands still at the start, so that the same file gives the same answer however long it takes.
     reader.wall_clock_ms = crate::daemon::clock::start_ms;
     let dead_letters = match &arguments.dead_letters {

@@ -2,6 +2,7 @@
 
 use std::io::{IsTerminal as _, Write as _};
 
+use crate::daemon::health::HealthError;
 use crate::daemon::key::KeyError;
 use crate::daemon::wiring::WiringError;
 use crate::ruleset::diagnostic::{self, Diagnostic};
@@ -98,6 +99,12 @@ impl From<WiringError> for Failure {
 impl From<SignalError> for Failure {
     fn from(error: SignalError) -> Failure {
         WiringError::from(error).into()
+    }
+}
+
+impl From<HealthError> for Failure {
+    fn from(error: HealthError) -> Failure {
+        Failure::usage(error.to_string(), Some(error.hint()))
     }
 }
 

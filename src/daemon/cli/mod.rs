@@ -91,7 +91,9 @@ impl Setup {
     fn config(&self) -> Result<Config, Failure> {
         let loaded = match &self.config {
             Some(path) => config::load(path, environment::variables()),
-            None if Path::new(DEFAULT_CONFIG).exists() => config::load(Path::new(DEFAULT_CONFIG), environment::variables()),
+            None if Path::new(DEFAULT_CONFIG).exists() => {
+                config::load(Path::new(DEFAULT_CONFIG), environment::variables())
+            }
             None => config::defaults(environment::variables()),
         };
         let loaded = loaded.map_err(Failure::Refused)?;

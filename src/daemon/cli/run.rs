@@ -1,48 +1,69 @@
-//! `refguard run`: the daemon.
+//! `refguard run`: the daemon, from its configuration to its last commit.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::{Failure, Setup, failure};
+use super::{Failure, Setup};
+use crate::daemon::config::Config;
+use crate::daemon::health::{self, Readiness};
 use crate::daemon::key::StateKey;
-use crate::daemon::wiring;
+use crate::daemon::metrics::Metrics;
+use crate::daemon::{clock, log, stop, wiring};
 use crate::engine::Engine;
-use crate::stream::pipeline::{Observer, Pipeline, Probe, Work};
+use crate::stream::pipeline::{Pipeline, Reader, Sinks};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
     #[command(flatten)]
     setup: Setup,
-}
-
-struct Unwatched;
-
-impl Probe for Unwatched {
-    fn look(&mut self, _engine: &mut Engine) {}
-}
-
-impl Observer for Unwatched {
-    fn written(&mut self, _work: &Work) {}
+    /// Stay up when every source has ended, so that metrics can still be read; a signal ends it.
+    #[arg(long)]
+    linger: bool,
 }
 
 pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let config = arguments.setup.config()?;
+    log::start(&config.log);
+    let stop = stop::on_signal().map_err(|error| Failure::usage(format!("signals cannot be caught: {error}"), None))?;
     let rules = Arc::new(Setup::rules(&config)?);
     let opened = StateKey::open(&config.state.key_file, &config.state.path)?;
     if opened.made {
-        failure::say(&format!("made a state key in {}\n", config.state.key_file.display()));
+        tracing::warn!(path = %config.state.key_file.display(), "made the key of the state: keep a copy of it");
     }
     let signals = wiring::signal_config(&config, &opened.key)?;
     let mut engine = Engine::new(Arc::clone(&rules), wiring::engine_options(&config, &rules, &opened.key));
+    let metrics = Arc::new(Metrics::default());
+    let readiness = Readiness::new("the sources are being opened");
+    let server = health::serve(&config.metrics.listen.0, Arc::clone(&metrics), readiness.clone())?;
+    tracing::info!(address = %server.address(), "metrics and probes");
+    let sinks = wiring::sinks(&config)?;
     let readers = wiring::readers(&config, &engine, &signals)?;
-    let stop = AtomicBool::new(false);
-    let pipeline = Pipeline {
-        readers,
-        engine: &mut engine,
-        probe: &mut Unwatched,
-        sinks: wiring::sinks(&config)?,
-        observer: &mut Unwatched,
-        stop: &stop,
-    };
+    tracing::info!(ruleset = %rules.hash, rules = rules.rules.len(), sources = readers.len(), "judging");
+    readiness.ready();
+    let ended = judge(&config, &mut engine, &metrics, readers, sinks, &stop);
+    if ended.is_ok() && arguments.linger && !stop.load(Ordering::Acquire) {
+        tracing::info!("every source has ended; metrics stay until a signal comes");
+        stop::wait(&stop);
+    }
+    readiness.drain();
+    tracing::info!("stopped");
+    server.stop();
+    ended
+}
+
+fn judge(
+    config: &Config,
+    engine: &mut Engine,
+    metrics: &Arc<Metrics>,
+    readers: Vec<Reader>,
+    sinks: Sinks,
+    stop: &AtomicBool,
+) -> Result<(), Failure> {
+    metrics.watch(&readers, &sinks);
+    let sources: Vec<String> = readers.iter().map(|reader| reader.name.clone()).collect();
+    let programs = config.programs.keys().cloned();
+    let mut observer = metrics.observer(sources, programs, engine.rules(), clock::monotonic);
+    let mut probe = metrics.probe();
+    let pipeline = Pipeline { readers, engine, probe: &mut probe, sinks, observer: &mut observer, stop };
     Ok(pipeline.run()?)
 }

@@ -33,7 +33,10 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
         Of::Rules => schemas::rules(),
         Of::Verdict => schemas::verdict(),
         Of::Alert => {
-            return Err(Failure::usage("there are no alerts in this version", Some("ask for event, rules, verdict or config")));
+            return Err(Failure::usage(
+                "there are no alerts in this version",
+                Some("ask for event, rules, verdict or config"),
+            ));
         }
     };
     let text = format!("{schema:#}\n");

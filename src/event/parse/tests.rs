@@ -148,6 +148,7 @@ fn an_array_is_read_event_by_event() {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "a table, a line a case")]
 fn every_bad_input_has_its_one_reason() {
     let envelope = |from: &str, to: &str| with_data("{}").replace(from, to);
     let nested = format!("{}{}", "[".repeat(60_000), "]".repeat(5));

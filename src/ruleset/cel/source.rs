@@ -87,7 +87,12 @@ impl Source {
     }
 
     /// An error at a place of the expression.
-    pub(super) fn error(&self, code: &'static str, span: Range<usize>, message: impl Into<String>) -> Diagnostic {
+    pub(in crate::ruleset) fn error(
+        &self,
+        code: &'static str,
+        span: Range<usize>,
+        message: impl Into<String>,
+    ) -> Diagnostic {
         Diagnostic::error(code, &self.file, self.file_span(span), message)
     }
 }

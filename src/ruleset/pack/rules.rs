@@ -185,16 +185,8 @@ fn warn_without_effect(reader: &mut Reader, fields: &Fields<'_>) {
 
 /// What is read and checked, and has no effect in this version.
 fn warn_not_acted_upon(reader: &mut Reader, fields: &Fields<'_>) {
-    let shadow = fields.get("when_incomplete").is_some_and(|node| {
-        let choice = Reader::default().choice(node, "way", &[("shadow", ())]);
-        choice.is_some()
-    });
-    for (key, there) in [
-        ("breaker", fields.get("breaker").is_some()),
-        ("group_by", fields.get("group_by").is_some()),
-        ("when_incomplete", shadow),
-    ] {
-        if there {
+    for key in ["breaker", "group_by"] {
+        if fields.get(key).is_some() {
             let message = format!("`{key}` is checked, and not acted upon by this version");
             reader.push(fields.warning_at_key(key, "not-acted-upon", message));
         }

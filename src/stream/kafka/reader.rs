@@ -5,7 +5,7 @@ use super::source::{KafkaInput, Revocation, SourceOptions};
 use super::status::Shared;
 use super::{PartitionName, RecordBatch};
 use crate::stream::StreamError;
-use crossbeam_channel::{Receiver, SendTimeoutError, Sender, bounded};
+use crossbeam_channel::{Receiver, RecvTimeoutError, SendTimeoutError, Sender, bounded};
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer as _, ConsumerContext, RebalanceProtocol};
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
@@ -23,8 +23,8 @@ const WAIT: Duration = Duration::from_millis(100);
 /// After how many waits for room the partitions are paused, so that the group can be served meanwhile.
 const WAITS_BEFORE_PAUSE: u32 = 20;
 
-/// How long a partition that is taken away waits for its last outputs. Well below the session timeout of 45 s.
-const RELEASE_WAIT: Duration = Duration::from_secs(10);
+/// How many waits a partition that is taken away stays for its last outputs: 10 s, well below the session timeout of 45 s.
+const WAITS_FOR_RELEASE: u32 = 100;
 
 /// A change of the assignment, as the group asked for it.
 #[derive(Debug)]
@@ -125,7 +125,7 @@ impl ConsumerContext for Callbacks {
     }
 }
 
-/// The channel's other end is gone: the source is being closed.
+/// The source is being closed: nobody takes inputs any more.
 struct Closed;
 
 /// The state of the reading thread.
@@ -227,6 +227,9 @@ impl Reader {
                 Err(SendTimeoutError::Disconnected(_)) => return Err(Closed),
                 Err(SendTimeoutError::Timeout(input)) => input,
             };
+            if self.shared.closing.load(Ordering::Acquire) {
+                return Err(Closed);
+            }
             waits += 1;
             if waits >= WAITS_BEFORE_PAUSE {
                 if waits == WAITS_BEFORE_PAUSE {
@@ -286,8 +289,10 @@ impl Reader {
         if lost {
             return Ok(());
         }
-        // Nothing is ever sent: the wait ends when the pipeline drops its end.
-        if released.recv_timeout(RELEASE_WAIT) == Err(crossbeam_channel::RecvTimeoutError::Timeout) {
+        // Nothing is ever sent: a wait ends early when the pipeline drops its end.
+        let held = |_| released.recv_timeout(WAIT) == Err(RecvTimeoutError::Timeout);
+        let closing = || self.shared.closing.load(Ordering::Acquire);
+        if (0..WAITS_FOR_RELEASE).take_while(|_| !closing()).all(held) {
             tracing::warn!(target: "kafka", "partitions go to another member before their last outputs are delivered");
         }
         match self.consumer.commit_consumer_state(CommitMode::Sync) {

@@ -14,8 +14,8 @@ use rdkafka::config::FromClientConfigAndContext as _;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer as _};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::{Offset, TopicPartitionList};
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
@@ -75,13 +75,13 @@ pub struct Revocation {
     pub(super) _released: Sender<()>,
 }
 
-/// Reads some topics. Dropping it leaves the group without a last commit; [`KafkaSource::close`] does both.
+/// Reads some topics. [`KafkaSource::close`] leaves the group in good order; dropping it does too, but tells nothing.
 pub struct KafkaSource {
     consumer: Arc<BaseConsumer<Callbacks>>,
     shared: Arc<Shared>,
-    inputs: Option<Receiver<Result<KafkaInput, StreamError>>>,
+    inputs: Receiver<Result<KafkaInput, StreamError>>,
     used: Sender<RecordBatch>,
-    thread: Option<JoinHandle<()>>,
+    thread: Mutex<Option<JoinHandle<()>>>,
     group: String,
 }
 
@@ -139,7 +139,7 @@ impl KafkaSource {
                 StreamError::Kafka { doing: "starting its thread".to_owned(), detail: error.to_string() }
             })?;
         let group = options.group.clone();
-        Ok(KafkaSource { consumer, shared, inputs: Some(inputs), used, thread: Some(thread), group })
+        Ok(KafkaSource { consumer, shared, inputs, used, thread: Mutex::new(Some(thread)), group })
     }
 
     /// The next input; `None` if none came in time.
@@ -148,7 +148,7 @@ impl KafkaSource {
     ///
     /// [`StreamError::Kafka`] or [`StreamError::Denied`], when reading cannot go on.
     pub fn next(&self, wait: Duration) -> Result<Option<KafkaInput>, StreamError> {
-        match self.inputs().recv_timeout(wait) {
+        match self.inputs.recv_timeout(wait) {
             Ok(input) => input.map(Some),
             Err(RecvTimeoutError::Timeout) => Ok(None),
             Err(RecvTimeoutError::Disconnected) => {
@@ -159,7 +159,7 @@ impl KafkaSource {
 
     /// The channel behind [`KafkaSource::next`], to select over several sources.
     pub fn inputs(&self) -> &Receiver<Result<KafkaInput, StreamError>> {
-        self.inputs.as_ref().expect("the channel is there until the source is closed")
+        &self.inputs
     }
 
     /// Gives a batch back, so that its memory is used again. Optional.
@@ -192,21 +192,21 @@ impl KafkaSource {
         }
     }
 
-    /// Leaves the group, after a last commit of the places given so far. With no broker it gives up after a while; the
-    /// records are read again then.
+    /// Stops reading and commits the places given so far; the group is left when the source is dropped. Inputs that were
+    /// not taken are forgotten: the records are read again by whoever is next. With no broker the commit is given up after
+    /// a while. A second call does nothing.
     ///
     /// # Errors
     ///
     /// [`StreamError::Kafka`] if the last commit failed.
-    pub fn close(mut self) -> Result<(), StreamError> {
+    pub fn close(&self) -> Result<(), StreamError> {
         self.shared.closing.store(true, Ordering::Release);
-        drop(self.inputs.take());
-        if let Some(thread) = self.thread.take() {
-            thread.join().map_err(|_| StreamError::Kafka {
-                doing: "closing".to_owned(),
-                detail: "its reading thread has panicked".to_owned(),
-            })?;
-        }
+        let thread = self.thread.lock().expect("no thread panics while it takes the handle").take();
+        let Some(thread) = thread else { return Ok(()) };
+        thread.join().map_err(|_| StreamError::Kafka {
+            doing: "closing".to_owned(),
+            detail: "its reading thread has panicked".to_owned(),
+        })?;
         let committed = match self.consumer.commit_consumer_state(CommitMode::Sync) {
             Err(error) if error.rdkafka_error_code() != Some(RDKafkaErrorCode::NoOffset) => Err(commit_error(&error)),
             _ => Ok(()),

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 
+use super::Message;
 use super::reader::Intake;
 use super::work::{Notice, Work};
-use super::Message;
 use crate::engine::{Engine, Outcome, write_verdict};
 use crate::event::{DeadLetter, Reason};
 
@@ -74,11 +74,13 @@ impl Places {
 }
 
 fn judge(engine: &mut Engine, places: &mut Places, intake: &Intake, work: &mut Work) {
-    for notice in &work.notices {
+    for notice in &mut work.notices {
+        let (Notice::Assigned(partition) | Notice::Revoked(partition) | Notice::Tick(partition, _)) = notice;
+        *partition = places.of(work.source, *partition);
         match *notice {
-            Notice::Assigned(partition) => engine.assign(places.of(work.source, partition)),
-            Notice::Revoked(partition) => engine.revoke(places.of(work.source, partition)),
-            Notice::Tick(partition, clock_ms) => engine.tick(places.of(work.source, partition), clock_ms),
+            Notice::Assigned(partition) => engine.assign(partition),
+            Notice::Revoked(partition) => engine.revoke(partition),
+            Notice::Tick(partition, clock_ms) => engine.tick(partition, clock_ms),
         }
     }
     for event in &mut work.batch.events {

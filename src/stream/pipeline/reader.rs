@@ -8,8 +8,8 @@ use crossbeam_channel::{Receiver, Sender};
 
 use super::Message;
 use super::work::{Notice, Work};
-use crate::event::{DeadLetter, EventBatch, Parser, Place, Reason};
 use crate::event::mapping::Mapping;
+use crate::event::{DeadLetter, EventBatch, Parser, Place, Reason};
 use crate::signals::Deriver;
 use crate::stream::file::{LineChunk, LineSource};
 use crate::stream::kafka::{KafkaInput, KafkaSource, RecordBatch, record_position};
@@ -24,7 +24,7 @@ const TICK_EVERY: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 pub enum Input {
     /// A file, or standard input.
-    Lines(LineSource),
+    Lines(Box<LineSource>),
     /// Topics.
     Kafka(Arc<KafkaSource>),
 }
@@ -41,10 +41,7 @@ impl Intake {
     /// A place in the source as people find it: `topic/partition/offset`, or the line of a file.
     pub(super) fn position(&self, partition: u32, offset: u64) -> String {
         let named = self.kafka.as_ref().and_then(|kafka| kafka.partition(partition));
-        named.map_or_else(
-            || format!("line {offset}"),
-            |of| record_position(&of.topic, of.partition, offset),
-        )
+        named.map_or_else(|| format!("line {offset}"), |of| record_position(&of.topic, of.partition, offset))
     }
 }
 
@@ -161,7 +158,9 @@ impl Reader {
             }
             match input {
                 Some(KafkaInput::Records(records)) => self.take_records(kafka, records, now, work),
-                Some(KafkaInput::Assigned(partitions)) => work.notices.extend(partitions.into_iter().map(Notice::Assigned)),
+                Some(KafkaInput::Assigned(partitions)) => {
+                    work.notices.extend(partitions.into_iter().map(Notice::Assigned))
+                }
                 Some(KafkaInput::Revoking(revocation)) => {
                     work.notices.extend(revocation.partitions.iter().copied().map(Notice::Revoked));
                     work.revocation = Some(revocation);
@@ -228,5 +227,6 @@ fn letter<'a>(
 
 fn push_refused(work: &mut Work, refused: &Refused, source: &str, position: &str, ingest_time_ms: i64) {
     let whole = Some((refused.length_bytes, refused.sha256));
-    work.dead_letters.push(&DeadLetter { whole, ..letter(&refused.reason, source, position, ingest_time_ms, &refused.kept) });
+    work.dead_letters
+        .push(&DeadLetter { whole, ..letter(&refused.reason, source, position, ingest_time_ms, &refused.kept) });
 }

@@ -6,7 +6,8 @@ use crate::engine::Judgements;
 use crate::event::{DeadLetter, EventBatch, Signals};
 use crate::stream::kafka::{BatchEnd, Revocation};
 
-/// What a source says beside events, in the order of the log.
+/// What a source says beside events, in the order of the log. Its partition is the source's own number up to the engine
+/// and the engine's from there on, as in the positions of events.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Notice {
     /// A partition comes into use.

@@ -1,0 +1,98 @@
+//! What only the engine knows, handed to scrapes without a lock on its path.
+//!
+//! A scrape asks by raising a flag; the engine's thread looks at the flag between two batches, and leaves a copy. So the
+//! engine pays for a scrape once, and nothing else. Invariant: a copy is of one moment between two batches.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use tokio::sync::watch;
+
+use crate::engine::{Engine, StateSize, Tally};
+use crate::event::{Mode, Verdict};
+use crate::ruleset::program::RuleSet;
+use crate::stream::pipeline::Probe;
+
+/// The engine between two batches.
+#[derive(Clone, Debug)]
+pub struct Snapshot {
+    /// The rule set in force.
+    pub rules: Arc<RuleSet>,
+    /// What was counted, by place in the rule set.
+    pub tally: Tally,
+    /// Sizes of the state, features in the order of the rule set.
+    pub size: StateSize,
+    /// Which features have seen a whole window, in the same order.
+    pub complete: Vec<bool>,
+    /// How many subjects stand under each verdict, by `Verdict as usize`.
+    pub decisions: [usize; Verdict::ALL.len()],
+}
+
+impl Snapshot {
+    fn of(engine: &mut Engine) -> Snapshot {
+        Snapshot {
+            size: engine.size(),
+            rules: Arc::clone(engine.rules()),
+            tally: engine.tally().clone(),
+            complete: engine.complete_features().collect(),
+            decisions: engine.decisions().active_by_verdict(),
+        }
+    }
+
+    /// The rules that are not off, each with its matches (enforced, in shadow) and errors.
+    pub(super) fn rules(&self) -> impl Iterator<Item = (&str, ([u64; 2], u64))> {
+        let counts = self.tally.rule_matches.iter().copied().zip(self.tally.rule_errors.iter().copied());
+        let rules = self.rules.rules.iter().zip(counts).filter(|(rule, _)| rule.mode != Mode::Off);
+        rules.map(|(rule, counts)| (rule.id.as_str(), counts))
+    }
+}
+
+/// Where scrapes and the engine's thread meet.
+#[derive(Debug)]
+pub(super) struct Exchange {
+    wanted: AtomicBool,
+    latest: watch::Sender<Option<Arc<Snapshot>>>,
+}
+
+impl Default for Exchange {
+    fn default() -> Exchange {
+        Exchange { wanted: AtomicBool::new(false), latest: watch::Sender::new(None) }
+    }
+}
+
+impl Exchange {
+    /// Asks for a fresh snapshot and waits until it is there, but not for ever: a machine that is held back by a sink
+    /// does not look, and one that has ended never will.
+    pub(super) async fn ask(&self, patience: Duration) {
+        let mut fresh = self.latest.subscribe();
+        self.wanted.store(true, Ordering::Release);
+        drop(tokio::time::timeout(patience, fresh.changed()).await);
+    }
+
+    /// The last snapshot.
+    pub(super) fn latest(&self) -> Option<Arc<Snapshot>> {
+        self.latest.borrow().clone()
+    }
+}
+
+/// Looks into the engine when a scrape asks; costs one load of a flag when none does.
+#[derive(Debug)]
+pub struct EngineProbe {
+    exchange: Arc<Exchange>,
+}
+
+impl EngineProbe {
+    pub(super) fn new(exchange: Arc<Exchange>) -> EngineProbe {
+        EngineProbe { exchange }
+    }
+}
+
+impl Probe for EngineProbe {
+    fn look(&mut self, engine: &mut Engine) {
+        let Exchange { wanted, latest } = &*self.exchange;
+        if wanted.load(Ordering::Relaxed) && wanted.swap(false, Ordering::AcqRel) {
+            latest.send_replace(Some(Arc::new(Snapshot::of(engine))));
+        }
+    }
+}

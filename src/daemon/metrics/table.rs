@@ -1,0 +1,224 @@
+//! The one table of metrics: names, kinds, labels, units and meanings.
+//!
+//! The families that are counted, the page docs/metrics.md and the check of a scrape in `tests/metrics.rs` are all made
+//! of it, so a metric that is not here does not exist. Invariant: every label is bounded by the configuration, the rules
+//! or a closed set of words; none is ever a value out of an event.
+
+use std::fmt::Write as _;
+
+use prometheus::{GaugeVec, HistogramOpts, HistogramVec, IntCounterVec, Opts, Registry};
+
+/// How a metric behaves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// It only grows, and starts at 0 with the process.
+    Counter,
+    /// It is what it is now.
+    Gauge,
+    /// How many observations were at most so large, by [`LATENCY_BUCKETS_SECONDS`].
+    Histogram,
+}
+
+impl Kind {
+    /// The word of the exposition format.
+    pub fn name(self) -> &'static str {
+        match self {
+            Kind::Counter => "counter",
+            Kind::Gauge => "gauge",
+            Kind::Histogram => "histogram",
+        }
+    }
+}
+
+/// A metric as the world sees it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Metric {
+    /// Its name, prefix included.
+    pub name: &'static str,
+    /// How it behaves.
+    pub kind: Kind,
+    /// The names of its labels.
+    pub labels: &'static [&'static str],
+    /// What one of it is.
+    pub unit: &'static str,
+    /// What it says.
+    pub help: &'static str,
+}
+
+/// Upper bounds of the buckets of latencies: from 100 microseconds, which a batch takes at least, to 10 seconds.
+pub const LATENCY_BUCKETS_SECONDS: &[f64] =
+    &[0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
+
+/// Declares the metrics: `Kind name [labels] "unit" "help";`.
+macro_rules! families {
+    ($($kind:ident $name:ident [$($label:literal)*] $unit:literal $help:literal;)*) => {
+        /// Every metric, in the order of docs/metrics.md.
+        pub const TABLE: &[Metric] = &[$(families!(@metric $kind $name [$($label)*] $unit $help),)*];
+
+        /// The metrics as they are counted.
+        #[derive(Debug)]
+        pub(super) struct Families { $(pub $name: families!(@family $kind),)* }
+
+        impl Families {
+            /// Makes every family and puts it into the registry.
+            pub(super) fn new(registry: &Registry) -> Families {
+                Families { $($name: Family::make(
+                    &families!(@metric $kind $name [$($label)*] $unit $help),
+                    registry,
+                ),)* }
+            }
+        }
+    };
+    (@metric $kind:ident $name:ident [$($label:literal)*] $unit:literal $help:literal) => {
+        Metric {
+            name: concat!("refguard_", stringify!($name)),
+            kind: Kind::$kind,
+            labels: &[$($label),*],
+            unit: $unit,
+            help: $help,
+        }
+    };
+    (@family Counter) => { IntCounterVec };
+    (@family Gauge) => { GaugeVec };
+    (@family Histogram) => { HistogramVec };
+}
+
+families! {
+    Counter events_total ["source" "type"] "events"
+        "Valid events that were answered, repeats included. With dead_letters_total it is everything that came in.";
+    Counter late_events_total ["source"] "events"
+        "Events older than the watermark by more than the allowed lateness: judged, and fed to nothing.";
+    Counter invalid_fields_total ["field"] "fields"
+        "Texts that are not what their field wants; they read as absent.";
+    Counter dead_letters_total ["source" "reason"] "inputs"
+        "Inputs that are no valid event, by the reason that docs/events.md explains.";
+    Counter duplicates_total ["source"] "events"
+        "Repeats of an event: answered with the first verdict, and counted in no other way.";
+    Counter verdicts_total ["verdict" "program"] "verdicts"
+        "Verdicts on events that are no repeats.";
+    Counter rule_matches_total ["rule" "mode"] "events"
+        "Events that a rule matched; in the mode shadow it moved nothing.";
+    Counter rule_errors_total ["rule"] "errors"
+        "Conditions and exceptions of a rule that erred on an event, such as by an overflow: they did not hold.";
+    Histogram event_latency_seconds ["source"] "seconds"
+        "From the arrival of an event to its verdict in the sink's hands.";
+    Gauge source_lag_events ["source"] "events"
+        "Events in the source's partitions that were not read yet, as the broker last said; for Kafka sources.";
+    Gauge source_watermark_seconds ["source"] "seconds since 1970"
+        "Event time that every partition of the source has reached.";
+    Gauge source_skew_seconds ["source"] "seconds"
+        "Event time between the source's foremost and hindmost partition.";
+    Gauge dedup_horizon_seconds [] "seconds since 1970"
+        "Repeats of an event are recognised if its time is later than this.";
+    Gauge state_entries ["feature"] "keys"
+        "Keys that a feature remembers.";
+    Gauge state_bytes [] "bytes"
+        "Memory of the whole state: windows, facts about accounts, identities. state.max_bytes bounds it.";
+    Gauge summarised_keys ["feature"] "keys"
+        "Keys that had more entries than max_entries: what is read of them may not be exact.";
+    Gauge saturated ["feature"] "0 or 1"
+        "Whether new keys are refused because the state is near its bound. Page on it.";
+    Gauge feature_complete ["feature"] "0 or 1"
+        "Whether the feature has seen a whole window.";
+    Gauge decisions_active ["verdict"] "subjects"
+        "Subjects under a decision, by the gravest verdict on them.";
+    Gauge dependency_up ["name"] "0 or 1"
+        "Whether an outside service can be reached; named by the setting that configures it.";
+    Gauge ruleset_info ["hash"] "1"
+        "The rule set in force: its hash stands on every verdict.";
+    Gauge rules_loaded [] "rules"
+        "Rules in force; those that are off do not count.";
+    Gauge build_info ["version"] "1"
+        "The version of refguard.";
+}
+
+/// A family that can be made from its line of the table.
+trait Family: prometheus::core::Collector + Clone + Sized + 'static {
+    fn new(metric: &Metric) -> prometheus::Result<Self>;
+
+    fn make(metric: &Metric, registry: &Registry) -> Self {
+        let family = Self::new(metric).expect("the table has valid names; a test makes every family");
+        registry
+            .register(Box::new(family.clone()))
+            .expect("no name stands in the table twice; a test makes every family");
+        family
+    }
+}
+
+impl Family for IntCounterVec {
+    fn new(metric: &Metric) -> prometheus::Result<IntCounterVec> {
+        IntCounterVec::new(Opts::new(metric.name, metric.help), metric.labels)
+    }
+}
+
+impl Family for GaugeVec {
+    fn new(metric: &Metric) -> prometheus::Result<GaugeVec> {
+        GaugeVec::new(Opts::new(metric.name, metric.help), metric.labels)
+    }
+}
+
+impl Family for HistogramVec {
+    fn new(metric: &Metric) -> prometheus::Result<HistogramVec> {
+        let opts = HistogramOpts::new(metric.name, metric.help).buckets(LATENCY_BUCKETS_SECONDS.to_vec());
+        HistogramVec::new(opts, metric.labels)
+    }
+}
+
+/// docs/metrics.md.
+pub fn markdown() -> String {
+    let mut out = String::from(INTRODUCTION);
+    for metric in TABLE {
+        let labels: Vec<String> = metric.labels.iter().map(|label| format!("`{label}`")).collect();
+        let Metric { name, kind, unit, help, .. } = metric;
+        let _ = writeln!(out, "| `{name}` | {} | {} | {unit} | {help} |", kind.name(), labels.join(", "));
+    }
+    let bounds: Vec<String> = LATENCY_BUCKETS_SECONDS.iter().map(f64::to_string).collect();
+    let _ = write!(out, "\nThe buckets of latencies end at {} seconds.\n", bounds.join(", "));
+    out
+}
+
+const INTRODUCTION: &str = "\
+# Metrics and probes
+
+`refguard run` serves three pages on a port of their own, `metrics.listen` in the configuration (127.0.0.1:9464):
+
+| page | answer |
+| --- | --- |
+| `/metrics` | the metrics below, in Prometheus's text format |
+| `/livez` | 200 while the process runs |
+| `/readyz` | 200 while events are judged, with a line for each service that is away; 503 with the reason before that, and from the moment it is told to stop |
+
+There is no password on it: let it listen where only your monitoring reaches it.
+
+A label never holds an account, device, address or other value out of an event. `source` is a name in the configuration;
+`program` one in the configuration, or `other`; `type` one that refguard or a rule knows, or `other`; `field` and `reason`
+are those of [events.md](events.md); `rule` and `feature` are names in the rule files. A metric without a value is
+absent: a watermark before the first event, a lag that the broker has not told yet.
+
+What the engine knows (rules, features, state, decisions) is as of the scrape. If the engine does not answer within half
+a second, because a sink holds it back, the values of the scrape before are served.
+
+| metric | kind | labels | unit | what it says |
+| --- | --- | --- | --- | --- |
+";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_family_is_valid_and_named_by_the_rules_of_prometheus() {
+        Families::new(&Registry::new());
+        for Metric { name, kind, unit, help, .. } in TABLE {
+            assert_eq!(
+                name.ends_with("_total"),
+                *kind == Kind::Counter,
+                "{name}: counters end in _total, others do not"
+            );
+            let base = if unit.starts_with("seconds") { "seconds" } else { unit };
+            let has_base_unit = ["seconds", "bytes"].contains(&base);
+            assert!(!has_base_unit || name.ends_with(base), "{name} does not end in its unit");
+            assert!(help.ends_with('.') && !help.contains('|'), "{name}: help is sentences, and fits a table");
+        }
+    }
+}

@@ -1,0 +1,517 @@
+//! Metrics from outside: what a scrape says after a known stream, for whom it can be read, and what no stream can do to it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::{Read, Write as _};
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use refguard::daemon::metrics::{self, BatchObserver, EngineProbe, Kind, Metric, Metrics, TABLE};
+use refguard::engine::{Engine, EngineOptions};
+use refguard::event::{KINDS, ParseOptions, Parser};
+use refguard::ruleset;
+use refguard::ruleset::program::RuleSet;
+use refguard::signals::{Deriver, SignalConfig};
+use refguard::state::HashKey;
+use refguard::stream::Sink;
+use refguard::stream::file::{LineOptions, LineSink, LineSource, WriteMode};
+use refguard::stream::pipeline::{Input, Pipeline, Probe as _, Reader, Sinks};
+
+/// One rule for each thing that is counted of rules.
+const RULES: &str = r#"
+version: 1
+pack: counted
+
+features:
+  logins_1h:
+    on: [login.succeeded]
+    key: [event.account_id]
+    aggregate: count
+    window: 1h
+  visits_90d:
+    on: [shop.visited]
+    key: [event.account_id]
+    aggregate: count
+    window: 90d
+
+rules:
+  - id: second-login
+    title: Logs in twice
+    on: [login.succeeded]
+    when: logins_1h > 1
+    score: 20
+    decide:
+      - {subject: account, verdict: hold, ttl: 30d}
+  - id: any-login
+    title: Logs in
+    on: [login.succeeded]
+    when: event.account_id != ""
+    score: 5
+    mode: shadow
+  - id: overflows
+    title: Cannot be computed
+    on: [order.placed]
+    when: event.amount_minor + 9223372036854775807 > 0
+    score: 5
+  - id: visits
+    title: Visits a shop
+    on: [shop.visited]
+    when: visits_90d > 100 || event.ip == "198.51.100.7"
+    score: 5
+  - id: asleep
+    title: Is off
+    on: [order.placed]
+    when: event.ip != ""
+    score: 5
+    mode: off
+"#;
+
+/// A clock that stands: 1 May 2026, noon.
+fn noon_ms() -> i64 {
+    1_777_636_800_000
+}
+
+fn rules() -> Arc<RuleSet> {
+    let folder = tempfile::tempdir().expect("a folder can be made");
+    std::fs::write(folder.path().join("counted.yaml"), RULES).expect("the folder can be written");
+    let loaded = ruleset::load(folder.path());
+    let loaded = loaded.unwrap_or_else(|found| panic!("{}", ruleset::diagnostic::render(&found, false)));
+    Arc::new(loaded.set)
+}
+
+/// A daemon's inside: an engine, and metrics that watch it.
+struct Watched {
+    metrics: Metrics,
+    engine: Engine,
+    observer: BatchObserver,
+    probe: EngineProbe,
+}
+
+impl Watched {
+    fn new(sources: &[&str], programs: &[&str]) -> Watched {
+        let owned = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
+        let rules = rules();
+        let options = EngineOptions { hash_key: HashKey([7; 16]), ..EngineOptions::default() };
+        let metrics = Metrics::default();
+        Watched {
+            observer: metrics.observer(owned(sources), owned(programs), &rules, refguard::daemon::clock::monotonic),
+            probe: metrics.probe(),
+            engine: Engine::new(rules, options),
+            metrics,
+        }
+    }
+
+    /// Reads a file for each source, through the threads that a daemon has, into files.
+    fn run(&mut self, sources: &[(&str, &str)]) -> (String, String) {
+        let folder = tempfile::tempdir().expect("a folder can be made");
+        let readers = sources.iter().enumerate().map(|(index, (name, lines))| {
+            let path = folder.path().join(format!("{name}.jsonl"));
+            std::fs::write(&path, lines).expect("the folder can be written");
+            let input = LineSource::open(&path, LineOptions::default()).expect("the file was just written");
+            reader(&self.engine, index, name, input)
+        });
+        let path = |name: &str| folder.path().join(name);
+        let sink = |name| Sink::Lines(LineSink::open(&path(name), WriteMode::Append).expect("a file can be made"));
+        let sinks = Sinks { verdicts: sink("verdicts"), dead_letters: sink("dead letters") };
+        let readers: Vec<Reader> = readers.collect();
+        self.metrics.watch(&readers, &sinks);
+        let pipeline = Pipeline {
+            readers,
+            engine: &mut self.engine,
+            probe: &mut self.probe,
+            sinks,
+            observer: &mut self.observer,
+            stop: &AtomicBool::new(false),
+        };
+        pipeline.run().expect("files can be read and written");
+        let text = |name| std::fs::read_to_string(path(name)).expect("the pipeline wrote it");
+        (text("verdicts"), text("dead letters"))
+    }
+
+    /// A scrape during which the engine is looked at again and again, as its thread does.
+    fn scrape(&mut self) -> Scrape {
+        let Watched { metrics, engine, probe, .. } = self;
+        let text = on_this_thread(async {
+            let mut scrape = std::pin::pin!(metrics.scrape());
+            loop {
+                tokio::select! {
+                    biased;
+                    text = &mut scrape => return text,
+                    () = tokio::task::yield_now() => probe.look(engine),
+                }
+            }
+        });
+        Scrape::parse(&text)
+    }
+}
+
+fn reader(engine: &Engine, index: usize, name: &str, input: LineSource) -> Reader {
+    Reader {
+        index,
+        name: name.to_owned(),
+        input: Input::Lines(Box::new(input)),
+        parser: Parser::new(ParseOptions::default()),
+        mapping: None,
+        deriver: Deriver::new(engine.wanted(), &SignalConfig::default()).expect("the defaults need no file"),
+        wall_clock_ms: noon_ms,
+        monotonic: refguard::daemon::clock::monotonic,
+    }
+}
+
+fn on_this_thread<T>(work: impl Future<Output = T>) -> T {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    runtime.expect("a runtime starts").block_on(work)
+}
+
+/// An event as a line; `time` is a time of day on 1 May 2026.
+fn event(id: &str, event_type: &str, time: &str, data: serde_json::Value) -> String {
+    let time = format!("2026-05-01T{time}Z");
+    let event = serde_json::json!({
+        "specversion": "1.0", "id": id, "source": "/shop", "type": event_type, "time": time, "data": data,
+    });
+    format!("{event}\n")
+}
+
+// -- the text format ----------------------------------------------------------------------------------------------
+
+/// Labels as `name=value`, sorted; a value as it was before it was escaped.
+type Labels = BTreeMap<String, String>;
+
+/// A scrape that was read by the rules of the text format and of the table.
+struct Scrape {
+    samples: BTreeMap<(String, Labels), f64>,
+}
+
+impl Scrape {
+    /// Reads a scrape; panics at the first line that is not as it should be.
+    fn parse(text: &str) -> Scrape {
+        assert!(text.ends_with('\n'), "a scrape ends with a line feed");
+        let mut scrape = Scrape { samples: BTreeMap::new() };
+        let mut told = BTreeSet::new();
+        let mut lines = text.lines();
+        let mut current: Option<Metric> = None;
+        while let Some(line) = lines.next() {
+            if let Some(help) = line.strip_prefix("# HELP ") {
+                let (name, help) = help.split_once(' ').expect("a name and a help");
+                let metric = TABLE.iter().find(|metric| metric.name == name);
+                let metric = metric.unwrap_or_else(|| panic!("{name} is not in the table"));
+                assert_eq!(help, metric.help);
+                assert!(told.insert(name.to_owned()), "{name} stands there twice");
+                assert_eq!(lines.next(), Some(format!("# TYPE {name} {}", metric.kind.name()).as_str()));
+                current = Some(*metric);
+            } else {
+                let metric = current.unwrap_or_else(|| panic!("a sample before any help: {line}"));
+                scrape.add(&metric, line);
+            }
+        }
+        scrape
+    }
+
+    fn add(&mut self, metric: &Metric, line: &str) {
+        let (name, labels, value) = sample(line);
+        let endings: &[&str] = if metric.kind == Kind::Histogram { &["_bucket", "_sum", "_count"] } else { &[""] };
+        let ending = endings.iter().find(|ending| name == format!("{}{ending}", metric.name));
+        let ending = ending.unwrap_or_else(|| panic!("{line} stands under {}", metric.name));
+        let expected = metric.labels.iter().copied().chain((*ending == "_bucket").then_some("le"));
+        assert_eq!(labels.keys().map(String::as_str).collect::<BTreeSet<_>>(), expected.collect(), "{line}");
+        assert!(self.samples.insert((name, labels), value).is_none(), "a second {line}");
+    }
+
+    /// The value of the sample with these labels, given as `name=value`.
+    fn get(&self, name: &str, labels: &[&str]) -> Option<f64> {
+        let labels = labels.iter().map(|label| label.split_once('=').expect("name=value"));
+        let labels = labels.map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+        self.samples.get(&(format!("refguard_{name}"), labels)).copied()
+    }
+
+    /// Samples of a metric: values of its labels in the order of their names, and the value.
+    fn of(&self, name: &str) -> Vec<(Vec<&str>, f64)> {
+        let name = format!("refguard_{name}");
+        let samples = self.samples.iter().filter(|((known, _), _)| *known == name);
+        samples.map(|((_, labels), value)| (labels.values().map(String::as_str).collect(), *value)).collect()
+    }
+
+    /// The same without what is 0.
+    fn counted(&self, name: &str) -> Vec<(Vec<&str>, f64)> {
+        self.of(name).into_iter().filter(|(_, value)| *value != 0.0).collect()
+    }
+
+    fn sum(&self, name: &str) -> f64 {
+        self.of(name).iter().map(|(_, value)| value).sum()
+    }
+}
+
+/// A line of the text format, read character by character.
+fn sample(line: &str) -> (String, Labels, f64) {
+    let end = line.find(['{', ' ']).expect("a name ends");
+    let (name, mut rest) = line.split_at(end);
+    let mut labels = Labels::new();
+    if let Some(inner) = rest.strip_prefix('{') {
+        rest = inner;
+        loop {
+            let (label, after) = rest.split_once("=\"").expect("a label has a value");
+            let mut value = String::new();
+            let mut characters = after.char_indices();
+            let end = loop {
+                match characters.next().expect("a value ends") {
+                    (at, '"') => break at + 1,
+                    (_, '\\') => value.push(match characters.next().expect("something was escaped").1 {
+                        'n' => '\n',
+                        escaped @ ('\\' | '"') => escaped,
+                        other => panic!("\\{other} is no escape: {line}"),
+                    }),
+                    (_, plain) => value.push(plain),
+                }
+            };
+            assert!(labels.insert(label.to_owned(), value).is_none(), "{label} twice: {line}");
+            rest = &after[end..];
+            match rest.split_at(1) {
+                (",", more) => rest = more,
+                ("}", more) => {
+                    rest = more;
+                    break;
+                }
+                _ => panic!("neither another label nor the end: {line}"),
+            }
+        }
+    }
+    let value = rest.strip_prefix(' ').expect("a blank before the value");
+    (name.to_owned(), labels, value.parse().unwrap_or_else(|_| panic!("{value} is no number: {line}")))
+}
+
+// -- the tests ----------------------------------------------------------------------------------------------------
+
+/// A stream in which everything that is counted happens. The parts are told apart by their numbers.
+fn known_stream() -> String {
+    let login = |id: &str, time: &str| {
+        event(id, "login.succeeded", time, serde_json::json!({"program": "gold", "account_id": "a"}))
+    };
+    let order = |id: &str, time: &str, ip: &str| {
+        event(id, "order.placed", time, serde_json::json!({"account_id": "b", "amount_minor": 1, "ip": ip}))
+    };
+    [
+        login("1", "10:00:00"),
+        login("2", "10:00:01"),
+        login("2", "10:00:01"),
+        login("1", "10:00:02"),
+        order("3", "10:00:03", "not an address"),
+        event("4", "shop.visited", "10:00:04.500", serde_json::json!({"account_id": "c", "program": "silver"})),
+        event("5", "a\"}\nrefguard_evil{b=\"", "10:00:04", serde_json::json!({"program": "x\"} 1\nrefguard_evil 2"})),
+        order("6", "08:59:59", "192.0.2.1"),
+        "not JSON\n".to_owned(),
+        "{\"specversion\":\"1.0\"}\n".to_owned(),
+        "{\"specversion\":\"1.0\"}\n".to_owned(),
+    ]
+    .concat()
+}
+
+#[test]
+fn counts_are_those_of_a_known_stream() {
+    let mut watched = Watched::new(&["orders", "returns"], &["default", "gold"]);
+    let (verdicts, dead_letters) = watched.run(&[("orders", &known_stream()), ("returns", "nothing\n")]);
+    assert_eq!((verdicts.lines().count(), dead_letters.lines().count()), (7, 5), "{verdicts}{dead_letters}");
+
+    let scrape = watched.scrape();
+    let events = [
+        (vec!["orders", "login.succeeded"], 3.0),
+        (vec!["orders", "order.placed"], 2.0),
+        (vec!["orders", "other"], 1.0),
+        (vec!["orders", "shop.visited"], 1.0),
+    ];
+    assert_eq!(scrape.of("events_total"), events);
+    let letters = [
+        (vec!["id_reused", "orders"], 1.0),
+        (vec!["missing_id", "orders"], 2.0),
+        (vec!["not_json", "orders"], 1.0),
+        (vec!["not_json", "returns"], 1.0),
+    ];
+    assert_eq!(scrape.counted("dead_letters_total"), letters);
+    assert_eq!(scrape.of("late_events_total"), [(vec!["orders"], 1.0), (vec!["returns"], 0.0)]);
+    assert_eq!(scrape.of("duplicates_total"), [(vec!["orders"], 1.0), (vec!["returns"], 0.0)]);
+    assert_eq!(scrape.of("invalid_fields_total"), [(vec!["ip"], 1.0)]);
+    let given = [
+        (vec!["default", "allow"], 2.0),
+        (vec!["gold", "allow"], 1.0),
+        (vec!["gold", "flag"], 1.0),
+        (vec!["other", "allow"], 2.0),
+    ];
+    assert_eq!(scrape.counted("verdicts_total"), given);
+    assert_eq!(scrape.of("verdicts_total").len(), 3 * 5, "every verdict of every program, from 0 on");
+    let matches = [(vec!["enforce", "second-login"], 1.0), (vec!["shadow", "any-login"], 2.0)];
+    assert_eq!(scrape.counted("rule_matches_total"), matches);
+    assert_eq!(scrape.of("rule_matches_total").len(), 2 * 4, "without the rule that is off");
+    assert_eq!(scrape.counted("rule_errors_total"), [(vec!["overflows"], 2.0)]);
+
+    assert_eq!(scrape.get("event_latency_seconds_count", &["source=orders"]), Some(7.0));
+    assert_eq!(scrape.get("event_latency_seconds_bucket", &["source=orders", "le=+Inf"]), Some(7.0));
+    let inputs = known_stream().lines().count() as f64;
+    assert_eq!(scrape.sum("events_total") + scrape.sum("dead_letters_total"), inputs + 1.0, "each input once");
+    assert_eq!(scrape.sum("verdicts_total") + scrape.sum("duplicates_total"), scrape.sum("events_total"));
+}
+
+#[test]
+fn the_state_of_the_engine_is_shown() {
+    let mut watched = Watched::new(&["orders"], &["default", "gold"]);
+    let before = watched.scrape();
+    assert_eq!(before.of("dedup_horizon_seconds"), [], "before the first event nothing is known of time");
+    assert_eq!(before.of("source_watermark_seconds"), []);
+    assert_eq!(before.get("state_entries", &["feature=logins_1h"]), Some(0.0));
+    assert_eq!(before.get("feature_complete", &["feature=logins_1h"]), Some(0.0));
+
+    let later = event("7", "shop.visited", "11:00:00", serde_json::json!({"account_id": "c"}));
+    watched.run(&[("orders", &(known_stream() + &later))]);
+    let scrape = watched.scrape();
+    let eleven = (noon_ms() - 3_600_000) as f64 / 1000.0;
+    assert_eq!(scrape.of("source_watermark_seconds"), [(vec!["orders"], eleven)]);
+    assert_eq!(scrape.of("source_skew_seconds"), [(vec!["orders"], 0.0)]);
+    assert_eq!(scrape.of("dedup_horizon_seconds"), [(vec![], eleven - 24.0 * 3600.0)]);
+    assert_eq!(scrape.of("state_entries"), [(vec!["logins_1h"], 1.0), (vec!["visits_90d"], 2.0)]);
+    assert_eq!(scrape.of("feature_complete"), [(vec!["logins_1h"], 1.0), (vec!["visits_90d"], 0.0)]);
+    assert_eq!(scrape.of("saturated"), [(vec!["logins_1h"], 0.0), (vec!["visits_90d"], 0.0)]);
+    assert_eq!(scrape.of("summarised_keys"), [(vec!["logins_1h"], 0.0), (vec!["visits_90d"], 0.0)]);
+    assert_eq!(scrape.get("state_bytes", &[]), Some(watched.engine.size().bytes() as f64));
+    assert_eq!(scrape.counted("decisions_active"), [(vec!["hold"], 1.0)]);
+    assert_eq!(scrape.of("decisions_active").len(), 4, "everything but allow");
+    assert_eq!(scrape.of("ruleset_info"), [(vec![watched.engine.rules().hash.as_str()], 1.0)]);
+    assert_eq!(scrape.get("rules_loaded", &[]), Some(4.0));
+    assert_eq!(scrape.of("build_info"), [(vec![env!("CARGO_PKG_VERSION")], 1.0)]);
+}
+
+#[test]
+fn a_scrape_without_an_engine_says_what_is_known() {
+    let watched = Watched::new(&["orders"], &["default"]);
+    let scrape = Scrape::parse(&on_this_thread(watched.metrics.scrape()));
+    assert_eq!(scrape.of("build_info").len(), 1);
+    assert_eq!(scrape.get("late_events_total", &["source=orders"]), Some(0.0));
+    assert_eq!(scrape.of("rules_loaded"), [], "no engine has answered");
+}
+
+#[test]
+fn a_scrape_that_the_engine_does_not_answer_repeats_the_last() {
+    let mut watched = Watched::new(&["orders"], &["default", "gold"]);
+    watched.run(&[("orders", &known_stream())]);
+    let first = watched.scrape();
+    let again = Scrape::parse(&on_this_thread(watched.metrics.scrape()));
+    assert_eq!(again.samples, first.samples);
+}
+
+#[test]
+fn no_stream_makes_a_label() {
+    let mut watched = Watched::new(&["orders"], &["default", "gold"]);
+    let hostile =
+        ["mark", "mark\"", "mark\\", "mark\n", "mark{}", "mark=\"1\"", "# HELP mark", "mark\u{0}", "mark\u{202e}"];
+    let mut lines = String::new();
+    for at in 0..2000 {
+        let name = format!("{}{at}", hostile[at % hostile.len()]);
+        let data =
+            serde_json::json!({"program": name, "account_id": name, "ip": name, "country": name, "channel": name});
+        lines += &event(&name, &name, "10:00:00", data);
+        lines += &event(
+            &format!("known-{at}"),
+            KINDS[at % KINDS.len()].name,
+            "10:00:00",
+            serde_json::json!({"program": name}),
+        );
+    }
+    watched.run(&[("orders", &lines)]);
+    let scrape = watched.scrape();
+    for (name, labels) in scrape.samples.keys() {
+        assert!(labels.values().all(|value| !value.contains("mark")), "{name} {labels:?}");
+    }
+    let types = scrape.of("events_total").len();
+    assert!(types <= KINDS.len() + 2, "known types, one that a rule names, and the others: {types}");
+    assert_eq!(scrape.get("events_total", &["source=orders", "type=other"]), Some(2000.0));
+    assert_eq!(scrape.get("verdicts_total", &["program=other", "verdict=allow"]), Some(scrape.sum("events_total")));
+    assert_eq!(scrape.of("verdicts_total").len(), 3 * 5);
+}
+
+#[test]
+fn what_is_away_is_told() {
+    let watched = Watched::new(&["orders"], &["default"]);
+    watched.metrics.depend("sources.orders", || Some(false));
+    watched.metrics.depend("sinks.verdicts", || Some(true));
+    watched.metrics.depend("sources.gone", || None);
+    let scrape = Scrape::parse(&on_this_thread(watched.metrics.scrape()));
+    assert_eq!(scrape.of("dependency_up"), [(vec!["sinks.verdicts"], 1.0), (vec!["sources.orders"], 0.0)]);
+    assert_eq!(watched.metrics.away(), ["sources.orders"]);
+}
+
+/// The judgement of Prometheus's own tool on a scrape in which every family that can has samples.
+#[test]
+fn promtool_has_nothing_to_say() {
+    let mut watched = Watched::new(&["orders"], &["default", "gold"]);
+    watched.run(&[("orders", &known_stream())]);
+    watched.metrics.depend("sources.orders", || Some(true));
+    let Watched { metrics, engine, probe, .. } = &mut watched;
+    let text = on_this_thread(async {
+        let looked = async {
+            tokio::task::yield_now().await;
+            probe.look(engine);
+        };
+        tokio::join!(metrics.scrape(), looked).0
+    });
+    let families = Scrape::parse(&text).samples.keys().map(|(name, _)| name.clone()).collect::<BTreeSet<_>>();
+    let silent = |metric: &&Metric| !families.iter().any(|name| name.starts_with(metric.name));
+    let silent: Vec<&str> = TABLE.iter().filter(silent).map(|metric| metric.name).collect();
+    assert_eq!(silent, ["refguard_source_lag_events"], "only a broker tells it");
+
+    let promtool =
+        Command::new("promtool").args(["check", "metrics"]).stdin(Stdio::piped()).stderr(Stdio::piped()).spawn();
+    let mut promtool = promtool.unwrap_or_else(|error| panic!("promtool: {error}\nhint: run `make setup`"));
+    let mut stdin = promtool.stdin.take().expect("its input is a pipe");
+    stdin.write_all(text.as_bytes()).expect("promtool reads its input");
+    drop(stdin);
+    let output = promtool.wait_with_output().expect("promtool is our child");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && said.is_empty(), "{}: {said}\n{text}", output.status);
+}
+
+/// Bytes that come only when the test lets them: a source that stays open.
+struct Held(std::sync::mpsc::Receiver<Vec<u8>>);
+
+impl Read for Held {
+    fn read(&mut self, out: &mut [u8]) -> std::io::Result<usize> {
+        let Ok(bytes) = self.0.recv() else { return Ok(0) };
+        out[..bytes.len()].copy_from_slice(&bytes);
+        Ok(bytes.len())
+    }
+}
+
+#[test]
+fn a_pipeline_that_waits_for_input_answers_scrapes() {
+    let mut watched = Watched::new(&["orders"], &["default", "gold"]);
+    let (input, held) = std::sync::mpsc::channel();
+    let source = LineSource::new("held", Held(held), LineOptions::default());
+    let nowhere = || Sink::Lines(LineSink::to("nowhere", std::io::sink()));
+    let Watched { metrics, engine, observer, probe } = &mut watched;
+    let metrics = &*metrics;
+    std::thread::scope(|scope| {
+        let readers = vec![reader(engine, 0, "orders", source)];
+        let sinks = Sinks { verdicts: nowhere(), dead_letters: nowhere() };
+        let stop = AtomicBool::new(false);
+        let pipeline = scope.spawn(move || Pipeline { readers, engine, probe, sinks, observer, stop: &stop }.run());
+        input.send(known_stream().into_bytes()).expect("the pipeline reads");
+        // The engine looks for scrapes ten times a second; a busy machine may need a few.
+        let scrapes = (0..60).map(|_| Scrape::parse(&on_this_thread(metrics.scrape())));
+        let seen = scrapes.into_iter().find(|scrape| scrape.sum("rule_matches_total") == 3.0);
+        drop(input);
+        pipeline.join().expect("no thread panics").expect("nothing fails");
+        assert!(seen.is_some(), "no scrape has seen the stream in the engine");
+    });
+}
+
+#[test]
+fn the_page_of_metrics_is_current() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/metrics.md");
+    let found = std::fs::read_to_string(path).unwrap_or_default();
+    let current = found == metrics::markdown();
+    assert!(current, "docs/metrics.md is out of date: cargo test --test metrics -- --ignored writes it anew");
+}
+
+#[test]
+#[ignore = "writes docs/metrics.md"]
+fn write_the_page_of_metrics() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/metrics.md");
+    std::fs::write(path, metrics::markdown()).expect("the repository can be written");
+}
