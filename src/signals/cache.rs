@@ -26,6 +26,8 @@ pub struct CacheCounts {
     pub phones: CacheUse,
     /// User agents.
     pub user_agents: CacheUse,
+    /// Raw device attributes.
+    pub devices: CacheUse,
     /// Network addresses, in databases.
     pub addresses: CacheUse,
 }

@@ -77,7 +77,7 @@ impl Default for SignalConfig {
 pub struct CacheSizes {
     /// Telephone numbers; 80 bytes each.
     pub phones: usize,
-    /// User agents; 600 bytes each.
+    /// User agents, and as many raw device attributes; 600 bytes each.
     pub user_agents: usize,
     /// Network addresses, where a database is configured; 80 bytes each.
     pub addresses: usize,

@@ -1,21 +1,33 @@
 //! Devices without a fingerprinting SDK: a keyed hash of their raw attributes, and the marks of emulators.
 
-use std::hash::Hasher as _;
 use std::ops::Range;
 
 use serde::Deserializer as _;
 use serde::de::{MapAccess, Visitor};
-use siphasher::sip128::{Hasher128 as _, SipHasher24};
+use siphasher::sip128::SipHasher24;
 
-use crate::event::{EventBatch, Field, Signal, SignalSet, Signals};
+use super::cache::{Cache, CacheUse};
+use crate::event::{Event, EventBatch, Field, Signal, SignalSet, Signals};
 
 /// Attributes beyond which the rest is not looked at.
 const ATTRIBUTES_MAX: usize = 256;
 
-/// Reads raw attributes, in buffers of its own.
+/// Longest raw attributes that are remembered, in bytes of JSON.
+const KEY_BYTES_MAX: usize = 512;
+
+/// What raw attributes say.
+#[derive(Clone, Copy, Debug, Default)]
+struct Device {
+    /// The hash; `None` where there are no attributes.
+    hash: Option<[u8; 16]>,
+    emulator: bool,
+}
+
+/// Reads raw attributes, and remembers them.
 #[derive(Debug)]
 pub(super) struct DeviceReader {
     key: [u8; 16],
+    cache: Cache<Device>,
     attributes: Attributes,
     id: String,
 }
@@ -26,34 +38,54 @@ struct Attributes {
     text: String,
     /// Where each name and value lies in the text.
     pairs: Vec<(Range<usize>, Range<usize>)>,
+    /// What is hashed: each name and value with its length before it.
+    hashed: Vec<u8>,
 }
 
 impl DeviceReader {
-    pub(super) fn new(key: [u8; 16]) -> DeviceReader {
-        DeviceReader { key, attributes: Attributes::default(), id: String::new() }
+    pub(super) fn new(key: [u8; 16], entries: usize) -> DeviceReader {
+        let cache = Cache::new(entries, KEY_BYTES_MAX);
+        DeviceReader { key, cache, attributes: Attributes::default(), id: String::new() }
     }
 
     /// Sets the wanted signals of an event's device: its id as the SDK gave it, else the hash of `device`.
-    pub(super) fn derive(
-        &mut self,
-        event: &crate::event::Event,
-        wanted: SignalSet,
-        batch: &mut EventBatch,
-        row: &mut Signals,
-    ) {
+    pub(super) fn derive(&mut self, event: &Event, wanted: SignalSet, batch: &mut EventBatch, row: &mut Signals) {
         let given = !batch.field(event, Field::DeviceId).trim().is_empty();
         if given {
             row.set_text(Signal::DeviceId, event.span(Field::DeviceId));
         }
-        let hash = !given && wanted.contains(Signal::DeviceId);
-        if !(hash || wanted.contains(Signal::DeviceEmulator)) || !event.presence.has(Field::Device) {
+        let needs_hash = !given && wanted.contains(Signal::DeviceId);
+        if !(needs_hash || wanted.contains(Signal::DeviceEmulator)) || !event.presence.has(Field::Device) {
             return;
         }
-        self.attributes.read(batch.field(event, Field::Device));
-        row.set_flag(Signal::DeviceEmulator, self.attributes.iter().any(|(name, value)| is_emulator(name, value)));
-        if hash && !self.attributes.pairs.is_empty() {
-            self.attributes.hash(&self.key, &mut self.id);
-            row.set_text(Signal::DeviceId, batch.make(&self.id));
+        let DeviceReader { key, cache, attributes, id } = self;
+        let json = batch.field(event, Field::Device);
+        let device = cache.get_or_make(json.as_bytes(), || {
+            attributes.read(json);
+            Device {
+                hash: attributes.hash(key),
+                emulator: attributes.iter().any(|(name, value)| is_emulator(name, value)),
+            }
+        });
+        row.set_flag(Signal::DeviceEmulator, device.emulator);
+        if let Some(hash) = device.hash.filter(|_| needs_hash) {
+            id.clear();
+            push_hex(&hash, id);
+            row.set_text(Signal::DeviceId, batch.make(id));
+        }
+    }
+
+    /// How often it remembered.
+    pub(super) fn counts(&self) -> CacheUse {
+        self.cache.counts()
+    }
+}
+
+/// Appends bytes as hexadecimal digits.
+fn push_hex(bytes: &[u8], out: &mut String) {
+    for byte in bytes {
+        for digit in [byte >> 4, byte & 15] {
+            out.push(char::from(b"0123456789abcdef"[usize::from(digit)]));
         }
     }
 }
@@ -65,7 +97,7 @@ impl Attributes {
         self.pairs.clear();
         // A parsed event holds an object of strings, so there is nothing to say about an error.
         let _ = serde_json::Deserializer::from_str(json).deserialize_map(AttributeVisitor(self));
-        let Attributes { text, pairs } = self;
+        let Attributes { text, pairs, .. } = self;
         pairs.sort_unstable_by(|a, b| text[a.0.clone()].cmp(&text[b.0.clone()]).then(a.0.start.cmp(&b.0.start)));
     }
 
@@ -79,22 +111,16 @@ impl Attributes {
         self.pairs.iter().map(|(name, value)| (&self.text[name.clone()], &self.text[value.clone()]))
     }
 
-    /// Writes the hash as 32 hexadecimal digits: SipHash-2-4 with 128 bits over the lengths and bytes of every name and
-    /// value, so that no two sets of attributes run together.
-    fn hash(&self, key: &[u8; 16], out: &mut String) {
-        let mut hasher = SipHasher24::new_with_key(key);
-        for (name, value) in self.iter() {
-            for part in [name, value] {
-                hasher.write(&(part.len() as u64).to_le_bytes());
-                hasher.write(part.as_bytes());
-            }
+    /// SipHash-2-4 with 128 bits over the lengths and bytes of every name and value, so that no two sets of attributes
+    /// run together; `None` for no attributes.
+    fn hash(&mut self, key: &[u8; 16]) -> Option<[u8; 16]> {
+        let Attributes { text, pairs, hashed } = self;
+        hashed.clear();
+        for part in pairs.iter().flat_map(|(name, value)| [name, value]) {
+            hashed.extend((part.len() as u64).to_le_bytes());
+            hashed.extend(&text.as_bytes()[part.clone()]);
         }
-        out.clear();
-        for byte in hasher.finish128().as_bytes() {
-            for digit in [byte >> 4, byte & 15] {
-                out.extend(char::from_digit(u32::from(digit), 16));
-            }
-        }
+        (!pairs.is_empty()).then(|| SipHasher24::new_with_key(key).hash(hashed).as_bytes())
     }
 }
 

@@ -97,11 +97,12 @@ impl EmailReader {
         if wanted.contains(Signal::EmailGibberish) {
             row.set_double(Signal::EmailGibberish, gibberish(local));
         }
-        if wanted.contains(Signal::EmailRelay) || wanted.contains(Signal::EmailDisposable) {
-            let relay = self.relays.contains_domain(&self.domain);
+        if wanted.contains(Signal::EmailRelay) {
+            row.set_flag(Signal::EmailRelay, self.relays.contains_domain(&self.domain));
+        }
+        if wanted.contains(Signal::EmailDisposable) {
             let listed = self.disposable.as_ref().is_some_and(|list| list.contains_domain(&self.domain));
-            row.set_flag(Signal::EmailRelay, relay);
-            row.set_flag(Signal::EmailDisposable, listed && !relay);
+            row.set_flag(Signal::EmailDisposable, listed && !self.relays.contains_domain(&self.domain));
         }
         if wanted.contains(Signal::EmailAlias) {
             let (local, domain) = (local, &self.mailbox[self.mailbox_local_len + 1..]);
@@ -184,6 +185,9 @@ const LOCAL_ASCII: [bool; 256] = {
 
 /// Appends a local part with its digits as #, without separators, and with no letter twice in a row.
 fn push_skeleton(local: &str, out: &mut String) {
+    if local.is_ascii() && local.len() <= LOCAL_BYTES_MAX {
+        return push_ascii_skeleton(local.as_bytes(), out);
+    }
     let mut previous = None;
     for c in local.chars() {
         match c {
@@ -199,6 +203,34 @@ fn push_skeleton(local: &str, out: &mut String) {
             }
         }
     }
+}
+
+/// The same for ASCII, without a branch a byte: what strangers type cannot be predicted.
+fn push_ascii_skeleton(local: &[u8], out: &mut String) {
+    const DROPPED: u8 = 0;
+    const FORMS: [u8; 128] = {
+        let mut forms = [0; 128];
+        let mut byte = 0;
+        while byte < forms.len() {
+            forms[byte] = match byte as u8 {
+                b'.' | b'_' | b'-' => DROPPED,
+                b'0'..=b'9' => b'#',
+                other => other,
+            };
+            byte += 1;
+        }
+        forms
+    };
+    let mut skeleton = [0; LOCAL_BYTES_MAX];
+    let (mut len, mut previous) = (0, DROPPED);
+    for byte in local {
+        let form = FORMS[usize::from(byte & 127)];
+        let kept = form != DROPPED && !(form == previous && form.is_ascii_alphabetic());
+        skeleton[len] = form;
+        len += usize::from(kept);
+        previous = if form == DROPPED { previous } else { form };
+    }
+    out.push_str(std::str::from_utf8(&skeleton[..len]).unwrap_or_default());
 }
 
 #[cfg(test)]

@@ -104,7 +104,7 @@ impl Deriver {
             email: EmailReader::new(config.disposable_domains()?),
             address: AddressReader::new(marks, geo),
             phone: PhoneReader::new(plan.check_phone, config)?,
-            device: DeviceReader::new(config.device_key),
+            device: DeviceReader::new(config.device_key, if plan.derive_device { config.cache.user_agents } else { 0 }),
             user_agent: UserAgentReader::new(if plan.derive_user_agent { config.cache.user_agents } else { 0 }),
         })
     }
@@ -185,6 +185,7 @@ impl Deriver {
         CacheCounts {
             phones: self.phone.counts(),
             user_agents: self.user_agent.counts(),
+            devices: self.device.counts(),
             addresses: self.address.geo().counts(),
         }
     }

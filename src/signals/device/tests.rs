@@ -2,6 +2,8 @@ use super::*;
 use crate::signals::tests::{derive, derive_with};
 use crate::signals::{PUBLIC_DEVICE_KEY, SignalConfig};
 use proptest::prelude::*;
+use siphasher::sip128::Hasher128 as _;
+use std::hash::Hasher as _;
 
 fn id(device: &str) -> String {
     derive(&[(Field::Device, device)]).text(Signal::DeviceId).to_owned()

@@ -229,6 +229,14 @@ proptest! {
     }
 
     #[test]
+    fn skeletons_of_ascii_are_made_alike_by_both_ways(local in "[a-c#0-9._+A-]{1,20}") {
+        let (mut ascii, mut any) = (String::new(), String::new());
+        push_skeleton(&local, &mut ascii);
+        push_skeleton(&format!("{local}é"), &mut any);
+        prop_assert_eq!(format!("{ascii}é"), any);
+    }
+
+    #[test]
     fn a_skeleton_is_its_own_skeleton(local in "[a-c#0-9._-]{1,20}") {
         let (mut once, mut twice) = (String::new(), String::new());
         push_skeleton(&local, &mut once);
