@@ -1,5 +1,7 @@
 //! JSON Schemas of what refguard reads from people and writes to programs, made from the same tables as the code.
 
+mod rules;
+
 use serde_json::{Value, json};
 
 use crate::event::{Cause, RuleKind, Severity, Verdict};
@@ -68,5 +70,5 @@ pub fn verdict() -> Value {
 
 /// The schema of a rule pack, for editors.
 pub fn rules() -> Value {
-    json!({})
+    rules::pack()
 }

@@ -4,3 +4,4 @@
 
 pub(crate) mod kafka;
 pub(crate) mod kcat;
+pub(crate) mod program;

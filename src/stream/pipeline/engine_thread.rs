@@ -8,7 +8,7 @@ use super::Message;
 use super::reader::Intake;
 use super::work::{Notice, Work};
 use crate::engine::{Engine, Outcome, write_verdict};
-use crate::event::{DeadLetter, Reason};
+use crate::event::{DeadLetter, Position, Reason};
 
 /// How long the machine waits for work before it lets itself be looked at.
 const IDLE: Duration = Duration::from_millis(100);
@@ -95,19 +95,22 @@ fn format(engine: &Engine, places: &Places, intake: &Intake, work: &mut Work) {
     for (at, event) in work.batch.events.iter().enumerate() {
         let judgement = &work.judgements.events[at];
         if judgement.outcome == Outcome::IdReused {
+            let partition = places.local(work.source, event.position.partition);
+            let at = Position { partition, ..event.position };
             let letter = DeadLetter {
                 reason: &Reason::IdReused,
                 source: &intake.name,
-                position: &intake.position(places.local(work.source, event.position.partition), event.position.offset),
+                position: &intake.position(at.partition, at.offset),
                 ingest_time_ms: event.ingest_time_ms,
                 raw: work.batch.text(event.raw).as_bytes(),
                 whole: None,
             };
-            work.dead_letters.push(&letter);
+            work.dead_letters.push(at, &letter);
             continue;
         }
         write_verdict(&mut work.verdicts.text, &work.batch, event, judgement, &work.judgements, hash);
         work.verdicts.text.push(b'\n');
         work.verdicts.ends.push((work.verdicts.text.len(), at));
     }
+    work.dead_letters.sort();
 }

@@ -12,6 +12,7 @@
 //! came of it is safe in every sink; a fault of a sink ends the pipeline before anything behind it is committed.
 
 mod engine_thread;
+mod line_thread;
 mod reader;
 mod work;
 mod writer;
@@ -65,7 +66,7 @@ impl Pipeline<'_> {
         let (pools, committers): (Vec<_>, Vec<_>) =
             readers.iter().map(|reader| (pool(), reader.committer())).collect::<Vec<_>>().into_iter().unzip();
         let (returns, supplies): (Vec<_>, Vec<_>) = pools.into_iter().unzip();
-        std::thread::scope(|scope| {
+        let ended = std::thread::scope(|scope| {
             for (reader, supply) in readers.into_iter().zip(supplies) {
                 let to_engine = to_engine.clone();
                 scope.spawn(move || reader.run(&supply, &to_engine, stop));
@@ -80,7 +81,10 @@ impl Pipeline<'_> {
             drop(from_engine);
             drop(returns);
             written
-        })
+        });
+        // Nobody reads any more: the last places are committed and the groups left, so that others need not wait for us.
+        let closed: Vec<_> = committers.iter().flatten().map(|kafka| kafka.close()).collect();
+        closed.into_iter().fold(ended, Result::and)
     }
 }
 

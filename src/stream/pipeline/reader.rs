@@ -7,11 +7,12 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, Sender};
 
 use super::Message;
+use super::line_thread::{LineThread, Lines};
 use super::work::{Notice, Work};
 use crate::event::mapping::Mapping;
 use crate::event::{DeadLetter, EventBatch, Parser, Place, Reason};
 use crate::signals::Deriver;
-use crate::stream::file::{LineChunk, LineSource};
+use crate::stream::file::LineSource;
 use crate::stream::kafka::{KafkaInput, KafkaSource, RecordBatch, record_position};
 use crate::stream::{Refused, StreamError};
 
@@ -83,23 +84,31 @@ impl Reader {
         }
     }
 
-    pub(super) fn run(mut self, supply: &Receiver<Box<Work>>, out: &Sender<Message>, stop: &AtomicBool) {
-        let mut chunk = LineChunk::default();
-        let mut last_tick = (self.monotonic)();
+    pub(super) fn run(self, supply: &Receiver<Box<Work>>, out: &Sender<Message>, stop: &AtomicBool) {
+        let Reader { index, name, input, parser, mapping, mut deriver, wall_clock_ms, monotonic } = self;
+        let input = match input {
+            Input::Kafka(kafka) => Ok(Open::Kafka { kafka, last_tick: monotonic() }),
+            Input::Lines(source) => LineThread::start(source).map(Open::Lines),
+        };
+        let mut conversion = Conversion { name, parser, mapping, wall_clock_ms, monotonic };
+        let mut input = match input {
+            Ok(input) => input,
+            Err(error) => {
+                drop(out.send(Err(error)));
+                return;
+            }
+        };
         while !stop.load(Ordering::Acquire) {
             let Ok(mut work) = supply.recv() else { return };
             work.clear();
-            work.source = self.index;
-            let read = match &mut self.input {
-                Input::Lines(_) => self.read_lines(&mut chunk, &mut work),
-                Input::Kafka(kafka) => {
-                    let kafka = Arc::clone(kafka);
-                    self.read_records(&kafka, &mut last_tick, &mut work, stop)
-                }
+            work.source = index;
+            let read = match &mut input {
+                Open::Lines(lines) => conversion.read_lines(lines, &mut work, stop),
+                Open::Kafka { kafka, last_tick } => conversion.read_records(kafka, last_tick, &mut work, stop),
             };
             match read {
                 Ok(Next::More) => {
-                    self.deriver.derive(&mut work.batch, &mut work.signals);
+                    deriver.derive(&mut work.batch, &mut work.signals);
                     if out.send(Ok(work)).is_err() {
                         return;
                     }
@@ -113,12 +122,33 @@ impl Reader {
             }
         }
     }
+}
 
-    fn read_lines(&mut self, chunk: &mut LineChunk, work: &mut Work) -> Result<Next, StreamError> {
-        let Input::Lines(source) = &mut self.input else { return Ok(Next::End) };
-        if !source.fill(chunk)? {
-            return Ok(Next::End);
-        }
+/// An input that is being read.
+enum Open {
+    Lines(LineThread),
+    Kafka { kafka: Arc<KafkaSource>, last_tick: Instant },
+}
+
+/// What makes events of bytes.
+struct Conversion {
+    name: String,
+    parser: Parser,
+    mapping: Option<Mapping>,
+    wall_clock_ms: fn() -> i64,
+    monotonic: fn() -> Instant,
+}
+
+impl Conversion {
+    fn read_lines(&mut self, lines: &LineThread, work: &mut Work, stop: &AtomicBool) -> Result<Next, StreamError> {
+        let mut chunk = loop {
+            match lines.next(PATIENCE)? {
+                Lines::Chunk(chunk) => break chunk,
+                Lines::None if stop.load(Ordering::Acquire) => return Ok(Next::End),
+                Lines::None => {}
+                Lines::End => return Ok(Next::End),
+            }
+        };
         work.arrived = Some((self.monotonic)());
         let ingest_time_ms = (self.wall_clock_ms)();
         std::mem::swap(&mut work.batch.input, &mut chunk.text);
@@ -128,13 +158,15 @@ impl Reader {
             if let Err(reason) = read {
                 let raw = &work.batch.input.as_bytes()[line.range()];
                 let position = format!("line {}", line.number);
-                work.dead_letters.push(&letter(&reason, &self.name, &position, ingest_time_ms, raw));
+                let letter = letter(&reason, &self.name, &position, ingest_time_ms, raw);
+                work.dead_letters.push(at.position, &letter);
             }
         }
         for refused in &chunk.refused {
             let position = format!("line {}", refused.position.offset);
             push_refused(work, refused, &self.name, &position, ingest_time_ms);
         }
+        lines.recycle(chunk);
         Ok(Next::More)
     }
 
@@ -189,7 +221,8 @@ impl Reader {
             if let Err(reason) = read {
                 let raw = &work.batch.input.as_bytes()[record.range()];
                 let position = position(record.position.partition, record.position.offset);
-                work.dead_letters.push(&letter(&reason, &self.name, &position, ingest_time_ms, raw));
+                let letter = letter(&reason, &self.name, &position, ingest_time_ms, raw);
+                work.dead_letters.push(at.position, &letter);
             }
         }
         for refused in &records.refused {
@@ -227,6 +260,6 @@ fn letter<'a>(
 
 fn push_refused(work: &mut Work, refused: &Refused, source: &str, position: &str, ingest_time_ms: i64) {
     let whole = Some((refused.length_bytes, refused.sha256));
-    work.dead_letters
-        .push(&DeadLetter { whole, ..letter(&refused.reason, source, position, ingest_time_ms, &refused.kept) });
+    let letter = letter(&refused.reason, source, position, ingest_time_ms, &refused.kept);
+    work.dead_letters.push(refused.position, &DeadLetter { whole, ..letter });
 }

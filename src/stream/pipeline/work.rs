@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use crate::engine::Judgements;
-use crate::event::{DeadLetter, EventBatch, Signals};
+use crate::event::{DeadLetter, EventBatch, Position, Signals};
 use crate::stream::kafka::{BatchEnd, Revocation};
 
 /// What a source says beside events, in the order of the log. Its partition is the source's own number up to the engine
@@ -22,36 +22,49 @@ pub enum Notice {
 #[derive(Debug, Default)]
 pub struct DeadLetters {
     lines: Vec<u8>,
-    /// Where each line ends, its line feed included, and its reason's code.
-    ends: Vec<(usize, &'static str)>,
+    letters: Vec<Letter>,
+}
+
+/// Where one dead letter lies in the lines, its line feed left out.
+#[derive(Debug)]
+struct Letter {
+    at: Position,
+    start: usize,
+    end: usize,
+    code: &'static str,
 }
 
 impl DeadLetters {
-    /// Adds an input that was refused.
-    pub(super) fn push(&mut self, letter: &DeadLetter<'_>) {
+    /// Adds an input that was refused, and its place in its source.
+    pub(super) fn push(&mut self, at: Position, letter: &DeadLetter<'_>) {
+        let start = self.lines.len();
         letter.write(&mut self.lines);
-        self.ends.push((self.lines.len(), letter.reason.code()));
+        self.letters.push(Letter { at, start, end: self.lines.len() - 1, code: letter.reason.code() });
+    }
+
+    /// Puts them into the order of the source: refused lines, parser and engine each add theirs in a round of their own.
+    pub(super) fn sort(&mut self) {
+        self.letters.sort_by_key(|letter| (letter.at.partition, letter.at.offset));
     }
 
     /// The lines, without line feeds, each with its reason's code.
     pub fn iter(&self) -> impl Iterator<Item = (&[u8], &'static str)> {
-        let starts = std::iter::once(0).chain(self.ends.iter().map(|(end, _)| *end));
-        starts.zip(&self.ends).map(|(start, (end, code))| (&self.lines[start..*end - 1], *code))
+        self.letters.iter().map(|letter| (&self.lines[letter.start..letter.end], letter.code))
     }
 
     /// How many there are.
     pub fn len(&self) -> usize {
-        self.ends.len()
+        self.letters.len()
     }
 
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
-        self.ends.is_empty()
+        self.letters.is_empty()
     }
 
     fn clear(&mut self) {
         self.lines.clear();
-        self.ends.clear();
+        self.letters.clear();
     }
 }
 

@@ -1,0 +1,350 @@
+//! The JSON Schema of a rule pack, for editors that complete and underline while people write.
+//!
+//! It knows keys, words and the forms of values; what needs the whole set, such as names and types in expressions, is
+//! `refguard check`'s. What the format has and this version does not act on is left out, so that an editor does not offer
+//! it. A test compares every section's keys with those that the loader names.
+
+use serde_json::{Map, Value, json};
+
+use crate::event::{Field, FieldType, KINDS, Mode, RuleKind, Severity, SubjectKind, Verdict};
+use crate::ruleset::cel::Role;
+
+/// A span of time such as `90s`, `24h` or `1h30m`.
+const SPAN: &str = "^([0-9]+d)?([0-9]+h)?([0-9]+m)?([0-9]+s)?([0-9]+ms)?$";
+/// A percentage with at most one decimal.
+const SHARE: &str = "^(100(\\.0)?|[0-9]{1,2}(\\.[0-9])?) ?%$";
+/// Names of packs and rules.
+const NAME: &str = "^[A-Za-z0-9._-]{1,100}$";
+/// Names that conditions read.
+const IDENTIFIER: &str = "^[A-Za-z_][A-Za-z0-9_]{0,99}$";
+
+/// The schema of a pack.
+pub(super) fn pack() -> Value {
+    let mut schema = section(
+        &["version", "pack"],
+        [
+            ("version", json!({"const": 1, "description": "The version of the format."})),
+            ("pack", json!({"type": "string", "pattern": NAME, "description": "The name of the pack."})),
+            (
+                "mode",
+                described(
+                    json!({"enum": ["enforce", "off"], "default": "enforce"}),
+                    "`off` drops the pack's rules; its features stay.",
+                ),
+            ),
+            ("lists", described(named(list()), "Values that conditions look things up in, as `lists.NAME`.")),
+            ("macros", described(named(expression()), "Names for expressions that several conditions share.")),
+            ("features", described(named(feature()), "What is counted, by which key, over which span.")),
+            (
+                "rules",
+                described(json!({"type": "array", "items": rule()}), "Conditions, and what follows when they hold."),
+            ),
+            (
+                "tests",
+                described(
+                    json!({"type": "array", "items": case()}),
+                    "Small histories, and what is expected of the last event.",
+                ),
+            ),
+        ],
+    );
+    schema["$schema"] = json!("https://json-schema.org/draft/2020-12/schema");
+    schema["title"] = json!("refguard rule pack");
+    schema
+}
+
+fn list() -> Value {
+    let mut schema = section(
+        &["kind"],
+        [
+            ("kind", described(json!({"enum": ["string", "cidr", "domain", "date"]}), "What its values are.")),
+            ("values", described(json!({"type": "array", "items": scalar()}), "The values in place.")),
+            ("file", described(text(), "A file with a value a line, relative to the folder of the rules.")),
+            ("managed", described(json!({"type": "boolean"}), "Entries come from people, over the API.")),
+        ],
+    );
+    let managed = json!({"required": ["managed"], "properties": {"managed": {"const": true}}});
+    schema["oneOf"] = json!([{"required": ["values"]}, {"required": ["file"]}, managed]);
+    schema
+}
+
+fn feature() -> Value {
+    let windowed = ["count", "sum", "avg", "min", "max", "distinct", "set"];
+    let with_value = ["sum", "avg", "min", "max", "distinct", "set", "previous"];
+    let all = ["count", "sum", "avg", "min", "max", "distinct", "set", "first", "last", "previous", "rate"];
+    let mut schema = section(
+        &["on", "key", "aggregate"],
+        [
+            ("on", types()),
+            ("where", described(expression(), "Which of these events are counted; absent: all.")),
+            (
+                "key",
+                described(
+                    json!({"type": "array", "minItems": 1, "maxItems": 8, "items": expression()}),
+                    "By what it is counted. An event with an empty part is not.",
+                ),
+            ),
+            ("value", described(expression(), "What is added, compared or collected.")),
+            ("aggregate", described(json!({"enum": all}), "What is computed.")),
+            ("window", described(span(), "How far back it looks.")),
+            (
+                "retention",
+                described(
+                    json!({"type": "string", "pattern": SPAN, "default": "400d"}),
+                    "How long a key without events is kept; for `first`, `last`, `previous` and `rate`.",
+                ),
+            ),
+            ("offset", described(span(), "Shifts both ends of the window back.")),
+            (
+                "max_entries",
+                described(whole(1, 1 << 20), "How many entries a key keeps before the oldest are summarised."),
+            ),
+            ("limit", described(whole(1, i64::from(u32::MAX)), "How many events a period takes; for `rate`.")),
+            ("per", described(span(), "The period of `limit`.")),
+            ("burst", described(whole(1, i64::from(u32::MAX)), "How many may come at once; absent: `limit`.")),
+            ("scope", described(json!({"enum": ["program"], "default": "program"}), "State never crosses programs.")),
+        ],
+    );
+    let only = |keys: &[&str]| -> Vec<Value> { keys.iter().map(|key| json!({"required": [key]})).collect() };
+    schema["allOf"] = json!([
+        when(&windowed, json!({"required": ["window"], "not": {"required": ["retention"]}})),
+        when(&with_value, json!({"required": ["value"]})),
+        when(&["count", "first", "last", "rate"], json!({"not": {"required": ["value"]}})),
+        {
+            "if": is(&["rate"]),
+            "then": {"required": ["limit", "per"], "not": {"anyOf": only(&["window", "offset"])}},
+            "else": {"not": {"anyOf": only(&["limit", "per", "burst"])}},
+        },
+        {"not": {"required": ["window", "retention"]}},
+    ]);
+    schema
+}
+
+/// Something that holds for these aggregates.
+fn when(aggregates: &[&str], then: Value) -> Value {
+    json!({"if": is(aggregates), "then": then})
+}
+
+fn is(aggregates: &[&str]) -> Value {
+    json!({"properties": {"aggregate": {"enum": aggregates}}, "required": ["aggregate"]})
+}
+
+fn rule() -> Value {
+    let expressions = json!({"type": "array", "items": expression()});
+    section(
+        &["id", "on", "when"],
+        [
+            ("id", json!({"type": "string", "pattern": NAME, "description": "Its name, on every verdict it moves."})),
+            ("title", described(text(), "What it finds, for people; absent: its id.")),
+            ("on", types()),
+            ("when", described(expression(), "The condition, in CEL.")),
+            ("except", described(expressions.clone(), "Conditions that spare an event; any of them is enough.")),
+            (
+                "score",
+                described(
+                    json!({"type": "integer", "minimum": 0, "maximum": 100, "default": 0}),
+                    "What it adds to the score.",
+                ),
+            ),
+            (
+                "action",
+                described(
+                    words(Verdict::ALL, Verdict::name),
+                    "The least verdict when it matches; absent: the score alone counts.",
+                ),
+            ),
+            (
+                "applies_to",
+                described(
+                    json!({"enum": ["referrer", "referee", "both"], "default": "both"}),
+                    "Whose reward it stops.",
+                ),
+            ),
+            ("severity", described(words(Severity::ALL, Severity::name), "How bad a match is; absent: medium.")),
+            (
+                "kind",
+                described(
+                    words(RuleKind::ALL, RuleKind::name),
+                    "Whether it finds fraud or keeps a limit; absent: fraud.",
+                ),
+            ),
+            (
+                "decide",
+                described(json!({"type": "array", "items": decision()}), "Who is remembered, beyond this event."),
+            ),
+            ("message", described(expression(), "What analysts are told; names in braces are filled in.")),
+            (
+                "customer",
+                described(
+                    json!({"type": "string", "pattern": "^[a-z0-9_]{1,100}$"}),
+                    "The code of what the customer is told.",
+                ),
+            ),
+            ("tags", described(json!({"type": "array", "items": text()}), "Words to find it by.")),
+            ("mode", described(words(Mode::ALL, Mode::name), "Whether it counts; absent: enforce.")),
+            (
+                "rollout",
+                described(
+                    json!({"type": "string", "pattern": SHARE, "default": "100%"}),
+                    "For how many accounts it counts; for the rest it runs in shadow.",
+                ),
+            ),
+            (
+                "breaker",
+                described(
+                    breaker(),
+                    "What happens when it suddenly matches much. Checked, and not acted upon by this version.",
+                ),
+            ),
+            (
+                "when_incomplete",
+                described(
+                    json!({"enum": ["enforce", "shadow"], "default": "enforce"}),
+                    "Until its features have seen a whole window. `shadow` is checked, and not acted upon by this version.",
+                ),
+            ),
+            ("owner", described(text(), "Who answers for it.")),
+            ("expires", described(json!({"type": "string", "format": "date"}), "The day it ends by itself.")),
+            (
+                "group_by",
+                described(
+                    expressions,
+                    "Alerts of this rule with the same values are one. Checked, and not acted upon by this version.",
+                ),
+            ),
+        ],
+    )
+}
+
+fn breaker() -> Value {
+    section(
+        &["share", "over", "then", "rearm"],
+        [
+            ("share", described(json!({"type": "string", "pattern": SHARE}), "Of the events it judged.")),
+            ("over", described(span(), "Counted over this span.")),
+            ("then", described(json!({"enum": ["hold", "challenge", "shadow"]}), "What its matches are from then on.")),
+            ("rearm", described(span(), "When it counts again.")),
+        ],
+    )
+}
+
+fn decision() -> Value {
+    let roles = Role::ALL.iter().map(|role| role.name());
+    let things = SubjectKind::ALL.iter().filter(|kind| **kind != SubjectKind::Account).map(|kind| kind.name());
+    let subjects: Vec<&str> = roles.chain(things).collect();
+    let verdicts: Vec<&str> =
+        Verdict::ALL.iter().filter(|verdict| **verdict != Verdict::Allow).map(|verdict| verdict.name()).collect();
+    let mut schema = section(
+        &["subject", "verdict"],
+        [
+            ("subject", described(json!({"enum": subjects}), "Who or what it is about.")),
+            ("id", described(expression(), "Which one; absent: the event's own.")),
+            ("verdict", described(json!({"enum": verdicts}), "What further events of the subject get at least.")),
+            ("ttl", described(span(), "When it ends by itself; absent: never.")),
+            (
+                "on_expiry",
+                described(
+                    json!({"enum": ["keep", "release", "block"], "default": "keep"}),
+                    "What follows when it ends by itself.",
+                ),
+            ),
+            ("on", types()),
+        ],
+    );
+    schema["dependentRequired"] = json!({"on_expiry": ["ttl"]});
+    schema
+}
+
+fn case() -> Value {
+    let names = json!({"type": "array", "items": text()});
+    let mut expect = section(
+        &[],
+        [
+            ("verdict", described(words(Verdict::ALL, Verdict::name), "The verdict on the last event.")),
+            ("score", described(json!({"type": "integer", "minimum": 0}), "Its score.")),
+            ("rules", described(names.clone(), "Rules that match.")),
+            ("not_rules", described(names, "Rules that do not match.")),
+        ],
+    );
+    expect["minProperties"] = json!(1);
+    section(
+        &["name", "events", "expect"],
+        [
+            ("name", described(text(), "What it shows.")),
+            (
+                "events",
+                described(
+                    json!({"type": "array", "minItems": 1, "maxItems": 10_000, "items": event()}),
+                    "The history, in order.",
+                ),
+            ),
+            ("expect", expect),
+        ],
+    )
+}
+
+fn event() -> Value {
+    let field = |field: &Field| {
+        let schema = match field.field_type() {
+            FieldType::Text => scalar(),
+            FieldType::Int => json!({"type": ["integer", "null"]}),
+            FieldType::Double => json!({"type": ["number", "null"]}),
+            FieldType::Timestamp => json!({"type": ["string", "null"], "format": "date-time"}),
+            FieldType::Map => json!({"type": ["object", "null"], "additionalProperties": scalar()}),
+        };
+        (field.name(), described(schema, field.doc()))
+    };
+    let at = described(span(), "When, counted from the start of the test.");
+    let fields = Field::ALL.iter().filter(|field| **field != Field::Time).map(field);
+    section(&["type", "at"], std::iter::once(("at", at)).chain(fields))
+}
+
+/// A map with these keys and no others.
+fn section<'k>(required: &[&str], keys: impl IntoIterator<Item = (&'k str, Value)>) -> Value {
+    let properties: Map<String, Value> = keys.into_iter().map(|(key, schema)| (key.to_owned(), schema)).collect();
+    json!({"type": "object", "additionalProperties": false, "required": required, "properties": properties})
+}
+
+/// A map whose keys are names.
+fn named(value: Value) -> Value {
+    json!({"type": "object", "propertyNames": {"pattern": IDENTIFIER}, "additionalProperties": value})
+}
+
+fn described(mut schema: Value, description: &str) -> Value {
+    schema["description"] = json!(description);
+    schema
+}
+
+fn types() -> Value {
+    let known: Vec<&str> = KINDS.iter().map(|kind| kind.name).collect();
+    let one = json!({"anyOf": [{"enum": known}, {"type": "string", "maxLength": 100}]});
+    described(json!({"type": "array", "minItems": 1, "maxItems": 200, "items": one}), "Event types; yours too.")
+}
+
+fn words<T: Copy>(all: &[T], name: impl Fn(T) -> &'static str) -> Value {
+    json!({"enum": all.iter().map(|word| name(*word)).collect::<Vec<_>>()})
+}
+
+/// An expression. YAML takes `true` and `1` for something else than texts.
+fn expression() -> Value {
+    json!({"type": ["string", "boolean", "number"], "maxLength": 8192})
+}
+
+fn scalar() -> Value {
+    json!({"type": ["string", "number", "boolean", "null"]})
+}
+
+fn text() -> Value {
+    json!({"type": ["string", "number", "boolean"]})
+}
+
+fn span() -> Value {
+    json!({"type": "string", "pattern": SPAN})
+}
+
+fn whole(least: i64, most: i64) -> Value {
+    json!({"type": "integer", "minimum": least, "maximum": most})
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,277 @@
+//! `refguard run` between two topics of a real broker.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by it")]
+
+mod support;
+
+use serde_json::{Value, json};
+use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::{OsStr, OsString};
+use std::fs;
+use std::path::{Path, PathBuf};
+use support::kafka::{Kafka, unique};
+use support::kcat;
+use support::program::{Daemon, answer_to, get, refguard};
+
+/// How often something is asked for before a test fails.
+const ASKS_MAX: usize = 200;
+
+/// A rule whose verdicts depend on the order of one account's events and on nothing of another's.
+const RULES: &str = r#"
+version: 1
+pack: counted
+features:
+  logins_1h: {on: [login.succeeded], key: [event.account_id], aggregate: count, window: 1h}
+rules:
+  - id: many-logins
+    on: [login.succeeded]
+    when: logins_1h > 3
+    score: 30
+    message: "{event.account_id} has logged in {logins_1h} times"
+"#;
+
+/// Topics, a group and a folder for the configuration of one test.
+struct Setting {
+    folder: tempfile::TempDir,
+    input: String,
+    verdicts: String,
+    dead: String,
+    group: String,
+}
+
+impl Setting {
+    fn new(kafka: &Kafka, partitions: i32) -> Setting {
+        let folder = tempfile::tempdir().unwrap();
+        fs::create_dir(folder.path().join("rules")).unwrap();
+        fs::write(folder.path().join("rules/counted.yaml"), RULES).unwrap();
+        let topic = |name, partitions| kafka.topic(name, partitions);
+        let (input, verdicts, dead) = (topic("events", partitions), topic("verdicts", partitions), topic("dead", 1));
+        Setting { folder, input, verdicts, dead, group: unique("group") }
+    }
+
+    fn rules(&self) -> PathBuf {
+        self.folder.path().join("rules")
+    }
+
+    /// A daemon with a state of its own, ready; and where it can be asked.
+    fn run(&self, kafka: &Kafka, name: &str) -> (Daemon, String) {
+        let folder = self.folder.path();
+        let soon = "{session.timeout.ms: \"6000\", heartbeat.interval.ms: \"300\", reconnect.backoff.max.ms: \"500\"}";
+        let text = format!(
+            "sources: {{logins: {{kafka: {{brokers: [\"{}\"], topics: [{}], group: {}, properties: {soon}}}}}}}\n\
+             sinks: {{verdicts: {{kafka: {{topic: {}}}}}, dead_letters: {{kafka: {{topic: {}}}}}}}\n\
+             rules: {{path: {}}}\n\
+             state: {{path: {}, key_file: {}}}\n\
+             metrics: {{listen: \"127.0.0.1:0\"}}\n",
+            kafka.address(),
+            self.input,
+            self.group,
+            self.verdicts,
+            self.dead,
+            self.rules().display(),
+            folder.join(format!("{name}-state")).display(),
+            folder.join(format!("{name}.key")).display(),
+        );
+        let config = folder.join(format!("{name}.yaml"));
+        fs::write(&config, text).unwrap();
+        let mut daemon = Daemon::start(&config);
+        let address = daemon.address();
+        daemon.said("judging");
+        (daemon, address)
+    }
+}
+
+/// A minute ago: what is told of quiet partitions is the clock, so traffic of another day would be late.
+#[expect(clippy::disallowed_methods, reason = "the broker's clock is this machine's")]
+fn a_minute_ago_ms() -> i64 {
+    jiff::Timestamp::now().as_millisecond() - 60_000
+}
+
+/// A login, the `at`-th of its account.
+fn login(account: &str, at: usize, start_ms: i64) -> Value {
+    let time = jiff::Timestamp::from_millisecond(start_ms + at as i64 * 10).unwrap();
+    json!({
+        "specversion": "1.0", "id": format!("{account}-{at}"), "source": "/test", "type": "login.succeeded",
+        "time": time.to_string(), "data": {"account_id": account, "channel": "app"},
+    })
+}
+
+/// The sum of a metric's samples.
+fn metric(address: &str, name: &str) -> u64 {
+    let (status, text) = get(address, "/metrics");
+    assert_eq!(status, 200);
+    let samples = text.lines().filter(|line| line.split(['{', ' ']).next() == Some(name));
+    samples.map(|line| line.rsplit(' ').next().unwrap().parse::<f64>().unwrap() as u64).sum()
+}
+
+/// By id of the event: the lines of its verdicts, in order.
+fn by_id(lines: impl Iterator<Item = String>) -> BTreeMap<String, Vec<String>> {
+    let mut found: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for line in lines {
+        let verdict: Value = serde_json::from_str(&line).unwrap();
+        found.entry(verdict["event_id"].as_str().unwrap().to_owned()).or_default().push(line);
+    }
+    found
+}
+
+fn eval(rules: &Path, events: &[Value]) -> BTreeMap<String, Vec<String>> {
+    let mut command = refguard(&["eval", "--rules"]);
+    command.arg(rules);
+    let input: String = events.iter().map(|event| format!("{event}\n")).collect();
+    let answer = answer_to(command, input.as_bytes());
+    assert_eq!((answer.code, answer.err.as_str()), (Some(0), ""));
+    by_id(std::str::from_utf8(&answer.out).unwrap().lines().map(str::to_owned))
+}
+
+/// The headers of an event in binary mode.
+fn headers(event: &Value) -> Vec<OsString> {
+    let member = |name: &str| OsString::from(format!("ce_{name}={}", event[name].as_str().unwrap()));
+    let mut headers: Vec<OsString> = ["specversion", "id", "source", "type", "time"].map(member).into();
+    headers.push(OsString::from("content-type=application/json"));
+    headers
+}
+
+#[test]
+fn events_in_every_mode_get_the_verdicts_of_eval_and_broken_ones_a_dead_letter() {
+    let kafka = Kafka::shared();
+    let setting = Setting::new(kafka, 3);
+    let (address, start_ms) = (kafka.address(), a_minute_ago_ms());
+    let history = |account: &str| -> Vec<Value> { (0..6).map(|at| login(account, at, start_ms)).collect() };
+    let mut events = Vec::new();
+
+    // Structured, no header; the accounts interleaved, each keyed to one of the partitions.
+    let accounts: Vec<String> = (0..20).map(|number| format!("account-{number}")).collect();
+    let keyed: Vec<(String, Value)> =
+        (0..6).flat_map(|at| accounts.iter().map(move |one| (one.clone(), login(one, at, start_ms)))).collect();
+    let texts: Vec<(&str, String)> = keyed.iter().map(|(key, event)| (key.as_str(), event.to_string())).collect();
+    let records: Vec<(&str, &str)> = texts.iter().map(|(key, text)| (*key, text.as_str())).collect();
+    kcat::produce_keyed(&address, &setting.input, &records);
+    events.extend(keyed.into_iter().map(|(_, event)| event));
+
+    // Structured, and the header says so.
+    let structured = history("structured");
+    let texts: Vec<String> = structured.iter().map(Value::to_string).collect();
+    let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
+    kcat::produce(&address, &setting.input, 0, &[OsStr::new("content-type=application/cloudevents+json")], &texts);
+    events.extend(structured);
+
+    // The envelope in headers; a record that is no event between the others.
+    let broken = b"\xff\x00 no event\n";
+    for (at, event) in history("binary").into_iter().enumerate() {
+        if at == 3 {
+            kcat::produce_bytes(&address, &setting.input, 1, &[], broken);
+        }
+        kcat::produce_bytes(&address, &setting.input, 1, &headers(&event), event["data"].to_string().as_bytes());
+        events.push(event);
+    }
+
+    let (daemon, metrics) = setting.run(kafka, "one");
+    assert_eq!(get(&metrics, "/readyz"), (200, "ready\n".to_owned()));
+    let records = kafka.consume(&setting.verdicts, events.len());
+    let lines = records.iter().map(|record| String::from_utf8(record.payload.clone()).unwrap());
+    assert_eq!(by_id(lines), eval(&setting.rules(), &events), "each the same, and once");
+
+    let mut seen: BTreeMap<String, Vec<(i32, i64)>> = BTreeMap::new();
+    for record in &records {
+        let verdict: Value = serde_json::from_slice(&record.payload).unwrap();
+        let (account, number) = verdict["event_id"].as_str().unwrap().rsplit_once('-').unwrap();
+        assert_eq!(record.key.as_deref(), Some(account), "keyed by account");
+        seen.entry(account.to_owned()).or_default().push((record.partition, number.parse().unwrap()));
+    }
+    for (account, places) in &seen {
+        let in_order: Vec<(i32, i64)> = (0..6).map(|number| (places[0].0, number)).collect();
+        assert_eq!(*places, in_order, "the verdicts on {account}: one partition, in order");
+    }
+
+    let letters = kafka.consume(&setting.dead, 1);
+    let letter: Value = serde_json::from_slice(&letters[0].payload).unwrap();
+    use base64::Engine as _;
+    assert_eq!(letter["reason"], "not_utf8");
+    assert_eq!(letter["raw_base64"], base64::engine::general_purpose::STANDARD.encode(broken));
+    assert_eq!(letter["source"], "logins");
+    let position = letter["position"].as_str().unwrap();
+    let offset = position.strip_prefix(&format!("{}/1/", setting.input)).unwrap_or_else(|| panic!("{position}"));
+    assert!(offset.parse::<u64>().unwrap() >= 3, "{position}");
+    assert_eq!(letters.len(), 1);
+
+    let counted = || (metric(&metrics, "refguard_events_total"), metric(&metrics, "refguard_dead_letters_total"));
+    let expected = (events.len() as u64, 1);
+    assert!((0..ASKS_MAX).any(|_| counted() == expected), "counted: {:?}, expected: {expected:?}", counted());
+    daemon.terminate();
+    let (status, log) = daemon.ended();
+    assert!(status.success(), "{log}");
+    let committed: i64 = kafka.committed(&setting.group, &setting.input, 3).into_iter().flatten().sum();
+    assert_eq!(committed, events.len() as i64 + 1, "everything is committed at the end");
+}
+
+/// Traffic that is made while things happen, and remembers its ids.
+struct Traffic {
+    start_ms: i64,
+    made: BTreeSet<String>,
+}
+
+impl Traffic {
+    /// Some more events of some accounts.
+    fn produce(&mut self, kafka: &Kafka, topic: &str, count: usize) {
+        let first = self.made.len();
+        let events: Vec<(String, Value)> = (first..first + count)
+            .map(|number| {
+                let account = format!("account-{}", number % 40);
+                (account.clone(), login(&account, number, self.start_ms))
+            })
+            .collect();
+        let texts: Vec<(&str, String)> = events.iter().map(|(key, event)| (key.as_str(), event.to_string())).collect();
+        let records: Vec<(&str, &str)> = texts.iter().map(|(key, text)| (*key, text.as_str())).collect();
+        kcat::produce_keyed(&kafka.address(), topic, &records);
+        self.made.extend(events.iter().map(|(_, event)| event["id"].as_str().unwrap().to_owned()));
+    }
+
+    /// Waits until every event has a verdict. There may be more than one: what was not committed is read again.
+    fn all_judged(&self, kafka: &Kafka, verdicts: &str) {
+        let mut wanted = self.made.len();
+        for _ in 0..ASKS_MAX {
+            let records = kafka.consume(verdicts, wanted);
+            let judged = by_id(records.iter().map(|record| String::from_utf8(record.payload.clone()).unwrap()));
+            let missing = self.made.iter().filter(|id| !judged.contains_key(*id)).count();
+            if missing == 0 {
+                return;
+            }
+            wanted = records.len() + 1;
+        }
+        panic!("some events have no verdict");
+    }
+}
+
+#[test]
+fn members_that_come_and_go_and_a_broker_that_restarts_lose_nothing() {
+    let mut kafka = Kafka::start();
+    let setting = Setting::new(&kafka, 4);
+    let mut traffic = Traffic { start_ms: a_minute_ago_ms(), made: BTreeSet::new() };
+    let (first, _) = setting.run(&kafka, "first");
+    traffic.produce(&kafka, &setting.input, 300);
+    traffic.all_judged(&kafka, &setting.verdicts);
+
+    let (second, metrics) = setting.run(&kafka, "second");
+    let shared = (0..ASKS_MAX).any(|_| {
+        traffic.produce(&kafka, &setting.input, 40);
+        metric(&metrics, "refguard_events_total") > 0
+    });
+    assert!(shared, "the second gets some of the partitions");
+    second.terminate();
+    traffic.produce(&kafka, &setting.input, 300);
+    let (status, log) = second.ended();
+    assert!(status.success(), "{log}");
+    traffic.all_judged(&kafka, &setting.verdicts);
+
+    traffic.produce(&kafka, &setting.input, 300);
+    kafka.stop();
+    kafka.restart();
+    traffic.produce(&kafka, &setting.input, 300);
+    traffic.all_judged(&kafka, &setting.verdicts);
+
+    first.terminate();
+    let (status, log) = first.ended();
+    assert!(status.success(), "{log}");
+    let committed: i64 = kafka.committed(&setting.group, &setting.input, 4).into_iter().flatten().sum();
+    assert_eq!(committed, traffic.made.len() as i64, "everything is committed at the end");
+}
