@@ -88,7 +88,7 @@ impl Reader {
         let Reader { index, name, input, parser, mapping, mut deriver, wall_clock_ms, monotonic } = self;
         let input = match input {
             Input::Kafka(kafka) => Ok(Open::Kafka { kafka, last_tick: monotonic() }),
-            Input::Lines(source) => LineThread::start(source).map(Open::Lines),
+            Input::Lines(source) => LineThread::start(*source).map(Open::Lines),
         };
         let mut conversion = Conversion { name, parser, mapping, wall_clock_ms, monotonic };
         let mut input = match input {
