@@ -158,7 +158,8 @@ fn invalid_lines_become_dead_letters_and_nothing_else_changes() {
     }
     let letters = |lines: &[u8]| -> Vec<(String, String, u64)> {
         let text = |value: &Value| value.as_str().unwrap().to_owned();
-        let letter = |letter: Value| (text(&letter["position"]), text(&letter["reason"]), letter["length"].as_u64().unwrap());
+        let letter =
+            |letter: Value| (text(&letter["position"]), text(&letter["reason"]), letter["length"].as_u64().unwrap());
         values(lines).into_iter().map(letter).collect()
     };
     let expected: Vec<(String, String, u64)> =
@@ -437,7 +438,11 @@ fn a_wrong_call_is_exit_code_2() {
     }
     let missing = answer(&["eval", "no/such/file.jsonl"]);
     assert_eq!(missing.code, Some(2));
-    assert!(missing.err.contains("cannot open no/such/file.jsonl") && missing.err.contains("hint: "), "{}", missing.err);
+    assert!(
+        missing.err.contains("cannot open no/such/file.jsonl") && missing.err.contains("hint: "),
+        "{}",
+        missing.err
+    );
     let source = answer(&["eval", "--source", "nobody", TRAFFIC]);
     assert_eq!(source.code, Some(2), "{}", source.err);
     assert_eq!(answer(&["--help"]).code, Some(0));

@@ -84,7 +84,8 @@ impl Daemon {
     /// Waits until the log has a line with this message, and answers the line. Lines before it are passed over.
     pub(crate) fn said(&mut self, message: &str) -> Value {
         loop {
-            let line = self.next_line().unwrap_or_else(|| panic!("it ended and never said {message:?}: {:#?}", self.told));
+            let line =
+                self.next_line().unwrap_or_else(|| panic!("it ended and never said {message:?}: {:#?}", self.told));
             let told: Value = serde_json::from_str(&line).unwrap_or_default();
             if told["message"] == message {
                 return told;

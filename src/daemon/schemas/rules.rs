@@ -25,12 +25,27 @@ pub(super) fn pack() -> Value {
         [
             ("version", json!({"const": 1, "description": "The version of the format."})),
             ("pack", json!({"type": "string", "pattern": NAME, "description": "The name of the pack."})),
-            ("mode", described(json!({"enum": ["enforce", "off"], "default": "enforce"}), "`off` drops the pack's rules; its features stay.")),
+            (
+                "mode",
+                described(
+                    json!({"enum": ["enforce", "off"], "default": "enforce"}),
+                    "`off` drops the pack's rules; its features stay.",
+                ),
+            ),
             ("lists", described(named(list()), "Values that conditions look things up in, as `lists.NAME`.")),
             ("macros", described(named(expression()), "Names for expressions that several conditions share.")),
             ("features", described(named(feature()), "What is counted, by which key, over which span.")),
-            ("rules", described(json!({"type": "array", "items": rule()}), "Conditions, and what follows when they hold.")),
-            ("tests", described(json!({"type": "array", "items": case()}), "Small histories, and what is expected of the last event.")),
+            (
+                "rules",
+                described(json!({"type": "array", "items": rule()}), "Conditions, and what follows when they hold."),
+            ),
+            (
+                "tests",
+                described(
+                    json!({"type": "array", "items": case()}),
+                    "Small histories, and what is expected of the last event.",
+                ),
+            ),
         ],
     );
     schema["$schema"] = json!("https://json-schema.org/draft/2020-12/schema");
@@ -62,13 +77,28 @@ fn feature() -> Value {
         [
             ("on", types()),
             ("where", described(expression(), "Which of these events are counted; absent: all.")),
-            ("key", described(json!({"type": "array", "minItems": 1, "maxItems": 8, "items": expression()}), "By what it is counted. An event with an empty part is not.")),
+            (
+                "key",
+                described(
+                    json!({"type": "array", "minItems": 1, "maxItems": 8, "items": expression()}),
+                    "By what it is counted. An event with an empty part is not.",
+                ),
+            ),
             ("value", described(expression(), "What is added, compared or collected.")),
             ("aggregate", described(json!({"enum": all}), "What is computed.")),
             ("window", described(span(), "How far back it looks.")),
-            ("retention", described(json!({"type": "string", "pattern": SPAN, "default": "400d"}), "How long a key without events is kept; for `first`, `last`, `previous` and `rate`.")),
+            (
+                "retention",
+                described(
+                    json!({"type": "string", "pattern": SPAN, "default": "400d"}),
+                    "How long a key without events is kept; for `first`, `last`, `previous` and `rate`.",
+                ),
+            ),
             ("offset", described(span(), "Shifts both ends of the window back.")),
-            ("max_entries", described(whole(1, 1 << 20), "How many entries a key keeps before the oldest are summarised.")),
+            (
+                "max_entries",
+                described(whole(1, 1 << 20), "How many entries a key keeps before the oldest are summarised."),
+            ),
             ("limit", described(whole(1, i64::from(u32::MAX)), "How many events a period takes; for `rate`.")),
             ("per", described(span(), "The period of `limit`.")),
             ("burst", described(whole(1, i64::from(u32::MAX)), "How many may come at once; absent: `limit`.")),
@@ -109,22 +139,79 @@ fn rule() -> Value {
             ("on", types()),
             ("when", described(expression(), "The condition, in CEL.")),
             ("except", described(expressions.clone(), "Conditions that spare an event; any of them is enough.")),
-            ("score", described(json!({"type": "integer", "minimum": 0, "maximum": 100, "default": 0}), "What it adds to the score.")),
-            ("action", described(words(Verdict::ALL, Verdict::name), "The least verdict when it matches; absent: the score alone counts.")),
-            ("applies_to", described(json!({"enum": ["referrer", "referee", "both"], "default": "both"}), "Whose reward it stops.")),
+            (
+                "score",
+                described(
+                    json!({"type": "integer", "minimum": 0, "maximum": 100, "default": 0}),
+                    "What it adds to the score.",
+                ),
+            ),
+            (
+                "action",
+                described(
+                    words(Verdict::ALL, Verdict::name),
+                    "The least verdict when it matches; absent: the score alone counts.",
+                ),
+            ),
+            (
+                "applies_to",
+                described(
+                    json!({"enum": ["referrer", "referee", "both"], "default": "both"}),
+                    "Whose reward it stops.",
+                ),
+            ),
             ("severity", described(words(Severity::ALL, Severity::name), "How bad a match is; absent: medium.")),
-            ("kind", described(words(RuleKind::ALL, RuleKind::name), "Whether it finds fraud or keeps a limit; absent: fraud.")),
-            ("decide", described(json!({"type": "array", "items": decision()}), "Who is remembered, beyond this event.")),
+            (
+                "kind",
+                described(
+                    words(RuleKind::ALL, RuleKind::name),
+                    "Whether it finds fraud or keeps a limit; absent: fraud.",
+                ),
+            ),
+            (
+                "decide",
+                described(json!({"type": "array", "items": decision()}), "Who is remembered, beyond this event."),
+            ),
             ("message", described(expression(), "What analysts are told; names in braces are filled in.")),
-            ("customer", described(json!({"type": "string", "pattern": "^[a-z0-9_]{1,100}$"}), "The code of what the customer is told.")),
+            (
+                "customer",
+                described(
+                    json!({"type": "string", "pattern": "^[a-z0-9_]{1,100}$"}),
+                    "The code of what the customer is told.",
+                ),
+            ),
             ("tags", described(json!({"type": "array", "items": text()}), "Words to find it by.")),
             ("mode", described(words(Mode::ALL, Mode::name), "Whether it counts; absent: enforce.")),
-            ("rollout", described(json!({"type": "string", "pattern": SHARE, "default": "100%"}), "For how many accounts it counts; for the rest it runs in shadow.")),
-            ("breaker", described(breaker(), "What happens when it suddenly matches much. Checked, and not acted upon by this version.")),
-            ("when_incomplete", described(json!({"enum": ["enforce", "shadow"], "default": "enforce"}), "Until its features have seen a whole window. `shadow` is checked, and not acted upon by this version.")),
+            (
+                "rollout",
+                described(
+                    json!({"type": "string", "pattern": SHARE, "default": "100%"}),
+                    "For how many accounts it counts; for the rest it runs in shadow.",
+                ),
+            ),
+            (
+                "breaker",
+                described(
+                    breaker(),
+                    "What happens when it suddenly matches much. Checked, and not acted upon by this version.",
+                ),
+            ),
+            (
+                "when_incomplete",
+                described(
+                    json!({"enum": ["enforce", "shadow"], "default": "enforce"}),
+                    "Until its features have seen a whole window. `shadow` is checked, and not acted upon by this version.",
+                ),
+            ),
             ("owner", described(text(), "Who answers for it.")),
             ("expires", described(json!({"type": "string", "format": "date"}), "The day it ends by itself.")),
-            ("group_by", described(expressions, "Alerts of this rule with the same values are one. Checked, and not acted upon by this version.")),
+            (
+                "group_by",
+                described(
+                    expressions,
+                    "Alerts of this rule with the same values are one. Checked, and not acted upon by this version.",
+                ),
+            ),
         ],
     )
 }
@@ -154,7 +241,13 @@ fn decision() -> Value {
             ("id", described(expression(), "Which one; absent: the event's own.")),
             ("verdict", described(json!({"enum": verdicts}), "What further events of the subject get at least.")),
             ("ttl", described(span(), "When it ends by itself; absent: never.")),
-            ("on_expiry", described(json!({"enum": ["keep", "release", "block"], "default": "keep"}), "What follows when it ends by itself.")),
+            (
+                "on_expiry",
+                described(
+                    json!({"enum": ["keep", "release", "block"], "default": "keep"}),
+                    "What follows when it ends by itself.",
+                ),
+            ),
             ("on", types()),
         ],
     );
@@ -178,7 +271,13 @@ fn case() -> Value {
         &["name", "events", "expect"],
         [
             ("name", described(text(), "What it shows.")),
-            ("events", described(json!({"type": "array", "minItems": 1, "maxItems": 10_000, "items": event()}), "The history, in order.")),
+            (
+                "events",
+                described(
+                    json!({"type": "array", "minItems": 1, "maxItems": 10_000, "items": event()}),
+                    "The history, in order.",
+                ),
+            ),
             ("expect", expect),
         ],
     )

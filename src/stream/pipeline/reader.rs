@@ -9,8 +9,8 @@ use crossbeam_channel::{Receiver, Sender};
 use super::Message;
 use super::line_thread::{LineThread, Lines};
 use super::work::{Notice, Work};
-use crate::event::{DeadLetter, EventBatch, Parser, Place, Reason};
 use crate::event::mapping::Mapping;
+use crate::event::{DeadLetter, EventBatch, Parser, Place, Reason};
 use crate::signals::Deriver;
 use crate::stream::file::LineSource;
 use crate::stream::kafka::{KafkaInput, KafkaSource, RecordBatch, record_position};
@@ -42,10 +42,7 @@ impl Intake {
     /// A place in the source as people find it: `topic/partition/offset`, or the line of a file.
     pub(super) fn position(&self, partition: u32, offset: u64) -> String {
         let named = self.kafka.as_ref().and_then(|kafka| kafka.partition(partition));
-        named.map_or_else(
-            || format!("line {offset}"),
-            |of| record_position(&of.topic, of.partition, offset),
-        )
+        named.map_or_else(|| format!("line {offset}"), |of| record_position(&of.topic, of.partition, offset))
     }
 }
 
@@ -193,7 +190,9 @@ impl Conversion {
             }
             match input {
                 Some(KafkaInput::Records(records)) => self.take_records(kafka, records, now, work),
-                Some(KafkaInput::Assigned(partitions)) => work.notices.extend(partitions.into_iter().map(Notice::Assigned)),
+                Some(KafkaInput::Assigned(partitions)) => {
+                    work.notices.extend(partitions.into_iter().map(Notice::Assigned))
+                }
                 Some(KafkaInput::Revoking(revocation)) => {
                     work.notices.extend(revocation.partitions.iter().copied().map(Notice::Revoked));
                     work.revocation = Some(revocation);
