@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::{OsStr, OsString};
 use std::fs;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use support::kafka::{Kafka, unique};
 use support::kcat;
@@ -55,22 +56,31 @@ impl Setting {
 
     /// A daemon with a state of its own, ready; and where it can be asked.
     fn run(&self, kafka: &Kafka, name: &str) -> (Daemon, String) {
-        let folder = self.folder.path();
         let soon = "{session.timeout.ms: \"6000\", heartbeat.interval.ms: \"300\", reconnect.backoff.max.ms: \"500\"}";
-        let text = format!(
-            "sources: {{logins: {{kafka: {{brokers: [\"{}\"], topics: [{}], group: {}, properties: {soon}}}}}}}\n\
-             sinks: {{verdicts: {{kafka: {{topic: {}}}}}, dead_letters: {{kafka: {{topic: {}}}}}}}\n\
-             rules: {{path: {}}}\n\
-             state: {{path: {}, key_file: {}}}\n\
-             metrics: {{listen: \"127.0.0.1:0\"}}\n",
+        let source = format!(
+            "{{kafka: {{brokers: [\"{}\"], topics: [{}], group: {}, properties: {soon}}}}}",
             kafka.address(),
             self.input,
             self.group,
+        );
+        self.run_with(kafka, name, &source)
+    }
+
+    fn run_with(&self, kafka: &Kafka, name: &str, source: &str) -> (Daemon, String) {
+        let folder = self.folder.path();
+        let text = format!(
+            "sources: {{logins: {source}}}\n\
+             sinks: {{verdicts: {{kafka: {{topic: {}, brokers: [\"{address}\"]}}}}, \
+                      dead_letters: {{kafka: {{topic: {}, brokers: [\"{address}\"]}}}}}}\n\
+             rules: {{path: {}}}\n\
+             state: {{path: {}, key_file: {}}}\n\
+             metrics: {{listen: \"127.0.0.1:0\"}}\n",
             self.verdicts,
             self.dead,
             self.rules().display(),
             folder.join(format!("{name}-state")).display(),
             folder.join(format!("{name}.key")).display(),
+            address = kafka.address(),
         );
         let config = folder.join(format!("{name}.yaml"));
         fs::write(&config, text).unwrap();
@@ -274,4 +284,23 @@ fn members_that_come_and_go_and_a_broker_that_restarts_lose_nothing() {
     assert!(status.success(), "{log}");
     let committed: i64 = kafka.committed(&setting.group, &setting.input, 4).into_iter().flatten().sum();
     assert_eq!(committed, traffic.made.len() as i64, "everything is committed at the end");
+}
+
+#[test]
+fn a_signal_ends_a_run_whose_broker_is_away() {
+    let mut kafka = Kafka::start();
+    let setting = Setting::new(&kafka, 1);
+    let (mut daemon, metrics) = setting.run_with(&kafka, "one", "{stdin: {}}");
+    kafka.stop();
+    let mut stdin = daemon.stdin();
+    writeln!(stdin, "{}", login("account", 0, a_minute_ago_ms())).unwrap();
+    let waiting = (0..ASKS_MAX * 10).any(|_| metric(&metrics, "refguard_events_total") == 1);
+    assert!(waiting, "its verdict waits for the broker");
+    let told = (0..ASKS_MAX * 100).any(|_| get(&metrics, "/readyz").1.contains("away: sinks.verdicts\n"));
+    assert!(told, "and that is told");
+    daemon.terminate();
+    let (status, log) = daemon.ended();
+    assert_eq!(status.code(), Some(3), "{log}");
+    assert!(log.contains("error: the Kafka client cannot go on: delivering the last outputs"), "{log}");
+    drop(stdin);
 }

@@ -129,92 +129,88 @@ fn is(aggregates: &[&str]) -> Value {
     json!({"properties": {"aggregate": {"enum": aggregates}}, "required": ["aggregate"]})
 }
 
-#[expect(clippy::too_many_lines, reason = "a table, a key a few lines")]
 fn rule() -> Value {
     let expressions = json!({"type": "array", "items": expression()});
-    section(
-        &["id", "on", "when"],
-        [
-            ("id", json!({"type": "string", "pattern": NAME, "description": "Its name, on every verdict it moves."})),
-            ("title", described(text(), "What it finds, for people; absent: its id.")),
-            ("on", types()),
-            ("when", described(expression(), "The condition, in CEL.")),
-            ("except", described(expressions.clone(), "Conditions that spare an event; any of them is enough.")),
-            (
-                "score",
-                described(
-                    json!({"type": "integer", "minimum": 0, "maximum": 100, "default": 0}),
-                    "What it adds to the score.",
-                ),
+    let keys = [
+        ("id", json!({"type": "string", "pattern": NAME, "description": "Its name, on every verdict it moves."})),
+        ("title", described(text(), "What it finds, for people; absent: its id.")),
+        ("on", types()),
+        ("when", described(expression(), "The condition, in CEL.")),
+        ("except", described(expressions, "Conditions that spare an event; any of them is enough.")),
+        (
+            "score",
+            described(
+                json!({"type": "integer", "minimum": 0, "maximum": 100, "default": 0}),
+                "What it adds to the score.",
             ),
-            (
-                "action",
-                described(
-                    words(Verdict::ALL, Verdict::name),
-                    "The least verdict when it matches; absent: the score alone counts.",
-                ),
+        ),
+        (
+            "action",
+            described(
+                words(Verdict::ALL, Verdict::name),
+                "The least verdict when it matches; absent: the score alone counts.",
             ),
-            (
-                "applies_to",
-                described(
-                    json!({"enum": ["referrer", "referee", "both"], "default": "both"}),
-                    "Whose reward it stops.",
-                ),
+        ),
+        (
+            "applies_to",
+            described(json!({"enum": ["referrer", "referee", "both"], "default": "both"}), "Whose reward it stops."),
+        ),
+        ("severity", described(words(Severity::ALL, Severity::name), "How bad a match is; absent: medium.")),
+        (
+            "kind",
+            described(words(RuleKind::ALL, RuleKind::name), "Whether it finds fraud or keeps a limit; absent: fraud."),
+        ),
+        ("decide", described(json!({"type": "array", "items": decision()}), "Who is remembered, beyond this event.")),
+        ("message", described(expression(), "What analysts are told; names in braces are filled in.")),
+        (
+            "customer",
+            described(
+                json!({"type": "string", "pattern": "^[a-z0-9_]{1,100}$"}),
+                "The code of what the customer is told.",
             ),
-            ("severity", described(words(Severity::ALL, Severity::name), "How bad a match is; absent: medium.")),
-            (
-                "kind",
-                described(
-                    words(RuleKind::ALL, RuleKind::name),
-                    "Whether it finds fraud or keeps a limit; absent: fraud.",
-                ),
+        ),
+        ("tags", described(json!({"type": "array", "items": text()}), "Words to find it by.")),
+    ];
+    section(&["id", "on", "when"], keys.into_iter().chain(standing()))
+}
+
+/// The keys that say when and for whom a rule counts.
+fn standing() -> impl Iterator<Item = (&'static str, Value)> {
+    let expressions = json!({"type": "array", "items": expression()});
+    [
+        ("mode", described(words(Mode::ALL, Mode::name), "Whether it counts; absent: enforce.")),
+        (
+            "rollout",
+            described(
+                json!({"type": "string", "pattern": SHARE, "default": "100%"}),
+                "For how many accounts it counts; for the rest it runs in shadow.",
             ),
-            (
-                "decide",
-                described(json!({"type": "array", "items": decision()}), "Who is remembered, beyond this event."),
+        ),
+        (
+            "breaker",
+            described(
+                breaker(),
+                "What happens when it suddenly matches much. Checked, and not acted upon by this version.",
             ),
-            ("message", described(expression(), "What analysts are told; names in braces are filled in.")),
-            (
-                "customer",
-                described(
-                    json!({"type": "string", "pattern": "^[a-z0-9_]{1,100}$"}),
-                    "The code of what the customer is told.",
-                ),
+        ),
+        (
+            "when_incomplete",
+            described(
+                json!({"enum": ["enforce", "shadow"], "default": "enforce"}),
+                "Until its features have seen a whole window. `shadow` is checked, and not acted upon by this version.",
             ),
-            ("tags", described(json!({"type": "array", "items": text()}), "Words to find it by.")),
-            ("mode", described(words(Mode::ALL, Mode::name), "Whether it counts; absent: enforce.")),
-            (
-                "rollout",
-                described(
-                    json!({"type": "string", "pattern": SHARE, "default": "100%"}),
-                    "For how many accounts it counts; for the rest it runs in shadow.",
-                ),
+        ),
+        ("owner", described(text(), "Who answers for it.")),
+        ("expires", described(json!({"type": "string", "format": "date"}), "The day it ends by itself.")),
+        (
+            "group_by",
+            described(
+                expressions,
+                "Alerts of this rule with the same values are one. Checked, and not acted upon by this version.",
             ),
-            (
-                "breaker",
-                described(
-                    breaker(),
-                    "What happens when it suddenly matches much. Checked, and not acted upon by this version.",
-                ),
-            ),
-            (
-                "when_incomplete",
-                described(
-                    json!({"enum": ["enforce", "shadow"], "default": "enforce"}),
-                    "Until its features have seen a whole window. `shadow` is checked, and not acted upon by this version.",
-                ),
-            ),
-            ("owner", described(text(), "Who answers for it.")),
-            ("expires", described(json!({"type": "string", "format": "date"}), "The day it ends by itself.")),
-            (
-                "group_by",
-                described(
-                    expressions,
-                    "Alerts of this rule with the same values are one. Checked, and not acted upon by this version.",
-                ),
-            ),
-        ],
-    )
+        ),
+    ]
+    .into_iter()
 }
 
 fn breaker() -> Value {

@@ -221,6 +221,8 @@ impl KafkaProducer {
     pub fn topic(&self, topic: &str) -> Result<KafkaSink, StreamError> {
         let client = self.producer.client();
         self.client.check_topics([topic], |topic, wait| client.fetch_metadata(Some(topic), wait))?;
+        // It has just answered; the statistics say the same a second later.
+        self.deliveries().reachable.store(true, Ordering::Relaxed);
         Ok(KafkaSink { producer: self.clone(), topic: topic.to_owned() })
     }
 

@@ -73,7 +73,7 @@ impl Pipeline<'_> {
             }
             drop(to_engine);
             scope.spawn(move || engine_thread::run(engine, probe, &names, &from_readers, &to_writer));
-            let written = writer::run(sinks, &committers, observer, &from_engine, &returns);
+            let written = writer::run(sinks, &committers, observer, &from_engine, &returns, stop);
             if written.is_err() {
                 // The readers notice at their next look; dropping the queue ends the engine's thread.
                 stop.store(true, Ordering::Release);

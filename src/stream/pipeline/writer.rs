@@ -1,6 +1,7 @@
 //! The writing end: verdicts and dead letters to their sinks, then the places that they cover.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
@@ -13,6 +14,9 @@ use crate::stream::{Mark, Sink, StreamError, Unsettled};
 
 /// How long the writer waits for work before it looks what has been delivered.
 const IDLE: Duration = Duration::from_millis(20);
+
+/// How many such waits the last outputs get once the process shall end: 10 s. Who ends it by force waits longer.
+const LAST_WAITS_MAX: u32 = 500;
 
 /// Where outputs go.
 #[derive(Debug)]
@@ -39,6 +43,7 @@ pub(super) fn run(
     observer: &mut dyn Observer,
     from_engine: &Receiver<Message>,
     returns: &[Sender<Box<Work>>],
+    stop: &AtomicBool,
 ) -> Result<(), StreamError> {
     let mut unsettled: Vec<Unsettled> = committers.iter().map(|_| Unsettled::default()).collect();
     loop {
@@ -66,7 +71,7 @@ pub(super) fn run(
         observer.idle();
         commit(&sinks, committers, &mut unsettled)?;
     }
-    sinks.flush()?;
+    sinks.settle(stop)?;
     commit(&sinks, committers, &mut unsettled)
 }
 
@@ -74,6 +79,25 @@ impl Sinks {
     fn flush(&mut self) -> Result<(), StreamError> {
         self.verdicts.flush()?;
         self.dead_letters.flush()
+    }
+
+    /// Waits until everything is safe; once the process shall end, only [`LAST_WAITS_MAX`] more.
+    fn settle(&mut self, stop: &AtomicBool) -> Result<(), StreamError> {
+        let marks = [self.verdicts.mark()?, self.dead_letters.mark()?];
+        let mut waits = 0;
+        while self.delivered()?.iter().zip(&marks).any(|(delivered, mark)| delivered < mark) {
+            if stop.load(Ordering::Acquire) {
+                waits += 1;
+            }
+            if waits > LAST_WAITS_MAX {
+                return Err(StreamError::Kafka {
+                    doing: "delivering the last outputs before the end".to_owned(),
+                    detail: "no broker has acknowledged them".to_owned(),
+                });
+            }
+            std::thread::park_timeout(IDLE);
+        }
+        Ok(())
     }
 
     /// Nothing came for a moment: what waits in a buffer is for someone to see.

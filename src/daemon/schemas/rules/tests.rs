@@ -25,7 +25,7 @@ fn unknown_keys(below: &str, keys: &[&str]) -> BTreeSet<String> {
     };
     let found = load_from(&OnePack(text)).err().unwrap_or_default();
     let unknown = found.iter().filter(|one| one.code == "unknown-key");
-    unknown.map(|one| one.message.split('`').nth(1).unwrap().to_owned()).collect()
+    unknown.map(|one| one.message.rsplit('`').nth(1).unwrap().to_owned()).collect()
 }
 
 #[test]
