@@ -3,7 +3,7 @@
 //! Counting follows the data: the [`BatchObserver`] counts each batch in the writer's thread, the [`EngineProbe`] hands out
 //! what only the engine knows, in the engine's thread and only when somebody asks. It may import everything below the
 //! roof. Invariants: names come from `table` alone; no label is a value out of an event; a scrape never waits for the
-//! engine longer than [`PATIENCE`]. Tested in `tests/metrics.rs`.
+//! engine longer than `PATIENCE`. Tested in `tests/metrics.rs`.
 
 mod observer;
 mod snapshot;
