@@ -13,9 +13,10 @@ use std::path::{Path, PathBuf};
 use support::kafka::{Kafka, unique};
 use support::kcat;
 use support::program::{Daemon, answer_to, get, refguard};
+use support::until;
 
-/// How often something is asked for before a test fails.
-const ASKS_MAX: usize = 200;
+/// How often verdicts are read before a test fails.
+const READS_MAX: usize = 200;
 
 /// A rule whose verdicts depend on the order of one account's events and on nothing of another's.
 const RULES: &str = r#"
@@ -206,7 +207,7 @@ fn events_in_every_mode_get_the_verdicts_of_eval_and_broken_ones_a_dead_letter()
 
     let counted = || (metric(&metrics, "refguard_events_total"), metric(&metrics, "refguard_dead_letters_total"));
     let expected = (events.len() as u64, 1);
-    assert!((0..ASKS_MAX).any(|_| counted() == expected), "counted: {:?}, expected: {expected:?}", counted());
+    assert!(until(|| counted() == expected), "counted: {:?}, expected: {expected:?}", counted());
     daemon.terminate();
     let (status, log) = daemon.ended();
     assert!(status.success(), "{log}");
@@ -239,7 +240,7 @@ impl Traffic {
     /// Waits until every event has a verdict. There may be more than one: what was not committed is read again.
     fn all_judged(&self, kafka: &Kafka, verdicts: &str) {
         let mut wanted = self.made.len();
-        for _ in 0..ASKS_MAX {
+        for _ in 0..READS_MAX {
             let records = kafka.consume(verdicts, wanted);
             let judged = by_id(records.iter().map(|record| String::from_utf8(record.payload.clone()).unwrap()));
             let missing = self.made.iter().filter(|id| !judged.contains_key(*id)).count();
@@ -262,7 +263,7 @@ fn members_that_come_and_go_and_a_broker_that_restarts_lose_nothing() {
     traffic.all_judged(&kafka, &setting.verdicts);
 
     let (second, metrics) = setting.run(&kafka, "second");
-    let shared = (0..ASKS_MAX).any(|_| {
+    let shared = until(|| {
         traffic.produce(&kafka, &setting.input, 40);
         metric(&metrics, "refguard_events_total") > 0
     });
@@ -294,9 +295,9 @@ fn a_signal_ends_a_run_whose_broker_is_away() {
     kafka.stop();
     let mut stdin = daemon.stdin();
     writeln!(stdin, "{}", login("account", 0, a_minute_ago_ms())).unwrap();
-    let waiting = (0..ASKS_MAX * 10).any(|_| metric(&metrics, "refguard_events_total") == 1);
+    let waiting = until(|| metric(&metrics, "refguard_events_total") == 1);
     assert!(waiting, "its verdict waits for the broker");
-    let told = (0..ASKS_MAX * 100).any(|_| get(&metrics, "/readyz").1.contains("away: sinks.verdicts\n"));
+    let told = until(|| get(&metrics, "/readyz").1.contains("away: sinks.verdicts\n"));
     assert!(told, "and that is told");
     daemon.terminate();
     let (status, log) = daemon.ended();

@@ -18,6 +18,8 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
+use super::until;
+
 /// How often readiness, or the arrival of records, is asked for, a second each, before a test fails.
 const ASKS_MAX: u32 = 60;
 
@@ -125,7 +127,7 @@ impl Kafka {
         let made = runtime.block_on(admin.create_topics(&[wanted], &AdminOptions::new()));
         made.expect("the broker answers").remove(0).expect("the topic is new");
         let consumer: BaseConsumer = client(&self.address()).create().expect("the settings of the tests are right");
-        let led = (0..ASKS_MAX).any(|_| {
+        let led = until(|| {
             let metadata = consumer.fetch_metadata(Some(&topic), Duration::from_secs(1));
             metadata.is_ok_and(|metadata| {
                 let found = &metadata.topics()[0];

@@ -5,3 +5,16 @@
 pub(crate) mod kafka;
 pub(crate) mod kcat;
 pub(crate) mod program;
+
+use std::sync::mpsc::channel;
+use std::time::Duration;
+
+/// How often a condition is asked for before a test fails, and the pause between: a minute, on the busiest machine.
+const ASKS_MAX: usize = 3000;
+const PAUSE: Duration = Duration::from_millis(20);
+
+/// Asks until it is so; false, if it never is.
+pub(crate) fn until(mut condition: impl FnMut() -> bool) -> bool {
+    let (_open, nothing) = channel::<()>();
+    (0..ASKS_MAX).any(|_| condition() || nothing.recv_timeout(PAUSE).is_ok())
+}

@@ -38,8 +38,9 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     tracing::info!(address = %server.address(), "metrics and probes");
     let sinks = wiring::sinks(&config)?;
     let readers = wiring::readers(&config, &engine, &signals)?;
-    tracing::info!(ruleset = %rules.hash, rules = rules.rules.len(), sources = readers.len(), "judging");
+    // Before it is told: whoever reads the line may ask at once.
     readiness.ready();
+    tracing::info!(ruleset = %rules.hash, rules = rules.rules.len(), sources = readers.len(), "judging");
     let ended = judge(&config, &mut engine, &metrics, readers, sinks, &stop);
     if ended.is_ok() && arguments.linger && !stop.load(Ordering::Acquire) {
         tracing::info!("every source has ended; metrics stay until a signal comes");
