@@ -5,11 +5,11 @@
 use super::account::{AccountMemory, Visit};
 use super::clock::Moment;
 use super::facts::Row;
-use super::plan::{Other, Own, PartIndex, Plan, Step, ValueUse};
+use super::plan::{FeaturePlan, Own, PartIndex, Plan, Step, ValueUse};
 use super::programs::{Program, Programs};
 use crate::event::{Event, EventBatch, Field, Signals};
 use crate::ruleset::cel::{Compiled, Element, ReadIndex, Reading, ReadingValue, Scalar};
-use crate::ruleset::program::{Feature, Reach, RuleSet, TypeIndex};
+use crate::ruleset::program::{RuleSet, TypeIndex};
 use crate::state::{self, FeatureTable, Identity, KeyHash, KeyHasher, Op, PartHash, Readings, Sighting, Value};
 
 /// One event of a chunk: where it stands in time, in its program and among the identities.
@@ -93,7 +93,7 @@ pub(super) struct Chunk {
 impl Chunk {
     /// The facts of the event at this place of the chunk.
     #[inline]
-    pub(super) fn row<'a>(&'a self, ground: Ground<'a>, at: usize) -> Row<'a> {
+    pub(super) fn row<'a>(&'a self, ground: &Ground<'a>, at: usize) -> Row<'a> {
         let reads = ground.plan.reads;
         let program: &Program = ground.programs.get(self.entries[at].program);
         Row {
@@ -127,7 +127,7 @@ impl Chunk {
     }
 
     /// First round: what is remembered of accounts and places.
-    pub(super) fn apply_accounts(&mut self, ground: Ground<'_>, accounts: &mut AccountMemory) {
+    pub(super) fn apply_accounts(&mut self, ground: &Ground<'_>, accounts: &mut AccountMemory) {
         if ground.plan.accounts.is_empty() {
             return;
         }
@@ -154,13 +154,15 @@ impl Chunk {
     }
 
     /// Second round: hashes the parts of keys, and lists the operations of each feature in the order of events.
-    pub(super) fn plan(&mut self, ground: Ground<'_>, tables: &[FeatureTable]) {
+    pub(super) fn plan(&mut self, ground: &Ground<'_>, tables: &[FeatureTable]) {
         for (ops, targets) in self.ops.iter_mut().zip(&mut self.targets) {
             ops.clear();
             targets.clear();
         }
         self.ids.clear();
         for at in 0..self.entries.len() {
+            // Repeats and reused ids have an id too, so that events and ids have the same places.
+            self.ids.push(id_prefix(ground.batch.field(&ground.events[at], Field::Id)));
             if self.entries[at].is_new() {
                 self.hash_parts(ground, at);
                 self.plan_event(ground, tables, at);
@@ -168,113 +170,81 @@ impl Chunk {
         }
     }
 
-    fn hash_parts(&mut self, ground: Ground<'_>, at: usize) {
-        let base = at * ground.plan.parts.len();
+    fn hash_parts(&mut self, ground: &Ground<'_>, at: usize) {
+        let mut parts = std::mem::take(&mut self.parts);
+        let row = self.row(ground, at);
+        let hashed = &mut parts[at * ground.plan.parts.len()..];
         for part in &ground.plan.steps(self.entries[at].type_index).parts {
-            let row = self.row(ground, at);
-            let hashed = hash_part(&ground.plan.parts[*part as usize], &row, ground.hasher);
-            self.parts[base + *part as usize] = hashed;
+            hashed[*part as usize] = hash_part(&ground.plan.parts[*part as usize], &row, ground.hasher);
         }
+        self.parts = parts;
     }
 
-    fn plan_event(&mut self, ground: Ground<'_>, tables: &[FeatureTable], at: usize) {
+    fn plan_event(&mut self, ground: &Ground<'_>, tables: &[FeatureTable], at: usize) {
         let entry = self.entries[at];
+        let feeds = entry.feeds();
         let program = ground.programs.get(entry.program).part;
-        self.ids.push(id_prefix(ground.batch.field(&ground.events[at], Field::Id)));
         for step in &ground.plan.steps(entry.type_index).steps {
-            let feature = &ground.rules.features[step.feature as usize];
+            let feature = &ground.plan.features[step.feature as usize];
             let op = Op {
                 time_ms: ground.events[at].event_time_ms,
                 horizon_ms: entry.moment.horizon_ms.saturating_sub(feature.offset_ms),
                 event: entry.identity,
-                id: self.ids.len() as u32 - 1,
+                id: at as u32,
                 ..Op::default()
             };
-            let complete = is_complete(feature, op.time_ms - feature.offset_ms, ground.started_ms);
-            let nothing = reading(tables[step.feature as usize].nothing(), feature, complete);
-            let own_key = self.key(ground, at, program, &step.key);
-            let value = if step.feeds && entry.feeds() && own_key.is_some() {
-                self.counted_value(ground, at, step, feature)
-            } else {
-                None
-            };
-            self.plan_own(
-                ground,
-                at,
-                step,
-                feature,
-                Op { value: value.unwrap_or(0), add: value.is_some(), ..op },
-                own_key,
-                nothing,
-            );
+            let visit = Visited { at, step, feature, table: &tables[step.feature as usize], op };
+            match self.key(ground, at, program, &step.key) {
+                Some(key) => {
+                    let value = if step.feeds && feeds { self.counted_value(ground, &visit) } else { None };
+                    self.plan_own(&visit, key, value);
+                }
+                None => {
+                    if let Some(own) = step.own {
+                        self.read_nothing(ground, &visit, own.read);
+                    }
+                }
+            }
             for other in &step.others {
-                let key = self.key(ground, at, program, &other.key);
-                self.plan_other(
-                    ground,
-                    at,
-                    step,
-                    other,
-                    Op { time_ms: op.time_ms - feature.offset_ms, ..op },
-                    key,
-                    nothing,
-                );
+                match self.key(ground, at, program, &other.key) {
+                    Some(key) => {
+                        let time_ms = op.time_ms - feature.offset_ms;
+                        let target = Target { at: at as u32, read: other.read };
+                        self.push(step.feature as usize, Op { key, time_ms, members: other.members, ..op }, target);
+                    }
+                    None => self.read_nothing(ground, &visit, other.read),
+                }
             }
         }
     }
 
-    #[expect(clippy::too_many_arguments, reason = "one step of one event, split from the loop over both")]
-    fn plan_own(
-        &mut self,
-        ground: Ground<'_>,
-        at: usize,
-        step: &Step,
-        feature: &Feature,
-        op: Op,
-        key: Option<KeyHash>,
-        nothing: Reading,
-    ) {
-        let Some(key) = key else {
-            if let Some(own) = step.own {
-                self.readings[at * ground.plan.reads + own.read.0 as usize] = nothing;
+    fn plan_own(&mut self, visit: &Visited<'_>, key: KeyHash, value: Option<u64>) {
+        let Visited { at, step, feature, op, .. } = *visit;
+        let index = step.feature as usize;
+        let op = Op { key, value: value.unwrap_or(0), add: value.is_some(), ..op };
+        let Some(Own { read, members }) = step.own else {
+            if op.add {
+                self.push(index, op, NOWHERE);
             }
             return;
         };
-        let target = step.own.map_or(NOWHERE, |own| Target { at: at as u32, read: own.read });
-        let members = step.own.is_some_and(|Own { members, .. }| members);
-        let index = step.feature as usize;
+        let target = Target { at: at as u32, read };
         if feature.offset_ms == 0 {
-            if op.add || step.own.is_some() {
-                self.push(index, Op { key, members, ..op }, target);
-            }
+            self.push(index, Op { members, ..op }, target);
             return;
         }
         if op.add {
-            self.push(index, Op { key, ..op }, NOWHERE);
+            self.push(index, op, NOWHERE);
         }
-        if step.own.is_some() {
-            let time_ms = op.time_ms - feature.offset_ms;
-            self.push(index, Op { key, members, add: false, time_ms, ..op }, target);
-        }
+        self.push(index, Op { members, add: false, time_ms: op.time_ms - feature.offset_ms, ..op }, target);
     }
 
-    #[expect(clippy::too_many_arguments, reason = "one step of one event, split from the loop over both")]
-    fn plan_other(
-        &mut self,
-        ground: Ground<'_>,
-        at: usize,
-        step: &Step,
-        other: &Other,
-        op: Op,
-        key: Option<KeyHash>,
-        nothing: Reading,
-    ) {
-        match key {
-            Some(key) => {
-                let target = Target { at: at as u32, read: other.read };
-                self.push(step.feature as usize, Op { key, members: other.members, ..op }, target);
-            }
-            None => self.readings[at * ground.plan.reads + other.read.0 as usize] = nothing,
-        }
+    /// What a key with an empty part reads.
+    #[cold]
+    fn read_nothing(&mut self, ground: &Ground<'_>, visit: &Visited<'_>, read: ReadIndex) {
+        let complete = visit.feature.is_complete(visit.op.time_ms - visit.feature.offset_ms, ground.started_ms);
+        let slot = visit.at * ground.plan.reads + read.0 as usize;
+        self.readings[slot] = reading(&visit.table.nothing(), visit.feature, complete);
     }
 
     fn push(&mut self, feature: usize, op: Op, target: Target) {
@@ -283,7 +253,7 @@ impl Chunk {
     }
 
     /// The key of these parts; `None` when one is empty.
-    fn key(&self, ground: Ground<'_>, at: usize, program: PartHash, parts: &[PartIndex]) -> Option<KeyHash> {
+    fn key(&self, ground: &Ground<'_>, at: usize, program: PartHash, parts: &[PartIndex]) -> Option<KeyHash> {
         let base = at * ground.plan.parts.len();
         if let [part] = parts {
             return Some(ground.hasher.key(program, &[self.parts[base + *part as usize]?]));
@@ -296,38 +266,43 @@ impl Chunk {
     }
 
     /// The value that an event brings to a feature; `None` when it is filtered out or has no value.
-    fn counted_value(&self, ground: Ground<'_>, at: usize, step: &Step, feature: &Feature) -> Option<u64> {
-        let row = self.row(ground, at);
+    #[inline]
+    fn counted_value(&self, ground: &Ground<'_>, visit: &Visited<'_>) -> Option<u64> {
+        let feature = &ground.rules.features[visit.step.feature as usize];
         if let Some(filter) = &feature.filter
-            && filter.test(&row) != Ok(true)
+            && filter.test(&self.row(ground, visit.at)) != Ok(true)
         {
             return None;
         }
-        match ground.plan.values[step.feature as usize] {
+        match visit.feature.value {
             ValueUse::None => Some(0),
-            ValueUse::Hashed(part) => self.parts[at * ground.plan.parts.len() + part as usize].map(PartHash::value),
-            ValueUse::Bits => feature.value.as_ref().and_then(|value| scalar_bits(value, &row)),
+            ValueUse::Hashed(part) => {
+                self.parts[visit.at * ground.plan.parts.len() + part as usize].map(PartHash::value)
+            }
+            ValueUse::Bits => {
+                let row = self.row(ground, visit.at);
+                feature.value.as_ref().and_then(|value| scalar_bits(value, &row))
+            }
         }
     }
 
     /// Executes the operations, one feature at a time over the whole chunk.
-    pub(super) fn apply(&mut self, ground: Ground<'_>, tables: &mut [FeatureTable]) {
-        for (index, table) in tables.iter_mut().enumerate() {
+    pub(super) fn apply(&mut self, ground: &Ground<'_>, tables: &mut [FeatureTable]) {
+        for (index, (table, feature)) in tables.iter_mut().zip(&ground.plan.features).enumerate() {
             let ops = &self.ops[index];
             if ops.is_empty() {
                 continue;
             }
-            let ids: &[[u8; 16]] = if ground.plan.ordered_by_id[index] { &self.ids } else { &[] };
+            let ids: &[[u8; 16]] = if feature.ordered_by_id { &self.ids } else { &[] };
             self.table.clear();
             table.apply(ops, ids, &mut self.table);
-            let feature = &ground.rules.features[index];
             for ((target, op), seen) in self.targets[index].iter().zip(ops).zip(&self.table.readings) {
                 if target.at == u32::MAX {
                     continue;
                 }
-                let complete = is_complete(feature, op.time_ms, ground.started_ms);
+                let complete = feature.is_complete(op.time_ms, ground.started_ms);
                 let slot = target.at as usize * ground.plan.reads + target.read.0 as usize;
-                self.readings[slot] = reading(*seen, feature, complete);
+                self.readings[slot] = reading(seen, feature, complete);
                 if op.members {
                     let start = self.members.len() as u32;
                     self.members.extend_from_slice(self.table.set(seen));
@@ -338,16 +313,21 @@ impl Chunk {
     }
 }
 
-/// Whether the feature has seen a whole window before this event.
-pub(super) fn is_complete(feature: &Feature, time_ms: i64, started_ms: i64) -> bool {
-    let reach_ms = match feature.reach {
-        Reach::Window(ms) | Reach::Retention(ms) => ms,
-    };
-    time_ms.saturating_sub(reach_ms) >= started_ms
+/// One step of one event: what planning it needs at hand.
+#[derive(Clone, Copy)]
+struct Visited<'a> {
+    /// The event's place in the chunk.
+    at: usize,
+    step: &'a Step,
+    feature: &'a FeaturePlan,
+    table: &'a FeatureTable,
+    /// An operation of the event that lacks its key.
+    op: Op,
 }
 
 /// A table's reading in the words of conditions.
-fn reading(seen: state::Reading, feature: &Feature, complete: bool) -> Reading {
+#[inline]
+fn reading(seen: &state::Reading, feature: &FeaturePlan, complete: bool) -> Reading {
     let value = match seen.value {
         Value::Unknown => ReadingValue::Unknown,
         Value::Int(value) => ReadingValue::Int(value),
@@ -356,7 +336,7 @@ fn reading(seen: state::Reading, feature: &Feature, complete: bool) -> Reading {
         Value::Flag(value) => ReadingValue::Bool(value),
         Value::Time(ms) => ReadingValue::TimestampMs(ms),
         Value::Set { size, .. } => ReadingValue::Set { size: u64::from(size) },
-        Value::Scalar(bits) => match feature.value.as_ref().and_then(|value| Element::of(value.result())) {
+        Value::Scalar(bits) => match feature.element {
             Some(Element::Text) => ReadingValue::Hash(bits),
             Some(Element::Int) => ReadingValue::Int(bits as i64),
             Some(Element::Double) => ReadingValue::Double(f64::from_bits(bits)),

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::account::AccountMemory;
-use super::chunk::{Chunk, Entry, Ground, is_complete};
+use super::chunk::{Chunk, Entry, Ground};
 use super::clock::Clock;
 use super::decide::{Decider, Scratch, program_name};
 use super::decisions::Decisions;
@@ -21,7 +21,7 @@ use crate::state::{Dedup, FeatureTable, HashKey, Identity, KeyHasher, Scalar, Si
 
 /// How many events are planned and applied together. Measured: the latencies of a feature's lookups overlap, and the
 /// scratch of a chunk stays in the first caches.
-const CHUNK_EVENTS: usize = 32;
+const CHUNK_EVENTS: usize = 128;
 /// After how many events idle keys are swept and memory is measured: at fixed places of the log, so that what a batch
 /// is cut into changes nothing.
 const UPKEEP_EVENTS: u64 = 1024;
@@ -155,9 +155,9 @@ impl Engine {
     /// Which features have seen a whole window by the watermark, in the order of the rule set.
     pub fn complete_features(&self) -> impl Iterator<Item = bool> {
         let reached = self.clock.watermark_ms().zip(self.started_ms);
-        self.rules.features.iter().map(move |feature| {
+        self.plan.features.iter().map(move |feature| {
             reached.is_some_and(|(time_ms, started_ms)| {
-                is_complete(feature, time_ms.saturating_sub(feature.offset_ms), started_ms)
+                feature.is_complete(time_ms.saturating_sub(feature.offset_ms), started_ms)
             })
         })
     }
@@ -217,9 +217,9 @@ impl Engine {
             started_ms: self.started_ms.unwrap_or(i64::MAX),
         };
         self.chunk.open(&self.plan, self.tables.len());
-        self.chunk.apply_accounts(ground, &mut self.accounts);
-        self.chunk.plan(ground, &self.tables);
-        self.chunk.apply(ground, &mut self.tables);
+        self.chunk.apply_accounts(&ground, &mut self.accounts);
+        self.chunk.plan(&ground, &self.tables);
+        self.chunk.apply(&ground, &mut self.tables);
         for at in 0..events.len() {
             let judgement = self.decide(batch, events, signals, at, out);
             out.events.push(judgement);
@@ -286,7 +286,7 @@ impl Engine {
             signals,
             started_ms: self.started_ms.unwrap_or(i64::MAX),
         };
-        let row = self.chunk.row(ground, at);
+        let row = self.chunk.row(&ground, at);
         let mut decider = Decider {
             rules: &self.rules,
             hasher: &self.hasher,

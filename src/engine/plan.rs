@@ -66,15 +66,47 @@ pub(super) enum ValueUse {
     Hashed(PartIndex),
 }
 
+/// What planning and applying need of a feature, side by side.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct FeaturePlan {
+    /// How far its windows are shifted back, in milliseconds.
+    pub offset_ms: i64,
+    /// How far its windows reach, in milliseconds.
+    pub reach_ms: i64,
+    /// How its value is kept.
+    pub value: ValueUse,
+    /// The type of what `previous` gives back.
+    pub element: Option<Element>,
+    /// Whether ties are ordered by the event's id (sums of doubles).
+    pub ordered_by_id: bool,
+}
+
+impl FeaturePlan {
+    fn new(feature: &Feature, parts: &mut Parts) -> FeaturePlan {
+        let (program::Reach::Window(reach_ms) | program::Reach::Retention(reach_ms)) = feature.reach;
+        FeaturePlan {
+            offset_ms: feature.offset_ms,
+            reach_ms,
+            value: value_use(feature, parts),
+            element: feature.value.as_ref().and_then(|value| Element::of(value.result())),
+            ordered_by_id: is_ordered_by_id(feature),
+        }
+    }
+
+    /// Whether the feature has seen a whole window before this time.
+    #[inline]
+    pub(super) fn is_complete(&self, time_ms: i64, started_ms: i64) -> bool {
+        time_ms.saturating_sub(self.reach_ms) >= started_ms
+    }
+}
+
 /// The compiled plan of a rule set.
 #[derive(Debug)]
 pub(super) struct Plan {
     /// The interned expressions.
     pub parts: Vec<Compiled>,
-    /// By feature: how its value is kept.
-    pub values: Vec<ValueUse>,
-    /// By feature: whether ties are ordered by the event's id (sums of doubles).
-    pub ordered_by_id: Vec<bool>,
+    /// By feature.
+    pub features: Vec<FeaturePlan>,
     /// By [`TypeIndex`]; the last is for types that nobody names.
     pub by_type: Vec<TypeSteps>,
     /// The tables behind facts about accounts and places.
@@ -89,7 +121,7 @@ impl Plan {
     /// Plans a rule set.
     pub(super) fn new(rules: &RuleSet) -> Plan {
         let mut parts = Parts::default();
-        let values = rules.features.iter().map(|feature| value_use(feature, &mut parts)).collect();
+        let features = rules.features.iter().map(|feature| FeaturePlan::new(feature, &mut parts)).collect();
         let mut signals = rules.signals;
         let reads = rules.reads.reads();
         let accounts = AccountTables::new(reads.iter().map(|read| &read.source));
@@ -98,8 +130,7 @@ impl Plan {
         let by_type = (0..types).map(|of| type_steps(rules, TypeIndex(of as u16), &mut parts)).collect::<Vec<_>>();
         Plan {
             parts: parts.0,
-            values,
-            ordered_by_id: rules.features.iter().map(is_ordered_by_id).collect(),
+            features,
             by_type: by_type.into_iter().chain([TypeSteps::default()]).collect(),
             accounts,
             reads: reads.len(),

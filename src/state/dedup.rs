@@ -11,7 +11,7 @@ use std::collections::VecDeque;
 use std::hint::black_box;
 
 use super::KeyHash;
-use super::index::{Home, Index};
+use super::index::{Home, Index, Vacancy};
 
 /// Entries of a chunk.
 const CHUNK_ENTRIES: usize = 4096;
@@ -105,6 +105,7 @@ impl Dedup {
     }
 
     /// Brings the memory of all events of a pass to the cache: all index words first, then all entries.
+    #[inline]
     fn load(&self, events: &[Identity]) {
         let mut words = [(Home::default(), 0); PASS];
         for (event, word) in events.iter().zip(&mut words) {
@@ -122,7 +123,7 @@ impl Dedup {
     fn sight(&mut self, event: &Identity) -> Sighting {
         self.watermark_ms = self.watermark_ms.max(event.watermark_ms);
         let known = self.index.find(event.key, |slot| self.at_slot(slot).key == event.key);
-        if let Some(slot) = known {
+        if let Ok(slot) = known {
             let entry = Entry(self.number(slot));
             let held = self.at_slot(slot);
             if self.is_remembered(entry.0, held.time_ms) {
@@ -137,13 +138,13 @@ impl Dedup {
         time_ms.saturating_add(self.span_ms) > self.watermark_ms && self.first + self.held - number <= self.max_entries
     }
 
-    /// Adds an entry; `forgotten` is the slot of an older one of the same key.
-    fn remember(&mut self, event: &Identity, forgotten: Option<u32>) -> Entry {
+    /// Adds an entry; `known` is the slot of an older one of the same key, which is forgotten, or where there is none.
+    fn remember(&mut self, event: &Identity, known: Result<u32, Vacancy>) -> Entry {
         let number = self.first + self.held;
         let slot = slot_of(number);
-        match forgotten {
-            Some(old) => self.index.replace(event.key, old, slot),
-            None => self.index.insert(event.key, slot),
+        match known {
+            Ok(old) => self.index.replace(event.key, old, slot),
+            Err(vacancy) => self.index.insert(event.key, vacancy, slot),
         }
         if self.chunks.back().is_none_or(|chunk| chunk.len() == CHUNK_ENTRIES) {
             let chunk = self.spare.take().unwrap_or_else(|| Vec::with_capacity(CHUNK_ENTRIES));

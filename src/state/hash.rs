@@ -9,9 +9,8 @@
 //! by arithmetic alone ([`KeyHasher::key`]).
 
 use std::fmt;
-use std::hash::Hasher;
 
-use siphasher::sip128::{Hasher128, SipHasher13};
+use siphasher::sip128::SipHasher13;
 
 /// The secret of an installation under which identifiers are hashed.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -78,41 +77,49 @@ impl KeyHash {
 }
 
 /// Hashes scalars under one secret and combines them into keys.
+///
+/// Each type of scalar has a key of its own, made of the secret, so that neither the text `1` and the number 1, nor a
+/// number and an instant, are the same part, and a text is hashed where it stands.
 #[derive(Clone, Debug)]
 pub struct KeyHasher {
-    empty: SipHasher13,
+    text: SipHasher13,
+    int: SipHasher13,
+    double: SipHasher13,
+    bool: SipHasher13,
+    time: SipHasher13,
     multiplier: u128,
 }
 
 impl KeyHasher {
     /// A hasher for one installation.
     pub fn new(key: HashKey) -> KeyHasher {
-        let empty = SipHasher13::new_with_key(&key.0);
-        let mut hasher = empty;
-        hasher.write(b"multiplier of key parts");
-        // Odd, so that multiplying loses nothing.
-        KeyHasher { empty, multiplier: hasher.finish128().as_u128() | 1 }
+        let secret = SipHasher13::new_with_key(&key.0);
+        let of = |label: &str| SipHasher13::new_with_key(&secret.hash(label.as_bytes()).as_bytes());
+        KeyHasher {
+            text: of("text"),
+            int: of("int"),
+            double: of("double"),
+            bool: of("bool"),
+            time: of("time"),
+            // Odd, so that multiplying loses nothing.
+            multiplier: secret.hash(b"multiplier of key parts").as_u128() | 1,
+        }
     }
 
-    /// The hash of one scalar. The encoding is canonical: a byte for the type, then the value's bytes, so that neither
-    /// the text `1` and the number 1, nor a number and an instant, are the same part.
+    /// The hash of one scalar.
     #[inline]
     pub fn part(&self, scalar: Scalar<'_>) -> PartHash {
-        let mut hasher = self.empty;
-        match scalar {
-            Scalar::Text(text) => {
-                hasher.write_u8(1);
-                hasher.write(text.as_bytes());
-            }
-            Scalar::Int(value) => tagged(&mut hasher, 2, value as u64),
+        let hash = match scalar {
+            Scalar::Text(text) => self.text.hash(text.as_bytes()),
+            Scalar::Int(value) => self.int.hash(&value.to_le_bytes()),
             Scalar::Double(value) => {
                 let canonical = if value.is_nan() { f64::NAN } else { value + 0.0 };
-                tagged(&mut hasher, 3, canonical.to_bits());
+                self.double.hash(&canonical.to_bits().to_le_bytes())
             }
-            Scalar::Bool(value) => tagged(&mut hasher, 4, u64::from(value)),
-            Scalar::Time(value) => tagged(&mut hasher, 5, value as u64),
-        }
-        PartHash(hasher.finish128().as_u128())
+            Scalar::Bool(value) => self.bool.hash(&[u8::from(value)]),
+            Scalar::Time(value) => self.time.hash(&value.to_le_bytes()),
+        };
+        PartHash(hash.as_u128())
     }
 
     /// The key of a program (or [`PartHash::GLOBAL`]) and the parts of a feature's `key`, in order.
@@ -128,12 +135,6 @@ impl KeyHasher {
         }
         KeyHash::from_bits(sum)
     }
-}
-
-#[inline]
-fn tagged(hasher: &mut SipHasher13, tag: u8, bits: u64) {
-    hasher.write_u8(tag);
-    hasher.write(&bits.to_le_bytes());
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ use std::hint::black_box;
 
 use siphasher::sip128::{Hasher128, SipHasher13};
 
-use super::index::{Home, Index, SLOT_MAX};
+use super::index::{Home, Index, SLOT_MAX, Vacancy};
 use super::slab::Slab;
 use super::window::{Window, feed, out_of_reach};
 use super::{Op, Reading, Readings};
@@ -91,13 +91,13 @@ impl<W: Window> Table<W> {
         let late = op.time_ms < op.horizon_ms;
         let op = &Op { add: op.add && !late, time_ms: op.time_ms.max(op.horizon_ms), ..*op };
         let found = match guess {
-            Some(slot) if self.slab.get(slot).key == op.key => Some(slot),
+            Some(slot) if self.slab.get(slot).key == op.key => Ok(slot),
             _ => self.index.find(op.key, |slot| self.slab.get(slot).key == op.key),
         };
         let slot = match found {
-            Some(slot) => slot,
-            None if op.add && !self.is_full() => self.insert(op),
-            None => {
+            Ok(slot) => slot,
+            Err(vacancy) if op.add && !self.is_full() => self.insert(op, vacancy),
+            Err(_) => {
                 if op.add {
                     self.refused_ms = self.refused_ms.max(Some(op.time_ms));
                 }
@@ -128,9 +128,9 @@ impl<W: Window> Table<W> {
     }
 
     #[inline]
-    fn insert(&mut self, op: &Op) -> u32 {
+    fn insert(&mut self, op: &Op, vacancy: Vacancy) -> u32 {
         let slot = self.slab.insert(op.key);
-        self.index.insert(op.key, slot);
+        self.index.insert(op.key, vacancy, slot);
         // Events of this key may have been refused before.
         if self.refused_ms.is_some_and(|refused| !out_of_reach(refused, op.horizon_ms, self.reach_ms)) {
             self.slab.get_mut(slot).window.set_truncated(true);
