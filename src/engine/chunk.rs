@@ -185,71 +185,73 @@ impl Chunk {
         let feeds = entry.feeds();
         let program = ground.programs.get(entry.program).part;
         for step in &ground.plan.steps(entry.type_index).steps {
-            let feature = &ground.plan.features[step.feature as usize];
+            let offset_ms = ground.plan.features[step.feature as usize].offset_ms;
             let op = Op {
                 time_ms: ground.events[at].event_time_ms,
-                horizon_ms: entry.moment.horizon_ms.saturating_sub(feature.offset_ms),
+                horizon_ms: entry.moment.horizon_ms.saturating_sub(offset_ms),
                 event: entry.identity,
                 id: at as u32,
                 ..Op::default()
             };
-            let visit = Visited { at, step, feature, table: &tables[step.feature as usize], op };
             match self.key(ground, at, program, &step.key) {
                 Some(key) => {
-                    let value = if step.feeds && feeds { self.counted_value(ground, &visit) } else { None };
-                    self.plan_own(&visit, key, value);
+                    let value = if step.feeds && feeds { self.counted_value(ground, at, step) } else { None };
+                    let op = Op { key, value: value.unwrap_or(0), add: value.is_some(), ..op };
+                    self.plan_own(at, step, offset_ms, op);
                 }
                 None => {
                     if let Some(own) = step.own {
-                        self.read_nothing(ground, &visit, own.read);
+                        self.read_nothing(ground, tables, at, step.feature, own.read);
                     }
                 }
             }
             for other in &step.others {
                 match self.key(ground, at, program, &other.key) {
                     Some(key) => {
-                        let time_ms = op.time_ms - feature.offset_ms;
+                        let time_ms = op.time_ms - offset_ms;
                         let target = Target { at: at as u32, read: other.read };
-                        self.push(step.feature as usize, Op { key, time_ms, members: other.members, ..op }, target);
+                        self.push(step.feature, Op { key, time_ms, members: other.members, ..op }, target);
                     }
-                    None => self.read_nothing(ground, &visit, other.read),
+                    None => self.read_nothing(ground, tables, at, step.feature, other.read),
                 }
             }
         }
     }
 
-    fn plan_own(&mut self, visit: &Visited<'_>, key: KeyHash, value: Option<u64>) {
-        let Visited { at, step, feature, op, .. } = *visit;
-        let index = step.feature as usize;
-        let op = Op { key, value: value.unwrap_or(0), add: value.is_some(), ..op };
+    /// Lists what an event does at its own key: one operation, or two when the window lies back in time.
+    #[inline]
+    fn plan_own(&mut self, at: usize, step: &Step, offset_ms: i64, op: Op) {
         let Some(Own { read, members }) = step.own else {
             if op.add {
-                self.push(index, op, NOWHERE);
+                self.push(step.feature, op, NOWHERE);
             }
             return;
         };
         let target = Target { at: at as u32, read };
-        if feature.offset_ms == 0 {
-            self.push(index, Op { members, ..op }, target);
+        if offset_ms == 0 {
+            self.push(step.feature, Op { members, ..op }, target);
             return;
         }
         if op.add {
-            self.push(index, op, NOWHERE);
+            self.push(step.feature, op, NOWHERE);
         }
-        self.push(index, Op { members, add: false, time_ms: op.time_ms - feature.offset_ms, ..op }, target);
+        self.push(step.feature, Op { members, add: false, time_ms: op.time_ms - offset_ms, ..op }, target);
     }
 
     /// What a key with an empty part reads.
     #[cold]
-    fn read_nothing(&mut self, ground: &Ground<'_>, visit: &Visited<'_>, read: ReadIndex) {
-        let complete = visit.feature.is_complete(visit.op.time_ms - visit.feature.offset_ms, ground.started_ms);
-        let slot = visit.at * ground.plan.reads + read.0 as usize;
-        self.readings[slot] = reading(&visit.table.nothing(), visit.feature, complete);
+    fn read_nothing(&mut self, ground: &Ground<'_>, tables: &[FeatureTable], at: usize, feature: u32, read: ReadIndex) {
+        let nothing = tables[feature as usize].nothing();
+        let feature = &ground.plan.features[feature as usize];
+        let time_ms = ground.events[at].event_time_ms - feature.offset_ms;
+        let complete = feature.is_complete(time_ms, ground.started_ms);
+        self.readings[at * ground.plan.reads + read.0 as usize] = reading(&nothing, feature, complete);
     }
 
-    fn push(&mut self, feature: usize, op: Op, target: Target) {
-        self.ops[feature].push(op);
-        self.targets[feature].push(target);
+    #[inline]
+    fn push(&mut self, feature: u32, op: Op, target: Target) {
+        self.ops[feature as usize].push(op);
+        self.targets[feature as usize].push(target);
     }
 
     /// The key of these parts; `None` when one is empty.
@@ -267,20 +269,18 @@ impl Chunk {
 
     /// The value that an event brings to a feature; `None` when it is filtered out or has no value.
     #[inline]
-    fn counted_value(&self, ground: &Ground<'_>, visit: &Visited<'_>) -> Option<u64> {
-        let feature = &ground.rules.features[visit.step.feature as usize];
+    fn counted_value(&self, ground: &Ground<'_>, at: usize, step: &Step) -> Option<u64> {
+        let feature = &ground.rules.features[step.feature as usize];
         if let Some(filter) = &feature.filter
-            && filter.test(&self.row(ground, visit.at)) != Ok(true)
+            && filter.test(&self.row(ground, at)) != Ok(true)
         {
             return None;
         }
-        match visit.feature.value {
+        match ground.plan.features[step.feature as usize].value {
             ValueUse::None => Some(0),
-            ValueUse::Hashed(part) => {
-                self.parts[visit.at * ground.plan.parts.len() + part as usize].map(PartHash::value)
-            }
+            ValueUse::Hashed(part) => self.parts[at * ground.plan.parts.len() + part as usize].map(PartHash::value),
             ValueUse::Bits => {
-                let row = self.row(ground, visit.at);
+                let row = self.row(ground, at);
                 feature.value.as_ref().and_then(|value| scalar_bits(value, &row))
             }
         }
@@ -311,18 +311,6 @@ impl Chunk {
             }
         }
     }
-}
-
-/// One step of one event: what planning it needs at hand.
-#[derive(Clone, Copy)]
-struct Visited<'a> {
-    /// The event's place in the chunk.
-    at: usize,
-    step: &'a Step,
-    feature: &'a FeaturePlan,
-    table: &'a FeatureTable,
-    /// An operation of the event that lacks its key.
-    op: Op,
 }
 
 /// A table's reading in the words of conditions.

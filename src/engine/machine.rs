@@ -234,13 +234,20 @@ impl Engine {
         chunk.identities.clear();
         chunk.sightings.clear();
         self.programs.trim();
+        let mut known_source = None;
         for event in events {
             let moment = self.clock.observe(event.position.partition, event.event_time_ms);
             let name = program_name(batch, event);
             let program = self.programs.place(name, &self.policy, &self.rules, &self.hasher);
-            let part = |field| self.hasher.part(Scalar::Text(batch.field(event, field)));
-            let named = [part(Field::Source), part(Field::Id)];
-            let key = self.hasher.key(self.programs.get(program).part, &named);
+            let source = batch.field(event, Field::Source);
+            // A batch comes from few systems, mostly one.
+            let source_part = match known_source {
+                Some((known, part)) if known == source => part,
+                _ => self.hasher.part(Scalar::Text(source)),
+            };
+            known_source = Some((source, source_part));
+            let id_part = self.hasher.part(Scalar::Text(batch.field(event, Field::Id)));
+            let key = self.hasher.key(self.programs.get(program).part, &[source_part, id_part]);
             chunk.identities.push(Identity {
                 key,
                 time_ms: event.event_time_ms,

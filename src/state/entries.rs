@@ -292,16 +292,31 @@ impl<E: Entry, const N: usize> Entries<E, N> {
         }
     }
 
+    /// Whether [`Entries::shrink`] would give nothing back.
+    #[inline]
+    pub(super) fn is_snug(&self) -> bool {
+        match self {
+            Entries::Few { .. } => true,
+            Entries::Many(spill) => {
+                let len = spill.len as usize;
+                len > N && len.max(SPILL_MIN) * 4 > spill.buffer.len()
+            }
+        }
+    }
+
     /// Gives back memory that is not needed: not after each event, so that a key that goes up and down does not allocate
     /// each time.
     pub(super) fn shrink(&mut self) {
+        if self.is_snug() {
+            return;
+        }
         if let Entries::Many(spill) = self {
             let len = spill.len as usize;
             if len <= N {
                 let mut entries = [E::default(); N];
                 entries[..len].copy_from_slice(spill.as_slice());
                 *self = Entries::Few { entries, len: len as u8, truncated: spill.truncated };
-            } else if len.max(SPILL_MIN) * 4 <= spill.buffer.len() {
+            } else {
                 spill.move_to(len * 2);
             }
         }

@@ -83,6 +83,14 @@ impl<E: Remembered> Fold<E, 2> for Latest {
     }
 
     #[inline]
+    fn keeps_all(entries: &[E], rule: &Rule<()>, horizon_ms: i64) -> bool {
+        match entries {
+            [only] => !out_of_reach(only.time_ms(), horizon_ms, rule.reach_ms),
+            entries => entries.first().is_some_and(|oldest| oldest.time_ms() >= horizon_ms),
+        }
+    }
+
+    #[inline]
     fn read(entries: &mut Entries<E, 2>, rule: &Rule<()>, op: &Op, dropped_ms: Option<i64>) -> Answer {
         let slice = entries.as_slice();
         let place = until(slice, op.time_ms);

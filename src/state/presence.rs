@@ -323,6 +323,17 @@ impl Window for Presence {
         Answer::new(value, known, dropped_ms, time_ms, reach_ms)
     }
 
+    #[inline]
+    fn is_settled(&self, rule: &PresenceRule, horizon_ms: i64) -> bool {
+        match self {
+            Presence::Few { runs, len, .. } => {
+                let runs = &runs[..*len as usize];
+                !runs.is_empty() && !runs.iter().any(|run| out_of_reach(run.last_ms, horizon_ms, rule.reach_ms))
+            }
+            Presence::Many(_) => false,
+        }
+    }
+
     fn expire(&mut self, rule: &PresenceRule, horizon_ms: i64) -> bool {
         self.drop_expired(rule.reach_ms, horizon_ms);
         if let Presence::Many(many) = self {

@@ -76,6 +76,10 @@ impl Window for Rate {
         Answer::new(Value::Flag(exceeded), op.add || debt > 0, dropped_ms, op.time_ms, rule.reach_ms())
     }
 
+    fn is_settled(&self, _rule: &RateRule, horizon_ms: i64) -> bool {
+        self.clock_ms > horizon_ms
+    }
+
     fn expire(&mut self, rule: &RateRule, horizon_ms: i64) -> bool {
         self.clock_ms <= horizon_ms && self.debt_at(rule, horizon_ms) == 0
     }

@@ -155,7 +155,11 @@ impl<W: Window> Table<W> {
     fn sweep_range(&mut self, mut from: usize, end: usize, horizon_ms: i64) {
         while let Some(slot) = self.slab.next_live(from, end) {
             from = slot as usize + 1;
-            if self.slab.get(slot).window.is_truncated() {
+            let window = &self.slab.get(slot).window;
+            if window.is_settled(&self.rule, horizon_ms) && !window.is_truncated() {
+                continue;
+            }
+            if window.is_truncated() {
                 let dropped_ms = self.dropped.get(&slot).copied().max(self.refused_ms);
                 if dropped_ms.is_none_or(|dropped| out_of_reach(dropped, horizon_ms, self.reach_ms)) {
                     self.dropped.remove(&slot);

@@ -7,7 +7,7 @@ use std::marker::PhantomData;
 use siphasher::sip128::SipHasher13;
 
 use super::entries::{Entries, Entry};
-use super::window::{Answer, Window};
+use super::window::{Answer, Window, out_of_reach};
 use super::{Op, Value};
 
 /// What is the same for all keys of a feature; `K` tells kin apart that share a layout.
@@ -32,6 +32,12 @@ pub(super) trait Fold<E: Entry, const N: usize>: Debug {
 
     fn expire(entries: &mut Entries<E, N>, rule: &Rule<Self::Kind>, horizon_ms: i64) {
         entries.expire(horizon_ms, rule.reach_ms);
+    }
+
+    /// Whether that would drop nothing; may say no though it is so.
+    #[inline]
+    fn keeps_all(entries: &[E], rule: &Rule<Self::Kind>, horizon_ms: i64) -> bool {
+        entries.first().is_some_and(|oldest| !out_of_reach(oldest.time_ms(), horizon_ms, rule.reach_ms))
     }
 
     fn read(entries: &mut Entries<E, N>, rule: &Rule<Self::Kind>, op: &Op, dropped_ms: Option<i64>) -> Answer;
@@ -67,6 +73,11 @@ impl<F: Fold<E, N>, E: Entry, const N: usize> Window for Timed<F, E, N> {
     #[inline]
     fn read(&mut self, rule: &Self::Rule, op: &Op, dropped_ms: Option<i64>, _members: &mut Vec<u64>) -> Answer {
         F::read(&mut self.entries, rule, op, dropped_ms)
+    }
+
+    #[inline]
+    fn is_settled(&self, rule: &Self::Rule, horizon_ms: i64) -> bool {
+        self.entries.is_snug() && F::keeps_all(self.entries.as_slice(), rule, horizon_ms)
     }
 
     fn expire(&mut self, rule: &Self::Rule, horizon_ms: i64) -> bool {

@@ -49,6 +49,9 @@ pub(super) trait Window: Default {
     /// is left.
     fn expire(&mut self, rule: &Self::Rule, horizon_ms: i64) -> bool;
 
+    /// Whether [`Window::expire`] would change nothing and leave something: what a sweep finds of most keys.
+    fn is_settled(&self, rule: &Self::Rule, horizon_ms: i64) -> bool;
+
     /// Whether something may be missing: the table then knows until when.
     fn is_truncated(&self) -> bool;
 

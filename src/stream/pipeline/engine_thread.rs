@@ -1,4 +1,4 @@
-//! The thread of the machine: judges and formats, and owns nothing else.
+//! The thread of the machine: judges, and owns nothing else.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 use super::Message;
 use super::reader::Intake;
 use super::work::{Notice, Work};
-use crate::engine::{Engine, Outcome, write_verdict};
+use crate::engine::{Engine, Outcome};
 use crate::event::{DeadLetter, Position, Reason};
 
 /// How long the machine waits for work before it lets itself be looked at.
@@ -87,30 +87,26 @@ fn judge(engine: &mut Engine, places: &mut Places, intake: &Intake, work: &mut W
         event.position.partition = places.of(work.source, event.position.partition);
     }
     engine.judge(&work.batch, &work.signals, &mut work.judgements);
-    format(engine, places, intake, work);
+    work.ruleset.clear();
+    work.ruleset.push_str(&engine.rules().hash);
+    refuse_reused(places, intake, work);
 }
 
-fn format(engine: &Engine, places: &Places, intake: &Intake, work: &mut Work) {
-    let hash = &engine.rules().hash;
-    for (at, event) in work.batch.events.iter().enumerate() {
-        let judgement = &work.judgements.events[at];
-        if judgement.outcome == Outcome::IdReused {
-            let partition = places.local(work.source, event.position.partition);
-            let at = Position { partition, ..event.position };
-            let letter = DeadLetter {
-                reason: &Reason::IdReused,
-                source: &intake.name,
-                position: &intake.position(at.partition, at.offset),
-                ingest_time_ms: event.ingest_time_ms,
-                raw: work.batch.text(event.raw).as_bytes(),
-                whole: None,
-            };
-            work.dead_letters.push(at, &letter);
-            continue;
-        }
-        write_verdict(&mut work.verdicts.text, &work.batch, event, judgement, &work.judgements, hash);
-        work.verdicts.text.push(b'\n');
-        work.verdicts.ends.push((work.verdicts.text.len(), at));
+/// Dead letters for the events whose id belongs to another.
+fn refuse_reused(places: &Places, intake: &Intake, work: &mut Work) {
+    let judged = work.batch.events.iter().zip(&work.judgements.events);
+    for (event, _) in judged.filter(|(_, judgement)| judgement.outcome == Outcome::IdReused) {
+        let partition = places.local(work.source, event.position.partition);
+        let at = Position { partition, ..event.position };
+        let letter = DeadLetter {
+            reason: &Reason::IdReused,
+            source: &intake.name,
+            position: &intake.position(at.partition, at.offset),
+            ingest_time_ms: event.ingest_time_ms,
+            raw: work.batch.text(event.raw).as_bytes(),
+            whole: None,
+        };
+        work.dead_letters.push(at, &letter);
     }
     work.dead_letters.sort();
 }

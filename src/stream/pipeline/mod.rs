@@ -1,7 +1,7 @@
 //! The threads around the engine: one reader a source, one engine, one writer, joined by bounded queues.
 //!
 //! ```text
-//! source --read, parse, derive--> [works] --judge, format--> [works] --write, commit--> sinks
+//! source --read, parse, derive--> [works] --judge--> [works] --format, write, commit--> sinks
 //!    ^                                                                        |
 //!    +------------------------- empty works go back --------------------------+
 //! ```

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use crate::engine::Judgements;
+use crate::engine::{Judgements, Outcome, write_verdict};
 use crate::event::{DeadLetter, EventBatch, Position, Signals};
 use crate::stream::kafka::{BatchEnd, Revocation};
 
@@ -105,6 +105,8 @@ pub struct Work {
     pub signals: Vec<Signals>,
     /// What the engine says of them.
     pub judgements: Judgements,
+    /// Hash of the rule set that they were judged by.
+    pub ruleset: String,
     /// The same as lines.
     pub verdicts: VerdictLines,
     /// What was refused.
@@ -116,6 +118,17 @@ pub struct Work {
 }
 
 impl Work {
+    /// Writes the verdicts as lines; an event whose id belongs to another has none.
+    pub(super) fn write_verdicts(&mut self) {
+        let judged = self.batch.events.iter().zip(&self.judgements.events).enumerate();
+        for (at, (event, judgement)) in judged.filter(|(_, (_, judgement))| judgement.outcome != Outcome::IdReused) {
+            let VerdictLines { text, ends } = &mut self.verdicts;
+            write_verdict(text, &self.batch, event, judgement, &self.judgements, &self.ruleset);
+            text.push(b'\n');
+            ends.push((text.len(), at));
+        }
+    }
+
     /// Forgets everything but the memory.
     pub(super) fn clear(&mut self) {
         self.arrived = None;

@@ -1,4 +1,6 @@
-//! The writing end: verdicts and dead letters to their sinks, then the places that they cover.
+//! The writing end: formats verdicts, takes them and dead letters to their sinks, then commits the places they cover.
+//!
+//! Formatting is here because the engine's thread is the busiest.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -50,6 +52,7 @@ pub(super) fn run(
         match from_engine.recv_timeout(IDLE) {
             Ok(message) => {
                 let mut work = message?;
+                work.write_verdicts();
                 write(&mut sinks, &work)?;
                 observer.written(&work);
                 if committers[work.source].is_some() {
