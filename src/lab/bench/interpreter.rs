@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use cel::common::ast::{CallExpr, Expr};
+use cel::objects::Opaque;
 use cel::{Context, Env, ExecutionError, IdedExpr, Program, Value};
 
 use super::packs::PackTexts;
@@ -125,8 +126,29 @@ fn feature_at_key(call: &CallExpr) -> Option<String> {
     }
 }
 
-fn overlap(one: Arc<Vec<Value>>, other: Arc<Vec<Value>>) -> i64 {
-    one.iter().filter(|value| other.contains(value)).count() as i64
+/// A set as a value that the interpreter passes on without looking into it: a list would be copied at every call.
+#[derive(Debug, PartialEq, Eq)]
+struct Members(Vec<u64>);
+
+impl Opaque for Members {
+    fn runtime_type_name(&self) -> &str {
+        "refguard.set"
+    }
+}
+
+/// How many members two sets have in common, in one pass: they ascend.
+fn overlap(one: Arc<dyn Opaque>, other: Arc<dyn Opaque>) -> Result<i64, ExecutionError> {
+    let (Some(Members(one)), Some(Members(other))) = (one.downcast_ref(), other.downcast_ref()) else {
+        return Err(ExecutionError::function_error("overlap", "takes two sets"));
+    };
+    let (mut left, mut right, mut common) = (0, 0, 0);
+    while left < one.len() && right < other.len() {
+        common += i64::from(one[left] == other[right]);
+        let (behind_left, behind_right) = (one[left] <= other[right], other[right] <= one[left]);
+        left += usize::from(behind_left);
+        right += usize::from(behind_right);
+    }
+    Ok(common)
 }
 
 fn duration_ms(text: Arc<String>) -> Result<i64, ExecutionError> {
@@ -160,8 +182,6 @@ fn reading_value<F: Facts>(facts: &F, read: ReadIndex) -> Value {
         ReadingValue::Double(value) => Value::Float(value),
         ReadingValue::Bool(value) => Value::Bool(value),
         ReadingValue::Hash(value) => Value::UInt(value),
-        ReadingValue::Set { .. } => {
-            facts.set_members(read).iter().map(|member| Value::UInt(*member)).collect::<Vec<_>>().into()
-        }
+        ReadingValue::Set { .. } => Value::Opaque(Arc::new(Members(facts.set_members(read).to_vec()))),
     }
 }
