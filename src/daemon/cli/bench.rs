@@ -35,7 +35,7 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "HOST:PORT")]
     kafka: Option<String>,
     /// Also the memory of a key and the longest pause, while five tables grow to this many keys each. The default, 10
-    /// million, takes about 7 GB of memory and some minutes.
+    /// million, takes about 5 GB of memory and some minutes.
     #[arg(long, value_name = "KEYS", num_args = 0..=1, default_missing_value = "10000000")]
     growth: Option<u64>,
     /// Only what `--workload`, `--kafka` and `--growth` ask for.
