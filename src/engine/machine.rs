@@ -15,6 +15,7 @@ use super::remembered::Remembered;
 use super::tally::Tally;
 use super::watch::{MemoryWatch, StateSize};
 use crate::event::{Event, EventBatch, Field, Signals};
+use crate::ruleset::cel::Facts;
 use crate::ruleset::program::RuleSet;
 use crate::signals::Wanted;
 use crate::state::{Dedup, FeatureTable, HashKey, Identity, KeyHasher, Scalar, Sighting};
@@ -198,6 +199,28 @@ impl Engine {
                 self.upkeep();
             }
         }
+    }
+
+    /// What conditions saw of the events that were judged last, in order: those of the last chunk, at the end of this
+    /// batch, which must be the one that was judged. So that conditions can be evaluated again, and timed.
+    pub fn last_facts<'a>(
+        &'a self,
+        batch: &'a EventBatch,
+        signals: &'a [Signals],
+    ) -> impl Iterator<Item = (&'a Event, impl Facts + 'a)> + 'a {
+        let from = batch.events.len() - self.chunk.entries.len();
+        let ground = Ground {
+            plan: &self.plan,
+            rules: &self.rules,
+            hasher: &self.hasher,
+            programs: &self.programs,
+            batch,
+            events: &batch.events[from..],
+            signals: &signals[from..],
+            started_ms: self.started_ms.unwrap_or(i64::MAX),
+        };
+        let row = move |(at, event)| (event, self.chunk.row(&ground, at));
+        ground.events.iter().enumerate().map(row)
     }
 
     fn judge_chunk(&mut self, batch: &EventBatch, from: usize, signals: &[Signals], out: &mut Judgements) {

@@ -6,7 +6,8 @@
 use std::sync::Arc;
 
 use crate::engine::{Engine, EngineOptions, Judgement, Judgements, Outcome, write_verdict};
-use crate::event::{EventBatch, ParseOptions, Parser, Place, Position, Reason, Signals};
+use crate::event::{Event, EventBatch, ParseOptions, Parser, Place, Position, Reason, Signals};
+use crate::ruleset::cel::Facts;
 use crate::ruleset::program::RuleSet;
 use crate::signals::{Deriver, SignalConfig, SignalError};
 
@@ -100,6 +101,16 @@ impl Replay {
                 out.push(b'\n');
             }
         }
+    }
+
+    /// What conditions saw of the last events of the last batch, a few dozen at most, in order.
+    pub fn last_facts(&self) -> impl Iterator<Item = (&Event, impl Facts + '_)> + '_ {
+        self.engine.last_facts(&self.batch, &self.signals)
+    }
+
+    /// The events of the last batch, and the texts they point into.
+    pub fn batch(&self) -> &EventBatch {
+        &self.batch
     }
 
     /// How many events the last batch had.

@@ -1,68 +1,98 @@
 //! `refguard bench`: sizes a machine.
 
 use std::io::Write as _;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::{Failure, failure};
 use crate::daemon::clock;
-use crate::lab::bench;
-use crate::ruleset::load::{Files, load_from};
+use crate::lab::bench::{self, BenchError, Plan, Traffic};
+use crate::ruleset;
 
-/// The pack that is measured with; it goes with the program, so that figures of two machines can be compared.
-const PACK: &str = include_str!("../../../benches/pack/bench.yaml");
+/// Fewer accounts than this are busy beyond measure.
+const ACCOUNTS_LEAST: u64 = 1000;
+/// Tables of fewer keys show nothing of growth.
+const KEYS_LEAST: u64 = 1000;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
-    /// Sizes of the population, in accounts; 10 million take about 12 GB of memory.
+    /// Sizes of the population, in accounts; paths are measured with the first. 10 million take about 12 GB of memory.
     #[arg(long, value_name = "N", value_delimiter = ',', default_values_t = [100_000, 1_000_000])]
     accounts: Vec<u64>,
     /// Events a round.
-    #[arg(long, value_name = "N", default_value_t = 500_000)]
-    events: usize,
+    #[arg(long, value_name = "N", default_value_t = 500_000, value_parser = clap::value_parser!(u32).range(1..))]
+    events: u32,
     /// Rounds; the middle one counts.
     #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..))]
     rounds: u16,
-    /// Measure with the packs of this folder instead of the built-in one.
+    /// Measure with the packs of this folder instead of the built-in one; conditions are left out then.
     #[arg(long, value_name = "DIR")]
-    rules: Option<std::path::PathBuf>,
-    /// Print JSON instead of a table.
+    rules: Option<PathBuf>,
+    /// Also the comparison workload, over this file of events; without FILE over made-up ones.
+    #[arg(long, value_name = "FILE", num_args = 0..=1)]
+    workload: Option<Option<PathBuf>>,
+    /// Also from topic to topic of this cluster: makes two topics of its own there, and removes them.
+    #[arg(long, value_name = "HOST:PORT")]
+    kafka: Option<String>,
+    /// Also the memory of a key and the longest pause, while five tables grow to this many keys each. The default, 10
+    /// million, takes about 5 GB of memory and some minutes.
+    #[arg(long, value_name = "KEYS", num_args = 0..=1, default_missing_value = "10000000")]
+    growth: Option<u64>,
+    /// Only what `--workload`, `--kafka` and `--growth` ask for.
+    #[arg(long)]
+    alone: bool,
+    /// Print JSON instead of tables.
     #[arg(long)]
     json: bool,
 }
 
-/// The built-in pack as a folder.
-struct BuiltIn;
-
-impl Files for BuiltIn {
-    fn packs(&self) -> Result<Vec<String>, String> {
-        Ok(vec!["bench.yaml".to_owned()])
-    }
-
-    fn read(&self, _path: &str, _max_bytes: u64) -> Result<Vec<u8>, String> {
-        Ok(PACK.as_bytes().to_vec())
-    }
-}
-
 pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
-    let least = 1000;
-    if let Some(few) = arguments.accounts.iter().find(|accounts| **accounts < least) {
-        return Err(Failure::usage(format!("{few} accounts are too few to measure with"), Some("give 1000 or more")));
-    }
-    let loaded = match &arguments.rules {
-        Some(folder) => crate::ruleset::load(folder),
-        None => load_from(&BuiltIn),
-    };
-    let rules = Arc::new(loaded.map_err(Failure::Refused)?.set);
-    let plan = bench::Plan {
-        accounts: arguments.accounts.clone(),
-        events: arguments.events,
-        rounds: usize::from(arguments.rounds),
-        monotonic: clock::monotonic,
-    };
-    let reports = bench::run(&rules, &plan, |doing| failure::say(&format!("{doing}\n")))?;
+    let plan = plan(arguments)?;
+    let report = bench::run(&plan, |doing| failure::say(&format!("{doing}\n")))?;
     let text =
-        if arguments.json { format!("{:#}\n", bench::render_json(&reports)) } else { bench::render_table(&reports) };
+        if arguments.json { format!("{:#}\n", bench::render_json(&report)) } else { bench::render_table(&report) };
     // A reader that has seen enough is no failure.
     drop(std::io::stdout().lock().write_all(text.as_bytes()));
     Ok(())
+}
+
+fn plan(arguments: &Arguments) -> Result<Plan, Failure> {
+    if let Some(few) = arguments.accounts.iter().find(|accounts| **accounts < ACCOUNTS_LEAST) {
+        let message = format!("{few} accounts are too few to measure with");
+        return Err(Failure::usage(message, Some("give 1000 or more")));
+    }
+    if let Some(few) = arguments.growth.filter(|keys| *keys < KEYS_LEAST) {
+        return Err(Failure::usage(format!("{few} keys are too few to measure with"), Some("give 1000 or more")));
+    }
+    let asked = arguments.workload.is_some() || arguments.kafka.is_some() || arguments.growth.is_some();
+    if arguments.alone && !asked {
+        let hint = "add `--workload`, `--kafka` or `--growth`";
+        return Err(Failure::usage("`--alone` leaves nothing to measure", Some(hint)));
+    }
+    let rules = match &arguments.rules {
+        Some(folder) => Some(Arc::new(ruleset::load(folder).map_err(Failure::Refused)?.set)),
+        None => None,
+    };
+    let traffic = |file: &Option<PathBuf>| file.clone().map_or(Traffic::MadeUp, Traffic::File);
+    Ok(Plan {
+        accounts: arguments.accounts.clone(),
+        events: arguments.events as usize,
+        rounds: usize::from(arguments.rounds),
+        rules,
+        usual: !arguments.alone,
+        workload: arguments.workload.as_ref().map(traffic),
+        kafka: arguments.kafka.clone(),
+        growth: arguments.growth,
+        monotonic: clock::monotonic,
+    })
+}
+
+impl From<BenchError> for Failure {
+    fn from(error: BenchError) -> Failure {
+        match error {
+            BenchError::Stream(error) => error.into(),
+            BenchError::Signals(error) => error.into(),
+            error @ BenchError::Folder { .. } => Failure::usage(error.to_string(), Some("make room there")),
+        }
+    }
 }

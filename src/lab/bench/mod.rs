@@ -1,23 +1,41 @@
-//! Measurements of this machine: what the engine does, step by step, on a population whose size is known.
+//! Measurements of this machine: what refguard does on a population whose size is known, part by part.
 //!
-//! The steps are timed apart, over the same batches and in interleaved rounds, and the middle round counts: these machines
-//! are shared. Ratios between figures of one run are worth more than the figures. It reads no clock of its own.
+//! Whatever is compared takes turns in one run, and medians count: these machines are shared. Ratios between figures of
+//! one run are worth more than the figures. It reads no clock of its own, and drives the parser, engine and threads
+//! that the daemon runs. A functional test is `tests/bench.rs`.
 
+mod conditions;
+mod figures;
+mod folder;
+mod growth;
+mod interpreter;
+mod kafka;
+mod packs;
+mod paths;
 mod report;
+mod steps;
+mod workload;
 
+use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use crate::engine::EngineOptions;
-use crate::lab::Replay;
-use crate::lab::population::Population;
 use crate::ruleset::program::RuleSet;
-use crate::signals::{SignalConfig, SignalError};
+use crate::signals::SignalError;
+use crate::stream::StreamError;
 
-pub use report::{Report, Size, Steps, render_json, render_table};
+pub use conditions::{Condition, Conditions};
+pub use growth::{Growth, Table};
+pub use packs::BuiltIn;
+pub use paths::PathReport;
+pub use report::{Report, render_json, render_table};
+pub use steps::{Size, Steps, StepsReport};
+pub use workload::WorkloadReport;
 
-/// Events judged together while measuring: a batch of the daemon's.
+/// Events judged together while the steps are measured.
 const BATCH_EVENTS: usize = 256;
+/// The most events that a source hands over at once: as a daemon's by default.
+const READ_EVENTS_MAX: usize = 1024;
 /// Events a second of event time: a million events span 1000 s, and windows of minutes slide.
 const EVENTS_PER_SECOND: f64 = 1000.0;
 /// Any number does, as long as it is always the same one.
@@ -26,114 +44,92 @@ const SEED: u64 = 42;
 /// What is measured.
 #[derive(Clone, Debug)]
 pub struct Plan {
-    /// Sizes of the population, in accounts.
+    /// Sizes of the population, in accounts, at least one; paths are measured with the first.
     pub accounts: Vec<u64>,
     /// Events a round.
     pub events: usize,
     /// Rounds; the middle one counts.
     pub rounds: usize,
+    /// The rules to measure with instead of the built-in ones. Conditions are then left out: the interpreter knows the
+    /// built-in ones only.
+    pub rules: Option<Arc<RuleSet>>,
+    /// Whether steps, conditions and the path from file to file are measured.
+    pub usual: bool,
+    /// The comparison workload's events, if it is measured.
+    pub workload: Option<Traffic>,
+    /// Bootstrap address of a cluster, if the path from topic to topic is measured.
+    pub kafka: Option<String>,
+    /// To how many keys each of the tables grows, if that is measured.
+    pub growth: Option<u64>,
     /// The clock.
     pub monotonic: fn() -> Instant,
 }
 
-/// One population being measured.
-struct Subject {
-    accounts: u64,
-    population: Population,
-    replay: Replay,
-    text: String,
-    lines: Vec<u8>,
-    rounds: Vec<Steps>,
+/// Where events come from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Traffic {
+    /// The first population makes them up.
+    MadeUp,
+    /// A file, an event a line.
+    File(PathBuf),
 }
 
-/// Measures every size, in interleaved rounds. `say` is told what is being done.
+/// Why something could not be measured.
+#[derive(Debug, thiserror::Error)]
+pub enum BenchError {
+    /// A source or a sink.
+    #[error(transparent)]
+    Stream(#[from] StreamError),
+    /// A database or list that signals need is broken.
+    #[error(transparent)]
+    Signals(#[from] SignalError),
+    /// There is no place for made-up events.
+    #[error("made-up events cannot be written to {}: {source}", path.display())]
+    Folder {
+        /// Where they were to go.
+        path: PathBuf,
+        /// What the system says.
+        source: std::io::Error,
+    },
+}
+
+/// Measures what the plan says. `say` is told what is being done.
 ///
 /// # Errors
 ///
-/// If a database or list that signals need is broken.
-pub fn run(rules: &Arc<RuleSet>, plan: &Plan, mut say: impl FnMut(&str)) -> Result<Vec<Report>, SignalError> {
-    let mut subjects = Vec::new();
-    for accounts in &plan.accounts {
-        say(&format!("{accounts} accounts: every one opens"));
-        subjects.push(Subject::new(rules, *accounts)?);
-    }
-    for round in 1..=plan.rounds {
-        for subject in &mut subjects {
-            say(&format!("{} accounts: round {round} of {}", subject.accounts, plan.rounds));
-            let steps = subject.round(plan.events, plan.monotonic);
-            subject.rounds.push(steps);
+/// The first part that cannot be measured ends it all.
+pub fn run(plan: &Plan, mut say: impl FnMut(&str)) -> Result<Report, BenchError> {
+    let rules = plan.rules.clone().unwrap_or_else(|| BuiltIn::BENCH.rules());
+    let mut report = Report::default();
+    if plan.usual {
+        let mut subjects = steps::measure(&rules, plan, &mut say)?;
+        if plan.rules.is_none() {
+            say("conditions, compiled and interpreted");
+            report.conditions = Some(conditions::measure(&mut subjects[0], plan.rounds, plan.monotonic));
         }
+        report.steps = subjects.into_iter().map(steps::Subject::report).collect();
     }
-    Ok(subjects.into_iter().map(|subject| subject.report(plan)).collect())
-}
-
-impl Subject {
-    fn new(rules: &Arc<RuleSet>, accounts: u64) -> Result<Subject, SignalError> {
-        let signals = SignalConfig::default();
-        let options = EngineOptions { state_max_bytes: usize::MAX, ..EngineOptions::default() };
-        let mut subject = Subject {
-            accounts,
-            population: Population::new(accounts, EVENTS_PER_SECOND, SEED),
-            replay: Replay::new(Arc::clone(rules), &signals, options)?,
-            text: String::new(),
-            lines: Vec::new(),
-            rounds: Vec::new(),
+    let folder = folder::Folder::new()?;
+    if plan.usual {
+        say("file to verdict lines, with the engine and without");
+        let events = folder.events(plan.accounts[0], plan.events)?;
+        let run = |middle: paths::Middle<'_>| paths::run_file(&events, &folder.verdicts(), middle, plan.monotonic);
+        report.file = Some(paths::compare(&rules, plan, run)?);
+    }
+    if let Some(traffic) = &plan.workload {
+        say("the comparison workload");
+        let events = match traffic {
+            Traffic::MadeUp => folder.events(plan.accounts[0], plan.events)?,
+            Traffic::File(path) => path.clone(),
         };
-        for from in (0..accounts).step_by(BATCH_EVENTS) {
-            subject.text.clear();
-            for account in from..accounts.min(from + BATCH_EVENTS as u64) {
-                subject.population.write_opening(account, &mut subject.text);
-            }
-            subject.replay.judge(&subject.text);
-        }
-        Ok(subject)
+        report.workload = Some(workload::measure(&events, &folder.verdicts(), plan)?);
     }
-
-    fn round(&mut self, events: usize, monotonic: fn() -> Instant) -> Steps {
-        let mut steps = Steps::default();
-        let timed = |step: &mut Duration, work: &mut dyn FnMut()| {
-            let start = monotonic();
-            work();
-            *step += monotonic().duration_since(start);
-        };
-        for _ in 0..events.div_ceil(BATCH_EVENTS) {
-            self.text.clear();
-            for _ in 0..BATCH_EVENTS {
-                self.population.write_next(&mut self.text);
-            }
-            let (replay, text, lines) = (&mut self.replay, &self.text, &mut self.lines);
-            timed(&mut steps.parse, &mut || drop(replay.parse(text)));
-            timed(&mut steps.derive, &mut || replay.derive());
-            timed(&mut steps.judge, &mut || replay.decide());
-            lines.clear();
-            timed(&mut steps.write, &mut || replay.write(lines));
-            steps.events += replay.events();
-        }
-        steps
+    if let Some(broker) = &plan.kafka {
+        say("topic to topic, with the engine and without");
+        report.kafka = Some(kafka::measure(&rules, broker, plan)?);
     }
-
-    fn report(mut self, plan: &Plan) -> Report {
-        self.rounds.sort_by_key(|steps| steps.judge);
-        let steps = self.rounds.get(self.rounds.len() / 2).copied().unwrap_or_default();
-        let caches = self.replay.deriver().cache_counts();
-        let state = self.replay.engine().size();
-        let sizes = state.features.iter().map(|feature| Size {
-            feature: feature.feature.clone(),
-            keys: feature.keys,
-            bytes: feature.bytes,
-        });
-        Report {
-            accounts: self.accounts,
-            devices: self.population.devices(),
-            addresses: self.population.addresses(),
-            user_agents: self.population.user_agents(),
-            rounds: plan.rounds,
-            steps,
-            caches,
-            sizes: sizes.collect(),
-            identities: state.identities,
-            identity_bytes: state.identity_bytes,
-            state_bytes: state.bytes(),
-        }
+    if let Some(keys) = plan.growth {
+        report.growth = Some(growth::measure(keys, plan, &mut say)?);
     }
+    Ok(report)
 }

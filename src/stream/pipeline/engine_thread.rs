@@ -19,31 +19,62 @@ pub trait Probe: Send {
     fn look(&mut self, engine: &mut Engine);
 }
 
+/// What stands between the readers and the writer.
+pub trait Stage: Send {
+    /// Makes the outputs of a work that was read; `intake` is what is known of its source.
+    fn pass(&mut self, work: &mut Work, intake: &Intake);
+
+    /// Called between two works, and while none comes.
+    fn idle(&mut self) {}
+}
+
 pub(super) fn run(
-    engine: &mut Engine,
-    probe: &mut dyn Probe,
+    stage: &mut dyn Stage,
     intakes: &[Intake],
     from_readers: &Receiver<Message>,
     to_writer: &Sender<Message>,
 ) {
-    let mut places = Places { by_source: vec![Vec::new(); intakes.len()], next: 0 };
     loop {
         let message = match from_readers.recv_timeout(IDLE) {
             Ok(message) => message,
             Err(RecvTimeoutError::Timeout) => {
-                probe.look(engine);
+                stage.idle();
                 continue;
             }
             Err(RecvTimeoutError::Disconnected) => break,
         };
         let message = message.map(|mut work| {
-            judge(engine, &mut places, &intakes[work.source], &mut work);
+            let intake = &intakes[work.source];
+            stage.pass(&mut work, intake);
             work
         });
-        probe.look(engine);
+        stage.idle();
         if to_writer.send(message).is_err() {
             break;
         }
+    }
+}
+
+/// The stage of the daemon: the machine, and who looks at it.
+pub(super) struct Judge<'a> {
+    engine: &'a mut Engine,
+    probe: &'a mut dyn Probe,
+    places: Places,
+}
+
+impl<'a> Judge<'a> {
+    pub(super) fn new(engine: &'a mut Engine, probe: &'a mut dyn Probe, sources: usize) -> Judge<'a> {
+        Judge { engine, probe, places: Places { by_source: vec![Vec::new(); sources], next: 0 } }
+    }
+}
+
+impl Stage for Judge<'_> {
+    fn pass(&mut self, work: &mut Work, intake: &Intake) {
+        judge(self.engine, &mut self.places, intake, work);
+    }
+
+    fn idle(&mut self) {
+        self.probe.look(self.engine);
     }
 }
 

@@ -17,7 +17,7 @@ mod reader;
 mod work;
 mod writer;
 
-pub use engine_thread::Probe;
+pub use engine_thread::{Probe, Stage};
 pub use reader::{Input, Intake, Reader};
 pub use work::{DeadLetters, Notice, VerdictLines, Work};
 pub use writer::{Observer, Sinks};
@@ -26,6 +26,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 
+use self::engine_thread::Judge;
 use crate::engine::Engine;
 use crate::stream::StreamError;
 
@@ -59,33 +60,49 @@ impl Pipeline<'_> {
     /// The first fault of a source or a sink. What was not committed by then is read again at the next start.
     pub fn run(self) -> Result<(), StreamError> {
         let Pipeline { readers, engine, probe, sinks, observer, stop } = self;
-        let room = readers.len().max(1) * WORKS_PER_SOURCE;
-        let (to_engine, from_readers) = bounded::<Message>(room);
-        let (to_writer, from_engine) = bounded::<Message>(room);
-        let names: Vec<Intake> = readers.iter().map(Reader::intake).collect();
-        let (pools, committers): (Vec<_>, Vec<_>) =
-            readers.iter().map(|reader| (pool(), reader.committer())).collect::<Vec<_>>().into_iter().unzip();
-        let (returns, supplies): (Vec<_>, Vec<_>) = pools.into_iter().unzip();
-        let ended = std::thread::scope(|scope| {
-            for (reader, supply) in readers.into_iter().zip(supplies) {
-                let to_engine = to_engine.clone();
-                scope.spawn(move || reader.run(&supply, &to_engine, stop));
-            }
-            drop(to_engine);
-            scope.spawn(move || engine_thread::run(engine, probe, &names, &from_readers, &to_writer));
-            let written = writer::run(sinks, &committers, observer, &from_engine, &returns, stop);
-            if written.is_err() {
-                // The readers notice at their next look; dropping the queue ends the engine's thread.
-                stop.store(true, Ordering::Release);
-            }
-            drop(from_engine);
-            drop(returns);
-            written
-        });
-        // Nobody reads any more: the last places are committed and the groups left, so that others need not wait for us.
-        let closed: Vec<_> = committers.iter().flatten().map(|kafka| kafka.close()).collect();
-        closed.into_iter().fold(ended, Result::and)
+        let mut judge = Judge::new(engine, probe, readers.len());
+        run_through(readers, &mut judge, sinks, observer, stop)
     }
+}
+
+/// The threads of a [`Pipeline`] around another stage than the engine: what they cost by themselves is measured so.
+///
+/// # Errors
+///
+/// As [`Pipeline::run`].
+pub fn run_through(
+    readers: Vec<Reader>,
+    stage: &mut dyn Stage,
+    sinks: Sinks,
+    observer: &mut dyn Observer,
+    stop: &AtomicBool,
+) -> Result<(), StreamError> {
+    let room = readers.len().max(1) * WORKS_PER_SOURCE;
+    let (to_engine, from_readers) = bounded::<Message>(room);
+    let (to_writer, from_engine) = bounded::<Message>(room);
+    let names: Vec<Intake> = readers.iter().map(Reader::intake).collect();
+    let (pools, committers): (Vec<_>, Vec<_>) =
+        readers.iter().map(|reader| (pool(), reader.committer())).collect::<Vec<_>>().into_iter().unzip();
+    let (returns, supplies): (Vec<_>, Vec<_>) = pools.into_iter().unzip();
+    let ended = std::thread::scope(|scope| {
+        for (reader, supply) in readers.into_iter().zip(supplies) {
+            let to_engine = to_engine.clone();
+            scope.spawn(move || reader.run(&supply, &to_engine, stop));
+        }
+        drop(to_engine);
+        scope.spawn(move || engine_thread::run(stage, &names, &from_readers, &to_writer));
+        let written = writer::run(sinks, &committers, observer, &from_engine, &returns, stop);
+        if written.is_err() {
+            // The readers notice at their next look; dropping the queue ends the engine's thread.
+            stop.store(true, Ordering::Release);
+        }
+        drop(from_engine);
+        drop(returns);
+        written
+    });
+    // Nobody reads any more: the last places are committed and the groups left, so that others need not wait for us.
+    let closed: Vec<_> = committers.iter().flatten().map(|kafka| kafka.close()).collect();
+    closed.into_iter().fold(ended, Result::and)
 }
 
 /// The empty works of one source, going round.

@@ -74,10 +74,22 @@ pub struct VerdictLines {
     /// The lines, with their line feeds.
     pub(super) text: Vec<u8>,
     /// For each line: where it ends, its line feed included, and its event's place in the batch.
-    pub(super) ends: Vec<(usize, usize)>,
+    ends: Vec<(usize, usize)>,
 }
 
 impl VerdictLines {
+    /// Adds a line, given without its line feed, and its event's place in the batch.
+    pub fn push(&mut self, line: &[u8], event: usize) {
+        self.text.extend_from_slice(line);
+        self.end_line(event);
+    }
+
+    /// Ends the line that was written to the text.
+    pub(super) fn end_line(&mut self, event: usize) {
+        self.text.push(b'\n');
+        self.ends.push((self.text.len(), event));
+    }
+
     /// All lines, with their line feeds.
     pub fn text(&self) -> &[u8] {
         &self.text
@@ -118,14 +130,13 @@ pub struct Work {
 }
 
 impl Work {
-    /// Writes the verdicts as lines; an event whose id belongs to another has none.
+    /// Writes the verdicts of the engine as lines; an event whose id belongs to another has none.
     pub(super) fn write_verdicts(&mut self) {
         let judged = self.batch.events.iter().zip(&self.judgements.events).enumerate();
         for (at, (event, judgement)) in judged.filter(|(_, (_, judgement))| judgement.outcome != Outcome::IdReused) {
-            let VerdictLines { text, ends } = &mut self.verdicts;
-            write_verdict(text, &self.batch, event, judgement, &self.judgements, &self.ruleset);
-            text.push(b'\n');
-            ends.push((text.len(), at));
+            let line = &mut self.verdicts.text;
+            write_verdict(line, &self.batch, event, judgement, &self.judgements, &self.ruleset);
+            self.verdicts.end_line(at);
         }
     }
 

@@ -1,0 +1,99 @@
+//! The figures for programs. A part that was not measured is `null`.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::Report;
+use crate::lab::bench::{Conditions, Growth, PathReport, StepsReport, WorkloadReport};
+use crate::signals::CacheUse;
+
+/// The figures as one object.
+pub fn render_json(report: &Report) -> Value {
+    json!({
+        "populations": report.steps.iter().map(population).collect::<Vec<_>>(),
+        "conditions": report.conditions.as_ref().map(conditions),
+        "file_to_verdict_lines": report.file.as_ref().map(path),
+        "workload": report.workload.as_ref().map(workload),
+        "kafka_to_kafka": report.kafka.as_ref().map(path),
+        "growth": report.growth.as_ref().map(growth),
+    })
+}
+
+fn population(report: &StepsReport) -> Value {
+    let steps = &report.steps;
+    let cache = |of: CacheUse| json!({"hits": of.hits, "misses": of.misses});
+    json!({
+        "accounts": report.accounts,
+        "distinct": {
+            "devices": report.devices, "addresses": report.addresses, "user_agents": report.user_agents,
+        },
+        "rounds": report.rounds,
+        "events_per_round": steps.events,
+        "engine_events_per_second": steps.per_second(steps.judge),
+        "all_steps_events_per_second": steps.per_second(steps.all()),
+        "ns_per_event": {
+            "parse": steps.nanos(steps.parse), "derive": steps.nanos(steps.derive),
+            "engine": steps.nanos(steps.judge), "write": steps.nanos(steps.write),
+        },
+        "caches": {
+            "user_agents": cache(report.caches.user_agents), "phones": cache(report.caches.phones),
+            "devices": cache(report.caches.devices), "addresses": cache(report.caches.addresses),
+        },
+        "features": report.sizes.iter().map(|size| json!({
+            "feature": size.feature, "keys": size.keys, "bytes": size.bytes,
+        })).collect::<Vec<_>>(),
+        "identities": {"count": report.identities, "bytes": report.identity_bytes},
+        "state_bytes": report.state_bytes,
+    })
+}
+
+fn conditions(report: &Conditions) -> Value {
+    json!({
+        "geometric_mean_ratio": report.geometric_mean(),
+        "compared": report.compared,
+        "differences": report.differences,
+        "conditions": report.conditions.iter().map(|condition| json!({
+            "rule": condition.rule, "compiled_ns": condition.compiled_ns,
+            "interpreted_ns": condition.interpreted_ns, "ratio": condition.ratio,
+        })).collect::<Vec<_>>(),
+    })
+}
+
+fn path(report: &PathReport) -> Value {
+    json!({
+        "events": report.events,
+        "line_bytes": report.line_bytes,
+        "events_per_second": report.events_per_second,
+        "events_per_second_without_engine": report.without_engine,
+        "share": report.share,
+    })
+}
+
+fn workload(report: &WorkloadReport) -> Value {
+    let matches = report.matches.iter().map(|(rule, count)| (rule.clone(), json!(count)));
+    json!({
+        "events": report.events,
+        "refused": report.refused,
+        "events_per_second": report.events_per_second,
+        "matches": Value::Object(matches.collect()),
+    })
+}
+
+fn growth(report: &Growth) -> Value {
+    let micros = |of: Duration| of.as_nanos() as f64 / 1000.0;
+    json!({
+        "keys_per_table": report.keys,
+        "tables": report.tables.iter().map(|table| json!({
+            "aggregate": table.aggregate, "keys": table.keys, "bytes": table.bytes,
+        })).collect::<Vec<_>>(),
+        "identity_bytes": report.identity_bytes,
+        "state_bytes": report.state_bytes,
+        "rounds": report.rounds,
+        "batch_events": report.batch_events,
+        "batch_us": {
+            "median": micros(report.median), "p999": micros(report.p999), "longest": micros(report.longest),
+            "longest_seen": micros(report.longest_seen),
+        },
+    })
+}

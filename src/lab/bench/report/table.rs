@@ -1,0 +1,163 @@
+//! The figures for people.
+
+use std::fmt::{Result, Write};
+use std::time::Duration;
+
+use super::Report;
+use crate::lab::bench::{Conditions, Growth, PathReport, StepsReport, WorkloadReport};
+use crate::signals::CacheUse;
+
+/// Tables, one a part, apart by empty lines; of what was not measured, how to.
+pub fn render_table(report: &Report) -> String {
+    let mut out = String::new();
+    write_all(&mut out, report).expect("writing to a string cannot fail");
+    out
+}
+
+fn write_all(out: &mut String, report: &Report) -> Result {
+    if !report.steps.is_empty() {
+        write_steps(out, &report.steps)?;
+    }
+    if let Some(conditions) = &report.conditions {
+        write_conditions(out, conditions)?;
+    }
+    if let Some(path) = &report.file {
+        write_path(out, "file to verdict lines", path)?;
+    }
+    if let Some(workload) = &report.workload {
+        write_workload(out, workload)?;
+    }
+    match &report.kafka {
+        Some(path) => write_path(out, "topic to topic", path)?,
+        None => writeln!(out, "topic to topic: not measured; `--kafka HOST:PORT` does it")?,
+    }
+    match &report.growth {
+        Some(growth) => write_growth(out, growth),
+        None => writeln!(out, "memory of a key, and pauses: not measured; `--growth` does it"),
+    }
+}
+
+fn write_steps(out: &mut String, reports: &[StepsReport]) -> Result {
+    writeln!(
+        out,
+        "   accounts  engine events/s  all steps events/s  ns/event: parse  derive  engine  write  state MiB  (feature, key)s"
+    )?;
+    for report in reports {
+        let steps = &report.steps;
+        writeln!(
+            out,
+            "{:>11}  {:>15.0}  {:>18.0}  {:>15.0}  {:>6.0}  {:>6.0}  {:>5.0}  {:>9.1}  {:>15}",
+            report.accounts,
+            steps.per_second(steps.judge),
+            steps.per_second(steps.all()),
+            steps.nanos(steps.parse),
+            steps.nanos(steps.derive),
+            steps.nanos(steps.judge),
+            steps.nanos(steps.write),
+            mebibytes(report.state_bytes),
+            report.keys(),
+        )?;
+    }
+    writeln!(out, "\n   accounts  distinct: devices  addresses  user agents  remembered: user agents  addresses")?;
+    for report in reports {
+        writeln!(
+            out,
+            "{:>11}  {:>17}  {:>9}  {:>11}  {:>23}  {:>9}",
+            report.accounts,
+            report.devices,
+            report.addresses,
+            report.user_agents,
+            hit_rate(report.caches.user_agents),
+            hit_rate(report.caches.addresses),
+        )?;
+    }
+    let Some(last) = reports.last() else { return Ok(()) };
+    writeln!(out, "\nmemory at {} accounts, a feature a line:", last.accounts)?;
+    for size in &last.sizes {
+        let each = size.bytes as f64 / size.keys.max(1) as f64;
+        writeln!(out, "  {:<28} {:>10} keys  {each:>7.1} bytes a key", size.feature, size.keys)?;
+    }
+    let each = last.identity_bytes as f64 / last.identities.max(1) as f64;
+    writeln!(out, "  {:<28} {:>10} kept  {each:>7.1} bytes each\n", "identities", last.identities)
+}
+
+fn write_conditions(out: &mut String, report: &Conditions) -> Result {
+    writeln!(out, "condition                     compiled ns  interpreted ns   ratio")?;
+    for condition in &report.conditions {
+        writeln!(
+            out,
+            "  {:<28} {:>10.1}  {:>14.0}  {:>6.1}",
+            condition.rule, condition.compiled_ns, condition.interpreted_ns, condition.ratio
+        )?;
+    }
+    writeln!(
+        out,
+        "  {:<28} {:>34.1}\n  compared {} times, {} differences\n",
+        "geometric mean",
+        report.geometric_mean(),
+        report.compared,
+        report.differences
+    )
+}
+
+fn write_path(out: &mut String, name: &str, report: &PathReport) -> Result {
+    writeln!(
+        out,
+        "{name}: {:.0} events/s; without an engine {:.0}; share {:.1} % ({} events, {} bytes a verdict)\n",
+        report.events_per_second,
+        report.without_engine,
+        100.0 * report.share,
+        report.events,
+        report.line_bytes
+    )
+}
+
+fn write_workload(out: &mut String, report: &WorkloadReport) -> Result {
+    write!(out, "comparison workload: {:.0} events/s ({} events", report.events_per_second, report.events)?;
+    if report.refused > 0 {
+        write!(out, ", {} lines refused", report.refused)?;
+    }
+    write!(out, "); matches:")?;
+    for (rule, count) in &report.matches {
+        write!(out, " {rule} {count}")?;
+    }
+    writeln!(out, "\n")
+}
+
+fn write_growth(out: &mut String, report: &Growth) -> Result {
+    writeln!(out, "memory of a key with one entry, at {} keys a table:", report.keys)?;
+    for table in &report.tables {
+        let each = table.bytes as f64 / table.keys.max(1) as f64;
+        writeln!(out, "  {:<10} {:>10} keys  {each:>7.1} bytes a key", table.aggregate, table.keys)?;
+    }
+    writeln!(
+        out,
+        "  identities take {:.1} bytes each, the whole state {:.1} MiB",
+        report.identity_bytes,
+        mebibytes(report.state_bytes)
+    )?;
+    let micros = |of: Duration| of.as_nanos() as f64 / 1000.0;
+    writeln!(
+        out,
+        "pauses while they grow from a tenth of that, for {} events that each make a key in every table:\n  \
+         median {:.1} us, p99.9 {:.1} us, longest {:.1} us (each the least of {} rounds); longest seen {:.1} us",
+        report.batch_events,
+        micros(report.median),
+        micros(report.p999),
+        micros(report.longest),
+        report.rounds,
+        micros(report.longest_seen)
+    )
+}
+
+fn mebibytes(bytes: usize) -> f64 {
+    bytes as f64 / f64::from(1 << 20)
+}
+
+/// How many questions of a cache were answered from memory.
+fn hit_rate(of: CacheUse) -> String {
+    match of.hits + of.misses {
+        0 => "not asked".to_owned(),
+        asked => format!("{:.1} %", 100.0 * of.hits as f64 / asked as f64),
+    }
+}

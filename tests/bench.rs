@@ -1,0 +1,156 @@
+//! `refguard bench`, small: that its figures are there and can be true. No test looks at a time.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by it")]
+
+mod support;
+
+use rdkafka::ClientConfig;
+use rdkafka::consumer::{BaseConsumer, Consumer as _};
+use serde_json::Value;
+use std::time::Duration;
+use support::kafka::Kafka;
+use support::program::{Answer, answer};
+use support::until;
+
+const SMALL: [&str; 7] = ["bench", "--accounts", "1000", "--events", "3000", "--rounds", "1"];
+
+/// The answer to `bench` with these arguments as well.
+fn bench(arguments: &[&str]) -> Answer {
+    let answer = answer(&[&SMALL[..], arguments].concat());
+    assert_eq!(answer.code, Some(0), "{}", answer.err);
+    answer
+}
+
+fn figures(arguments: &[&str]) -> Value {
+    serde_json::from_slice(&bench(&[&["--json"], arguments].concat()).out).unwrap()
+}
+
+fn positive(value: &Value) -> f64 {
+    let figure = value.as_f64().unwrap_or_else(|| panic!("{value} is no figure"));
+    assert!(figure.is_finite() && figure > 0.0, "{figure}");
+    figure
+}
+
+fn whole(value: &Value) -> u64 {
+    value.as_u64().unwrap_or_else(|| panic!("{value} is no count"))
+}
+
+/// The figures of a path: all there, and the share is not that of other figures.
+fn assert_path(path: &Value, events: u64) {
+    assert_eq!(whole(&path["events"]), events);
+    assert!(whole(&path["line_bytes"]) > 200, "a verdict has a length: {path}");
+    let (with, without) = (positive(&path["events_per_second"]), positive(&path["events_per_second_without_engine"]));
+    assert!((positive(&path["share"]) - with / without).abs() < 1e-9, "there is one round: {path}");
+}
+
+#[test]
+fn the_usual_parts_have_figures() {
+    let report = figures(&[]);
+    let population = &report["populations"][0];
+    assert_eq!(whole(&population["accounts"]), 1000);
+    assert_eq!(whole(&population["distinct"]["devices"]), 750);
+    assert!(whole(&population["caches"]["user_agents"]["hits"]) > 2000, "400 user agents are soon known");
+    positive(&population["engine_events_per_second"]);
+    positive(&population["all_steps_events_per_second"]);
+    for step in ["parse", "derive", "engine", "write"] {
+        positive(&population["ns_per_event"][step]);
+    }
+    let features = population["features"].as_array().unwrap();
+    assert!(features.len() >= 12);
+    for feature in features {
+        assert!(whole(&feature["bytes"]) > whole(&feature["keys"]) && whole(&feature["keys"]) > 0, "{feature}");
+    }
+    assert_path(&report["file_to_verdict_lines"], 3000);
+    assert!(["workload", "kafka_to_kafka", "growth"].iter().all(|part| report[part].is_null()));
+}
+
+#[test]
+fn compiled_and_interpreted_conditions_say_the_same() {
+    let conditions = &figures(&[])["conditions"];
+    assert_eq!(whole(&conditions["differences"]), 0);
+    assert!(whole(&conditions["compared"]) > 1000);
+    let each = conditions["conditions"].as_array().unwrap();
+    assert!(each.len() >= 10);
+    let mut product = 1.0;
+    for condition in each {
+        let (compiled, interpreted) = (positive(&condition["compiled_ns"]), positive(&condition["interpreted_ns"]));
+        assert!((positive(&condition["ratio"]) / (interpreted / compiled) - 1.0).abs() < 1e-9, "{condition}");
+        product *= interpreted / compiled;
+    }
+    let mean = product.powf(1.0 / each.len() as f64);
+    assert!((positive(&conditions["geometric_mean_ratio"]) / mean - 1.0).abs() < 1e-9);
+}
+
+#[test]
+fn the_workload_counts_the_matches_in_a_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("events.jsonl");
+    let line = |at: usize| {
+        format!(
+            "{{\"specversion\":\"1.0\",\"id\":\"{at}\",\"source\":\"/shop\",\"type\":\"account.created\",\
+             \"time\":\"2026-01-01T00:00:00Z\",\"data\":{{\"program\":\"p1\",\"account_id\":\"a{at}\",\"device_id\":\"d\"}}}}\n"
+        )
+    };
+    std::fs::write(&file, (0..10).map(line).collect::<String>() + "no event\n").unwrap();
+    let report = figures(&["--alone", "--workload", file.to_str().unwrap()]);
+    assert!(report["populations"].as_array().unwrap().is_empty() && report["conditions"].is_null());
+    let workload = &report["workload"];
+    assert_eq!((whole(&workload["events"]), whole(&workload["refused"])), (10, 1));
+    positive(&workload["events_per_second"]);
+    let matches = ["w1", "w2", "w3", "w4", "w5"].map(|rule| whole(&workload["matches"][rule]));
+    assert_eq!(matches, [5, 0, 7, 0, 0], "the sixth sign-up and later ones; the fourth account and later ones");
+
+    let made_up = &figures(&["--alone", "--workload"])["workload"];
+    assert_eq!((whole(&made_up["events"]), whole(&made_up["refused"])), (3000, 0));
+}
+
+#[test]
+fn growth_tells_of_memory_and_pauses() {
+    let growth = &figures(&["--alone", "--growth", "5000"])["growth"];
+    let tables = growth["tables"].as_array().unwrap();
+    let names: Vec<&str> = tables.iter().map(|table| table["aggregate"].as_str().unwrap()).collect();
+    assert_eq!(names, ["count", "distinct", "last", "set", "sum"]);
+    for table in tables {
+        assert_eq!(whole(&table["keys"]), 5000);
+        assert!((20 * 5000..1000 * 5000).contains(&whole(&table["bytes"])), "{table}");
+    }
+    let batch = ["median", "p999", "longest", "longest_seen"].map(|of| positive(&growth["batch_us"][of]));
+    assert!(batch.is_sorted(), "{batch:?}");
+}
+
+#[test]
+fn the_tables_name_every_part_and_what_was_left_out() {
+    let text = String::from_utf8(bench(&["--workload", "--growth", "2000"]).out).unwrap();
+    for part in ["engine events/s", "user agents", "geometric mean", "file to verdict lines: ", "w5 ", "longest "] {
+        assert!(text.contains(part), "{part}:\n{text}");
+    }
+    assert!(text.contains("topic to topic: not measured; `--kafka HOST:PORT` does it"), "{text}");
+}
+
+#[test]
+fn what_cannot_be_measured_is_told() {
+    let told = |arguments: &[&str]| {
+        let answer = answer(&[&SMALL[..1], arguments].concat());
+        assert_eq!(answer.code, Some(2), "{}", answer.err);
+        answer.err
+    };
+    assert!(told(&["--alone"]).contains("hint: add `--workload`"));
+    assert!(told(&["--accounts", "10"]).contains("too few"));
+    assert!(told(&["--growth", "10"]).contains("too few"));
+    assert!(told(&["--alone", "--workload", "nowhere.jsonl"]).contains("nowhere.jsonl"));
+}
+
+#[test]
+fn topic_to_topic_has_figures_and_leaves_no_topic() {
+    let kafka = Kafka::shared();
+    let path = &figures(&["--alone", "--kafka", &kafka.address()])["kafka_to_kafka"];
+    assert_path(path, 3000);
+
+    let mut client = ClientConfig::new();
+    let consumer: BaseConsumer = client.set("bootstrap.servers", kafka.address()).create().unwrap();
+    let gone = until(|| {
+        let metadata = consumer.fetch_metadata(None, Duration::from_secs(10)).unwrap();
+        !metadata.topics().iter().any(|topic| topic.name().starts_with("refguard-bench-"))
+    });
+    assert!(gone, "the topics were removed");
+}
