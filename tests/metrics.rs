@@ -388,6 +388,17 @@ fn a_scrape_without_an_engine_says_what_is_known() {
 }
 
 #[test]
+fn the_first_scrape_after_the_end_shows_the_engine_as_it_ended() {
+    let mut watched = Watched::new(&["orders"], &["default", "gold"]);
+    watched.probe.show(&mut watched.engine);
+    let before = Scrape::parse(&on_this_thread(watched.metrics.scrape()));
+    assert_eq!((before.get("rules_loaded", &[]), before.sum("rule_matches_total")), (Some(4.0), 0.0));
+    watched.run(&[("orders", &known_stream())]);
+    let after = Scrape::parse(&on_this_thread(watched.metrics.scrape()));
+    assert_eq!(after.sum("rule_matches_total"), 3.0);
+}
+
+#[test]
 fn a_scrape_that_the_engine_does_not_answer_repeats_the_last() {
     let mut watched = Watched::new(&["orders"], &["default", "gold"]);
     watched.run(&[("orders", &known_stream())]);

@@ -7,7 +7,7 @@ use super::{Failure, Setup};
 use crate::daemon::config::Config;
 use crate::daemon::health::{self, Readiness};
 use crate::daemon::key::StateKey;
-use crate::daemon::metrics::Metrics;
+use crate::daemon::metrics::{EngineProbe, Metrics};
 use crate::daemon::{clock, log, stop, wiring};
 use crate::engine::Engine;
 use crate::stream::pipeline::{Pipeline, Reader, Sinks};
@@ -33,6 +33,8 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let signals = wiring::signal_config(&config, &opened.key)?;
     let mut engine = Engine::new(Arc::clone(&rules), wiring::engine_options(&config, &rules, &opened.key));
     let metrics = Arc::new(Metrics::default());
+    let mut probe = metrics.probe();
+    probe.show(&mut engine);
     let readiness = Readiness::new("the sources are being opened");
     let server = health::serve(&config.metrics.listen.0, Arc::clone(&metrics), readiness.clone())?;
     tracing::info!(address = %server.address(), "metrics and probes");
@@ -41,7 +43,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     // Before it is told: whoever reads the line may ask at once.
     readiness.ready();
     tracing::info!(ruleset = %rules.hash, rules = rules.rules.len(), sources = readers.len(), "judging");
-    let ended = judge(&config, &mut engine, &metrics, readers, sinks, &stop);
+    let ended = judge(&config, &mut engine, &metrics, &mut probe, readers, sinks, &stop);
     if ended.is_ok() && arguments.linger && !stop.load(Ordering::Acquire) {
         tracing::info!("every source has ended; metrics stay until a signal comes");
         stop::wait(&stop);
@@ -56,6 +58,7 @@ fn judge(
     config: &Config,
     engine: &mut Engine,
     metrics: &Arc<Metrics>,
+    probe: &mut EngineProbe,
     readers: Vec<Reader>,
     sinks: Sinks,
     stop: &AtomicBool,
@@ -64,7 +67,6 @@ fn judge(
     let sources: Vec<String> = readers.iter().map(|reader| reader.name.clone()).collect();
     let programs = config.programs.keys().cloned();
     let mut observer = metrics.observer(sources, programs, engine.rules(), clock::monotonic);
-    let mut probe = metrics.probe();
-    let pipeline = Pipeline { readers, engine, probe: &mut probe, sinks, observer: &mut observer, stop };
+    let pipeline = Pipeline { readers, engine, probe, sinks, observer: &mut observer, stop };
     Ok(pipeline.run()?)
 }

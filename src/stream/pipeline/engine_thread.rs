@@ -17,6 +17,9 @@ const IDLE: Duration = Duration::from_millis(100);
 pub trait Probe: Send {
     /// Called often: must be cheap when there is nothing to do.
     fn look(&mut self, engine: &mut Engine);
+
+    /// Called once, when the machine has judged everything that it will.
+    fn end(&mut self, _engine: &mut Engine) {}
 }
 
 pub(super) fn run(
@@ -45,6 +48,7 @@ pub(super) fn run(
             break;
         }
     }
+    probe.end(engine);
 }
 
 /// The engine's numbers of partitions: dense over all sources.
