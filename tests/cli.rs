@@ -225,6 +225,32 @@ fn run_says_what_eval_says() {
 }
 
 #[test]
+fn without_a_named_configuration_the_key_is_that_of_the_one_found() {
+    const RULES: &str = "version: 1\npack: p\nrules:\n  - {id: any, on: [login.succeeded], when: device.id != '', \
+                         message: '{device.id}', mode: enforce, score: 1}\n";
+    let folder = tempfile::tempdir().unwrap();
+    for name in ["config", "secrets", "rules"] {
+        fs::create_dir(folder.path().join(name)).unwrap();
+    }
+    fs::write(folder.path().join("rules/p.yaml"), RULES).unwrap();
+    let mut event = login("e", "2026-05-01T10:00:00Z");
+    event["data"] = json!({"account_id": "a", "device": {"model": "x"}});
+    let device = |arguments: &[&str]| {
+        let mut command = refguard(&["eval"]);
+        command.args(arguments).current_dir(folder.path());
+        let verdicts = values(&done(answer_to(command, format!("{event}\n").as_bytes())).out);
+        verdicts[0]["rules"][0]["message"].as_str().unwrap().to_owned()
+    };
+    let without = device(&[]);
+    fs::write(folder.path().join("secrets/state.key"), "5".repeat(64)).unwrap();
+    assert_eq!(device(&[]), without, "no configuration: the documented constant");
+    fs::write(folder.path().join("config/refguard.yaml"), "state: {key_file: secrets/state.key}\n").unwrap();
+    let named = device(&["--config", "config/refguard.yaml"]);
+    assert_ne!(named, without);
+    assert_eq!(device(&[]), named, "the configuration that is found is as good as the one that is named");
+}
+
+#[test]
 fn a_killed_run_starts_again() {
     let folder = tempfile::tempdir().unwrap();
     let config = configured(folder.path(), &example_source());
@@ -239,6 +265,11 @@ fn a_killed_run_starts_again() {
         .map(|line| line.rsplit(' ').next().unwrap().parse::<u64>().unwrap())
         .sum();
     assert_eq!(counted, traffic().lines().count() as u64);
+    for of_the_engine in ["refguard_ruleset_info{", "refguard_state_entries{", "refguard_rule_matches_total{"] {
+        assert!(metrics.contains(of_the_engine), "the first scrape after the end has {of_the_engine}: {metrics}");
+    }
+    let matches = metrics.lines().filter(|line| line.starts_with("refguard_rule_matches_total{"));
+    assert!(matches.into_iter().any(|line| !line.ends_with(" 0")), "as of the end: {metrics}");
     killed.kill();
 
     let (status, log) = Daemon::start(&config).ended();

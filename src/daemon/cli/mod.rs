@@ -87,13 +87,16 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
 }
 
 impl Setup {
+    /// The configuration file, if there is one.
+    fn file(&self) -> Option<&Path> {
+        let found = || Some(Path::new(DEFAULT_CONFIG)).filter(|path| path.exists());
+        self.config.as_deref().or_else(found)
+    }
+
     /// Reads the configuration; warnings go to standard error.
     fn config(&self) -> Result<Config, Failure> {
-        let loaded = match &self.config {
+        let loaded = match self.file() {
             Some(path) => config::load(path, environment::variables()),
-            None if Path::new(DEFAULT_CONFIG).exists() => {
-                config::load(Path::new(DEFAULT_CONFIG), environment::variables())
-            }
             None => config::defaults(environment::variables()),
         };
         let loaded = loaded.map_err(Failure::Refused)?;
@@ -112,9 +115,12 @@ impl Setup {
         Ok(loaded.set)
     }
 
-    /// The configured key if its file is there, else the documented constant: for commands that keep no state.
+    /// The configured key if its file is there, else the documented constant: for commands that keep no state. What is
+    /// configured, by a file or a variable, is what `run` has: both derive the same devices.
     fn key(&self, config: &Config) -> Result<StateKey, Failure> {
-        if self.config.is_some() && config.state.key_file.exists() {
+        let configured =
+            self.file().is_some() || environment::variables().any(|(name, _)| name.starts_with(config::PREFIX));
+        if configured && config.state.key_file.exists() {
             return Ok(StateKey::read(&config.state.key_file)?);
         }
         Ok(StateKey::public())
