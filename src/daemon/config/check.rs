@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::money::{POINTS, currencies, is_currency};
 use super::sections::{Backend, Config, Program, SomeThresholds, Thresholds};
 use super::stream::{KafkaSource, Sink, Source};
-use crate::event::KINDS;
+use crate::event::{nearest, nearest_type};
 use crate::ruleset::diagnostic::{Diagnostic, Severity};
 use crate::ruleset::yaml::{Entry, Kind, Node, Reader, nearest, suggest};
 
@@ -217,11 +217,7 @@ impl Check<'_> {
 
     /// Other types than ours are accepted; one that is nearly ours is probably misspelt.
     fn event_type(&mut self, path: &[&str], name: &str) {
-        if KINDS.iter().any(|kind| kind.name == name) {
-            return;
-        }
-        let near = KINDS.iter().map(|kind| (strsim::osa_distance(name, kind.name), kind.name)).min();
-        if let Some((_, known)) = near.filter(|(distance, _)| *distance <= 2) {
+        if let Some(known) = nearest_type(name) {
             let message = format!("`{name}` is no event type that refguard knows");
             let warning = Diagnostic { severity: Severity::Warning, ..self.error(path, "unknown-type", message) };
             self.report(warning.hint(format!("did you mean `{known}`?")));
