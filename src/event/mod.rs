@@ -31,4 +31,5 @@ pub use reason::{DeadLetter, EVENT_BYTES_MAX, FUTURE_MAX_MS, Reason};
 pub use schema::{event_schema, events_page};
 pub use signal::{Signal, SignalKind, SignalSet, Signals};
 pub use time::{TIME_MAX_MS, TIME_MIN_MS, parse_time_ms, write_time_ms};
+pub(crate) use time::{civil_from_days, days_from_civil, days_in_month};
 pub use verdict::{Cause, Mode, RuleKind, Severity, SubjectKind, Verdict};
