@@ -179,6 +179,35 @@ fn invalid_lines_become_dead_letters_and_nothing_else_changes() {
 }
 
 #[test]
+fn an_array_on_a_line_is_judged_event_by_event() {
+    let events: Vec<Value> = values(traffic().as_bytes());
+    let mut text = String::new();
+    for some in events.chunks(5) {
+        writeln!(text, " {}", Value::from(some.to_vec())).unwrap();
+    }
+    assert!(done(eval(&[], text.as_bytes())).out == verdicts(), "as if each stood on a line of its own");
+
+    let one = login("one", "2026-05-01T00:00:00Z");
+    let mut other = one.clone();
+    other["data"]["account_id"] = json!("b");
+    let text = format!("{}\n[{one}, {{}}, {other}, 5]\n[,]\n", login("first", "2026-05-01T00:00:00Z"));
+    let ended = done(eval(&[], text.as_bytes()));
+    assert_eq!(values(&ended.out).len(), 2);
+    let letters: Vec<(Value, Value, Value)> = values(ended.err.as_bytes())
+        .into_iter()
+        .map(|letter| (letter["position"].clone(), letter["reason"].clone(), letter["raw"].clone()))
+        .collect();
+    let letter = |position, reason, raw: &str| (json!(position), json!(reason), json!(raw));
+    let expected = [
+        letter("line 2, event 2", "bad_specversion", "{}"),
+        letter("line 2, event 3", "id_reused", &other.to_string()),
+        letter("line 2, event 4", "wrong_type", "5"),
+        letter("line 3", "not_json", "[,]"),
+    ];
+    assert_eq!(letters, expected);
+}
+
+#[test]
 fn events_of_the_future_are_refused_unless_allowed() {
     let event = login("tomorrow", "2999-01-01T00:00:00Z").to_string();
     let refused = done(eval(&[], event.as_bytes()));

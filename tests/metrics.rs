@@ -157,6 +157,7 @@ fn reader(engine: &Engine, index: usize, name: &str, input: LineSource) -> Reade
         wall_clock_ms: noon_ms,
         monotonic: refguard::daemon::clock::monotonic,
     }
+        ticks: false,
 }
 
 fn on_this_thread<T>(work: impl Future<Output = T>) -> T {

@@ -193,7 +193,17 @@ pub fn reader(
 ) -> Result<Reader, WiringError> {
     let deriver = Deriver::new(engine.wanted(), signals)?;
     let (wall_clock_ms, monotonic) = (clock::wall_clock_ms as fn() -> i64, clock::monotonic as fn() -> _);
-    Ok(Reader { index, name, input, parser: Parser::new(options), mapping, deriver, wall_clock_ms, monotonic })
+    Ok(Reader {
+        index,
+        name,
+        input,
+        parser: Parser::new(options),
+        mapping,
+        deriver,
+        wall_clock_ms,
+        monotonic,
+        ticks: true,
+    })
 }
 
 fn input(config: &Config, name: &str, source: &config::Source) -> Result<Input, WiringError> {

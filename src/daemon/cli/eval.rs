@@ -66,6 +66,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let lines = LineSource::open(&arguments.file, wiring::line_options(&config))?;
     let bar = progress::Progress::of(&lines);
     let name = arguments.source.clone().unwrap_or_else(|| "eval".to_owned());
+    reader.ticks = false;
     let options = ParseOptions { allow_future: arguments.allow_future };
     let mut reader = wiring::reader(0, name, Input::Lines(Box::new(lines)), mapping, &engine, &signals, options)?;
     // The clock stands still at the start, so that the same file gives the same answer however long it takes.

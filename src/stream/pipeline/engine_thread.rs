@@ -104,7 +104,7 @@ fn format(engine: &Engine, places: &Places, intake: &Intake, work: &mut Work) {
             let letter = DeadLetter {
                 reason: &Reason::IdReused,
                 source: &intake.name,
-                position: &intake.position(at.partition, at.offset),
+                position: &intake.position(at),
                 ingest_time_ms: event.ingest_time_ms,
                 raw: work.batch.text(event.raw).as_bytes(),
                 whole: None,
