@@ -106,7 +106,7 @@ fn policy(config: &Config, rules: &RuleSet) -> Policy {
     let mut named: Vec<String> = config.programs.keys().chain(config.policy.programs.keys()).cloned().collect();
     named.sort_unstable();
     named.dedup();
-    Policy { default: of("\0"), programs: named.into_iter().map(|name| (name.clone(), of(&name))).collect() }
+    Policy { default: of("default"), programs: named.into_iter().map(|name| (name.clone(), of(&name))).collect() }
 }
 
 /// What deriving needs, its files read.
@@ -288,4 +288,22 @@ fn client(config: &Config, name: &'static str, sink: &config::KafkaSink) -> Resu
         .filter(|(property, _)| ["security.", "sasl.", "ssl."].iter().any(|prefix| property.starts_with(prefix)));
     let settings: BTreeMap<String, String> = shared.chain(sink.properties.clone()).collect();
     Ok(ClientOptions { brokers, settings: settings.into_iter().collect() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ruleset::diagnostic::SourceFile;
+
+    #[test]
+    fn a_program_without_an_entry_has_the_policy_of_default() {
+        let text =
+            "policy: {programs: {default: {thresholds: {block: 95}}}}\nprograms: {default: {observe_only: true}}";
+        let file = Arc::new(SourceFile { path: "c.yaml".into(), text: text.to_owned() });
+        let config = config::parse(&file, std::iter::empty()).expect("it is valid").config;
+        let policy = policy(&config, &RuleSet::default());
+        assert_eq!(policy.default.thresholds.block, 95);
+        assert!(policy.default.observe_only);
+        assert_eq!(policy.programs[0].1.thresholds.block, 95);
+    }
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::money::{POINTS, currencies, is_currency};
-use super::sections::{Backend, Config, Program, SomeThresholds, Thresholds};
+use super::sections::{Backend, Config, Program, ProgramPolicy, Score, SomeThresholds, Thresholds};
 use super::stream::{KafkaSource, Sink, Source};
 use crate::event::{nearest, nearest_type};
 use crate::ruleset::diagnostic::{Diagnostic, Severity};
@@ -199,11 +199,34 @@ impl Check<'_> {
 
     /// Reports neighbours that descend; of those only where one was `given` here, lest one fault be told twice.
     fn ascending(&mut self, path: &[&str], of: &Thresholds, given: [bool; 4]) {
-        let named = [("flag", of.flag), ("challenge", of.challenge), ("hold", of.hold), ("block", of.block)];
-        for (index, pair) in named.windows(2).enumerate() {
-            let [(lower, low), (upper, high)] = pair else { continue };
+        for (index, [(lower, low), (upper, high)]) in neighbours(of).into_iter().enumerate() {
+            self.merged(config, program, of);
+        }
+    }
+
+    /// Reports what descends only where the thresholds of a program meet those of a type that it says nothing of.
+    fn merged(&mut self, config: &Config, program: &str, of: &ProgramPolicy) {
+        let policy = &config.policy;
+        for name in policy.types.keys().filter(|name| !of.types.contains_key(*name)) {
+            let apart = [policy.thresholds_for("", name), policy.thresholds_for(program, "")];
+            let together = neighbours(&policy.thresholds_for(program, name)).into_iter().enumerate();
+            for (index, [(lower, low), (upper, high)]) in together {
+                let told = apart.iter().any(|of| {
+                    let [(_, low), (_, high)] = neighbours(of)[index];
+                    low > high
+                });
+                if low > high && !told {
+                    let message = format!(
+                        "thresholds of `{program}` descend for `{name}`: `{lower}` is {} and `{upper}` is {}",
+                        low.0, high.0
+                    );
+                    let diagnostic = self.error(&["policy", "programs", program, "thresholds"], "thresholds", message);
+                    let hint = format!("say under `policy.programs.{program}.types.{name}` what holds there");
+                    self.report(diagnostic.hint(hint));
+                }
+            }
             if low > high && (given[index] || given[index + 1]) {
-                let at = [*upper, *lower].into_iter().find(|key| {
+                let at = [upper, lower].into_iter().find(|key| {
                     let path: Vec<&str> = path.iter().copied().chain([*key]).collect();
                     self.entry(&path).is_some_and(|entry| entry.key == *key)
                 });
@@ -315,3 +338,9 @@ fn currency_hint(code: &str) -> String {
         None => format!("use a code of ISO 4217, such as `SAR`; points are `{POINTS}`"),
     }
 }
+/// Thresholds with their names, each beside the next.
+fn neighbours(of: &Thresholds) -> [[(&'static str, Score); 2]; 3] {
+    let named = [("flag", of.flag), ("challenge", of.challenge), ("hold", of.hold), ("block", of.block)];
+    [[named[0], named[1]], [named[1], named[2]], [named[2], named[3]]]
+}
+
