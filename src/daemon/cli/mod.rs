@@ -1,5 +1,6 @@
 //! The commands: arguments in two steps, first read, then checked; one file a command, one exit code a kind of end.
 
+mod advice;
 mod bench;
 mod check;
 mod eval;
