@@ -439,6 +439,17 @@ fn no_stream_makes_a_label() {
 }
 
 #[test]
+#[test]
+fn the_age_of_lists_is_told() {
+    let watched = Watched::new(&["orders"], &["default"]);
+    let now_ms = refguard::daemon::clock::wall_clock_ms();
+    watched.metrics.list("signals.tor", now_ms - 7_200_000);
+    watched.metrics.list("from_the_future", now_ms + 7_200_000);
+    let scrape = Scrape::parse(&on_this_thread(watched.metrics.scrape()));
+    assert!(scrape.get("list_age_seconds", &["list=signals.tor"]).is_some_and(|age| age >= 7200.0));
+    assert_eq!(scrape.get("list_age_seconds", &["list=from_the_future"]), Some(0.0));
+}
+
 fn what_is_away_is_told() {
     let watched = Watched::new(&["orders"], &["default"]);
     watched.metrics.depend("sources.orders", || Some(false));
@@ -456,6 +467,7 @@ fn promtool_has_nothing_to_say() {
     watched.run(&[("orders", &known_stream())]);
     watched.metrics.depend("sources.orders", || Some(true));
     let Watched { metrics, engine, probe, .. } = &mut watched;
+    watched.metrics.list("signals.tor", noon_ms());
     let text = on_this_thread(async {
         let looked = async {
             tokio::task::yield_now().await;

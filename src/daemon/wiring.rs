@@ -160,6 +160,25 @@ fn read_list(setting: &'static str, path: &Path, kind: ListKind) -> Result<Arc<L
     })
 }
 
+/// The files of lists, by the names that metrics give them: those that packs declare, and `signals.NAME`.
+pub fn list_files(config: &Config, rules: &RuleSet) -> Vec<(String, PathBuf)> {
+    let declared = rules.lists.iter().filter_map(|list| {
+        let file = list.file.as_ref()?;
+        Some((list.name.clone(), config.rules.path.join(file)))
+    });
+    let files = &config.signals;
+    let signals = [
+        ("signals.disposable", &files.disposable),
+        ("signals.carrier", &files.carrier),
+        ("signals.tor", &files.tor),
+        ("signals.vpn", &files.vpn),
+        ("signals.relay", &files.relay),
+        ("signals.datacenter", &files.datacenter),
+    ];
+    let signals = signals.into_iter().filter_map(|(name, file)| Some((name.to_owned(), file.clone()?)));
+    declared.chain(signals).collect()
+}
+
 /// The sources of `run`, opened.
 ///
 /// # Errors

@@ -36,6 +36,11 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let mut probe = metrics.probe();
     probe.show(&mut engine);
     let readiness = Readiness::new("the sources are being opened");
+    for (list, path) in wiring::list_files(config, &rules) {
+        if let Some(modified_ms) = clock::modified_ms(&path) {
+            metrics.list(list, modified_ms);
+        }
+    }
     let server = health::serve(&config.metrics.listen.0, Arc::clone(&metrics), readiness.clone())?;
     tracing::info!(address = %server.address(), "metrics and probes");
     let sinks = wiring::sinks(&config)?;
