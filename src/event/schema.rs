@@ -163,7 +163,8 @@ A member may not stand in an event twice.
 
 A value of the wrong type makes the event a dead letter. A value of the right type that its field cannot use reads as
 absent, is counted by field, and the event is judged: a `latitude` beyond 90 or a `longitude` beyond 180 degrees, an
-`account_created_at` that is no instant.
+`account_created_at` that is no instant. An `ip`, `email` or `phone` is looked at only where a loaded rule reads what is derived
+of it: without one, what is wrong with it is not counted.
 
 Instants have the form `YYYY-MM-DDTHH:MM:SS[.fraction]` and `Z` or an offset `±hh:mm`, in the years 0001 to 9999. They are
 kept to the millisecond, the rest is cut; a leap second `:60` reads as `:59`.
