@@ -470,10 +470,47 @@ fn check_says_what_is_wrong_and_where() {
     assert!(refused.err.contains("hint: did you mean `account_id`?"), "{}", refused.err);
 
     let absent = answer(&["check", "--config", path]);
-    assert_eq!(absent.code, Some(1));
+    assert_eq!(absent.code, Some(2));
     assert!(absent.err.contains(path), "{}", absent.err);
     let good = done(answer(&["check"]));
     assert!(good.err.contains(" 0 failed\n"), "{}", good.err);
+}
+
+#[test]
+fn a_file_of_signals_that_cannot_be_used_is_told_at_its_setting() {
+    let folder = tempfile::tempdir().unwrap();
+    let rules = pack(folder.path(), &PACK.replace("event.account_id != \"\"", "ip.tor || ip.country == \"SA\""));
+    let at = |name: &str| folder.path().join(name).display().to_string();
+    let config = at("signals.yml.txt");
+    fs::write(at("tor.txt"), "198.51.100.7\nnot a network\n").unwrap();
+    for (setting, file, said) in [
+        ("tor", "nope.txt", "nope.txt: No such file"),
+        ("tor", "tor.txt", "tor.txt:2: "),
+        ("country_db", "tor.txt", "the database of countries cannot be used"),
+    ] {
+        fs::write(&config, format!("signals:\n  {setting}: {}\n", at(file))).unwrap();
+        for command in ["check", "test", "eval"] {
+            let refused = answer(&[command, "--rules", &rules, "--config", &config]);
+            assert_eq!(refused.code, Some(1), "{command}: {}", refused.err);
+            let place = format!("{config}:2:{}: error[unusable]: ", setting.len() + 5);
+            assert!(refused.err.starts_with(&place) && refused.err.contains(said), "{command}: {}", refused.err);
+        }
+    }
+}
+
+#[test]
+fn a_run_without_a_source_makes_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = configured(folder.path(), "{}");
+    for sources in ["sources: {}", "sources: {day: {http: {}}}"] {
+        let text = fs::read_to_string(&config).unwrap().replacen("sources: {day: {}}", sources, 1);
+        let path = folder.path().join("without.yaml");
+        fs::write(&path, text).unwrap();
+        let (code, told) = done_or_not(Daemon::start(&path));
+        assert_eq!(code, Some(2), "{told}");
+        assert!(!told.contains("metrics and probes"), "{told}");
+        assert!(!folder.path().join("secrets/state.key").exists(), "no key is made for nothing: {told}");
+    }
 }
 
 #[test]
@@ -503,6 +540,11 @@ fn a_wrong_call_is_exit_code_2() {
         "{}",
         missing.err
     );
+    for wrong in [&["eval", "."][..], &["eval", "--rules", "no/such/rules"], &["check", "--rules", "Cargo.toml"]] {
+        let ended = answer(wrong);
+        assert_eq!(ended.code, Some(2), "{wrong:?}: {}", ended.err);
+        assert!(ended.err.contains(wrong[wrong.len() - 1]) && ended.err.contains("hint: "), "{wrong:?}: {}", ended.err);
+    }
     let source = answer(&["eval", "--source", "nobody", TRAFFIC]);
     assert_eq!(source.code, Some(2), "{}", source.err);
     assert_eq!(answer(&["--help"]).code, Some(0));

@@ -122,6 +122,7 @@ impl Watched {
             probe: &mut self.probe,
             sinks,
             observer: &mut self.observer,
+            works_per_source: 2,
             stop: &AtomicBool::new(false),
         };
         pipeline.run().expect("files can be read and written");
@@ -156,8 +157,8 @@ fn reader(engine: &Engine, index: usize, name: &str, input: LineSource) -> Reade
         deriver: Deriver::new(engine.wanted(), &SignalConfig::default()).expect("the defaults need no file"),
         wall_clock_ms: noon_ms,
         monotonic: refguard::daemon::clock::monotonic,
-    }
         ticks: false,
+    }
 }
 
 fn on_this_thread<T>(work: impl Future<Output = T>) -> T {
@@ -439,7 +440,6 @@ fn no_stream_makes_a_label() {
 }
 
 #[test]
-#[test]
 fn the_age_of_lists_is_told() {
     let watched = Watched::new(&["orders"], &["default"]);
     let now_ms = refguard::daemon::clock::wall_clock_ms();
@@ -450,6 +450,7 @@ fn the_age_of_lists_is_told() {
     assert_eq!(scrape.get("list_age_seconds", &["list=from_the_future"]), Some(0.0));
 }
 
+#[test]
 fn what_is_away_is_told() {
     let watched = Watched::new(&["orders"], &["default"]);
     watched.metrics.depend("sources.orders", || Some(false));
@@ -466,8 +467,8 @@ fn promtool_has_nothing_to_say() {
     let mut watched = Watched::new(&["orders"], &["default", "gold"]);
     watched.run(&[("orders", &known_stream())]);
     watched.metrics.depend("sources.orders", || Some(true));
-    let Watched { metrics, engine, probe, .. } = &mut watched;
     watched.metrics.list("signals.tor", noon_ms());
+    let Watched { metrics, engine, probe, .. } = &mut watched;
     let text = on_this_thread(async {
         let looked = async {
             tokio::task::yield_now().await;
@@ -514,7 +515,9 @@ fn a_pipeline_that_waits_for_input_answers_scrapes() {
         let readers = vec![reader(engine, 0, "orders", source)];
         let sinks = Sinks { verdicts: nowhere(), dead_letters: nowhere() };
         let stop = AtomicBool::new(false);
-        let pipeline = scope.spawn(move || Pipeline { readers, engine, probe, sinks, observer, stop: &stop }.run());
+        let pipeline = scope.spawn(move || {
+            Pipeline { readers, engine, probe, sinks, observer, works_per_source: 1, stop: &stop }.run()
+        });
         input.send(known_stream().into_bytes()).expect("the pipeline reads");
         // The engine looks for scrapes ten times a second; a busy machine may need a few.
         let scrapes = (0..60).map(|_| Scrape::parse(&on_this_thread(metrics.scrape())));

@@ -68,6 +68,21 @@ pub enum WiringError {
     },
 }
 
+impl WiringError {
+    /// The setting whose value is at fault, where it is a file that people named.
+    pub fn setting(&self) -> Option<Vec<&str>> {
+        match self {
+            WiringError::Unreadable { setting, .. } | WiringError::BadList { setting, .. } => {
+                Some(vec!["signals", setting])
+            }
+            WiringError::Signals(SignalError::Database { of: "countries", .. }) => Some(vec!["signals", "country_db"]),
+            WiringError::Signals(SignalError::Database { .. }) => Some(vec!["signals", "asn_db"]),
+            WiringError::Signals(SignalError::Region { program, .. }) => Some(vec!["programs", program, "region"]),
+            _ => None,
+        }
+    }
+}
+
 /// The engine's options.
 pub fn engine_options(config: &Config, rules: &RuleSet, key: &StateKey) -> EngineOptions {
     EngineOptions {
@@ -145,21 +160,6 @@ pub fn signal_config(config: &Config, key: &StateKey) -> Result<SignalConfig, Wi
     Ok(signals)
 }
 
-fn read(setting: &'static str, path: &Path) -> Result<Vec<u8>, WiringError> {
-    std::fs::read(path).map_err(|source| WiringError::Unreadable { setting, path: path.to_owned(), source })
-}
-
-fn read_list(setting: &'static str, path: &Path, kind: ListKind) -> Result<Arc<List>, WiringError> {
-    let bytes = read(setting, path)?;
-    let bad = |line, reason: String| WiringError::BadList { setting, path: path.to_owned(), line, reason };
-    let text = String::from_utf8(bytes).map_err(|_| bad(1, "is not text in UTF-8".to_owned()))?;
-    List::parse(kind, &text).map(Arc::new).map_err(|faults| {
-        faults
-            .first()
-            .map_or_else(|| bad(1, "is not a list".to_owned()), |fault| bad(fault.line, fault.reason.to_string()))
-    })
-}
-
 /// The files of lists, by the names that metrics give them: those that packs declare, and `signals.NAME`.
 pub fn list_files(config: &Config, rules: &RuleSet) -> Vec<(String, PathBuf)> {
     let declared = rules.lists.iter().filter_map(|list| {
@@ -179,15 +179,43 @@ pub fn list_files(config: &Config, rules: &RuleSet) -> Vec<(String, PathBuf)> {
     declared.chain(signals).collect()
 }
 
+fn read(setting: &'static str, path: &Path) -> Result<Vec<u8>, WiringError> {
+    std::fs::read(path).map_err(|source| WiringError::Unreadable { setting, path: path.to_owned(), source })
+}
+
+fn read_list(setting: &'static str, path: &Path, kind: ListKind) -> Result<Arc<List>, WiringError> {
+    let bytes = read(setting, path)?;
+    let bad = |line, reason: String| WiringError::BadList { setting, path: path.to_owned(), line, reason };
+    let text = String::from_utf8(bytes).map_err(|_| bad(1, "is not text in UTF-8".to_owned()))?;
+    List::parse(kind, &text).map(Arc::new).map_err(|faults| {
+        faults
+            .first()
+            .map_or_else(|| bad(1, "is not a list".to_owned()), |fault| bad(fault.line, fault.reason.to_string()))
+    })
+}
+
+/// Whether there is something to read, and a way to read it; opens nothing.
+///
+/// # Errors
+///
+/// [`WiringError::NoSource`], [`WiringError::NotSupported`].
+pub fn check_sources(config: &Config) -> Result<(), WiringError> {
+    if config.sources.is_empty() {
+        return Err(WiringError::NoSource);
+    }
+    match config.sources.iter().find(|(_, source)| source.http.is_some()) {
+        Some((name, _)) => Err(WiringError::NotSupported { setting: format!("sources.{name}.http") }),
+        None => Ok(()),
+    }
+}
+
 /// The sources of `run`, opened.
 ///
 /// # Errors
 ///
 /// [`WiringError::NoSource`], [`WiringError::NotSupported`], or what a source or the signals say.
 pub fn readers(config: &Config, engine: &Engine, signals: &SignalConfig) -> Result<Vec<Reader>, WiringError> {
-    if config.sources.is_empty() {
-        return Err(WiringError::NoSource);
-    }
+    check_sources(config)?;
     let open = |(index, (name, source)): (usize, (&String, &config::Source))| {
         let input = input(config, name, source)?;
         let mapping = source.mapping.as_ref().map(|mapping| mapping.0.clone());
@@ -244,6 +272,11 @@ fn input(config: &Config, name: &str, source: &config::Source) -> Result<Input, 
 /// How many events a batch holds.
 pub fn line_options(config: &Config) -> LineOptions {
     LineOptions { lines_max: config.engine.batch_events.0 as usize, ..LineOptions::default() }
+}
+
+/// How many batches of a source are under way at once.
+pub fn works_per_source(config: &Config) -> usize {
+    config.engine.queue_batches.0 as usize
 }
 
 /// The sinks of `run`, opened.

@@ -22,33 +22,36 @@ pub(super) struct Arguments {
 }
 
 pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
-    let config = arguments.setup.config()?;
+    let loaded = arguments.setup.config()?;
+    let config = &loaded.config;
     log::start(&config.log);
+    // Before anything is made or taken into use.
+    wiring::check_sources(config)?;
     let stop = stop::on_signal().map_err(|error| Failure::usage(format!("signals cannot be caught: {error}"), None))?;
-    let rules = Arc::new(Setup::rules(&config)?);
+    let rules = Setup::rules(config)?;
     let opened = StateKey::open(&config.state.key_file, &config.state.path)?;
     if opened.made {
         tracing::warn!(path = %config.state.key_file.display(), "made the key of the state: keep a copy of it");
     }
-    let signals = wiring::signal_config(&config, &opened.key)?;
-    let mut engine = Engine::new(Arc::clone(&rules), wiring::engine_options(&config, &rules, &opened.key));
+    let signals = Setup::signals(&loaded, &rules, &opened.key)?;
+    let mut engine = Engine::new(Arc::clone(&rules), wiring::engine_options(config, &rules, &opened.key));
     let metrics = Arc::new(Metrics::default());
-    let mut probe = metrics.probe();
-    probe.show(&mut engine);
-    let readiness = Readiness::new("the sources are being opened");
     for (list, path) in wiring::list_files(config, &rules) {
         if let Some(modified_ms) = clock::modified_ms(&path) {
             metrics.list(list, modified_ms);
         }
     }
+    let mut probe = metrics.probe();
+    probe.show(&mut engine);
+    let readiness = Readiness::new("the sources are being opened");
     let server = health::serve(&config.metrics.listen.0, Arc::clone(&metrics), readiness.clone())?;
     tracing::info!(address = %server.address(), "metrics and probes");
-    let sinks = wiring::sinks(&config)?;
-    let readers = wiring::readers(&config, &engine, &signals)?;
+    let sinks = wiring::sinks(config)?;
+    let readers = wiring::readers(config, &engine, &signals)?;
     // Before it is told: whoever reads the line may ask at once.
     readiness.ready();
     tracing::info!(ruleset = %rules.hash, rules = rules.rules.len(), sources = readers.len(), "judging");
-    let ended = judge(&config, &mut engine, &metrics, &mut probe, readers, sinks, &stop);
+    let ended = judge(config, &mut engine, &metrics, &mut probe, readers, sinks, &stop);
     if ended.is_ok() && arguments.linger && !stop.load(Ordering::Acquire) {
         tracing::info!("every source has ended; metrics stay until a signal comes");
         stop::wait(&stop);
@@ -72,6 +75,7 @@ fn judge(
     let sources: Vec<String> = readers.iter().map(|reader| reader.name.clone()).collect();
     let programs = config.programs.keys().cloned();
     let mut observer = metrics.observer(sources, programs, engine.rules(), clock::monotonic);
-    let pipeline = Pipeline { readers, engine, probe, sinks, observer: &mut observer, stop };
+    let works_per_source = wiring::works_per_source(config);
+    let pipeline = Pipeline { readers, engine, probe, sinks, observer: &mut observer, works_per_source, stop };
     Ok(pipeline.run()?)
 }

@@ -7,7 +7,7 @@ use super::sections::{Backend, Config, Program, ProgramPolicy, Score, SomeThresh
 use super::stream::{KafkaSource, Sink, Source};
 use crate::event::{nearest, nearest_type};
 use crate::ruleset::diagnostic::{Diagnostic, Severity};
-use crate::ruleset::yaml::{Entry, Kind, Node, Reader, nearest, suggest};
+use crate::ruleset::yaml::{Entry, Kind, Node, Reader, suggest};
 
 /// Properties of librdkafka that refguard sets itself, and what sets them.
 const OWN_PROPERTIES: &[(&str, &str)] = &[
@@ -35,34 +35,42 @@ pub(super) fn check(config: &Config, root: &Node, reader: &mut Reader) {
     check.later(config);
 }
 
+/// The deepest entry on a path that the file or environment has; `None` when not even its first key is there.
+fn entry<'n>(root: &'n Node, path: &[&str]) -> Option<&'n Entry> {
+    let mut found = None;
+    let mut node = root;
+    for key in path {
+        let Kind::Map(entries) = &node.kind else { break };
+        let Some(entry) = entries.iter().find(|entry| entry.key == *key) else { break };
+        found = Some(entry);
+        node = &entry.value;
+    }
+    found
+}
+
+/// A finding at the value that a path leads to, or at the nearest key above it.
+pub(super) fn error_at(root: &Node, path: &[&str], code: &'static str, message: impl Into<String>) -> Diagnostic {
+    match entry(root, path) {
+        Some(entry) if path.last() == Some(&entry.key.as_str()) && scalar(&entry.value) => {
+            entry.value.error(code, message)
+        }
+        Some(entry) => Diagnostic::error(code, &entry.value.file, entry.key_span.clone(), message),
+        None => Diagnostic::error(code, &root.file, 0..0, message),
+    }
+}
+
 struct Check<'a> {
     root: &'a Node,
     reader: &'a mut Reader,
 }
 
 impl Check<'_> {
-    /// The deepest entry on a path that the file or environment has; `None` when not even its first key is there.
     fn entry(&self, path: &[&str]) -> Option<&Entry> {
-        let mut found = None;
-        let mut node = self.root;
-        for key in path {
-            let Kind::Map(entries) = &node.kind else { break };
-            let Some(entry) = entries.iter().find(|entry| entry.key == *key) else { break };
-            found = Some(entry);
-            node = &entry.value;
-        }
-        found
+        entry(self.root, path)
     }
 
-    /// A finding at the value that a path leads to, or at the nearest key above it.
     fn error(&self, path: &[&str], code: &'static str, message: impl Into<String>) -> Diagnostic {
-        match self.entry(path) {
-            Some(entry) if path.last() == Some(&entry.key.as_str()) && scalar(&entry.value) => {
-                entry.value.error(code, message)
-            }
-            Some(entry) => Diagnostic::error(code, &entry.value.file, entry.key_span.clone(), message),
-            None => Diagnostic::error(code, &self.root.file, 0..0, message),
-        }
+        error_at(self.root, path, code, message)
     }
 
     /// Adds a finding, but not to a value that already has an error: its default would be blamed.
@@ -194,12 +202,6 @@ impl Check<'_> {
                 let path = ["policy", "programs", program, "types", name, "thresholds"];
                 self.ascending(&path, &policy.thresholds_for(program, name), given(&of.thresholds));
             }
-        }
-    }
-
-    /// Reports neighbours that descend; of those only where one was `given` here, lest one fault be told twice.
-    fn ascending(&mut self, path: &[&str], of: &Thresholds, given: [bool; 4]) {
-        for (index, [(lower, low), (upper, high)]) in neighbours(of).into_iter().enumerate() {
             self.merged(config, program, of);
         }
     }
@@ -225,6 +227,12 @@ impl Check<'_> {
                     self.report(diagnostic.hint(hint));
                 }
             }
+        }
+    }
+
+    /// Reports neighbours that descend; of those only where one was `given` here, lest one fault be told twice.
+    fn ascending(&mut self, path: &[&str], of: &Thresholds, given: [bool; 4]) {
+        for (index, [(lower, low), (upper, high)]) in neighbours(of).into_iter().enumerate() {
             if low > high && (given[index] || given[index + 1]) {
                 let at = [upper, lower].into_iter().find(|key| {
                     let path: Vec<&str> = path.iter().copied().chain([*key]).collect();
@@ -293,6 +301,12 @@ impl Check<'_> {
         }
     }
 
+    fn not_acted_upon(&mut self, path: &[&str]) {
+        let message = format!("`{}` is checked, and not acted upon by this version", path.join("."));
+        let finding = self.error(path, "not-acted-upon", message);
+        self.report(Diagnostic { severity: Severity::Warning, ..finding });
+    }
+
     /// What is read for later parts, and has no effect in this version: a warning where it is not the default.
     fn later(&mut self, config: &Config) {
         let default = Config::default();
@@ -307,9 +321,19 @@ impl Check<'_> {
             (&["sinks", "decisions"], config.sinks.decisions.is_some()),
         ];
         for (path, _) in changed.into_iter().filter(|(_, changed)| *changed) {
-            let message = format!("`{}` is checked, and not acted upon by this version", path.join("."));
-            let finding = self.error(path, "not-acted-upon", message);
-            self.report(Diagnostic { severity: Severity::Warning, ..finding });
+            self.not_acted_upon(path);
+        }
+        let mut settings: Vec<Vec<&str>> = Vec::new();
+        if config.rules.reload != default.rules.reload {
+            settings.push(vec!["rules", "reload"]);
+        }
+        if config.policy.on_state_unavailable != default.policy.on_state_unavailable {
+            settings.push(vec!["policy", "on_state_unavailable"]);
+        }
+        let with_attributes = config.programs.iter().filter(|(_, program)| !program.attributes.is_empty());
+        settings.extend(with_attributes.map(|(name, _)| vec!["programs", name.as_str(), "attributes"]));
+        for path in settings {
+            self.not_acted_upon(&path);
         }
         for name in config.sources.iter().filter(|(_, source)| source.http.is_some()).map(|(name, _)| name) {
             let message = format!("the source `{name}` is checked, and not read by this version");
@@ -317,6 +341,12 @@ impl Check<'_> {
             self.report(Diagnostic { severity: Severity::Warning, ..finding });
         }
     }
+}
+
+/// Thresholds with their names, each beside the next.
+fn neighbours(of: &Thresholds) -> [[(&'static str, Score); 2]; 3] {
+    let named = [("flag", of.flag), ("challenge", of.challenge), ("hold", of.hold), ("block", of.block)];
+    [[named[0], named[1]], [named[1], named[2]], [named[2], named[3]]]
 }
 
 /// Which thresholds are said anew.
@@ -338,9 +368,3 @@ fn currency_hint(code: &str) -> String {
         None => format!("use a code of ISO 4217, such as `SAR`; points are `{POINTS}`"),
     }
 }
-/// Thresholds with their names, each beside the next.
-fn neighbours(of: &Thresholds) -> [[(&'static str, Score); 2]; 3] {
-    let named = [("flag", of.flag), ("challenge", of.challenge), ("hold", of.hold), ("block", of.block)];
-    [[named[0], named[1]], [named[1], named[2]], [named[2], named[3]]]
-}
-

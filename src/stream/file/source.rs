@@ -136,6 +136,9 @@ impl LineSource {
             return Ok(LineSource::new("standard input", io::stdin(), options));
         }
         let file = File::open(path).map_err(|source| StreamError::open(path, source))?;
+        if file.metadata().is_ok_and(|metadata| metadata.is_dir()) {
+            return Err(StreamError::open(path, io::Error::from(io::ErrorKind::IsADirectory)));
+        }
         let total_bytes = file.metadata().ok().filter(|metadata| metadata.is_file()).map(|metadata| metadata.len());
         let read_bytes = Arc::new(AtomicU64::new(0));
         let file = Counting { inner: file, read_bytes: Arc::clone(&read_bytes) };

@@ -29,9 +29,6 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 use crate::engine::Engine;
 use crate::stream::StreamError;
 
-/// How many works a source has: one being read, one judged, one written, and one to spare.
-const WORKS_PER_SOURCE: usize = 4;
-
 /// Everything that runs together.
 pub struct Pipeline<'a> {
     /// One a source.
@@ -44,6 +41,8 @@ pub struct Pipeline<'a> {
     pub sinks: Sinks,
     /// Sees every batch once it is written.
     pub observer: &'a mut dyn Observer,
+    /// How many works a source has, at least 1: with 4, one is read, one judged, one written, and one to spare.
+    pub works_per_source: usize,
     /// Set: the sources end where they are, and what was read is finished.
     pub stop: &'a AtomicBool,
 }
@@ -58,13 +57,17 @@ impl Pipeline<'_> {
     ///
     /// The first fault of a source or a sink. What was not committed by then is read again at the next start.
     pub fn run(self) -> Result<(), StreamError> {
-        let Pipeline { readers, engine, probe, sinks, observer, stop } = self;
-        let room = readers.len().max(1) * WORKS_PER_SOURCE;
+        let Pipeline { readers, engine, probe, sinks, observer, works_per_source, stop } = self;
+        let room = readers.len().max(1) * works_per_source;
         let (to_engine, from_readers) = bounded::<Message>(room);
         let (to_writer, from_engine) = bounded::<Message>(room);
         let names: Vec<Intake> = readers.iter().map(Reader::intake).collect();
-        let (pools, committers): (Vec<_>, Vec<_>) =
-            readers.iter().map(|reader| (pool(), reader.committer())).collect::<Vec<_>>().into_iter().unzip();
+        let (pools, committers): (Vec<_>, Vec<_>) = readers
+            .iter()
+            .map(|reader| (pool(works_per_source), reader.committer()))
+            .collect::<Vec<_>>()
+            .into_iter()
+            .unzip();
         let (returns, supplies): (Vec<_>, Vec<_>) = pools.into_iter().unzip();
         let ended = std::thread::scope(|scope| {
             for (reader, supply) in readers.into_iter().zip(supplies) {
@@ -89,9 +92,9 @@ impl Pipeline<'_> {
 }
 
 /// The empty works of one source, going round.
-fn pool() -> (Sender<Box<Work>>, Receiver<Box<Work>>) {
-    let (back, supply) = bounded(WORKS_PER_SOURCE);
-    for _ in 0..WORKS_PER_SOURCE {
+fn pool(works: usize) -> (Sender<Box<Work>>, Receiver<Box<Work>>) {
+    let (back, supply) = bounded(works);
+    for _ in 0..works {
         back.send(Box::default()).expect("the queue has room for every work of its source");
     }
     (back, supply)
