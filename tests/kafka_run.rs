@@ -142,6 +142,16 @@ fn headers(event: &Value) -> Vec<OsString> {
     headers
 }
 
+/// Two arrays into partition 2, with the header and without; one element of the second is no event.
+fn produce_arrays(address: &str, topic: &str, events: &[Value]) {
+    let array = |events: &[Value]| Value::from(events.to_vec()).to_string();
+    let header = [OsString::from("content-type=application/cloudevents-batch+json")];
+    kcat::produce_bytes(address, topic, 2, &header, array(&events[..3]).as_bytes());
+    let mut second = events[3..].to_vec();
+    second.insert(1, Value::from(5));
+    kcat::produce_bytes(address, topic, 2, &[], array(&second).as_bytes());
+}
+
 #[test]
 fn events_in_every_mode_get_the_verdicts_of_eval_and_broken_ones_a_dead_letter() {
     let kafka = Kafka::shared();
@@ -176,14 +186,8 @@ fn events_in_every_mode_get_the_verdicts_of_eval_and_broken_ones_a_dead_letter()
         events.push(event);
     }
 
-    // Arrays, with the header and without; one element of the second is no event.
     let batched = history("batched");
-    let array = |events: &[Value]| Value::from(events.to_vec()).to_string();
-    let header = [OsString::from("content-type=application/cloudevents-batch+json")];
-    kcat::produce_bytes(&address, &setting.input, 2, &header, array(&batched[..3]).as_bytes());
-    let mut second = batched[3..].to_vec();
-    second.insert(1, Value::from(5));
-    kcat::produce_bytes(&address, &setting.input, 2, &[], array(&second).as_bytes());
+    produce_arrays(&address, &setting.input, &batched);
     events.extend(batched);
 
     let (daemon, metrics) = setting.run(kafka, "one");

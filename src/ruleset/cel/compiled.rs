@@ -50,6 +50,12 @@ pub struct Compiled {
     result: Type,
     uses: Uses,
     program: Program,
+    remarks: Box<Remarks>,
+}
+
+/// What is known of an expression beside what it computes: read when a rule set is checked, not when it runs.
+#[derive(Clone, Debug)]
+struct Remarks {
     warnings: Vec<Diagnostic>,
     demands: Vec<Demand>,
 }
@@ -91,7 +97,7 @@ impl Compiled {
                 _ => Program::Slow(node),
             },
         };
-        Compiled { result, uses, program, warnings, demands }
+        Compiled { result, uses, program, remarks: Box::new(Remarks { warnings, demands }) }
     }
 
     /// The type of its value.
@@ -117,12 +123,12 @@ impl Compiled {
 
     /// What is odd about it: constant parts that never have a value.
     pub fn warnings(&self) -> &[Diagnostic] {
-        &self.warnings
+        &self.remarks.warnings
     }
 
     /// The comparisons of readings that are true only from some value on.
     pub fn demands(&self) -> &[Demand] {
-        &self.demands
+        &self.remarks.demands
     }
 
     /// The value of a condition. It must have been compiled as [`Wanted::Bool`](super::Wanted::Bool).
