@@ -11,7 +11,7 @@ const NAME_CHARS_MAX: usize = 64;
 /// How many letters of an event's type may differ before it is taken for a type of its own.
 const TYPE_DISTANCE_MAX: usize = 2;
 
-/// The nearest of the known names, if one is near: a third of the letters differ at most, whatever their case, or it is
+/// The nearest of the known names, if one is near: a third of the letters differ at most, or one, whatever their case, or it is
 /// the one name of which only the beginning was written, three letters of it or more. Of equally near ones the first.
 pub fn nearest<'k>(name: &str, known: impl Iterator<Item = &'k str>) -> Option<&'k str> {
     let name = name.to_lowercase();
@@ -23,7 +23,7 @@ pub fn nearest<'k>(name: &str, known: impl Iterator<Item = &'k str>) -> Option<&
     for candidate in known {
         let lower = candidate.to_lowercase();
         let distance = strsim::osa_distance(&name, &lower);
-        let allowed = length.max(lower.chars().count()).div_ceil(3);
+        let allowed = (length.max(lower.chars().count()) / 3).max(1);
         if distance <= allowed && near.is_none_or(|(least, _)| distance < least) {
             near = Some((distance, candidate));
         }
@@ -58,6 +58,8 @@ mod tests {
             ("speed", Some("speed_kmh")),
             ("contry", Some("country")),
             ("zzz", None),
+            ("ix", Some("id")),
+            ("cuntri", Some("country")),
             ("", None),
         ] {
             assert_eq!(nearest(name, known.into_iter()), near, "{name}");

@@ -122,7 +122,7 @@ impl Setup {
     fn config(&self) -> Result<config::Loaded, Failure> {
         let loaded = match self.file() {
             Some(path) => {
-                reachable(std::fs::File::open(path), "configuration", path)?;
+                reachable(std::fs::metadata(path), "configuration", path)?;
                 config::load(path, environment::variables())
             }
             None => config::defaults(environment::variables()),
