@@ -179,6 +179,35 @@ fn invalid_lines_become_dead_letters_and_nothing_else_changes() {
 }
 
 #[test]
+fn an_array_on_a_line_is_judged_event_by_event() {
+    let events: Vec<Value> = values(traffic().as_bytes());
+    let mut text = String::new();
+    for some in events.chunks(5) {
+        writeln!(text, " {}", Value::from(some.to_vec())).unwrap();
+    }
+    assert!(done(eval(&[], text.as_bytes())).out == verdicts(), "as if each stood on a line of its own");
+
+    let one = login("one", "2026-05-01T00:00:00Z");
+    let mut other = one.clone();
+    other["data"]["account_id"] = json!("b");
+    let text = format!("{}\n[{one}, {{}}, {other}, 5]\n[,]\n", login("first", "2026-05-01T00:00:00Z"));
+    let ended = done(eval(&[], text.as_bytes()));
+    assert_eq!(values(&ended.out).len(), 2);
+    let letters: Vec<(Value, Value, Value)> = values(ended.err.as_bytes())
+        .into_iter()
+        .map(|letter| (letter["position"].clone(), letter["reason"].clone(), letter["raw"].clone()))
+        .collect();
+    let letter = |position, reason, raw: &str| (json!(position), json!(reason), json!(raw));
+    let expected = [
+        letter("line 2, event 2", "bad_specversion", "{}"),
+        letter("line 2, event 3", "id_reused", &other.to_string()),
+        letter("line 2, event 4", "wrong_type", "5"),
+        letter("line 3", "not_json", "[,]"),
+    ];
+    assert_eq!(letters, expected);
+}
+
+#[test]
 fn events_of_the_future_are_refused_unless_allowed() {
     let event = login("tomorrow", "2999-01-01T00:00:00Z").to_string();
     let refused = done(eval(&[], event.as_bytes()));
@@ -225,6 +254,32 @@ fn run_says_what_eval_says() {
 }
 
 #[test]
+fn without_a_named_configuration_the_key_is_that_of_the_one_found() {
+    const RULES: &str = "version: 1\npack: p\nrules:\n  - {id: any, on: [login.succeeded], when: device.id != '', \
+                         message: '{device.id}', mode: enforce, score: 1}\n";
+    let folder = tempfile::tempdir().unwrap();
+    for name in ["config", "secrets", "rules"] {
+        fs::create_dir(folder.path().join(name)).unwrap();
+    }
+    fs::write(folder.path().join("rules/p.yaml"), RULES).unwrap();
+    let mut event = login("e", "2026-05-01T10:00:00Z");
+    event["data"] = json!({"account_id": "a", "device": {"model": "x"}});
+    let device = |arguments: &[&str]| {
+        let mut command = refguard(&["eval"]);
+        command.args(arguments).current_dir(folder.path());
+        let verdicts = values(&done(answer_to(command, format!("{event}\n").as_bytes())).out);
+        verdicts[0]["rules"][0]["message"].as_str().unwrap().to_owned()
+    };
+    let without = device(&[]);
+    fs::write(folder.path().join("secrets/state.key"), "5".repeat(64)).unwrap();
+    assert_eq!(device(&[]), without, "no configuration: the documented constant");
+    fs::write(folder.path().join("config/refguard.yaml"), "state: {key_file: secrets/state.key}\n").unwrap();
+    let named = device(&["--config", "config/refguard.yaml"]);
+    assert_ne!(named, without);
+    assert_eq!(device(&[]), named, "the configuration that is found is as good as the one that is named");
+}
+
+#[test]
 fn a_killed_run_starts_again() {
     let folder = tempfile::tempdir().unwrap();
     let config = configured(folder.path(), &example_source());
@@ -239,6 +294,11 @@ fn a_killed_run_starts_again() {
         .map(|line| line.rsplit(' ').next().unwrap().parse::<u64>().unwrap())
         .sum();
     assert_eq!(counted, traffic().lines().count() as u64);
+    for of_the_engine in ["refguard_ruleset_info{", "refguard_state_entries{", "refguard_rule_matches_total{"] {
+        assert!(metrics.contains(of_the_engine), "the first scrape after the end has {of_the_engine}: {metrics}");
+    }
+    let matches = metrics.lines().filter(|line| line.starts_with("refguard_rule_matches_total{"));
+    assert!(matches.into_iter().any(|line| !line.ends_with(" 0")), "as of the end: {metrics}");
     killed.kill();
 
     let (status, log) = Daemon::start(&config).ended();
@@ -410,10 +470,47 @@ fn check_says_what_is_wrong_and_where() {
     assert!(refused.err.contains("hint: did you mean `account_id`?"), "{}", refused.err);
 
     let absent = answer(&["check", "--config", path]);
-    assert_eq!(absent.code, Some(1));
+    assert_eq!(absent.code, Some(2));
     assert!(absent.err.contains(path), "{}", absent.err);
     let good = done(answer(&["check"]));
     assert!(good.err.contains(" 0 failed\n"), "{}", good.err);
+}
+
+#[test]
+fn a_file_of_signals_that_cannot_be_used_is_told_at_its_setting() {
+    let folder = tempfile::tempdir().unwrap();
+    let rules = pack(folder.path(), &PACK.replace("event.account_id != \"\"", "ip.tor || ip.country == \"SA\""));
+    let at = |name: &str| folder.path().join(name).display().to_string();
+    let config = at("signals.yml.txt");
+    fs::write(at("tor.txt"), "198.51.100.7\nnot a network\n").unwrap();
+    for (setting, file, said) in [
+        ("tor", "nope.txt", "nope.txt: No such file"),
+        ("tor", "tor.txt", "tor.txt:2: "),
+        ("country_db", "tor.txt", "the database of countries cannot be used"),
+    ] {
+        fs::write(&config, format!("signals:\n  {setting}: {}\n", at(file))).unwrap();
+        for command in ["check", "test", "eval"] {
+            let refused = answer(&[command, "--rules", &rules, "--config", &config]);
+            assert_eq!(refused.code, Some(1), "{command}: {}", refused.err);
+            let place = format!("{config}:2:{}: error[unusable]: ", setting.len() + 5);
+            assert!(refused.err.starts_with(&place) && refused.err.contains(said), "{command}: {}", refused.err);
+        }
+    }
+}
+
+#[test]
+fn a_run_without_a_source_makes_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = configured(folder.path(), "{}");
+    for sources in ["sources: {}", "sources: {day: {http: {}}}"] {
+        let text = fs::read_to_string(&config).unwrap().replacen("sources: {day: {}}", sources, 1);
+        let path = folder.path().join("without.yaml");
+        fs::write(&path, text).unwrap();
+        let (code, told) = done_or_not(Daemon::start(&path));
+        assert_eq!(code, Some(2), "{told}");
+        assert!(!told.contains("metrics and probes"), "{told}");
+        assert!(!folder.path().join("secrets/state.key").exists(), "no key is made for nothing: {told}");
+    }
 }
 
 #[test]
@@ -443,6 +540,11 @@ fn a_wrong_call_is_exit_code_2() {
         "{}",
         missing.err
     );
+    for wrong in [&["eval", "."][..], &["eval", "--rules", "no/such/rules"], &["check", "--rules", "Cargo.toml"]] {
+        let ended = answer(wrong);
+        assert_eq!(ended.code, Some(2), "{wrong:?}: {}", ended.err);
+        assert!(ended.err.contains(wrong[wrong.len() - 1]) && ended.err.contains("hint: "), "{wrong:?}: {}", ended.err);
+    }
     let source = answer(&["eval", "--source", "nobody", TRAFFIC]);
     assert_eq!(source.code, Some(2), "{}", source.err);
     assert_eq!(answer(&["--help"]).code, Some(0));

@@ -142,6 +142,16 @@ fn headers(event: &Value) -> Vec<OsString> {
     headers
 }
 
+/// Two arrays into partition 2, with the header and without; one element of the second is no event.
+fn produce_arrays(address: &str, topic: &str, events: &[Value]) {
+    let array = |events: &[Value]| Value::from(events.to_vec()).to_string();
+    let header = [OsString::from("content-type=application/cloudevents-batch+json")];
+    kcat::produce_bytes(address, topic, 2, &header, array(&events[..3]).as_bytes());
+    let mut second = events[3..].to_vec();
+    second.insert(1, Value::from(5));
+    kcat::produce_bytes(address, topic, 2, &[], array(&second).as_bytes());
+}
+
 #[test]
 fn events_in_every_mode_get_the_verdicts_of_eval_and_broken_ones_a_dead_letter() {
     let kafka = Kafka::shared();
@@ -176,6 +186,10 @@ fn events_in_every_mode_get_the_verdicts_of_eval_and_broken_ones_a_dead_letter()
         events.push(event);
     }
 
+    let batched = history("batched");
+    produce_arrays(&address, &setting.input, &batched);
+    events.extend(batched);
+
     let (daemon, metrics) = setting.run(kafka, "one");
     assert_eq!(get(&metrics, "/readyz"), (200, "ready\n".to_owned()));
     let records = kafka.consume(&setting.verdicts, events.len());
@@ -194,8 +208,13 @@ fn events_in_every_mode_get_the_verdicts_of_eval_and_broken_ones_a_dead_letter()
         assert_eq!(*places, in_order, "the verdicts on {account}: one partition, in order");
     }
 
-    let letters = kafka.consume(&setting.dead, 1);
-    let letter: Value = serde_json::from_slice(&letters[0].payload).unwrap();
+    let letters: Vec<Value> =
+        kafka.consume(&setting.dead, 2).iter().map(|letter| serde_json::from_slice(&letter.payload).unwrap()).collect();
+    let inside = letters.iter().find(|letter| letter["reason"] == "wrong_type").unwrap();
+    assert_eq!(inside["raw"], "5");
+    let position = inside["position"].as_str().unwrap();
+    assert!(position.starts_with(&format!("{}/2/", setting.input)) && position.ends_with(", event 2"), "{position}");
+    let letter = letters.iter().find(|letter| letter["reason"] != "wrong_type").unwrap();
     use base64::Engine as _;
     assert_eq!(letter["reason"], "not_utf8");
     assert_eq!(letter["raw_base64"], base64::engine::general_purpose::STANDARD.encode(broken));
@@ -203,16 +222,17 @@ fn events_in_every_mode_get_the_verdicts_of_eval_and_broken_ones_a_dead_letter()
     let position = letter["position"].as_str().unwrap();
     let offset = position.strip_prefix(&format!("{}/1/", setting.input)).unwrap_or_else(|| panic!("{position}"));
     assert!(offset.parse::<u64>().unwrap() >= 3, "{position}");
-    assert_eq!(letters.len(), 1);
+    assert_eq!(letters.len(), 2);
 
     let counted = || (metric(&metrics, "refguard_events_total"), metric(&metrics, "refguard_dead_letters_total"));
-    let expected = (events.len() as u64, 1);
+    let expected = (events.len() as u64, 2);
     assert!(until(|| counted() == expected), "counted: {:?}, expected: {expected:?}", counted());
     daemon.terminate();
     let (status, log) = daemon.ended();
     assert!(status.success(), "{log}");
     let committed: i64 = kafka.committed(&setting.group, &setting.input, 3).into_iter().flatten().sum();
-    assert_eq!(committed, events.len() as i64 + 1, "everything is committed at the end");
+    // Six events came in two records.
+    assert_eq!(committed, events.len() as i64 - 6 + 2 + 1, "everything is committed at the end");
 }
 
 /// Traffic that is made while things happen, and remembers its ids.

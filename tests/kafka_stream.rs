@@ -106,12 +106,12 @@ fn records_of_another_client_arrive_in_order_with_headers_and_time() {
         assert!(batch.records.len() <= 3, "a batch stays within its bound");
         for record in &batch.records {
             assert!(record.ingest_time_ms.unwrap() > 1_600_000_000_000, "milliseconds since 1970");
-            let mode = MessageMode::of(batch.headers(record));
+            let mode = MessageMode::of(batch.headers(record), &batch.text[record.range()]);
             let names: Vec<String> = batch.headers(record).map(|(name, _)| name.to_owned()).collect();
             seen.push((batch.text[record.range()].to_owned(), record.position, mode, names.join(" ")));
         }
     }
-    let at = |offset| Position { partition: 0, offset };
+    let at = |offset| Position { partition: 0, offset, item: 0 };
     let three = "ce_specversion ce_id content-type";
     let expected = [
         ("{\"a\":1}", at(0), MessageMode::Binary, three),

@@ -122,6 +122,7 @@ impl Watched {
             probe: &mut self.probe,
             sinks,
             observer: &mut self.observer,
+            works_per_source: 2,
             stop: &AtomicBool::new(false),
         };
         pipeline.run().expect("files can be read and written");
@@ -156,6 +157,7 @@ fn reader(engine: &Engine, index: usize, name: &str, input: LineSource) -> Reade
         deriver: Deriver::new(engine.wanted(), &SignalConfig::default()).expect("the defaults need no file"),
         wall_clock_ms: noon_ms,
         monotonic: refguard::daemon::clock::monotonic,
+        ticks: false,
     }
 }
 
@@ -388,6 +390,17 @@ fn a_scrape_without_an_engine_says_what_is_known() {
 }
 
 #[test]
+fn the_first_scrape_after_the_end_shows_the_engine_as_it_ended() {
+    let mut watched = Watched::new(&["orders"], &["default", "gold"]);
+    watched.probe.show(&mut watched.engine);
+    let before = Scrape::parse(&on_this_thread(watched.metrics.scrape()));
+    assert_eq!((before.get("rules_loaded", &[]), before.sum("rule_matches_total")), (Some(4.0), 0.0));
+    watched.run(&[("orders", &known_stream())]);
+    let after = Scrape::parse(&on_this_thread(watched.metrics.scrape()));
+    assert_eq!(after.sum("rule_matches_total"), 3.0);
+}
+
+#[test]
 fn a_scrape_that_the_engine_does_not_answer_repeats_the_last() {
     let mut watched = Watched::new(&["orders"], &["default", "gold"]);
     watched.run(&[("orders", &known_stream())]);
@@ -427,6 +440,17 @@ fn no_stream_makes_a_label() {
 }
 
 #[test]
+fn the_age_of_lists_is_told() {
+    let watched = Watched::new(&["orders"], &["default"]);
+    let now_ms = refguard::daemon::clock::wall_clock_ms();
+    watched.metrics.list("signals.tor", now_ms - 7_200_000);
+    watched.metrics.list("from_the_future", now_ms + 7_200_000);
+    let scrape = Scrape::parse(&on_this_thread(watched.metrics.scrape()));
+    assert!(scrape.get("list_age_seconds", &["list=signals.tor"]).is_some_and(|age| age >= 7200.0));
+    assert_eq!(scrape.get("list_age_seconds", &["list=from_the_future"]), Some(0.0));
+}
+
+#[test]
 fn what_is_away_is_told() {
     let watched = Watched::new(&["orders"], &["default"]);
     watched.metrics.depend("sources.orders", || Some(false));
@@ -443,6 +467,7 @@ fn promtool_has_nothing_to_say() {
     let mut watched = Watched::new(&["orders"], &["default", "gold"]);
     watched.run(&[("orders", &known_stream())]);
     watched.metrics.depend("sources.orders", || Some(true));
+    watched.metrics.list("signals.tor", noon_ms());
     let Watched { metrics, engine, probe, .. } = &mut watched;
     let text = on_this_thread(async {
         let looked = async {
@@ -490,7 +515,9 @@ fn a_pipeline_that_waits_for_input_answers_scrapes() {
         let readers = vec![reader(engine, 0, "orders", source)];
         let sinks = Sinks { verdicts: nowhere(), dead_letters: nowhere() };
         let stop = AtomicBool::new(false);
-        let pipeline = scope.spawn(move || Pipeline { readers, engine, probe, sinks, observer, stop: &stop }.run());
+        let pipeline = scope.spawn(move || {
+            Pipeline { readers, engine, probe, sinks, observer, works_per_source: 1, stop: &stop }.run()
+        });
         input.send(known_stream().into_bytes()).expect("the pipeline reads");
         // The engine looks for scrapes ten times a second; a busy machine may need a few.
         let scrapes = (0..60).map(|_| Scrape::parse(&on_this_thread(metrics.scrape())));

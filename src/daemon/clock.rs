@@ -1,5 +1,6 @@
 //! The clocks: read here and nowhere else, and handed on as functions.
 
+use std::path::Path;
 use std::sync::LazyLock;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
@@ -8,6 +9,12 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 pub fn wall_clock_ms() -> i64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+}
+
+/// When a file was last changed, in milliseconds since the Unix epoch; `None` where the system does not say.
+pub fn modified_ms(path: &Path) -> Option<i64> {
+    let modified = std::fs::metadata(path).and_then(|metadata| metadata.modified()).ok()?;
+    i64::try_from(modified.duration_since(UNIX_EPOCH).ok()?.as_millis()).ok()
 }
 
 /// The wall clock as it was when it was first asked for here.

@@ -68,6 +68,21 @@ pub enum WiringError {
     },
 }
 
+impl WiringError {
+    /// The setting whose value is at fault, where it is a file that people named.
+    pub fn setting(&self) -> Option<Vec<&str>> {
+        match self {
+            WiringError::Unreadable { setting, .. } | WiringError::BadList { setting, .. } => {
+                Some(vec!["signals", setting])
+            }
+            WiringError::Signals(SignalError::Database { of: "countries", .. }) => Some(vec!["signals", "country_db"]),
+            WiringError::Signals(SignalError::Database { .. }) => Some(vec!["signals", "asn_db"]),
+            WiringError::Signals(SignalError::Region { program, .. }) => Some(vec!["programs", program, "region"]),
+            _ => None,
+        }
+    }
+}
+
 /// The engine's options.
 pub fn engine_options(config: &Config, rules: &RuleSet, key: &StateKey) -> EngineOptions {
     EngineOptions {
@@ -106,7 +121,7 @@ fn policy(config: &Config, rules: &RuleSet) -> Policy {
     let mut named: Vec<String> = config.programs.keys().chain(config.policy.programs.keys()).cloned().collect();
     named.sort_unstable();
     named.dedup();
-    Policy { default: of("\0"), programs: named.into_iter().map(|name| (name.clone(), of(&name))).collect() }
+    Policy { default: of("default"), programs: named.into_iter().map(|name| (name.clone(), of(&name))).collect() }
 }
 
 /// What deriving needs, its files read.
@@ -145,6 +160,25 @@ pub fn signal_config(config: &Config, key: &StateKey) -> Result<SignalConfig, Wi
     Ok(signals)
 }
 
+/// The files of lists, by the names that metrics give them: those that packs declare, and `signals.NAME`.
+pub fn list_files(config: &Config, rules: &RuleSet) -> Vec<(String, PathBuf)> {
+    let declared = rules.lists.iter().filter_map(|list| {
+        let file = list.file.as_ref()?;
+        Some((list.name.clone(), config.rules.path.join(file)))
+    });
+    let files = &config.signals;
+    let signals = [
+        ("signals.disposable", &files.disposable),
+        ("signals.carrier", &files.carrier),
+        ("signals.tor", &files.tor),
+        ("signals.vpn", &files.vpn),
+        ("signals.relay", &files.relay),
+        ("signals.datacenter", &files.datacenter),
+    ];
+    let signals = signals.into_iter().filter_map(|(name, file)| Some((name.to_owned(), file.clone()?)));
+    declared.chain(signals).collect()
+}
+
 fn read(setting: &'static str, path: &Path) -> Result<Vec<u8>, WiringError> {
     std::fs::read(path).map_err(|source| WiringError::Unreadable { setting, path: path.to_owned(), source })
 }
@@ -160,15 +194,28 @@ fn read_list(setting: &'static str, path: &Path, kind: ListKind) -> Result<Arc<L
     })
 }
 
+/// Whether there is something to read, and a way to read it; opens nothing.
+///
+/// # Errors
+///
+/// [`WiringError::NoSource`], [`WiringError::NotSupported`].
+pub fn check_sources(config: &Config) -> Result<(), WiringError> {
+    if config.sources.is_empty() {
+        return Err(WiringError::NoSource);
+    }
+    match config.sources.iter().find(|(_, source)| source.http.is_some()) {
+        Some((name, _)) => Err(WiringError::NotSupported { setting: format!("sources.{name}.http") }),
+        None => Ok(()),
+    }
+}
+
 /// The sources of `run`, opened.
 ///
 /// # Errors
 ///
 /// [`WiringError::NoSource`], [`WiringError::NotSupported`], or what a source or the signals say.
 pub fn readers(config: &Config, engine: &Engine, signals: &SignalConfig) -> Result<Vec<Reader>, WiringError> {
-    if config.sources.is_empty() {
-        return Err(WiringError::NoSource);
-    }
+    check_sources(config)?;
     let open = |(index, (name, source)): (usize, (&String, &config::Source))| {
         let input = input(config, name, source)?;
         let mapping = source.mapping.as_ref().map(|mapping| mapping.0.clone());
@@ -193,7 +240,17 @@ pub fn reader(
 ) -> Result<Reader, WiringError> {
     let deriver = Deriver::new(engine.wanted(), signals)?;
     let (wall_clock_ms, monotonic) = (clock::wall_clock_ms as fn() -> i64, clock::monotonic as fn() -> _);
-    Ok(Reader { index, name, input, parser: Parser::new(options), mapping, deriver, wall_clock_ms, monotonic })
+    Ok(Reader {
+        index,
+        name,
+        input,
+        parser: Parser::new(options),
+        mapping,
+        deriver,
+        wall_clock_ms,
+        monotonic,
+        ticks: true,
+    })
 }
 
 fn input(config: &Config, name: &str, source: &config::Source) -> Result<Input, WiringError> {
@@ -215,6 +272,11 @@ fn input(config: &Config, name: &str, source: &config::Source) -> Result<Input, 
 /// How many events a batch holds.
 pub fn line_options(config: &Config) -> LineOptions {
     LineOptions { lines_max: config.engine.batch_events.0 as usize, ..LineOptions::default() }
+}
+
+/// How many batches of a source are under way at once.
+pub fn works_per_source(config: &Config) -> usize {
+    config.engine.queue_batches.0 as usize
 }
 
 /// The sinks of `run`, opened.
@@ -278,4 +340,22 @@ fn client(config: &Config, name: &'static str, sink: &config::KafkaSink) -> Resu
         .filter(|(property, _)| ["security.", "sasl.", "ssl."].iter().any(|prefix| property.starts_with(prefix)));
     let settings: BTreeMap<String, String> = shared.chain(sink.properties.clone()).collect();
     Ok(ClientOptions { brokers, settings: settings.into_iter().collect() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ruleset::diagnostic::SourceFile;
+
+    #[test]
+    fn a_program_without_an_entry_has_the_policy_of_default() {
+        let text =
+            "policy: {programs: {default: {thresholds: {block: 95}}}}\nprograms: {default: {observe_only: true}}";
+        let file = Arc::new(SourceFile { path: "c.yaml".into(), text: text.to_owned() });
+        let config = config::parse(&file, std::iter::empty()).expect("it is valid").config;
+        let policy = policy(&config, &RuleSet::default());
+        assert_eq!(policy.default.thresholds.block, 95);
+        assert!(policy.default.observe_only);
+        assert_eq!(policy.programs[0].1.thresholds.block, 95);
+    }
 }

@@ -73,7 +73,20 @@ pub struct DecisionRecord {
     pub causes: Vec<DecisionCause>,
 }
 
+impl DecisionCause {
+    /// What it takes in memory, about.
+    fn bytes(&self) -> usize {
+        size_of::<DecisionCause>() + self.id.len() + self.rule.len() + self.ruleset.len()
+    }
+}
+
 impl DecisionRecord {
+    /// What it takes in memory, about, with its causes.
+    fn bytes(&self) -> usize {
+        let causes: usize = self.causes.iter().map(DecisionCause::bytes).sum();
+        size_of::<(KeyHash, DecisionRecord)>() + self.program.len() + self.subject.len() + causes
+    }
+
     /// The gravest verdict on it; `None` once it has no cause.
     fn gravest(&self) -> Option<Verdict> {
         self.causes.iter().map(|cause| cause.verdict).max()
@@ -87,6 +100,8 @@ pub struct Decisions {
     expiries: BTreeSet<(i64, KeyHash)>,
     by_kind: [usize; SubjectKind::ALL.len()],
     by_verdict: [usize; Verdict::ALL.len()],
+    /// Of records and causes; see [`Decisions::bytes`].
+    bytes: usize,
 }
 
 /// What a decision in force does to an event.
@@ -148,7 +163,9 @@ impl Decisions {
         let record = self.records.entry(key).or_insert_with(|| {
             let (program, kind, subject) = subject();
             self.by_kind[kind as usize] += 1;
-            DecisionRecord { program, kind, subject, causes: Vec::new() }
+            let record = DecisionRecord { program, kind, subject, causes: Vec::new() };
+            self.bytes += record.bytes();
+            record
         });
         let same = record.causes.iter_mut().find(|known| {
             let lives = known.expires_ms.is_none_or(|end| as_of_ms < end);
@@ -161,6 +178,7 @@ impl Decisions {
         }
         let before = record.gravest();
         self.expiries.extend(cause.expires_ms.map(|end| (end, key)));
+        self.bytes += cause.bytes();
         record.causes.push(cause);
         let after = record.gravest();
         self.move_verdict(before, after);
@@ -176,12 +194,15 @@ impl Decisions {
             self.expiries.pop_first();
             let Some(record) = self.records.get_mut(&key) else { continue };
             let before = record.gravest();
+            self.bytes -= record.bytes();
             record.causes.retain(|cause| cause.expires_ms.is_none_or(|end| end > horizon_ms));
+            self.bytes += record.bytes();
             let next = record.causes.iter().filter_map(|cause| cause.expires_ms).min();
             self.expiries.extend(next.map(|end| (end, key)));
             let after = record.gravest();
             if after.is_none() {
                 self.by_kind[record.kind as usize] -= 1;
+                self.bytes -= record.bytes();
                 self.records.remove(&key);
             }
             self.move_verdict(before, after);
@@ -191,6 +212,11 @@ impl Decisions {
     /// How many subjects stand under each verdict now, by their gravest cause; index by `Verdict as usize`.
     pub fn active_by_verdict(&self) -> [usize; Verdict::ALL.len()] {
         self.by_verdict
+    }
+
+    /// What they take in memory, about: records and causes with their texts, and places in the queue of ends.
+    pub fn bytes(&self) -> usize {
+        self.bytes + self.expiries.len() * size_of::<(i64, KeyHash)>()
     }
 
     fn move_verdict(&mut self, before: Option<Verdict>, after: Option<Verdict>) {
@@ -211,6 +237,11 @@ mod tests {
             counts[record.gravest().expect("a record without causes does not exist") as usize] += 1;
         }
         counts
+    }
+
+    fn recounted_bytes(decisions: &Decisions) -> usize {
+        let records: usize = decisions.records.values().map(DecisionRecord::bytes).sum();
+        records + decisions.expiries.len() * size_of::<(i64, KeyHash)>()
     }
 
     #[test]
@@ -242,6 +273,7 @@ mod tests {
                 decisions.expire(now_ms - 20);
             }
             assert_eq!(decisions.active_by_verdict(), recount(&decisions), "at {now_ms}");
+            assert_eq!(decisions.bytes(), recounted_bytes(&decisions), "at {now_ms}");
         }
         assert!(
             decisions.active_by_verdict().iter().skip(1).all(|subjects| *subjects > 0),

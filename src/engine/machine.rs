@@ -47,7 +47,7 @@ pub struct EngineOptions {
     pub max_entries: u32,
     /// How long facts about accounts are kept after an account's last event, in milliseconds.
     pub retention_ms: i64,
-    /// Bound of the memory of windows and identities, in bytes.
+    /// Bound of the memory of windows, identities and decisions, in bytes.
     pub state_max_bytes: usize,
     /// Rollout counts as 100 % and nothing expires: for the tests inside rule files.
     pub every_rule_in_force: bool,
@@ -165,7 +165,8 @@ impl Engine {
 
     /// Sizes of the state, feature by feature.
     pub fn size(&mut self) -> StateSize {
-        StateSize::of(&self.rules, &self.tables, self.accounts.tables_mut(), &self.dedup, &self.remembered)
+        let accounts = self.accounts.tables_mut();
+        StateSize::of(&self.rules, &self.tables, accounts, &self.dedup, &self.remembered, self.decisions.bytes())
     }
 
     /// A partition comes into use: it holds the watermark back until it shows an event or a tick releases it.
@@ -345,7 +346,7 @@ impl Engine {
         }
         self.decisions.expire(horizon_ms);
         self.remembered.trim(self.dedup.oldest());
-        let others = self.dedup.bytes() + self.remembered.bytes();
+        let others = self.dedup.bytes() + self.remembered.bytes() + self.decisions.bytes();
         self.watch.look(&mut self.tables, self.accounts.tables_mut(), others);
     }
 }

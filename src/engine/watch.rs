@@ -72,6 +72,8 @@ pub struct StateSize {
     pub identities: usize,
     /// Bytes of identities and remembered verdicts.
     pub identity_bytes: usize,
+    /// Bytes of decisions on subjects.
+    pub decision_bytes: usize,
     /// Every identity of a later event time is remembered, in milliseconds since the Unix epoch.
     pub dedup_horizon_ms: i64,
 }
@@ -79,7 +81,10 @@ pub struct StateSize {
 impl StateSize {
     /// Bytes of the whole.
     pub fn bytes(&self) -> usize {
-        self.features.iter().map(|feature| feature.bytes).sum::<usize>() + self.account_bytes + self.identity_bytes
+        self.features.iter().map(|feature| feature.bytes).sum::<usize>()
+            + self.account_bytes
+            + self.identity_bytes
+            + self.decision_bytes
     }
 
     pub(super) fn of(
@@ -88,6 +93,7 @@ impl StateSize {
         accounts: &[FeatureTable],
         dedup: &Dedup,
         remembered: &Remembered,
+        decision_bytes: usize,
     ) -> StateSize {
         let size = |(feature, table): (&crate::ruleset::program::Feature, &FeatureTable)| FeatureSize {
             feature: feature.name.clone(),
@@ -101,6 +107,7 @@ impl StateSize {
             account_bytes: accounts.iter().map(FeatureTable::bytes).sum(),
             identities: dedup.entries(),
             identity_bytes: dedup.bytes() + remembered.bytes(),
+            decision_bytes,
             dedup_horizon_ms: dedup.horizon_ms(),
         }
     }

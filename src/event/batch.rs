@@ -83,6 +83,8 @@ pub struct Position {
     pub partition: u32,
     /// Place within it: a Kafka offset, or the line of a file, from 1.
     pub offset: u64,
+    /// Which event of an array that stands there, from 1; 0: it stands there alone.
+    pub item: u32,
 }
 
 /// One valid fact from outside. Text is in the [`EventBatch`] it belongs to.

@@ -145,7 +145,12 @@ JSON Schema, and [mapping.md](mapping.md) tells how events of another shape are 
 
 Other members of the envelope are ignored. A Kafka message whose `content-type` header starts with
 `application/cloudevents`, or that has no `ce_*` header, holds the whole event; any other has the envelope in `ce_*`
-headers and `data` as its value. An array of events is `application/cloudevents-batch+json`.
+headers and `data` as its value.
+
+A line of a file or of standard input, or a Kafka message in structured mode, may also hold a JSON array of at most 1000
+events; the header `content-type: application/cloudevents-batch+json` says so, and without one the `[` does. Each event
+stands for itself: one that is not valid is a dead letter with its number, such as `line 7, event 2`, and the others are
+judged. A line or message is at most 64 KiB as a whole, whatever it holds. A source with a mapping takes one event a line.
 
 Within a program, source and id name an event. The same pair again with the same content, in whatever notation, order of
 members or mode, is a repeat; with another content it is refused.
@@ -158,7 +163,8 @@ A member may not stand in an event twice.
 
 A value of the wrong type makes the event a dead letter. A value of the right type that its field cannot use reads as
 absent, is counted by field, and the event is judged: a `latitude` beyond 90 or a `longitude` beyond 180 degrees, an
-`account_created_at` that is no instant.
+`account_created_at` that is no instant. An `ip`, `email` or `phone` is looked at only where a loaded rule reads what is derived
+of it: without one, what is wrong with it is not counted.
 
 Instants have the form `YYYY-MM-DDTHH:MM:SS[.fraction]` and `Z` or an offset `±hh:mm`, in the years 0001 to 9999. They are
 kept to the millisecond, the rest is cut; a leap second `:60` reads as `:59`.

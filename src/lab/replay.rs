@@ -70,7 +70,7 @@ impl Replay {
             self.line += 1;
             let text = line.trim_end();
             if !text.is_empty() {
-                let at = Place { position: Position { partition: 0, offset: self.line }, ingest_time_ms: 0 };
+                let at = Place { position: Position { partition: 0, offset: self.line, item: 0 }, ingest_time_ms: 0 };
                 let range = start..start + text.len();
                 if let Err(reason) = self.parser.parse_structured(&mut self.batch, range, at) {
                     refused.push((self.line, reason));

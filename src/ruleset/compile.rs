@@ -181,6 +181,10 @@ fn warn_unused(set: &RuleSet, definitions: &Definitions, rules: &[PackRule], rea
     }
     let words: BTreeSet<&str> =
         names::all_texts(definitions, rules).flat_map(|source| names::words(&source.text)).collect();
+    for list in definitions.lists.iter().filter(|list| !words.contains(list.name.text.as_str())) {
+        let name = &list.name;
+        reader.push(name.warning("unused", format!("no expression uses the list `{}`", name.text)));
+    }
     for definition in &definitions.macros {
         if !words.contains(definition.name.text.as_str()) {
             let name = &definition.name;

@@ -16,7 +16,7 @@ use std::sync::Arc;
 use super::cel::{Segment, Source, is_reserved};
 use super::diagnostic::{Diagnostic, SourceFile};
 use super::yaml::{self, Entry, Node, Reader};
-use crate::event::{KINDS, Mode};
+use crate::event::{Mode, nearest_type};
 
 pub use cases::TEST_BASE_MS;
 pub(super) use cases::{CaseDef, unknown_rule};
@@ -228,11 +228,7 @@ fn types(reader: &mut Reader, node: &Node) -> Option<Vec<String>> {
 }
 
 fn warn_if_misspelt(reader: &mut Reader, node: &Node, text: &str) {
-    if KINDS.iter().any(|kind| kind.name == text) {
-        return;
-    }
-    let near = KINDS.iter().map(|kind| (strsim::osa_distance(text, kind.name), kind.name)).min();
-    if let Some((_, known)) = near.filter(|(distance, _)| *distance <= 2) {
+    if let Some(known) = nearest_type(text) {
         let message = format!("`{text}` is no event type that refguard knows");
         reader.push(node.warning("unknown-type", message).hint(format!("did you mean `{known}`?")));
     }

@@ -75,6 +75,8 @@ pub struct NamedList {
     pub name: String,
     /// Whether its entries come over the API: it is empty in the files.
     pub managed: bool,
+    /// The file that its entries come from, relative to the folder of the rules; absent: they stand in the pack.
+    pub file: Option<String>,
     /// What is in it.
     pub list: List,
 }

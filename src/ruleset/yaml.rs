@@ -19,7 +19,7 @@ use saphyr_parser::{Event, Marker, Parser, ScalarStyle, ScanError};
 
 use super::diagnostic::{Diagnostic, SourceFile};
 use place::Places;
-pub use read::{CalendarUnit, Fields, Reader, Width, nearest, parse_bytes, parse_duration_ms, suggest};
+pub use read::{CalendarUnit, Fields, Reader, Width, parse_bytes, parse_duration_ms, suggest};
 
 /// How deep values nest.
 pub const DEPTH_MAX: usize = 32;

@@ -133,6 +133,7 @@ impl StreamError {
             Open { source, .. } if source.kind() == io::ErrorKind::NotFound => {
                 Some("check the path; a relative one counts from the directory refguard was started in".to_owned())
             }
+            Open { source, .. } if source.kind() == io::ErrorKind::IsADirectory => Some("name a file in it".to_owned()),
             Open { .. } => Some("check that the user refguard runs as may do this".to_owned()),
             Damaged { .. } => Some("check the file with `gzip -t` or `zstd -t`, and copy it again".to_owned()),
             Write { source, .. } if source.kind() == io::ErrorKind::StorageFull => {

@@ -1,9 +1,7 @@
 //! `refguard check`: is what people wrote right, and does it do what its tests say.
 
-use std::sync::Arc;
-
-use super::{Failure, Setup, failure, test};
-use crate::daemon::wiring;
+use super::{Failure, Opened, Setup, advice, failure, test};
+use crate::daemon::clock;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
@@ -12,11 +10,9 @@ pub(super) struct Arguments {
 }
 
 pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
-    let config = arguments.setup.config()?;
-    let rules = Arc::new(Setup::rules(&config)?);
-    let key = arguments.setup.key(&config)?;
-    let signals = wiring::signal_config(&config, &key)?;
-    let failed = test::report(&rules, &signals, &wiring::engine_options(&config, &rules, &key), false)?;
+    let Opened { config, rules, signals, options } = arguments.setup.open()?;
+    advice::of(&rules, &config, clock::wall_clock_ms()).iter().for_each(|told| failure::say(told));
+    let failed = test::report(&rules, &signals, &options, false)?;
     failure::say(&format!(
         "rule set {}: {} rules, {} features, {} lists, {} tests, {} failed\n",
         rules.hash,

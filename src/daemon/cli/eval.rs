@@ -1,10 +1,9 @@
 //! `refguard eval`: the same engine over a file, for a look before or after.
 
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use super::{Failure, Setup};
+use super::{Failure, Opened, Setup};
 use crate::daemon::{progress, wiring};
 use crate::engine::Engine;
 use crate::event::ParseOptions;
@@ -46,10 +45,7 @@ impl Observer for Counted<'_> {
 }
 
 pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
-    let config = arguments.setup.config()?;
-    let rules = Arc::new(Setup::rules(&config)?);
-    let key = arguments.setup.key(&config)?;
-    let signals = wiring::signal_config(&config, &key)?;
+    let Opened { config, rules, signals, options } = arguments.setup.open()?;
     let mapping = match &arguments.source {
         None => None,
         Some(name) => match config.sources.get(name) {
@@ -62,14 +58,15 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
             }
         },
     };
-    let mut engine = Engine::new(Arc::clone(&rules), wiring::engine_options(&config, &rules, &key));
+    let mut engine = Engine::new(rules, options);
     let lines = LineSource::open(&arguments.file, wiring::line_options(&config))?;
     let bar = progress::Progress::of(&lines);
     let name = arguments.source.clone().unwrap_or_else(|| "eval".to_owned());
-    let options = ParseOptions { allow_future: arguments.allow_future };
-    let mut reader = wiring::reader(0, name, Input::Lines(Box::new(lines)), mapping, &engine, &signals, options)?;
+    let parsing = ParseOptions { allow_future: arguments.allow_future };
+    let mut reader = wiring::reader(0, name, Input::Lines(Box::new(lines)), mapping, &engine, &signals, parsing)?;
     // The clock stands still at the start, so that the same file gives the same answer however long it takes.
     reader.wall_clock_ms = crate::daemon::clock::start_ms;
+    reader.ticks = false;
     let dead_letters = match &arguments.dead_letters {
         Some(path) => LineSink::open(path, WriteMode::Truncate)?,
         None => LineSink::to("standard error", std::io::stderr()),
@@ -80,6 +77,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
         probe: &mut Unwatched,
         sinks: Sinks { verdicts: wiring::stdout(), dead_letters: Sink::Lines(dead_letters) },
         observer: &mut Counted(&bar),
+        works_per_source: wiring::works_per_source(&config),
         stop: &AtomicBool::new(false),
     };
     let ended = pipeline.run();

@@ -1,5 +1,6 @@
 //! The commands: arguments in two steps, first read, then checked; one file a command, one exit code a kind of end.
 
+mod advice;
 mod bench;
 mod check;
 mod eval;
@@ -11,14 +12,19 @@ mod test;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use clap::{Parser, Subcommand};
 
 pub use failure::Failure;
 
 use super::config::{self, Config};
+use super::wiring;
 use super::{environment, key::StateKey};
+use crate::engine::EngineOptions;
 use crate::ruleset;
+use crate::ruleset::program::RuleSet;
+use crate::signals::{Deriver, SignalConfig, Wanted};
 
 /// Watches loyalty and referral programs for fraud while it happens: events in, verdicts out.
 #[derive(Debug, Parser)]
@@ -55,6 +61,25 @@ struct Setup {
     rules: Option<PathBuf>,
 }
 
+/// What people wrote, read and checked.
+struct Opened {
+    config: Config,
+    rules: Arc<RuleSet>,
+    signals: SignalConfig,
+    options: EngineOptions,
+}
+
+/// A path that leads nowhere is a wrong call; what is wrong inside is told by those who read it.
+fn reachable<T>(opened: std::io::Result<T>, what: &str, path: &Path) -> Result<(), Failure> {
+    match opened {
+        Ok(_) => Ok(()),
+        Err(error) => {
+            let hint = "check the path; a relative one counts from the directory refguard was started in";
+            Err(Failure::usage(format!("cannot open the {what} {}: {error}", path.display()), Some(hint)))
+        }
+    }
+}
+
 /// Where the configuration is looked for.
 const DEFAULT_CONFIG: &str = "config/refguard.yaml";
 
@@ -87,34 +112,67 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
 }
 
 impl Setup {
+    /// The configuration file, if there is one.
+    fn file(&self) -> Option<&Path> {
+        let found = || Some(Path::new(DEFAULT_CONFIG)).filter(|path| path.exists());
+        self.config.as_deref().or_else(found)
+    }
+
     /// Reads the configuration; warnings go to standard error.
-    fn config(&self) -> Result<Config, Failure> {
-        let loaded = match &self.config {
-            Some(path) => config::load(path, environment::variables()),
-            None if Path::new(DEFAULT_CONFIG).exists() => {
-                config::load(Path::new(DEFAULT_CONFIG), environment::variables())
+    fn config(&self) -> Result<config::Loaded, Failure> {
+        let loaded = match self.file() {
+            Some(path) => {
+                reachable(std::fs::metadata(path), "configuration", path)?;
+                config::load(path, environment::variables())
             }
             None => config::defaults(environment::variables()),
         };
-        let loaded = loaded.map_err(Failure::Refused)?;
+        let mut loaded = loaded.map_err(Failure::Refused)?;
         failure::warn(&loaded.warnings);
-        let mut config = loaded.config;
         if let Some(rules) = &self.rules {
-            config.rules.path.clone_from(rules);
+            loaded.config.rules.path.clone_from(rules);
         }
-        Ok(config)
+        Ok(loaded)
     }
 
     /// Loads the rules; warnings go to standard error.
-    fn rules(config: &Config) -> Result<ruleset::program::RuleSet, Failure> {
-        let loaded = ruleset::load(&config.rules.path).map_err(Failure::Refused)?;
+    fn rules(config: &Config) -> Result<Arc<RuleSet>, Failure> {
+        let path = &config.rules.path;
+        reachable(std::fs::read_dir(path), "rules", path)?;
+        let loaded = ruleset::load(path).map_err(Failure::Refused)?;
         failure::warn(&loaded.warnings);
-        Ok(loaded.set)
+        Ok(Arc::new(loaded.set))
     }
 
-    /// The configured key if its file is there, else the documented constant: for commands that keep no state.
+    /// What signals need, their files read.
+    fn signals(loaded: &config::Loaded, rules: &RuleSet, key: &StateKey) -> Result<SignalConfig, Failure> {
+        let read = wiring::signal_config(&loaded.config, key).and_then(|signals| {
+            // Databases and lists are looked into by those who read them.
+            Deriver::new(Wanted { signals: rules.signals, fields: rules.fields }, &signals)?;
+            Ok(signals)
+        });
+        read.map_err(|error| match error.setting() {
+            Some(path) => Failure::Refused(vec![loaded.error_at(&path, "unusable", error.to_string())]),
+            None => error.into(),
+        })
+    }
+
+    /// Reads everything that people wrote, for commands that keep no state.
+    fn open(&self) -> Result<Opened, Failure> {
+        let loaded = self.config()?;
+        let rules = Setup::rules(&loaded.config)?;
+        let key = self.key(&loaded.config)?;
+        let signals = Setup::signals(&loaded, &rules, &key)?;
+        let options = wiring::engine_options(&loaded.config, &rules, &key);
+        Ok(Opened { config: loaded.config, rules, signals, options })
+    }
+
+    /// The configured key if its file is there, else the documented constant: for commands that keep no state. What is
+    /// configured, by a file or a variable, is what `run` has: both derive the same devices.
     fn key(&self, config: &Config) -> Result<StateKey, Failure> {
-        if self.config.is_some() && config.state.key_file.exists() {
+        let configured =
+            self.file().is_some() || environment::variables().any(|(name, _)| name.starts_with(config::PREFIX));
+        if configured && config.state.key_file.exists() {
             return Ok(StateKey::read(&config.state.key_file)?);
         }
         Ok(StateKey::public())

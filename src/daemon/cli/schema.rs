@@ -20,7 +20,8 @@ enum Of {
     Rules,
     /// A verdict.
     Verdict,
-    /// An alert.
+    /// An alert: not in this version.
+    #[value(hide = true)]
     Alert,
     /// The configuration.
     Config,

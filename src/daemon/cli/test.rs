@@ -2,8 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Failure, Setup, failure};
-use crate::daemon::wiring;
+use super::{Failure, Opened, Setup, failure};
 use crate::engine::EngineOptions;
 use crate::lab::pack_tests;
 use crate::ruleset::program::RuleSet;
@@ -16,11 +15,8 @@ pub(super) struct Arguments {
 }
 
 pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
-    let config = arguments.setup.config()?;
-    let rules = Arc::new(Setup::rules(&config)?);
-    let key = arguments.setup.key(&config)?;
-    let signals = wiring::signal_config(&config, &key)?;
-    let failed = report(&rules, &signals, &wiring::engine_options(&config, &rules, &key), true)?;
+    let Opened { rules, signals, options, .. } = arguments.setup.open()?;
+    let failed = report(&rules, &signals, &options, true)?;
     failure::say(&format!("{} passed, {failed} failed\n", rules.tests.len() - failed));
     if failed > 0 { Err(Failure::No) } else { Ok(()) }
 }

@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use super::money::{POINTS, currencies, is_currency};
-use super::sections::{Backend, Config, Program, SomeThresholds, Thresholds};
+use super::sections::{Backend, Config, Program, ProgramPolicy, Score, SomeThresholds, Thresholds};
 use super::stream::{KafkaSource, Sink, Source};
-use crate::event::KINDS;
+use crate::event::{nearest, nearest_type};
 use crate::ruleset::diagnostic::{Diagnostic, Severity};
-use crate::ruleset::yaml::{Entry, Kind, Node, Reader, nearest, suggest};
+use crate::ruleset::yaml::{Entry, Kind, Node, Reader, suggest};
 
 /// Properties of librdkafka that refguard sets itself, and what sets them.
 const OWN_PROPERTIES: &[(&str, &str)] = &[
@@ -35,34 +35,42 @@ pub(super) fn check(config: &Config, root: &Node, reader: &mut Reader) {
     check.later(config);
 }
 
+/// The deepest entry on a path that the file or environment has; `None` when not even its first key is there.
+fn entry<'n>(root: &'n Node, path: &[&str]) -> Option<&'n Entry> {
+    let mut found = None;
+    let mut node = root;
+    for key in path {
+        let Kind::Map(entries) = &node.kind else { break };
+        let Some(entry) = entries.iter().find(|entry| entry.key == *key) else { break };
+        found = Some(entry);
+        node = &entry.value;
+    }
+    found
+}
+
+/// A finding at the value that a path leads to, or at the nearest key above it.
+pub(super) fn error_at(root: &Node, path: &[&str], code: &'static str, message: impl Into<String>) -> Diagnostic {
+    match entry(root, path) {
+        Some(entry) if path.last() == Some(&entry.key.as_str()) && scalar(&entry.value) => {
+            entry.value.error(code, message)
+        }
+        Some(entry) => Diagnostic::error(code, &entry.value.file, entry.key_span.clone(), message),
+        None => Diagnostic::error(code, &root.file, 0..0, message),
+    }
+}
+
 struct Check<'a> {
     root: &'a Node,
     reader: &'a mut Reader,
 }
 
 impl Check<'_> {
-    /// The deepest entry on a path that the file or environment has; `None` when not even its first key is there.
     fn entry(&self, path: &[&str]) -> Option<&Entry> {
-        let mut found = None;
-        let mut node = self.root;
-        for key in path {
-            let Kind::Map(entries) = &node.kind else { break };
-            let Some(entry) = entries.iter().find(|entry| entry.key == *key) else { break };
-            found = Some(entry);
-            node = &entry.value;
-        }
-        found
+        entry(self.root, path)
     }
 
-    /// A finding at the value that a path leads to, or at the nearest key above it.
     fn error(&self, path: &[&str], code: &'static str, message: impl Into<String>) -> Diagnostic {
-        match self.entry(path) {
-            Some(entry) if path.last() == Some(&entry.key.as_str()) && scalar(&entry.value) => {
-                entry.value.error(code, message)
-            }
-            Some(entry) => Diagnostic::error(code, &entry.value.file, entry.key_span.clone(), message),
-            None => Diagnostic::error(code, &self.root.file, 0..0, message),
-        }
+        error_at(self.root, path, code, message)
     }
 
     /// Adds a finding, but not to a value that already has an error: its default would be blamed.
@@ -194,16 +202,39 @@ impl Check<'_> {
                 let path = ["policy", "programs", program, "types", name, "thresholds"];
                 self.ascending(&path, &policy.thresholds_for(program, name), given(&of.thresholds));
             }
+            self.merged(config, program, of);
+        }
+    }
+
+    /// Reports what descends only where the thresholds of a program meet those of a type that it says nothing of.
+    fn merged(&mut self, config: &Config, program: &str, of: &ProgramPolicy) {
+        let policy = &config.policy;
+        for name in policy.types.keys().filter(|name| !of.types.contains_key(*name)) {
+            let apart = [policy.thresholds_for("", name), policy.thresholds_for(program, "")];
+            let together = neighbours(&policy.thresholds_for(program, name)).into_iter().enumerate();
+            for (index, [(lower, low), (upper, high)]) in together {
+                let told = apart.iter().any(|of| {
+                    let [(_, low), (_, high)] = neighbours(of)[index];
+                    low > high
+                });
+                if low > high && !told {
+                    let message = format!(
+                        "thresholds of `{program}` descend for `{name}`: `{lower}` is {} and `{upper}` is {}",
+                        low.0, high.0
+                    );
+                    let diagnostic = self.error(&["policy", "programs", program, "thresholds"], "thresholds", message);
+                    let hint = format!("say under `policy.programs.{program}.types.{name}` what holds there");
+                    self.report(diagnostic.hint(hint));
+                }
+            }
         }
     }
 
     /// Reports neighbours that descend; of those only where one was `given` here, lest one fault be told twice.
     fn ascending(&mut self, path: &[&str], of: &Thresholds, given: [bool; 4]) {
-        let named = [("flag", of.flag), ("challenge", of.challenge), ("hold", of.hold), ("block", of.block)];
-        for (index, pair) in named.windows(2).enumerate() {
-            let [(lower, low), (upper, high)] = pair else { continue };
+        for (index, [(lower, low), (upper, high)]) in neighbours(of).into_iter().enumerate() {
             if low > high && (given[index] || given[index + 1]) {
-                let at = [*upper, *lower].into_iter().find(|key| {
+                let at = [upper, lower].into_iter().find(|key| {
                     let path: Vec<&str> = path.iter().copied().chain([*key]).collect();
                     self.entry(&path).is_some_and(|entry| entry.key == *key)
                 });
@@ -217,11 +248,7 @@ impl Check<'_> {
 
     /// Other types than ours are accepted; one that is nearly ours is probably misspelt.
     fn event_type(&mut self, path: &[&str], name: &str) {
-        if KINDS.iter().any(|kind| kind.name == name) {
-            return;
-        }
-        let near = KINDS.iter().map(|kind| (strsim::osa_distance(name, kind.name), kind.name)).min();
-        if let Some((_, known)) = near.filter(|(distance, _)| *distance <= 2) {
+        if let Some(known) = nearest_type(name) {
             let message = format!("`{name}` is no event type that refguard knows");
             let warning = Diagnostic { severity: Severity::Warning, ..self.error(path, "unknown-type", message) };
             self.report(warning.hint(format!("did you mean `{known}`?")));
@@ -274,6 +301,12 @@ impl Check<'_> {
         }
     }
 
+    fn not_acted_upon(&mut self, path: &[&str]) {
+        let message = format!("`{}` is checked, and not acted upon by this version", path.join("."));
+        let finding = self.error(path, "not-acted-upon", message);
+        self.report(Diagnostic { severity: Severity::Warning, ..finding });
+    }
+
     /// What is read for later parts, and has no effect in this version: a warning where it is not the default.
     fn later(&mut self, config: &Config) {
         let default = Config::default();
@@ -288,9 +321,19 @@ impl Check<'_> {
             (&["sinks", "decisions"], config.sinks.decisions.is_some()),
         ];
         for (path, _) in changed.into_iter().filter(|(_, changed)| *changed) {
-            let message = format!("`{}` is checked, and not acted upon by this version", path.join("."));
-            let finding = self.error(path, "not-acted-upon", message);
-            self.report(Diagnostic { severity: Severity::Warning, ..finding });
+            self.not_acted_upon(path);
+        }
+        let mut settings: Vec<Vec<&str>> = Vec::new();
+        if config.rules.reload != default.rules.reload {
+            settings.push(vec!["rules", "reload"]);
+        }
+        if config.policy.on_state_unavailable != default.policy.on_state_unavailable {
+            settings.push(vec!["policy", "on_state_unavailable"]);
+        }
+        let with_attributes = config.programs.iter().filter(|(_, program)| !program.attributes.is_empty());
+        settings.extend(with_attributes.map(|(name, _)| vec!["programs", name.as_str(), "attributes"]));
+        for path in settings {
+            self.not_acted_upon(&path);
         }
         for name in config.sources.iter().filter(|(_, source)| source.http.is_some()).map(|(name, _)| name) {
             let message = format!("the source `{name}` is checked, and not read by this version");
@@ -298,6 +341,12 @@ impl Check<'_> {
             self.report(Diagnostic { severity: Severity::Warning, ..finding });
         }
     }
+}
+
+/// Thresholds with their names, each beside the next.
+fn neighbours(of: &Thresholds) -> [[(&'static str, Score); 2]; 3] {
+    let named = [("flag", of.flag), ("challenge", of.challenge), ("hold", of.hold), ("block", of.block)];
+    [[named[0], named[1]], [named[1], named[2]], [named[2], named[3]]]
 }
 
 /// Which thresholds are said anew.

@@ -7,8 +7,9 @@ use std::sync::Arc;
 
 use super::sections::Config;
 use super::setting::{Setting, Shape};
+use crate::event::nearest;
 use crate::ruleset::diagnostic::{Diagnostic, SourceFile};
-use crate::ruleset::yaml::{self, Entry, Kind, Node, Reader, Scalar, Style, nearest};
+use crate::ruleset::yaml::{self, Entry, Kind, Node, Reader, Scalar, Style};
 
 /// What the names of refguard's variables begin with.
 pub const PREFIX: &str = "REFGUARD_";

@@ -37,6 +37,15 @@ pub struct Loaded {
     pub config: Config,
     /// Warnings, sorted.
     pub warnings: Vec<Diagnostic>,
+    /// What was written, with its places.
+    root: Node,
+}
+
+impl Loaded {
+    /// An error at the setting that these keys lead to, or at the nearest key above it that was written.
+    pub fn error_at(&self, path: &[&str], code: &'static str, message: impl Into<String>) -> Diagnostic {
+        check::error_at(&self.root, path, code, message)
+    }
 }
 
 /// Reads a configuration file and applies the variables of the environment that begin with [`PREFIX`].
@@ -74,7 +83,7 @@ pub fn parse(
 ) -> Result<Loaded, Vec<Diagnostic>> {
     let mut reader = Reader::default();
     let root = yaml::parse(file, &mut reader.found);
-    let mut config = None;
+    let (mut config, mut written) = (None, None);
     if !reader.failed() {
         // A file with nothing but comments is a configuration of defaults.
         let empty = Node { kind: Kind::Map(Vec::new()), file: Arc::clone(file), span: 0..0 };
@@ -85,11 +94,12 @@ pub fn parse(
             config.programs.entry("default".to_owned()).or_default();
             check::check(config, &root, &mut reader);
         }
+        written = Some(root);
     }
     let mut found = reader.found;
     diagnostic::sort(&mut found);
-    match config {
-        Some(config) if !diagnostic::has_errors(&found) => Ok(Loaded { config, warnings: found }),
+    match (config, written) {
+        (Some(config), Some(root)) if !diagnostic::has_errors(&found) => Ok(Loaded { config, warnings: found, root }),
         _ => Err(found),
     }
 }

@@ -53,7 +53,7 @@ settings! {
         max_bytes: Bytes = "4GiB",
             "Bound of the whole: near it new keys are refused and marked, never evicted silently.";
         max_entries: Whole<1, 1048576> = "4096",
-            "How many entries a key of a feature keeps before the oldest are summarised, unless the feature says otherwise.";
+            "How many entries a key of a feature keeps, unless the feature says otherwise. Past it the oldest are cut: the value is then too low, and marked as not exact.";
         retention: Millis = "400d",
             "How long facts about an account are kept after its last event.";
         allowed_lateness: Millis = "1h",
@@ -73,9 +73,9 @@ settings! {
     /// The rule packs.
     Rules "`rules`" {
         path: PathBuf = "rules",
-            "Their folder: every `*.yaml` below it is a pack, but for the folder `lists`.";
+            "Their folder: every `*.yaml` and `*.yml` below it is a pack, but for the folder `lists`.";
         reload: bool = "true",
-            "Whether they are read again when files change.";
+            "Whether they are read again when files change. Read and not acted upon by this version: rules are read at the start.";
     }
 
     /// From scores to verdicts.
@@ -87,7 +87,7 @@ settings! {
         programs: BTreeMap<String, ProgramPolicy> = "{}" eg "{gold: {thresholds: {block: 90}}}",
             "Other thresholds for some programs; they come before those of types.";
         on_state_unavailable: OnStateUnavailable = "fail_closed",
-            "What is answered while state cannot be read.";
+            "What is answered while state cannot be read. Read and not acted upon by this version, whose state is always there.";
     }
 
     /// Summed scores from which a verdict is given.
@@ -139,7 +139,7 @@ settings! {
         rates: BTreeMap<String, f64> = "{PTS: 0.01}" eg "{PTS: 0.01, USD: 3.75}",
             "What one unit of another currency is worth in the base currency; points are `PTS`.";
         attributes: BTreeMap<String, AttributeType> = "{}" eg "{store_tier: string}",
-            "The fields of `event.attributes` that rules can read, with their types.";
+            "The fields of `event.attributes` that rules can read, with their types. Read and not acted upon by this version.";
         observe_only: bool = "false",
             "Judge and never stop: every verdict is `allow`, the real one stands in `would_be`.";
     }
@@ -180,8 +180,8 @@ settings! {
     Engine "`engine`" {
         batch_events: Whole<1, 65536> = "1024",
             "Most events that are judged together. Verdicts do not depend on it.";
-        queue_batches: Whole<1, 1024> = "8",
-            "Most batches that wait between two threads: the bound of memory in flight.";
+        queue_batches: Whole<1, 1024> = "4",
+            "Most batches of a source that are under way at once, being read, judged and written: the bound of memory in flight.";
     }
 
     /// Alerts and audit trail.

@@ -19,6 +19,7 @@ pub use observer::BatchObserver;
 pub use snapshot::{EngineProbe, Snapshot};
 pub use table::{Kind, LATENCY_BUCKETS_SECONDS, Metric, TABLE, markdown};
 
+use super::clock;
 use crate::event::Verdict;
 use crate::ruleset::program::RuleSet;
 use crate::stream::Sink;
@@ -48,6 +49,8 @@ pub struct Metrics {
     dependencies: std::sync::Mutex<Vec<Dependency>>,
     /// By source: how many records it has not read yet.
     lags: std::sync::Mutex<Vec<(String, Weak<KafkaSource>)>>,
+    /// By list: when its file was last changed before it was read, in milliseconds since the Unix epoch.
+    lists: std::sync::Mutex<Vec<(String, i64)>>,
     /// One scrape at a time.
     scraping: Mutex<()>,
 }
@@ -69,6 +72,7 @@ impl Default for Metrics {
             exchange: Arc::default(),
             dependencies: std::sync::Mutex::default(),
             lags: std::sync::Mutex::default(),
+            lists: std::sync::Mutex::default(),
             scraping: Mutex::default(),
         }
     }
@@ -109,6 +113,12 @@ impl Metrics {
             let producer = topic.producer().clone();
             self.depend(name, move || Some(producer.is_reachable()));
         }
+    }
+
+    /// Tells how old a list is. `name` is bounded by what is configured; `modified_ms` is when the file was last changed
+    /// before it was read, in milliseconds since the Unix epoch.
+    pub fn list(&self, name: impl Into<String>, modified_ms: i64) {
+        self.lists.lock().expect(UNBROKEN).push((name.into(), modified_ms));
     }
 
     /// Watches a service. `name` is the path of the setting that configures it; `is_up` must not block, and answers `None`
@@ -187,6 +197,11 @@ impl Metrics {
             if let Some(is_up) = (dependency.is_up)() {
                 up.with_label_values(&[dependency.name.as_str()]).set(f64::from(u8::from(is_up)));
             }
+        }
+        let now_ms = clock::wall_clock_ms();
+        for (list, modified_ms) in &*self.lists.lock().expect(UNBROKEN) {
+            let age = &self.families.list_age_seconds.with_label_values(&[list.as_str()]);
+            age.set(seconds(now_ms.saturating_sub(*modified_ms).max(0)));
         }
         let lag = &self.families.source_lag_events;
         lag.reset();

@@ -265,7 +265,7 @@ mod tests {
         work.notices.extend_from_slice(notices);
         for (partition, event_time_ms) in events.iter().copied() {
             let mut event = Event::default();
-            event.position = Position { partition, offset: 0 };
+            event.position = Position { partition, offset: 0, item: 0 };
             event.event_time_ms = event_time_ms;
             event.kind = EventKind::from_name("order.placed");
             work.batch.events.push(event);

@@ -1,7 +1,8 @@
 //! What only the engine knows, handed to scrapes without a lock on its path.
 //!
 //! A scrape asks by raising a flag; the engine's thread looks at the flag between two batches, and leaves a copy. So the
-//! engine pays for a scrape once, and nothing else. Invariant: a copy is of one moment between two batches.
+//! engine pays for a scrape once, and nothing else. One copy is left before the first batch and one after the last, so that
+//! there is always something to show. Invariant: a copy is of one moment between two batches.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -52,19 +53,24 @@ impl Snapshot {
 #[derive(Debug)]
 pub(super) struct Exchange {
     wanted: AtomicBool,
+    /// The engine's thread has ended: the last copy stays true.
+    ended: AtomicBool,
     latest: watch::Sender<Option<Arc<Snapshot>>>,
 }
 
 impl Default for Exchange {
     fn default() -> Exchange {
-        Exchange { wanted: AtomicBool::new(false), latest: watch::Sender::new(None) }
+        Exchange { wanted: AtomicBool::new(false), ended: AtomicBool::new(false), latest: watch::Sender::new(None) }
     }
 }
 
 impl Exchange {
     /// Asks for a fresh snapshot and waits until it is there, but not for ever: a machine that is held back by a sink
-    /// does not look, and one that has ended never will.
+    /// does not look. One that has ended has left its last.
     pub(super) async fn ask(&self, patience: Duration) {
+        if self.ended.load(Ordering::Acquire) {
+            return;
+        }
         let mut fresh = self.latest.subscribe();
         self.wanted.store(true, Ordering::Release);
         drop(tokio::time::timeout(patience, fresh.changed()).await);
@@ -86,13 +92,23 @@ impl EngineProbe {
     pub(super) fn new(exchange: Arc<Exchange>) -> EngineProbe {
         EngineProbe { exchange }
     }
+
+    /// Leaves a copy, whether or not a scrape has asked: before the engine's thread starts.
+    pub fn show(&mut self, engine: &mut Engine) {
+        self.exchange.latest.send_replace(Some(Arc::new(Snapshot::of(engine))));
+    }
 }
 
 impl Probe for EngineProbe {
     fn look(&mut self, engine: &mut Engine) {
-        let Exchange { wanted, latest } = &*self.exchange;
+        let wanted = &self.exchange.wanted;
         if wanted.load(Ordering::Relaxed) && wanted.swap(false, Ordering::AcqRel) {
-            latest.send_replace(Some(Arc::new(Snapshot::of(engine))));
+            self.show(engine);
         }
+    }
+
+    fn end(&mut self, engine: &mut Engine) {
+        self.show(engine);
+        self.exchange.ended.store(true, Ordering::Release);
     }
 }

@@ -89,7 +89,7 @@ families! {
     Counter late_events_total ["source"] "events"
         "Events older than the watermark by more than the allowed lateness: judged, and fed to nothing.";
     Counter invalid_fields_total ["field"] "fields"
-        "Texts that are not what their field wants; they read as absent.";
+        "Texts that are not what their field wants; they read as absent. Addresses, e-mails and numbers are looked at where a rule reads what follows from them.";
     Counter dead_letters_total ["source" "reason"] "inputs"
         "Inputs that are no valid event, by the reason that docs/events.md explains.";
     Counter duplicates_total ["source"] "events"
@@ -115,7 +115,7 @@ families! {
     Gauge state_bytes [] "bytes"
         "Memory of the whole state: windows, facts about accounts, identities. state.max_bytes bounds it.";
     Gauge summarised_keys ["feature"] "keys"
-        "Keys that had more entries than max_entries: what is read of them may not be exact.";
+        "Keys that had more entries than max_entries: the oldest are cut, and what is read of them may be too low.";
     Gauge saturated ["feature"] "0 or 1"
         "Whether new keys are refused because the state is near its bound. Page on it.";
     Gauge feature_complete ["feature"] "0 or 1"
@@ -124,6 +124,8 @@ families! {
         "Subjects under a decision, by the gravest verdict on them.";
     Gauge dependency_up ["name"] "0 or 1"
         "Whether an outside service can be reached; named by the setting that configures it.";
+    Gauge list_age_seconds ["list"] "seconds"
+        "How long before now the file of a list was changed, as it was read; of the lists of `signals`, by their setting.";
     Gauge ruleset_info ["hash"] "1"
         "The rule set in force: its hash stands on every verdict.";
     Gauge rules_loaded [] "rules"

@@ -97,7 +97,10 @@ fn feature() -> Value {
             ("offset", described(span(), "Shifts both ends of the window back.")),
             (
                 "max_entries",
-                described(whole(1, 1 << 20), "How many entries a key keeps before the oldest are summarised."),
+                described(
+                    whole(1, 1 << 20),
+                    "How many entries a key keeps; past it the oldest are cut, and the value is marked as not exact.",
+                ),
             ),
             ("limit", described(whole(1, i64::from(u32::MAX)), "How many events a period takes; for `rate`.")),
             ("per", described(span(), "The period of `limit`.")),
@@ -197,7 +200,7 @@ fn standing() -> impl Iterator<Item = (&'static str, Value)> {
             "when_incomplete",
             described(
                 json!({"enum": ["enforce", "shadow"], "default": "enforce"}),
-                "Until its features have seen a whole window. `shadow` is checked, and not acted upon by this version.",
+                "What it does until its features have seen a whole window.",
             ),
         ),
         ("owner", described(text(), "Who answers for it.")),

@@ -1,7 +1,7 @@
 //! From the written mapping to the checked one: every fault is listed, not only the first.
 
 use super::{FieldConfig, Format, Mapping, MappingConfig, MappingError, Origin, Part, PartConfig, Pointer, Rule};
-use crate::event::{Field, FieldType};
+use crate::event::{Field, FieldType, nearest};
 use serde_json::Value;
 use std::collections::BTreeMap;
 
@@ -43,10 +43,9 @@ impl Faults {
     }
 
     fn unknown_field(&mut self, name: &str) {
-        let near = Field::ALL.iter().map(|field| (strsim::jaro_winkler(name, field.name()), field));
-        let nearest = near.max_by(|(one, _), (other, _)| one.total_cmp(other)).filter(|(likeness, _)| *likeness > 0.7);
-        let hint = nearest
-            .map_or("docs/events.md lists the fields".to_owned(), |(_, field)| format!("did you mean `{field}`?"));
+        let near = nearest(name, Field::ALL.iter().map(|field| field.name()));
+        let hint =
+            near.map_or("docs/events.md lists the fields".to_owned(), |field| format!("did you mean `{field}`?"));
         self.add(&[name], format!("events have no field `{name}`"), Some(hint));
     }
 }

@@ -2,7 +2,7 @@ use super::*;
 use crate::event::{EventBatch, Parser, Place, Position, Reason};
 use serde_json::{Value, json};
 
-const AT: Place = Place { position: Position { partition: 0, offset: 1 }, ingest_time_ms: 1_777_629_900_000 };
+const AT: Place = Place { position: Position { partition: 0, offset: 1, item: 0 }, ingest_time_ms: 1_777_629_900_000 };
 
 fn compile(mapping: &Value) -> Result<Mapping, Vec<String>> {
     let config = MappingConfig::deserialize(mapping).unwrap();

@@ -2,7 +2,8 @@
 //!
 //! The text is read straight into the event: strings without escapes stay where they are, and the others are made.
 //! Every way in ends in the same checks, [`Draft::finish`](draft::Draft::finish). It imports `event` and serde only.
-//! Invariant: whatever the input, either one valid event is appended, or the batch's events are as they were.
+//! Invariant: whatever the input, either one valid event is appended, or the batch's events are as they were; of an array
+//! each element is an input.
 
 mod draft;
 mod envelope;
@@ -38,18 +39,21 @@ pub enum MessageMode {
     Structured,
     /// The headers are the envelope, and the value is `data`.
     Binary,
+    /// The value is an array of whole events.
+    Array,
 }
 
 impl MessageMode {
-    /// The mode of a message with these headers: structured if `content-type` starts with `application/cloudevents`,
-    /// else binary if there is any `ce_*` header, else structured. Names of headers are matched in any case.
-    pub fn of<'h>(headers: impl IntoIterator<Item = (&'h str, &'h [u8])>) -> MessageMode {
-        const CLOUDEVENTS: &[u8] = b"application/cloudevents";
-        let mut mode = MessageMode::Structured;
-        for (name, value) in headers {
-            let starts = value.get(..CLOUDEVENTS.len()).is_some_and(|start| start.eq_ignore_ascii_case(CLOUDEVENTS));
-            if name.eq_ignore_ascii_case("content-type") && starts {
-                return MessageMode::Structured;
+    /// The mode of a message with these headers and this value: an array if `content-type` starts with
+    /// `application/cloudevents-batch`, structured if it starts with `application/cloudevents`, else binary if there is
+    /// any `ce_*` header, else by its value an array or structured. Names of headers are matched in any case.
+    pub fn of<'h>(headers: impl IntoIterator<Item = (&'h str, &'h [u8])>, value: &str) -> MessageMode {
+        let mut mode = if is_array(value) { MessageMode::Array } else { MessageMode::Structured };
+        for (name, content) in headers {
+            let starts = |with: &[u8]| content.get(..with.len()).is_some_and(|start| start.eq_ignore_ascii_case(with));
+            if name.eq_ignore_ascii_case("content-type") && starts(b"application/cloudevents") {
+                let batch = starts(b"application/cloudevents-batch");
+                return if batch { MessageMode::Array } else { MessageMode::Structured };
             }
             if attribute_of(name).is_some() {
                 mode = MessageMode::Binary;
@@ -57,6 +61,25 @@ impl MessageMode {
         }
         mode
     }
+}
+
+/// Whether a text that is JSON is an array.
+pub fn is_array(text: &str) -> bool {
+    text.trim_ascii_start().starts_with('[')
+}
+
+/// The most events that one array holds.
+pub const ARRAY_EVENTS_MAX: usize = 1000;
+
+/// An element of an array that is no valid event.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RefusedItem {
+    /// Which it is, from 1.
+    pub item: u32,
+    /// Its bytes in the batch's input.
+    pub range: Range<usize>,
+    /// Why it was refused.
+    pub reason: Reason,
 }
 
 /// The attribute that a `ce_*` header carries.
@@ -127,38 +150,14 @@ impl Parser {
         })
     }
 
-    /// Reads a Kafka message in the mode that its headers tell.
-    ///
-    /// # Errors
-    ///
-    /// As [`Parser::parse_structured`] and [`Parser::parse_binary`].
-    ///
-    /// # Panics
-    ///
-    /// If the range does not lie in the batch's input, or cuts a character.
-    pub fn parse_message<'h, H>(
-        &mut self,
-        batch: &mut EventBatch,
-        headers: H,
-        value: Range<usize>,
-        at: Place,
-    ) -> Result<(), Reason>
-    where
-        H: IntoIterator<Item = (&'h str, &'h [u8])> + Clone,
-    {
-        match MessageMode::of(headers.clone()) {
-            MessageMode::Structured => self.parse_structured(batch, value, at),
-            MessageMode::Binary => self.parse_binary(batch, headers, value, at),
-        }
-    }
-
     /// Reads a JSON array of events (`application/cloudevents-batch+json`), each on its own: what is wrong with one does
-    /// not touch the others. Their positions count up from the given one. The answers are in the order of the array;
-    /// the caller bounds the length of the text.
+    /// not touch the others. An event's position is the given one with its [`item`](Position::item). Answers the
+    /// elements that are no valid events, in the order of the array; the caller bounds the length of the text.
     ///
     /// # Errors
     ///
-    /// [`Reason::NotJson`] or [`Reason::WrongType`] if the text is not a JSON array at all; then no event is appended.
+    /// [`Reason::NotJson`] if the text is no JSON, [`Reason::WrongType`] if it is not an array, or one of more than
+    /// [`ARRAY_EVENTS_MAX`] elements; then no event is appended.
     ///
     /// # Panics
     ///
@@ -167,11 +166,15 @@ impl Parser {
         &mut self,
         batch: &mut EventBatch,
         range: Range<usize>,
-        mut at: Place,
-    ) -> Result<Vec<Result<(), Reason>>, Reason> {
+        at: Place,
+    ) -> Result<Vec<RefusedItem>, Reason> {
+        const EXPECTED: (&str, &str) = ("event batch", "an array of at most 1000 events");
         let text = &batch.input[range.clone()];
-        let elements: Vec<&RawValue> = serde_json::from_str(text)
-            .map_err(|error| draft::reason_of(text, &error, ("event batch", "an array of events")))?;
+        let elements: Vec<&RawValue> =
+            serde_json::from_str(text).map_err(|error| draft::reason_of(text, &error, EXPECTED))?;
+        if elements.len() > ARRAY_EVENTS_MAX {
+            return Err(Reason::WrongType { member: EXPECTED.0, expected: EXPECTED.1 });
+        }
         let ranges: Vec<Range<usize>> = elements
             .iter()
             .map(|element| {
@@ -179,12 +182,12 @@ impl Parser {
                 start..start + element.get().len()
             })
             .collect();
-        let answers = ranges.into_iter().map(|element| {
-            let answer = self.parse_structured(batch, element, at);
-            at.position.offset += 1;
-            answer
+        let refused = ranges.into_iter().zip(1..).filter_map(|(range, item)| {
+            let at = Place { position: Position { item, ..at.position }, ..at };
+            let reason = self.parse_structured(batch, range.clone(), at).err()?;
+            Some(RefusedItem { item, range, reason })
         });
-        Ok(answers.collect())
+        Ok(refused.collect())
     }
 
     /// Reads one foreign event, which is the JSON text at `range` of the batch's input, by a mapping. Of a member that

@@ -57,6 +57,9 @@ impl Outcome {
     }
 }
 
+/// As many as `engine.queue_batches` says by default.
+const WORKS_PER_SOURCE: usize = 4;
+
 /// What judges in one run.
 pub(super) enum Middle<'a> {
     /// An engine.
@@ -83,10 +86,13 @@ impl Middle<'_> {
     ) -> Result<(), BenchError> {
         let readers = vec![reader];
         Ok(match self {
-            Middle::Engine(engine) => Pipeline { readers, engine, probe: &mut Unwatched, sinks, observer, stop }.run(),
+            Middle::Engine(engine) => {
+                let (probe, works_per_source) = (&mut Unwatched, WORKS_PER_SOURCE);
+                Pipeline { readers, engine, probe, sinks, observer, works_per_source, stop }.run()
+            }
             Middle::Line(bytes) => {
                 let mut line = Line(vec![b'.'; bytes.saturating_sub(1) as usize]);
-                run_through(readers, &mut line, sinks, observer, stop)
+                run_through(readers, &mut line, sinks, observer, WORKS_PER_SOURCE, stop)
             }
         }?)
     }
@@ -151,6 +157,7 @@ pub(super) fn reader(input: Input, wanted: Wanted, monotonic: fn() -> Instant) -
         deriver: Deriver::new(wanted, &SignalConfig::default())?,
         wall_clock_ms: || 0,
         monotonic,
+        ticks: false,
     })
 }
 

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use super::demand::{self, Demand};
 use super::lower;
 use super::node::{Node, NodeKind};
 use super::program::{self, BoolExpr, DoubleExpr, IntExpr, NanosExpr, TextExpr};
@@ -49,7 +50,14 @@ pub struct Compiled {
     result: Type,
     uses: Uses,
     program: Program,
+    remarks: Box<Remarks>,
+}
+
+/// What is known of an expression beside what it computes: read when a rule set is checked, not when it runs.
+#[derive(Clone, Debug)]
+struct Remarks {
     warnings: Vec<Diagnostic>,
+    demands: Vec<Demand>,
 }
 
 /// Equal when they compute the same, wherever they were written.
@@ -75,6 +83,7 @@ enum Program {
 impl Compiled {
     pub(super) fn new(node: Node, uses: Uses, warnings: Vec<Diagnostic>) -> Compiled {
         let result = node.ty.clone();
+        let demands = demand::demands(&node);
         let program = match (&result, &node.kind) {
             (Type::Bool, _) => Program::Bool(lower::bool_expr(&node)),
             (Type::Int, _) => Program::Int(lower::int_expr(&node)),
@@ -88,7 +97,7 @@ impl Compiled {
                 _ => Program::Slow(node),
             },
         };
-        Compiled { result, uses, program, warnings }
+        Compiled { result, uses, program, remarks: Box::new(Remarks { warnings, demands }) }
     }
 
     /// The type of its value.
@@ -114,7 +123,12 @@ impl Compiled {
 
     /// What is odd about it: constant parts that never have a value.
     pub fn warnings(&self) -> &[Diagnostic] {
-        &self.warnings
+        &self.remarks.warnings
+    }
+
+    /// The comparisons of readings that are true only from some value on.
+    pub fn demands(&self) -> &[Demand] {
+        &self.remarks.demands
     }
 
     /// The value of a condition. It must have been compiled as [`Wanted::Bool`](super::Wanted::Bool).

@@ -11,6 +11,7 @@
 mod apply;
 mod check;
 mod compiled;
+mod demand;
 mod device;
 mod facts;
 mod function;
@@ -31,6 +32,7 @@ mod types;
 mod value;
 
 pub use compiled::{Compiled, Uses};
+pub use demand::Demand;
 pub use facts::{Facts, Fault, Reading, ReadingValue, Scalar};
 pub use reads::{AccountFact, FeatureIndex, GeoFact, ListIndex, Read, ReadIndex, ReadKey, ReadSource, ReadTable, Role};
 pub use scope::{FeatureDecl, ListDecl, Scope, is_reserved};

@@ -19,7 +19,12 @@ pub(super) fn list(definition: &ListDef, file_of: &mut ListFile<'_>, reader: &mu
         None => from_values(kind, &definition.values, reader),
     };
     let empty = || List::from_values(kind, []).expect("no values, no fault");
-    NamedList { name: definition.name.text.clone(), managed: definition.managed, list: list.unwrap_or_else(empty) }
+    NamedList {
+        name: definition.name.text.clone(),
+        managed: definition.managed,
+        file: definition.file.as_ref().and_then(|node| reader.filled_text(node)).map(str::to_owned),
+        list: list.unwrap_or_else(empty),
+    }
 }
 
 fn from_values(kind: ListKind, nodes: &[Node], reader: &mut Reader) -> Option<List> {

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::{Definitions, PackRule};
 use crate::event::KINDS;
 use crate::ruleset::cel::Source;
-use crate::ruleset::pack::{FeatureDef, MacroDef, Name};
+use crate::ruleset::pack::{FeatureDef, MacroDef, Name, SubjectDef};
 use crate::ruleset::program::TypeIndex;
 use crate::ruleset::yaml::Reader;
 
@@ -97,8 +97,13 @@ pub(super) fn all_texts<'a>(definitions: &'a Definitions, rules: &'a [PackRule])
     let bodies = definitions.features.iter().filter_map(|feature| feature.body.as_ref());
     let features = bodies.flat_map(|body| body.filter.iter().chain(&body.key).chain(&body.value));
     let rules = rules.iter().map(|rule| &rule.rule);
-    let rules = rules
-        .flat_map(|rule| std::iter::once(&rule.when).chain(&rule.except).chain(&rule.message).chain(&rule.group_by));
+    let rules = rules.flat_map(|rule| {
+        let ids = rule.decide.iter().filter_map(|decide| match &decide.subject {
+            SubjectDef::ById(_, id) => Some(id),
+            SubjectDef::Role(_) | SubjectDef::Thing(_) => None,
+        });
+        std::iter::once(&rule.when).chain(&rule.except).chain(&rule.message).chain(&rule.group_by).chain(ids)
+    });
     macros.chain(features).chain(rules)
 }
 

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 
 use serde_json::{Map, Value, json};
 
-use super::{Name, choice};
+use super::{Name, choice, warn_if_misspelt};
 use crate::event::{Field, FieldType, KINDS, Verdict};
 use crate::ruleset::yaml::{Entry, Fields, Kind, Node, Reader, Style, suggest};
 
@@ -80,6 +80,9 @@ fn event(reader: &mut Reader, index: usize, node: &Node) -> Option<String> {
     known.extend(Field::ALL.iter().filter(|field| **field != Field::Time).map(|field| field.name()));
     let fields = reader.fields(node, "an event", &known)?;
     let kind = fields.required("type", reader).and_then(|node| reader.filled_text(node));
+    if let (Some(kind), Some(node)) = (kind, fields.get("type")) {
+        warn_if_misspelt(reader, node, kind);
+    }
     let at_ms = fields.required("at", reader).and_then(|node| reader.duration_ms(node));
     let id = match fields.get("id") {
         Some(node) => reader.filled_text(node)?.to_owned(),

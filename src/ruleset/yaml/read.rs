@@ -3,6 +3,7 @@
 use std::ops::RangeInclusive;
 
 use super::{Entry, Kind, Node, Style};
+use crate::event::nearest;
 use crate::ruleset::diagnostic::{Diagnostic, Severity};
 
 /// A unit of the calendar, in a program's time zone.
@@ -36,9 +37,6 @@ pub struct Reader {
 
 /// The longest span of time that is read: a thousand years, in milliseconds.
 const DURATION_MAX_MS: i64 = 1000 * 366 * 86_400_000;
-
-/// Names longer than this are not compared with known ones.
-const NAME_CHARS_MAX: usize = 64;
 
 impl Reader {
     /// How many findings are kept: past it the reader of the report has seen enough.
@@ -280,19 +278,6 @@ impl<'n> Fields<'n> {
     pub fn warning_at_key(&self, key: &str, code: &'static str, message: impl Into<String>) -> Diagnostic {
         Diagnostic { severity: Severity::Warning, ..self.error_at_key(key, code, message) }
     }
-}
-
-/// The nearest of the known names, if one is near: a third of the letters may differ.
-pub fn nearest<'k>(name: &str, known: impl Iterator<Item = &'k str>) -> Option<&'k str> {
-    let length = name.chars().count();
-    if length > NAME_CHARS_MAX {
-        return None;
-    }
-    known
-        .map(|candidate| (strsim::osa_distance(&name.to_lowercase(), &candidate.to_lowercase()), candidate))
-        .filter(|(distance, candidate)| *distance <= length.max(candidate.chars().count()).div_ceil(3))
-        .min_by_key(|(distance, _)| *distance)
-        .map(|(_, candidate)| candidate)
 }
 
 /// A hint: the nearest known name, else all of them if they are few.

@@ -145,15 +145,6 @@ fn sizes_are_read() {
 }
 
 #[test]
-fn a_near_name_is_found_and_a_far_one_is_not() {
-    let known = ["account_id", "amount_minor", "device_id"];
-    assert_eq!(nearest("acount_id", known.into_iter()), Some("account_id"));
-    assert_eq!(nearest("ACCOUNT_ID", known.into_iter()), Some("account_id"));
-    assert_eq!(nearest("zzz", known.into_iter()), None);
-    assert_eq!(nearest(&"x".repeat(10_000), known.into_iter()), None);
-}
-
-#[test]
 fn readers_say_what_they_wanted() {
     let node = tree("a: x\nb: [1]\nc: 3%\nd: 0.5%\ne: 2026-13-01\nf: 12\n");
     let mut reader = Reader::default();

@@ -1,8 +1,8 @@
 //! Writes lines to a file or standard output, through a buffer.
 
 use crate::stream::StreamError;
-use std::fs::OpenOptions;
-use std::io::{self, Write};
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read as _, Seek as _, SeekFrom, Write};
 use std::path::Path;
 
 /// How much is gathered before it is written, in bytes.
@@ -15,6 +15,21 @@ pub enum WriteMode {
     Append,
     /// It starts empty: for the output of one command.
     Truncate,
+}
+
+/// Whether a file ends within a line, as one does whose writer was killed. What was flushed are whole lines: nothing
+/// that was committed lies in the torn one.
+fn ends_within_a_line(path: &Path) -> bool {
+    let mut last = [b'\n'];
+    let read = File::open(path).and_then(|mut file| {
+        // A device or a pipe has no end to look at.
+        if file.metadata()?.is_file() && file.metadata()?.len() > 0 {
+            file.seek(SeekFrom::End(-1))?;
+            file.read_exact(&mut last)?;
+        }
+        Ok(())
+    });
+    read.is_ok() && last != [b'\n']
 }
 
 /// A buffered writer of lines. What was not flushed is lost when it is dropped: call [`LineSink::flush`] at the end.
@@ -47,8 +62,13 @@ impl LineSink {
             WriteMode::Append => options.append(true).create(true),
             WriteMode::Truncate => options.write(true).truncate(true).create(true),
         };
+        let torn = mode == WriteMode::Append && ends_within_a_line(path);
         let file = options.open(path).map_err(|source| StreamError::open(path, source))?;
-        Ok(LineSink::to(path.display().to_string(), file))
+        let mut sink = LineSink::to(path.display().to_string(), file);
+        if torn {
+            sink.buffer.push(b'\n');
+        }
+        Ok(sink)
     }
 
     /// Writes to anything; `name` is for errors.

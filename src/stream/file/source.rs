@@ -43,7 +43,7 @@ impl Line {
 
     /// Its place in its source.
     pub fn position(self) -> Position {
-        Position { partition: 0, offset: self.number }
+        Position { partition: 0, offset: self.number, item: 0 }
     }
 }
 
@@ -136,6 +136,9 @@ impl LineSource {
             return Ok(LineSource::new("standard input", io::stdin(), options));
         }
         let file = File::open(path).map_err(|source| StreamError::open(path, source))?;
+        if file.metadata().is_ok_and(|metadata| metadata.is_dir()) {
+            return Err(StreamError::open(path, io::Error::from(io::ErrorKind::IsADirectory)));
+        }
         let total_bytes = file.metadata().ok().filter(|metadata| metadata.is_file()).map(|metadata| metadata.len());
         let read_bytes = Arc::new(AtomicU64::new(0));
         let file = Counting { inner: file, read_bytes: Arc::clone(&read_bytes) };
@@ -252,7 +255,7 @@ impl LineSource {
             long.take(&self.buffer[self.start..feed]);
             self.start = end.min(feed + 1);
             self.lines += 1;
-            chunk.refused.push(long.finish(Position { partition: 0, offset: self.lines }));
+            chunk.refused.push(long.finish(Position { partition: 0, offset: self.lines, item: 0 }));
         }
         let text = simdutf8::basic::from_utf8(&self.buffer[self.start..end]).ok();
         if let Some(text) = text {
@@ -277,7 +280,7 @@ impl LineSource {
         if let Some(mut long) = self.long.take() {
             long.take(rest);
             self.lines += 1;
-            chunk.refused.push(long.finish(Position { partition: 0, offset: self.lines }));
+            chunk.refused.push(long.finish(Position { partition: 0, offset: self.lines, item: 0 }));
         } else if rest.is_empty() {
             return false;
         } else {
@@ -295,7 +298,7 @@ fn sort_line(line: &[u8], in_text: Option<usize>, number: u64, chunk: &mut LineC
     if line.first().is_none_or(u8::is_ascii_whitespace) && line.trim_ascii().is_empty() {
         return;
     }
-    let position = Position { partition: 0, offset: number };
+    let position = Position { partition: 0, offset: number, item: 0 };
     if line.len() > EVENT_BYTES_MAX {
         let reason = Reason::TooLarge { length_bytes: line.len() };
         chunk.refused.push(Refused::whole(position, None, reason, line));

@@ -278,5 +278,12 @@ fn a_daemons_file_is_appended_to_and_a_commands_begun_anew() {
         sink.flush().unwrap();
         assert_eq!(std::fs::read_to_string(&path).unwrap(), content);
     }
+    std::fs::write(&path, "whole\n{\"tor").unwrap();
+    let mut sink = LineSink::open(&path, WriteMode::Append).unwrap();
+    sink.write_line(b"next").unwrap();
+    sink.flush().unwrap();
+    drop(sink);
+    let content = std::fs::read_to_string(&path).unwrap();
+    assert_eq!(content, "whole\n{\"tor\nnext\n", "a line that was cut short is not written on to");
     assert!(matches!(LineSink::open(folder.path(), WriteMode::Append), Err(StreamError::Open { .. })));
 }

@@ -106,7 +106,7 @@ impl RecordBatch {
     /// Adds a record of the partition with this index.
     pub(super) fn add(&mut self, message: &BorrowedMessage<'_>, partition: u32) {
         let offset = u64::try_from(message.offset()).expect("a fetched record has an offset of at least 0");
-        let position = Position { partition, offset };
+        let position = Position { partition, offset, item: 0 };
         let ingest_time_ms = message.timestamp().to_millis();
         self.note_end(partition, offset + 1);
         let value = message.payload().unwrap_or_default();

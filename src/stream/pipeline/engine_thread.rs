@@ -17,6 +17,9 @@ const IDLE: Duration = Duration::from_millis(100);
 pub trait Probe: Send {
     /// Called often: must be cheap when there is nothing to do.
     fn look(&mut self, engine: &mut Engine);
+
+    /// Called once, when the machine has judged everything that it will.
+    fn end(&mut self, _engine: &mut Engine) {}
 }
 
 /// What stands between the readers and the writer.
@@ -26,6 +29,9 @@ pub trait Stage: Send {
 
     /// Called between two works, and while none comes.
     fn idle(&mut self) {}
+
+    /// Called once, when nothing more comes.
+    fn end(&mut self) {}
 }
 
 pub(super) fn run(
@@ -53,6 +59,7 @@ pub(super) fn run(
             break;
         }
     }
+    stage.end();
 }
 
 /// The stage of the daemon: the machine, and who looks at it.
@@ -75,6 +82,10 @@ impl Stage for Judge<'_> {
 
     fn idle(&mut self) {
         self.probe.look(self.engine);
+    }
+
+    fn end(&mut self) {
+        self.probe.end(self.engine);
     }
 }
 
@@ -132,7 +143,7 @@ fn refuse_reused(places: &Places, intake: &Intake, work: &mut Work) {
         let letter = DeadLetter {
             reason: &Reason::IdReused,
             source: &intake.name,
-            position: &intake.position(at.partition, at.offset),
+            position: &intake.position(at),
             ingest_time_ms: event.ingest_time_ms,
             raw: work.batch.text(event.raw).as_bytes(),
             whole: None,

@@ -30,9 +30,6 @@ use self::engine_thread::Judge;
 use crate::engine::Engine;
 use crate::stream::StreamError;
 
-/// How many works a source has: one being read, one judged, one written, and one to spare.
-const WORKS_PER_SOURCE: usize = 4;
-
 /// Everything that runs together.
 pub struct Pipeline<'a> {
     /// One a source.
@@ -45,6 +42,8 @@ pub struct Pipeline<'a> {
     pub sinks: Sinks,
     /// Sees every batch once it is written.
     pub observer: &'a mut dyn Observer,
+    /// How many works a source has, at least 1: with 4, one is read, one judged, one written, and one to spare.
+    pub works_per_source: usize,
     /// Set: the sources end where they are, and what was read is finished.
     pub stop: &'a AtomicBool,
 }
@@ -59,9 +58,9 @@ impl Pipeline<'_> {
     ///
     /// The first fault of a source or a sink. What was not committed by then is read again at the next start.
     pub fn run(self) -> Result<(), StreamError> {
-        let Pipeline { readers, engine, probe, sinks, observer, stop } = self;
+        let Pipeline { readers, engine, probe, sinks, observer, works_per_source, stop } = self;
         let mut judge = Judge::new(engine, probe, readers.len());
-        run_through(readers, &mut judge, sinks, observer, stop)
+        run_through(readers, &mut judge, sinks, observer, works_per_source, stop)
     }
 }
 
@@ -75,14 +74,19 @@ pub fn run_through(
     stage: &mut dyn Stage,
     sinks: Sinks,
     observer: &mut dyn Observer,
+    works_per_source: usize,
     stop: &AtomicBool,
 ) -> Result<(), StreamError> {
-    let room = readers.len().max(1) * WORKS_PER_SOURCE;
+    let room = readers.len().max(1) * works_per_source;
     let (to_engine, from_readers) = bounded::<Message>(room);
     let (to_writer, from_engine) = bounded::<Message>(room);
     let names: Vec<Intake> = readers.iter().map(Reader::intake).collect();
-    let (pools, committers): (Vec<_>, Vec<_>) =
-        readers.iter().map(|reader| (pool(), reader.committer())).collect::<Vec<_>>().into_iter().unzip();
+    let (pools, committers): (Vec<_>, Vec<_>) = readers
+        .iter()
+        .map(|reader| (pool(works_per_source), reader.committer()))
+        .collect::<Vec<_>>()
+        .into_iter()
+        .unzip();
     let (returns, supplies): (Vec<_>, Vec<_>) = pools.into_iter().unzip();
     let ended = std::thread::scope(|scope| {
         for (reader, supply) in readers.into_iter().zip(supplies) {
@@ -106,9 +110,9 @@ pub fn run_through(
 }
 
 /// The empty works of one source, going round.
-fn pool() -> (Sender<Box<Work>>, Receiver<Box<Work>>) {
-    let (back, supply) = bounded(WORKS_PER_SOURCE);
-    for _ in 0..WORKS_PER_SOURCE {
+fn pool(works: usize) -> (Sender<Box<Work>>, Receiver<Box<Work>>) {
+    let (back, supply) = bounded(works);
+    for _ in 0..works {
         back.send(Box::default()).expect("the queue has room for every work of its source");
     }
     (back, supply)

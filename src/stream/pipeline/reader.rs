@@ -1,5 +1,6 @@
 //! The thread of a source: reads, parses and derives; what is not valid becomes a dead letter here.
 
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -10,7 +11,7 @@ use super::Message;
 use super::line_thread::{LineThread, Lines};
 use super::work::{Notice, Work};
 use crate::event::mapping::Mapping;
-use crate::event::{DeadLetter, EventBatch, Parser, Place, Reason};
+use crate::event::{DeadLetter, MessageMode, Parser, Place, Position, Reason, is_array};
 use crate::signals::Deriver;
 use crate::stream::file::LineSource;
 use crate::stream::kafka::{KafkaInput, KafkaSource, RecordBatch, record_position};
@@ -20,6 +21,8 @@ use crate::stream::{Refused, StreamError};
 const PATIENCE: Duration = Duration::from_millis(100);
 /// How often the end of quiet partitions is looked at.
 const TICK_EVERY: Duration = Duration::from_secs(5);
+/// The one partition of lines.
+const LINES: u32 = 0;
 
 /// Where bytes come from.
 #[derive(Debug)]
@@ -39,10 +42,16 @@ pub struct Intake {
 }
 
 impl Intake {
-    /// A place in the source as people find it: `topic/partition/offset`, or the line of a file.
-    pub(super) fn position(&self, partition: u32, offset: u64) -> String {
-        let named = self.kafka.as_ref().and_then(|kafka| kafka.partition(partition));
-        named.map_or_else(|| format!("line {offset}"), |of| record_position(&of.topic, of.partition, offset))
+    /// A place in the source as people find it: `topic/partition/offset`, or the line of a file; and which event of an
+    /// array.
+    pub(super) fn position(&self, at: Position) -> String {
+        let named = self.kafka.as_ref().and_then(|kafka| kafka.partition(at.partition));
+        let mut place = named
+            .map_or_else(|| format!("line {}", at.offset), |of| record_position(&of.topic, of.partition, at.offset));
+        if at.item > 0 {
+            place.push_str(&format!(", event {}", at.item));
+        }
+        place
     }
 }
 
@@ -64,11 +73,16 @@ pub struct Reader {
     pub wall_clock_ms: fn() -> i64,
     /// The clock that latencies are measured with.
     pub monotonic: fn() -> Instant,
+    /// Whether a pipe that says nothing for some seconds is taken to have shown everything up to the clock, as a partition
+    /// that was read to its end is. Not where the clock stands still.
+    pub ticks: bool,
 }
 
 /// Whether a reader goes on.
 enum Next {
     More,
+    /// There is this, and then no more.
+    Last,
     End,
 }
 
@@ -85,12 +99,17 @@ impl Reader {
     }
 
     pub(super) fn run(self, supply: &Receiver<Box<Work>>, out: &Sender<Message>, stop: &AtomicBool) {
-        let Reader { index, name, input, parser, mapping, mut deriver, wall_clock_ms, monotonic } = self;
+        let intake = self.intake();
+        let Reader { index, name: _, input, parser, mapping, mut deriver, wall_clock_ms, monotonic, ticks } = self;
         let input = match input {
             Input::Kafka(kafka) => Ok(Open::Kafka { kafka, last_tick: monotonic() }),
-            Input::Lines(source) => LineThread::start(*source).map(Open::Lines),
+            Input::Lines(source) => {
+                // A file is read to its end and then over: only a pipe can be quiet.
+                let quiet_since = (ticks && source.progress().total_bytes.is_none()).then(monotonic);
+                LineThread::start(*source).map(|lines| Open::Lines { lines, quiet_since })
+            }
         };
-        let mut conversion = Conversion { name, parser, mapping, wall_clock_ms, monotonic };
+        let mut conversion = Conversion { intake, parser, mapping, wall_clock_ms, monotonic };
         let mut input = match input {
             Ok(input) => input,
             Err(error) => {
@@ -103,17 +122,17 @@ impl Reader {
             work.clear();
             work.source = index;
             let read = match &mut input {
-                Open::Lines(lines) => conversion.read_lines(lines, &mut work, stop),
+                Open::Lines { lines, quiet_since } => conversion.read_lines(lines, quiet_since, &mut work, stop),
                 Open::Kafka { kafka, last_tick } => conversion.read_records(kafka, last_tick, &mut work, stop),
             };
             match read {
-                Ok(Next::More) => {
+                Ok(Next::End) => return,
+                Ok(next) => {
                     deriver.derive(&mut work.batch, &mut work.signals);
-                    if out.send(Ok(work)).is_err() {
+                    if out.send(Ok(work)).is_err() || matches!(next, Next::Last) {
                         return;
                     }
                 }
-                Ok(Next::End) => return,
                 Err(error) => {
                     // The queue is gone only when the writer has failed, which is told first.
                     drop(out.send(Err(error)));
@@ -126,13 +145,20 @@ impl Reader {
 
 /// An input that is being read.
 enum Open {
-    Lines(LineThread),
-    Kafka { kafka: Arc<KafkaSource>, last_tick: Instant },
+    /// `quiet_since`: since when nothing has come, or the last tick; `None` where quiet means nothing.
+    Lines {
+        lines: LineThread,
+        quiet_since: Option<Instant>,
+    },
+    Kafka {
+        kafka: Arc<KafkaSource>,
+        last_tick: Instant,
+    },
 }
 
 /// What makes events of bytes.
 struct Conversion {
-    name: String,
+    intake: Intake,
     parser: Parser,
     mapping: Option<Mapping>,
     wall_clock_ms: fn() -> i64,
@@ -140,31 +166,53 @@ struct Conversion {
 }
 
 impl Conversion {
-    fn read_lines(&mut self, lines: &LineThread, work: &mut Work, stop: &AtomicBool) -> Result<Next, StreamError> {
+    fn read_lines(
+        &mut self,
+        lines: &LineThread,
+        quiet_since: &mut Option<Instant>,
+        work: &mut Work,
+        stop: &AtomicBool,
+    ) -> Result<Next, StreamError> {
         let mut chunk = loop {
             match lines.next(PATIENCE)? {
                 Lines::Chunk(chunk) => break chunk,
                 Lines::None if stop.load(Ordering::Acquire) => return Ok(Next::End),
-                Lines::None => {}
-                Lines::End => return Ok(Next::End),
+                Lines::None => {
+                    let now = (self.monotonic)();
+                    if quiet_since.is_some_and(|since| now.duration_since(since) >= TICK_EVERY) {
+                        *quiet_since = Some(now);
+                        work.notices.push(Notice::Tick(LINES, (self.wall_clock_ms)()));
+                        return Ok(Next::More);
+                    }
+                }
+                Lines::End => {
+                    // What has nothing more to show holds nobody's time back.
+                    work.notices.push(Notice::Revoked(LINES));
+                    return Ok(Next::Last);
+                }
             }
         };
-        work.arrived = Some((self.monotonic)());
+        let now = (self.monotonic)();
+        work.arrived = Some(now);
+        *quiet_since = quiet_since.map(|_| now);
         let ingest_time_ms = (self.wall_clock_ms)();
         std::mem::swap(&mut work.batch.input, &mut chunk.text);
         for line in &chunk.lines {
             let at = Place { position: line.position(), ingest_time_ms };
-            let read = parse(&mut self.parser, self.mapping.as_ref(), &mut work.batch, line.range(), at);
+            if self.mapping.is_none() && is_array(&work.batch.input[line.range()]) {
+                self.read_array(work, line.range(), at);
+                continue;
+            }
+            let read = match &self.mapping {
+                Some(mapping) => self.parser.parse_mapped(&mut work.batch, mapping, line.range(), at),
+                None => self.parser.parse_structured(&mut work.batch, line.range(), at),
+            };
             if let Err(reason) = read {
-                let raw = &work.batch.input.as_bytes()[line.range()];
-                let position = format!("line {}", line.number);
-                let letter = letter(&reason, &self.name, &position, ingest_time_ms, raw);
-                work.dead_letters.push(at.position, &letter);
+                push_letter(work, &self.intake, &reason, line.range(), at);
             }
         }
         for refused in &chunk.refused {
-            let position = format!("line {}", refused.position.offset);
-            push_refused(work, refused, &self.name, &position, ingest_time_ms);
+            push_refused(work, refused, &self.intake, ingest_time_ms);
         }
         lines.recycle(chunk);
         Ok(Next::More)
@@ -208,58 +256,139 @@ impl Conversion {
         work.arrived = Some(now);
         let clock_ms = (self.wall_clock_ms)();
         std::mem::swap(&mut work.batch.input, &mut records.text);
-        let position = |partition, offset| {
-            kafka.partition(partition).map_or_else(String::new, |of| record_position(&of.topic, of.partition, offset))
-        };
         for record in &records.records {
             let ingest_time_ms = record.ingest_time_ms.unwrap_or(clock_ms);
             let at = Place { position: record.position, ingest_time_ms };
-            let read = match &self.mapping {
-                Some(mapping) => self.parser.parse_mapped(&mut work.batch, mapping, record.range(), at),
-                None => self.parser.parse_message(&mut work.batch, records.headers(record), record.range(), at),
+            let mode = match &self.mapping {
+                Some(_) => MessageMode::Structured,
+                None => MessageMode::of(records.headers(record), &work.batch.input[record.range()]),
+            };
+            let read = match (&self.mapping, mode) {
+                (Some(mapping), _) => self.parser.parse_mapped(&mut work.batch, mapping, record.range(), at),
+                (None, MessageMode::Structured) => self.parser.parse_structured(&mut work.batch, record.range(), at),
+                (None, MessageMode::Binary) => {
+                    self.parser.parse_binary(&mut work.batch, records.headers(record), record.range(), at)
+                }
+                (None, MessageMode::Array) => {
+                    self.read_array(work, record.range(), at);
+                    continue;
+                }
             };
             if let Err(reason) = read {
-                let raw = &work.batch.input.as_bytes()[record.range()];
-                let position = position(record.position.partition, record.position.offset);
-                let letter = letter(&reason, &self.name, &position, ingest_time_ms, raw);
-                work.dead_letters.push(at.position, &letter);
+                push_letter(work, &self.intake, &reason, record.range(), at);
             }
         }
         for refused in &records.refused {
-            let position = position(refused.position.partition, refused.position.offset);
             let ingest_time_ms = refused.ingest_time_ms.unwrap_or(clock_ms);
-            push_refused(work, refused, &self.name, &position, ingest_time_ms);
+            push_refused(work, refused, &self.intake, ingest_time_ms);
         }
         work.ends.extend_from_slice(records.ends());
         kafka.recycle(records);
     }
-}
 
-fn parse(
-    parser: &mut Parser,
-    mapping: Option<&Mapping>,
-    batch: &mut EventBatch,
-    range: std::ops::Range<usize>,
-    at: Place,
-) -> Result<(), Reason> {
-    match mapping {
-        Some(mapping) => parser.parse_mapped(batch, mapping, range, at),
-        None => parser.parse_structured(batch, range, at),
+    /// Reads an array of events: each stands for itself.
+    fn read_array(&mut self, work: &mut Work, range: Range<usize>, at: Place) {
+        match self.parser.parse_array(&mut work.batch, range.clone(), at) {
+            Ok(refused) => {
+                for one in refused {
+                    let at = Place { position: Position { item: one.item, ..at.position }, ..at };
+                    push_letter(work, &self.intake, &one.reason, one.range, at);
+                }
+            }
+            Err(reason) => push_letter(work, &self.intake, &reason, range, at),
+        }
     }
 }
 
-fn letter<'a>(
-    reason: &'a Reason,
-    source: &'a str,
-    position: &'a str,
-    ingest_time_ms: i64,
-    raw: &'a [u8],
-) -> DeadLetter<'a> {
-    DeadLetter { reason, source, position, ingest_time_ms, raw, whole: None }
+/// Adds the dead letter of an input in the batch's text.
+fn push_letter(work: &mut Work, intake: &Intake, reason: &Reason, range: Range<usize>, at: Place) {
+    let raw = &work.batch.input.as_bytes()[range];
+    let position = intake.position(at.position);
+    let ingest_time_ms = at.ingest_time_ms;
+    let letter = DeadLetter { reason, source: &intake.name, position: &position, ingest_time_ms, raw, whole: None };
+    work.dead_letters.push(at.position, &letter);
 }
 
-fn push_refused(work: &mut Work, refused: &Refused, source: &str, position: &str, ingest_time_ms: i64) {
+fn push_refused(work: &mut Work, refused: &Refused, intake: &Intake, ingest_time_ms: i64) {
     let whole = Some((refused.length_bytes, refused.sha256));
-    let letter = letter(&refused.reason, source, position, ingest_time_ms, &refused.kept);
-    work.dead_letters.push(refused.position, &DeadLetter { whole, ..letter });
+    let position = intake.position(refused.position);
+    let (reason, raw) = (&refused.reason, refused.kept.as_slice());
+    let letter = DeadLetter { reason, source: &intake.name, position: &position, ingest_time_ms, raw, whole };
+    work.dead_letters.push(refused.position, &letter);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::ParseOptions;
+    use crate::signals::{SignalConfig, SignalError};
+    use crate::stream::file::LineOptions;
+    use std::io::Read;
+    use std::sync::atomic::AtomicU64;
+
+    const NOON_MS: i64 = 1_777_636_800_000;
+
+    fn reader(source: LineSource, monotonic: fn() -> Instant, ticks: bool) -> Result<Reader, SignalError> {
+        Ok(Reader {
+            index: 0,
+            name: "lines".to_owned(),
+            input: Input::Lines(Box::new(source)),
+            parser: Parser::new(ParseOptions::default()),
+            mapping: None,
+            deriver: Deriver::new(Default::default(), &SignalConfig::default())?,
+            wall_clock_ms: || NOON_MS,
+            monotonic,
+            ticks,
+        })
+    }
+
+    /// A clock on which a minute passes between two looks.
+    #[expect(clippy::disallowed_methods, reason = "any instant will do to count from")]
+    fn hasty() -> Instant {
+        static LOOKS: AtomicU64 = AtomicU64::new(0);
+        static START: std::sync::LazyLock<Instant> = std::sync::LazyLock::new(Instant::now);
+        *START + Duration::from_secs(60 * LOOKS.fetch_add(1, Ordering::Relaxed))
+    }
+
+    /// What a reader hands over, until it ends or has handed over so much.
+    fn works(reader: Reader, most: usize) -> Vec<Work> {
+        let (back, supply) = crossbeam_channel::unbounded();
+        (0..most).for_each(|_| back.send(Box::default()).expect("the supply is open"));
+        drop(back);
+        let (out, works) = crossbeam_channel::unbounded();
+        reader.run(&supply, &out, &AtomicBool::new(false));
+        drop(out);
+        works.iter().map(|work| *work.expect("lines can be read")).collect()
+    }
+
+    /// Says nothing until it is dropped.
+    struct Quiet(std::sync::mpsc::Receiver<u8>);
+
+    impl Read for Quiet {
+        fn read(&mut self, _out: &mut [u8]) -> std::io::Result<usize> {
+            // Answers once the other end is gone.
+            Ok(self.0.recv().map_or(0, usize::from))
+        }
+    }
+
+    #[test]
+    fn lines_that_end_go_out_of_use() {
+        let source = LineSource::new("two", &b"{}\n{}\n"[..], LineOptions::default());
+        let works = works(reader(source, hasty, false).expect("the defaults need no file"), 9);
+        let letters: usize = works.iter().map(|work| work.dead_letters.len()).sum();
+        assert_eq!(letters, 2);
+        let notices: Vec<Notice> = works.iter().flat_map(|work| work.notices.clone()).collect();
+        assert_eq!(notices, [Notice::Revoked(0)]);
+        assert_eq!(works.last().map(|work| work.notices.len()), Some(1), "behind every event");
+    }
+
+    #[test]
+    fn a_pipe_that_is_quiet_is_ticked_where_the_clock_goes() {
+        let (open, quiet) = std::sync::mpsc::channel();
+        let source = LineSource::new("quiet", Quiet(quiet), LineOptions::default());
+        let works = works(reader(source, hasty, true).expect("the defaults need no file"), 2);
+        let notices: Vec<Notice> = works.iter().flat_map(|work| work.notices.clone()).collect();
+        assert_eq!(notices, [Notice::Tick(0, NOON_MS), Notice::Tick(0, NOON_MS)]);
+        drop(open);
+    }
 }

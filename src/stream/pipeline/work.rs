@@ -44,7 +44,7 @@ impl DeadLetters {
 
     /// Puts them into the order of the source: refused lines, parser and engine each add theirs in a round of their own.
     pub(super) fn sort(&mut self) {
-        self.letters.sort_by_key(|letter| (letter.at.partition, letter.at.offset));
+        self.letters.sort_by_key(|letter| letter.at);
     }
 
     /// The lines, without line feeds, each with its reason's code.
