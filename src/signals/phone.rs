@@ -126,7 +126,7 @@ fn number_of(text: &str, region: country::Id, plans: &mut Plans) -> Option<Numbe
         return abroad;
     }
     let parsed = phonenumber::parse(Some(region), text).ok();
-    let home = parsed.and_then(|parsed| plans.describe(parsed.code().value(), &parsed.national().to_string()));
+    let home = parsed.and_then(|parsed| plans.describe_typed(parsed.code().value(), &parsed.national().to_string()));
     home.filter(|home| home.valid).or(abroad).or(home)
 }
 

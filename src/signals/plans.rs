@@ -102,22 +102,26 @@ impl Plans {
     pub(super) fn describe_abroad(&mut self, digits: &str) -> Option<Number> {
         (1..=COUNTRY_CODE_DIGITS_MAX).find_map(|len| {
             let (code, national) = digits.split_at_checked(len)?;
-            let code = code.parse().ok()?;
-            let number = self.describe(code, national);
-            if number.is_some_and(|number| number.valid) {
-                return number;
-            }
-            // People keep the trunk prefix: +966 (0) 50 ... It counts as such only if the rest is valid.
-            let plan = DATABASE.by_code(&code).and_then(|plans| plans.first().copied());
-            let rest = plan.and_then(Metadata::national_prefix).and_then(|trunk| national.strip_prefix(trunk));
-            let without_trunk = rest.and_then(|rest| self.describe(code, rest)).filter(|number| number.valid);
-            without_trunk.or(number)
+            self.describe_typed(code.parse().ok()?, national)
         })
+    }
+
+    /// What is known of a national number as people type it: they keep the trunk prefix, as in +966 (0) 50 ..., which
+    /// counts as such only if the rest is valid and the whole is not.
+    pub(super) fn describe_typed(&mut self, code: u16, national: &str) -> Option<Number> {
+        let number = self.describe(code, national);
+        if number.is_some_and(|number| number.valid) {
+            return number;
+        }
+        let plan = DATABASE.by_code(&code).and_then(|plans| plans.first().copied());
+        let rest = plan.and_then(Metadata::national_prefix).and_then(|trunk| national.strip_prefix(trunk));
+        let without_trunk = rest.and_then(|rest| self.describe(code, rest)).filter(|number| number.valid);
+        without_trunk.or(number)
     }
 
     /// What is known of a national number, if some plan with this country code has numbers of its length. Where several
     /// share a code, the number's is the first whose leading digits it has, or in whose ranges it is.
-    pub(super) fn describe(&mut self, code: u16, national: &str) -> Option<Number> {
+    fn describe(&mut self, code: u16, national: &str) -> Option<Number> {
         let plans = self
             .by_code
             .entry(code)
