@@ -578,3 +578,15 @@ fn schemas_are_json_schemas() {
         assert!(schema["required"].as_array().unwrap().iter().all(|key| verdict.get(key.as_str().unwrap()).is_some()));
     }
 }
+
+#[test]
+fn memory_is_asked_for_in_huge_pages_unless_the_operator_says_otherwise() {
+    let said = |conf: &str| {
+        let mut command = refguard(&["--version"]);
+        command.env("_RJEM_MALLOC_CONF", format!("confirm_conf:true{conf}"));
+        let told = answer_to(command, b"").err;
+        told.lines().filter_map(|line| line.split("Set conf value: thp:").nth(1)).map(str::to_owned).collect::<Vec<_>>()
+    };
+    assert_eq!(said(""), ["always"]);
+    assert_eq!(said(",thp:default"), ["always", "default"], "the last one counts");
+}
