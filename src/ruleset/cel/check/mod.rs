@@ -13,7 +13,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use super::node::{Node, NodeKind};
-use super::syntax::{Expr, ExprKind};
+use super::syntax::{Expr, ExprKind, Sign};
 use super::value::Value;
 use super::{Position, ReadIndex, ReadSource, ReadTable, Scope, Source, Type, Uses, Wanted, interpret};
 use crate::ruleset::diagnostic::Diagnostic;
@@ -130,6 +130,8 @@ impl<'a> Checker<'a> {
                 let terms = terms.iter().map(|term| self.condition(term)).collect();
                 Node::new(NodeKind::And(terms), Type::Bool)
             }
+            ExprKind::Undone(Sign::Not, of) => self.condition(of),
+            ExprKind::Undone(Sign::Minus, of) => self.number_of(of, &expr.span),
             ExprKind::Or(terms) => {
                 let terms = terms.iter().map(|term| self.condition(term)).collect();
                 Node::new(NodeKind::Or(terms), Type::Bool)

@@ -170,7 +170,7 @@ impl Checker<'_> {
             match &expr.kind {
                 ExprKind::Name(name) if names.contains(&name.as_str()) => return Some(name.clone()),
                 ExprKind::Literal(_) | ExprKind::Name(_) | ExprKind::Message(_) => {}
-                ExprKind::Select { of, .. } | ExprKind::Not(of) => open.push(of),
+                ExprKind::Select { of, .. } | ExprKind::Not(of) | ExprKind::Undone(_, of) => open.push(of),
                 ExprKind::Call { target, args, .. } => {
                     open.extend(target.as_deref());
                     open.extend(args);

@@ -23,12 +23,18 @@ impl Checker<'_> {
     }
 
     fn negation(&mut self, of: &Expr, span: &Range<usize>) -> Node {
+        let of = self.number_of(of, span);
+        let ty = of.ty.clone();
+        Node::new(NodeKind::Operator(Operator::Negate, vec![of]), ty)
+    }
+
+    /// What `-` may stand before.
+    pub(super) fn number_of(&mut self, of: &Expr, span: &Range<usize>) -> Node {
         let of = self.node(of);
         if !matches!(of.ty, Type::Int | Type::Double) && !of.ty.is_open() {
             return self.error("wrong-type", span, format!("`-` does not take {}", with_article(&of.ty)));
         }
-        let ty = of.ty.clone();
-        Node::new(NodeKind::Operator(Operator::Negate, vec![of]), ty)
+        of
     }
 
     fn binary(&mut self, operator: Operator, left: Node, right: Node, span: &Range<usize>) -> Node {
