@@ -351,9 +351,6 @@ fn reading(seen: &state::Reading, feature: &FeaturePlan, complete: bool) -> Read
 
 fn hash_part(part: &Compiled, row: &Row<'_>, hasher: &KeyHasher) -> Option<PartHash> {
     const NANOS_PER_MS: i128 = 1_000_000;
-    if part.field().is_some_and(|field| !row.event.presence.has(field)) {
-        return None;
-    }
     let scalar = match part.scalar(row).ok()? {
         Scalar::Null | Scalar::Hash(_) => return None,
         Scalar::Text(text) if text.is_empty() => return None,
@@ -371,9 +368,6 @@ fn hash_part(part: &Compiled, row: &Row<'_>, hasher: &KeyHasher) -> Option<PartH
 
 fn scalar_bits(value: &Compiled, row: &Row<'_>) -> Option<u64> {
     const NANOS_PER_MS: i128 = 1_000_000;
-    if value.field().is_some_and(|field| !row.event.presence.has(field)) {
-        return None;
-    }
     Some(match value.scalar(row).ok()? {
         Scalar::Null | Scalar::Text(_) => return None,
         Scalar::Bool(value) => u64::from(value),

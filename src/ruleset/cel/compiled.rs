@@ -7,7 +7,7 @@ use super::node::{Node, NodeKind};
 use super::program::{self, BoolExpr, DoubleExpr, IntExpr, NanosExpr, TextExpr};
 use super::value::Value;
 use super::{Facts, Fault, ReadIndex, Scalar, Type, interpret, text, time};
-use crate::event::{Field, Presence, Signal, SignalSet};
+use crate::event::{Presence, Signal, SignalSet};
 use crate::ruleset::diagnostic::Diagnostic;
 
 /// What an expression needs to be evaluated.
@@ -94,17 +94,6 @@ impl Compiled {
     /// The type of its value.
     pub fn result(&self) -> &Type {
         &self.result
-    }
-
-    /// The field that it is, when it is nothing but a field of the event: one that is absent has no value.
-    pub fn field(&self) -> Option<Field> {
-        match &self.program {
-            Program::Text(TextExpr::Field(field))
-            | Program::Int(IntExpr::Field(field))
-            | Program::Double(DoubleExpr::Field(field))
-            | Program::Timestamp(NanosExpr::Field(field)) => Some(*field),
-            _ => None,
-        }
     }
 
     /// What it needs.

@@ -41,6 +41,7 @@ impl<F: Facts> Interpreter<'_, F> {
                 Ok(Value::text(&device::attribute(self.facts.text(Field::Device), name).unwrap_or_default()))
             }
             NodeKind::AmountBase => Ok(Value::Double(self.facts.amount_base().unwrap_or(0.0))),
+            NodeKind::Given(presence) => self.given(presence),
             NodeKind::Program => Ok(Value::text(self.facts.program())),
             NodeKind::Has(presence) => Ok(Value::Bool(has(presence, self.facts))),
             NodeKind::Signal(signal) => Ok(self.signal(*signal)),
@@ -102,6 +103,18 @@ impl<F: Facts> Interpreter<'_, F> {
             FieldType::Int => Value::Int(self.facts.int(field)),
             FieldType::Double => Value::Double(self.facts.double(field)),
             FieldType::Timestamp => Value::Timestamp(i128::from(self.facts.timestamp_ms(field)) * 1_000_000),
+        }
+    }
+
+    fn given(&self, presence: &Presence) -> Result<Value, Fault> {
+        if !has(presence, self.facts) {
+            return Err(Fault::Unknown);
+        }
+        match presence {
+            Presence::Field(field) => Ok(self.field(*field)),
+            Presence::Signal(signal) => Ok(self.signal(*signal)),
+            Presence::AmountBase => self.facts.amount_base().map(Value::Double).ok_or(Fault::Unknown),
+            Presence::Attribute(_) => Err(Fault::NoSuchOverload),
         }
     }
 
@@ -235,7 +248,19 @@ pub(super) fn has<F: Facts>(presence: &Presence, facts: &F) -> bool {
     match presence {
         Presence::Field(field) => facts.has(*field),
         Presence::AmountBase => facts.amount_base().is_some(),
+        Presence::Signal(signal) => has_signal(*signal, facts),
         Presence::Attribute(name) => device::attribute(facts.text(Field::Device), name).is_some(),
+    }
+}
+
+/// Whether a signal has a value. None of the whole numbers is ever 0, and the double is one of every address.
+#[inline]
+fn has_signal<F: Facts>(signal: Signal, facts: &F) -> bool {
+    match signal.kind() {
+        SignalKind::Text => !facts.signal_text(signal).is_empty(),
+        SignalKind::Int => facts.signal_int(signal) != 0,
+        SignalKind::Double => facts.has(Field::Email),
+        SignalKind::Flag => facts.signal_flag(signal),
     }
 }
 

@@ -50,6 +50,8 @@ pub(super) enum NodeKind {
     /// A value of the field `device`, by its name; `""` when absent.
     Attribute(Arc<str>),
     AmountBase,
+    /// A number or an instant that has no value where it is absent.
+    Given(Presence),
     Program,
     Has(Presence),
     Signal(Signal),
@@ -78,12 +80,14 @@ pub(super) enum NodeKind {
     Comprehension(Box<Comprehension>),
 }
 
-/// What `has` asks of an event.
+/// What may be absent: what `has` and `known` ask of an event.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Presence {
     Field(Field),
     Attribute(Arc<str>),
     AmountBase,
+    /// A signal that is no flag.
+    Signal(Signal),
 }
 
 /// What can be asked of a reading.

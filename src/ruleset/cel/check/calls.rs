@@ -4,9 +4,10 @@ use std::ops::Range;
 
 use super::names::count;
 use super::{Checker, suggest, with_article};
+use crate::event::SignalKind;
 use crate::ruleset::cel::apply;
 use crate::ruleset::cel::function::{Function, OVERLOADS, Overload};
-use crate::ruleset::cel::node::{Node, NodeKind, Pattern, Question};
+use crate::ruleset::cel::node::{Node, NodeKind, Pattern, Presence, Question};
 use crate::ruleset::cel::syntax::Expr;
 use crate::ruleset::cel::time::Zone;
 use crate::ruleset::cel::value::Value;
@@ -165,6 +166,11 @@ impl Checker<'_> {
             return self.error("argument-count", span, message);
         };
         let node = self.node(arg);
+        if question == Question::Known
+            && let Some(presence) = presence(&node)
+        {
+            return Node::new(NodeKind::Has(presence), Type::Bool);
+        }
         let read = match node.kind {
             NodeKind::Read(read) => read,
             _ if node.ty == Type::Faulty => return Node::new(node.kind, Type::Bool),
@@ -175,6 +181,18 @@ impl Checker<'_> {
             return self.error("wrong-type", &arg.span, format!("`{name}` takes a feature, and this is none"));
         }
         Node::new(NodeKind::Ask(question, read), Type::Bool)
+    }
+}
+
+/// What may be absent of an event, if the node is that.
+fn presence(node: &Node) -> Option<Presence> {
+    match &node.kind {
+        NodeKind::Field(field) => Some(Presence::Field(*field)),
+        NodeKind::AmountBase => Some(Presence::AmountBase),
+        NodeKind::Attribute(name) => Some(Presence::Attribute(name.clone())),
+        NodeKind::Signal(signal) if signal.kind() != SignalKind::Flag => Some(Presence::Signal(*signal)),
+        NodeKind::Given(presence) => Some(presence.clone()),
+        _ => None,
     }
 }
 

@@ -235,7 +235,7 @@ impl Checker<'_> {
 
     fn event_field(&mut self, name: &str, span: &Range<usize>) -> Node {
         if name == AMOUNT_BASE {
-            return Node::new(NodeKind::AmountBase, Type::Double);
+            return self.number(Presence::AmountBase, NodeKind::AmountBase, Type::Double);
         }
         let Some(field) = Field::from_name(name) else {
             let known = Field::ALL.iter().map(|field| field.name()).chain([AMOUNT_BASE]);
@@ -254,7 +254,17 @@ impl Checker<'_> {
             }
         };
         self.uses.fields.insert(field);
-        Node::new(NodeKind::Field(field), ty)
+        match ty {
+            Type::Int | Type::Double => self.number(Presence::Field(field), NodeKind::Field(field), ty),
+            // There is no instant that could stand for none.
+            Type::Timestamp if field != Field::Time => Node::new(NodeKind::Given(Presence::Field(field)), ty),
+            _ => Node::new(NodeKind::Field(field), ty),
+        }
+    }
+
+    /// A number that reads as 0 where it is absent, but has no value there in what is counted.
+    fn number(&self, presence: Presence, kind: NodeKind, ty: Type) -> Node {
+        Node::new(if self.unknown_if_absent { NodeKind::Given(presence) } else { kind }, ty)
     }
 
     fn attributes(&mut self, span: &Range<usize>) -> Node {
@@ -295,13 +305,13 @@ impl Checker<'_> {
             return self.error_hint("unknown-field", span, format!("`{group}` has no field `{name}`"), hint);
         };
         self.uses.signals.insert(signal);
-        let ty = match signal.kind() {
-            SignalKind::Text => Type::Text,
-            SignalKind::Flag => Type::Bool,
-            SignalKind::Int => Type::Int,
-            SignalKind::Double => Type::Double,
-        };
-        Node::new(NodeKind::Signal(signal), ty)
+        let kind = NodeKind::Signal(signal);
+        match signal.kind() {
+            SignalKind::Text => Node::new(kind, Type::Text),
+            SignalKind::Flag => Node::new(kind, Type::Bool),
+            SignalKind::Int => self.number(Presence::Signal(signal), kind, Type::Int),
+            SignalKind::Double => self.number(Presence::Signal(signal), kind, Type::Double),
+        }
     }
 
     fn account(&mut self, group: &str, name: &str, span: &Range<usize>) -> Node {
