@@ -8,7 +8,7 @@ use super::facts::Row;
 use super::plan::{FeaturePlan, Own, PartIndex, Plan, Step, ValueUse};
 use super::programs::{Program, Programs};
 use crate::event::{Event, EventBatch, Field, Signals};
-use crate::ruleset::cel::{Compiled, Element, ReadIndex, Reading, ReadingValue, Scalar};
+use crate::ruleset::cel::{Compiled, Element, ReadIndex, ReadSource, Reading, ReadingValue, Scalar};
 use crate::ruleset::program::{RuleSet, TypeIndex};
 use crate::state::{self, FeatureTable, Identity, KeyHash, KeyHasher, Op, PartHash, Readings, Sighting, Value};
 
@@ -83,6 +83,8 @@ pub(super) struct Chunk {
     readings: Vec<Reading>,
     ranges: Vec<(u32, u32)>,
     members: Vec<u64>,
+    /// The texts of readings, one after the other.
+    texts: String,
     /// By feature.
     ops: Vec<Vec<Op>>,
     targets: Vec<Vec<Target>>,
@@ -108,6 +110,7 @@ impl Chunk {
             readings: self.readings.get(at * reads..(at + 1) * reads).unwrap_or(&[]),
             ranges: self.ranges.get(at * reads..(at + 1) * reads).unwrap_or(&[]),
             members: &self.members,
+            texts: &self.texts,
         }
     }
 
@@ -120,6 +123,7 @@ impl Chunk {
         self.ranges.clear();
         self.ranges.resize(events * plan.reads, (0, 0));
         self.members.clear();
+        self.texts.clear();
         self.parts.clear();
         self.parts.resize(events * plan.parts.len(), None);
         self.ops.resize_with(features, Vec::new);
@@ -131,7 +135,7 @@ impl Chunk {
         if ground.plan.accounts.is_empty() {
             return;
         }
-        let Chunk { entries, readings, .. } = self;
+        let Chunk { entries, readings, ranges, texts, .. } = self;
         let visit = |at: usize| {
             let entry = &entries[at];
             Visit {
@@ -147,8 +151,15 @@ impl Chunk {
         accounts.apply(&ground.plan.accounts, ground.hasher, entries.len(), visit);
         for (at, entry) in entries.iter().enumerate() {
             for read in &ground.plan.steps(entry.type_index).accounts {
-                let value = accounts.fact(at, &ground.rules.reads.get(*read).source, &visit(at));
-                readings[at * ground.plan.reads + read.0 as usize] = Reading::of(value);
+                let source = &ground.rules.reads.get(*read).source;
+                let value = accounts.fact(at, source, &visit(at));
+                let slot = at * ground.plan.reads + read.0 as usize;
+                readings[slot] = Reading::of(value);
+                if let (ReadingValue::Text, ReadSource::Account { role, .. }) = (value, source) {
+                    let text = accounts.referrer(at, *role);
+                    ranges[slot] = (texts.len() as u32, text.len() as u32);
+                    texts.push_str(text);
+                }
             }
         }
     }

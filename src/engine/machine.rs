@@ -164,7 +164,10 @@ impl Engine {
 
     /// Sizes of the state, feature by feature.
     pub fn size(&mut self) -> StateSize {
-        StateSize::of(&self.rules, &self.tables, self.accounts.tables_mut(), &self.dedup, &self.remembered)
+        let mut size =
+            StateSize::of(&self.rules, &self.tables, self.accounts.tables_mut(), &self.dedup, &self.remembered);
+        size.account_bytes += self.accounts.text_bytes();
+        size
     }
 
     /// A partition comes into use: it holds the watermark back until it shows an event or a tick releases it.
@@ -313,9 +316,10 @@ impl Engine {
             table.sweep(horizon_ms.saturating_sub(offset_ms), budget);
             *keys = table.keys();
         }
+        self.accounts.expire_texts(horizon_ms);
         self.decisions.expire(horizon_ms);
         self.remembered.trim(self.dedup.oldest());
-        let others = self.dedup.bytes() + self.remembered.bytes();
+        let others = self.dedup.bytes() + self.remembered.bytes() + self.accounts.text_bytes();
         self.watch.look(&mut self.tables, self.accounts.tables_mut(), others);
     }
 }

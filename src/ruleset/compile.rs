@@ -12,8 +12,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::cel::{
-    self, AccountFact, Compiled, FeatureDecl, FeatureIndex, ListDecl, ListIndex, Position, ReadIndex, ReadSource,
-    ReadTable, Scope, Source, Type, Uses, Wanted,
+    self, Compiled, FeatureDecl, FeatureIndex, ListDecl, ListIndex, Position, ReadSource, ReadTable, Scope, Source, Type, Uses, Wanted,
 };
 use super::diagnostic::{Diagnostic, SourceFile};
 use super::pack::{CaseDef, FeatureDef, ListDef, MacroDef, Name, Pack, RuleDef, unknown_rule};
@@ -215,12 +214,6 @@ fn expression(
 ) -> Option<Compiled> {
     let compiled = take(cel::compile(source, scope, reads, position, wanted), reader)?;
     compiled.warnings().iter().for_each(|warning| reader.push(warning.clone()));
-    let is_referrer =
-        |read: &ReadIndex| matches!(reads.get(*read).source, ReadSource::Account { fact: AccountFact::Referrer, .. });
-    if compiled.uses().reads.iter().any(is_referrer) {
-        let message = "who invited an account (`account.referrer`) is not remembered by this version";
-        reader.push(source.error("not-supported", 0..source.text.len(), message));
-    }
     Some(compiled)
 }
 

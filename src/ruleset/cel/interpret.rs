@@ -137,6 +137,7 @@ impl<F: Facts> Interpreter<'_, F> {
             ReadingValue::TimestampMs(ms) => Value::Timestamp(i128::from(ms) * 1_000_000),
             ReadingValue::DurationMs(ms) => Value::Duration(i128::from(ms) * 1_000_000),
             ReadingValue::Hash(hash) => Value::Hash(hash),
+            ReadingValue::Text => Value::text(self.facts.reading_text(read)),
             ReadingValue::Set { size } => Value::Set { members: Arc::from(self.facts.set_members(read)), size },
         })
     }
@@ -378,6 +379,9 @@ impl Facts for NoFacts {
     }
     fn set_members(&self, _: ReadIndex) -> &[u64] {
         &[]
+    }
+    fn reading_text(&self, _: ReadIndex) -> &str {
+        ""
     }
     fn hash_text(&self, _: &str) -> u64 {
         0

@@ -330,6 +330,7 @@ pub(super) fn text_expr(node: &Node) -> Option<TextExpr> {
         NodeKind::Field(field) => TextExpr::Field(*field),
         NodeKind::Signal(signal) => TextExpr::Signal(*signal),
         NodeKind::Program => TextExpr::Program,
+        NodeKind::Read(read) => TextExpr::Read(*read),
         NodeKind::Attribute(name) => TextExpr::Attribute(name.as_ref().into()),
         NodeKind::Choice(parts) => {
             let [condition, yes, no] = parts.as_ref();

@@ -188,6 +188,7 @@ pub(super) enum TextExpr {
     Field(Field),
     Signal(Signal),
     Program,
+    Read(ReadIndex),
     Attribute(Box<str>),
     Choice(Box<(BoolExpr, TextExpr, TextExpr)>),
     Slow(Box<Node>),
@@ -480,6 +481,10 @@ impl TextExpr {
     #[inline(never)]
     fn eval_rare<'a, F: Facts>(&'a self, facts: &'a F) -> Result<Cow<'a, str>, Fault> {
         match self {
+            TextExpr::Read(read) => match facts.reading(*read).value {
+                ReadingValue::Text => Ok(Cow::Borrowed(facts.reading_text(*read))),
+                value => Err(mismatch(value)),
+            },
             TextExpr::Attribute(name) => Ok(device::attribute(facts.text(Field::Device), name).unwrap_or_default()),
             TextExpr::Choice(parts) => {
                 let taken = if parts.0.eval(facts)? { &parts.1 } else { &parts.2 };

@@ -330,7 +330,7 @@ impl Checker<'_> {
                 Type::Timestamp
             }
             AccountFact::NewDevice | AccountFact::NewCountry => Type::Bool,
-            AccountFact::Referrer => Type::Hashed(Element::Text),
+            AccountFact::Referrer => Type::Text,
         };
         let read = self.read(ReadSource::Account { role, fact });
         Node::new(NodeKind::Read(read), ty)
