@@ -10,6 +10,10 @@ use serde_json::{Value, json};
 
 #[path = "engine/absence.rs"]
 mod absence;
+#[path = "engine/by_id.rs"]
+mod by_id;
+#[path = "engine/known.rs"]
+mod known;
 #[path = "support/pack.rs"]
 mod pack;
 #[path = "engine/referrer.rs"]

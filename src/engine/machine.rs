@@ -16,7 +16,7 @@ use super::tally::Tally;
 use super::watch::{MemoryWatch, StateSize};
 use crate::event::{Event, EventBatch, Field, Signals};
 use crate::ruleset::program::RuleSet;
-use crate::signals::Wanted;
+use crate::signals::{SubjectReader, Wanted};
 use crate::state::{Dedup, FeatureTable, HashKey, Identity, KeyHasher, Scalar, Sighting};
 
 /// How many events are planned and applied together. Measured: the latencies of a feature's lookups overlap, and the
@@ -97,6 +97,7 @@ pub struct Engine {
     started_ms: Option<i64>,
     chunk: Chunk,
     scratch: Scratch,
+    spelling: SubjectReader,
 }
 
 impl Engine {
@@ -120,6 +121,7 @@ impl Engine {
             started_ms: None,
             chunk: Chunk::default(),
             scratch: Scratch::default(),
+            spelling: SubjectReader::default(),
             policy: options.policy,
             every_rule_in_force: options.every_rule_in_force,
             plan,
@@ -296,6 +298,7 @@ impl Engine {
             decisions: &mut self.decisions,
             tally: &mut self.tally,
             scratch: &mut self.scratch,
+            spelling: &mut self.spelling,
             every_rule_in_force: self.every_rule_in_force,
         };
         let judgement = decider.decide(&row, &entry, self.programs.get(entry.program), self.sequence, out);

@@ -18,6 +18,8 @@ pub(super) struct Program {
     pub timezone: TimeZone,
     pub rates: Rates,
     pub observe_only: bool,
+    /// Region of telephone numbers without a country code.
+    pub region: Box<str>,
     /// By type; the last is for types that nobody names.
     thresholds: Vec<Thresholds>,
 }
@@ -31,6 +33,7 @@ impl Program {
             timezone: policy.timezone.clone(),
             rates: policy.rates.clone(),
             observe_only: policy.observe_only,
+            region: policy.region.as_str().into(),
             thresholds: named.chain([policy.thresholds]).collect(),
         }
     }

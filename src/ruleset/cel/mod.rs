@@ -55,6 +55,8 @@ pub enum Position {
 pub enum Wanted {
     /// A condition.
     Bool,
+    /// A text: the id of a decision's subject.
+    Text,
     /// A part of a key: string, int, uint, bool, timestamp, duration or a hashed one of these.
     Key,
     /// An int or a double, to add or compare.
@@ -75,6 +77,7 @@ impl Wanted {
         };
         match self {
             Wanted::Bool => *ty == Type::Bool,
+            Wanted::Text => *ty == Type::Text,
             Wanted::Key => key,
             Wanted::Number => matches!(ty, Type::Int | Type::Double),
             Wanted::Scalar => key || matches!(ty, Type::Double | Type::Hashed(_)),
@@ -92,6 +95,7 @@ impl Wanted {
     fn words(self) -> &'static str {
         match self {
             Wanted::Bool => "a bool",
+            Wanted::Text => "a string",
             Wanted::Key => "a string, number or other single value",
             Wanted::Number => "an int or a double",
             Wanted::Scalar => "a single value",

@@ -1,7 +1,7 @@
 //! Rules: conditions, exceptions, messages and decisions compiled against the names of all packs.
 
-use super::{PackRule, TypeNames, expression, place, take};
-use crate::event::{Mode, Signal, SubjectKind, Verdict};
+use super::{PackRule, TypeNames, absence, expression, place, take};
+use crate::event::{Mode, Signal, Verdict};
 use crate::ruleset::cel::{Compiled, Position, ReadTable, Scope, Source, Template, Wanted};
 use crate::ruleset::diagnostic::Diagnostic;
 use crate::ruleset::pack::{DecideDef, RuleDef, SubjectDef};
@@ -23,10 +23,13 @@ pub(super) fn rule(
     let when = compile(&rule.when, Wanted::Bool, reader);
     let except: Vec<_> = rule.except.iter().map(|source| compile(source, Wanted::Bool, reader)).collect();
     let group_by: Vec<_> = rule.group_by.iter().map(|source| compile(source, Wanted::Key, reader)).collect();
-    let mut compile_key = |source: &Source| compile(source, Wanted::Key, reader);
-    let decide: Vec<_> = rule.decide.iter().map(|decide| self::decide(decide, types, &mut compile_key)).collect();
+    let mut compile_id = |source: &Source| compile(source, Wanted::Text, reader);
+    let decide: Vec<_> = rule.decide.iter().map(|decide| self::decide(decide, types, &mut compile_id)).collect();
     let message = rule.message.as_ref().map(|source| take(Template::compile(source, scope, reads), reader));
     warn(rule, reader);
+    if let Some(when) = &when {
+        warn_of_absence(rule, when, reads, features, reader);
+    }
     Some(Rule {
         id: rule.id.text.clone(),
         pack: definition.pack.clone(),
@@ -60,12 +63,12 @@ pub(super) fn rule(
 fn decide(
     definition: &DecideDef,
     types: &TypeNames,
-    compile_key: &mut impl FnMut(&Source) -> Option<Compiled>,
+    compile_id: &mut impl FnMut(&Source) -> Option<Compiled>,
 ) -> Option<Decide> {
     let subject = match &definition.subject {
         SubjectDef::Role(role) => DecideSubject::Role(*role),
         SubjectDef::Thing(kind) => DecideSubject::Thing(*kind),
-        SubjectDef::ById(kind, id) => DecideSubject::ById(*kind, compile_key(id)?),
+        SubjectDef::ById(kind, id) => DecideSubject::ById(*kind, compile_id(id)?),
     };
     Some(Decide {
         subject,
@@ -112,20 +115,5 @@ pub(super) fn subject_signal(decide: &Decide) -> Option<Signal> {
         DecideSubject::Thing(kind) | DecideSubject::ById(kind, _) => *kind,
         DecideSubject::Role(_) => return None,
     };
-    match kind {
-        SubjectKind::Device => Some(Signal::DeviceId),
-        SubjectKind::Ip => Some(Signal::IpAddress),
-        SubjectKind::IpPrefix => Some(Signal::IpPrefix),
-        SubjectKind::Email => Some(Signal::EmailNormalized),
-        SubjectKind::Phone => Some(Signal::PhoneNormalized),
-        SubjectKind::Account
-        | SubjectKind::Payment
-        | SubjectKind::ReferralCode
-        | SubjectKind::Referral
-        | SubjectKind::Reward
-        | SubjectKind::Order
-        | SubjectKind::Campaign
-        | SubjectKind::Merchant
-        | SubjectKind::Agent => None,
-    }
+    kind.signal()
 }
