@@ -357,7 +357,8 @@ fn reading(seen: &state::Reading, feature: &FeaturePlan, complete: bool) -> Read
             None => ReadingValue::Unknown,
         },
     };
-    Reading { value, complete, exact: seen.exact, known: seen.known }
+    let known = seen.known && value != ReadingValue::Overflow;
+    Reading { value, complete, exact: seen.exact, known }
 }
 
 fn hash_part(part: &Compiled, row: &Row<'_>, hasher: &KeyHasher) -> Option<PartHash> {
