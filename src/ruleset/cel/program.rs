@@ -5,7 +5,6 @@
 
 use std::borrow::Cow;
 use std::cmp::Ordering;
-use std::net::IpAddr;
 
 use super::function::Operator;
 use super::interpret::{self, ask, has};
@@ -287,7 +286,7 @@ impl BoolExpr {
                 })
             }
             BoolExpr::InNetworks(address, networks) => {
-                let address: Option<IpAddr> = address.eval(facts)?.parse().ok();
+                let address = apply::address(&address.eval(facts)?);
                 Ok(address.is_some_and(|address| networks.iter().any(|network| network.contains(&address))))
             }
             BoolExpr::TextInSet(text, set) => in_set(facts, *set, facts.hash_text(&text.eval(facts)?)),
