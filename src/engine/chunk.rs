@@ -9,7 +9,7 @@ use super::plan::{FeaturePlan, Own, PartIndex, Plan, Step, ValueUse};
 use super::programs::{Program, Programs};
 use crate::event::{Event, EventBatch, Field, Signals};
 use crate::ruleset::cel::{Compiled, Element, ReadIndex, ReadSource, Reading, ReadingValue, Scalar};
-use crate::ruleset::program::{RuleSet, TypeIndex};
+use crate::ruleset::program::{KEY_PARTS_MAX, RuleSet, TypeIndex};
 use crate::state::{self, FeatureTable, Identity, KeyHash, KeyHasher, Op, PartHash, Readings, Sighting, Value};
 
 /// One event of a chunk: where it stands in time, in its program and among the identities.
@@ -49,9 +49,6 @@ struct Target {
     at: u32,
     read: ReadIndex,
 }
-
-/// How many parts a key has at most: the bound of rule files.
-const KEY_PARTS_MAX: usize = 8;
 
 const NOWHERE: Target = Target { at: u32::MAX, read: ReadIndex(0) };
 
