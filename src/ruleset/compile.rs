@@ -3,6 +3,7 @@
 //! Names are global over all packs, so this sees all of them at once. Faults are collected, and a faulty definition keeps
 //! its name with an unknown type, so that one fault is told once. May import `pack`, `cel` and `program`.
 
+mod absence;
 mod features;
 mod lists;
 mod names;
@@ -69,7 +70,7 @@ pub(super) fn compile(packs: Vec<Pack>, list_file: &mut ListFile<'_>, reader: &m
     let scope = features::typed_scope(&definitions, &compiled);
     set.features = compiled.into_iter().flatten().collect();
     let rules = std::mem::take(&mut definitions.rules);
-    set.rules = rules.iter().filter_map(|rule| rules::rule(rule, &types, &scope, &mut reads, reader)).collect();
+    set.rules = rules.iter().filter_map(|rule| rules::rule(rule, &types, &scope, &set.features, &mut reads, reader)).collect();
     set.reads = reads;
     (set.signals, set.fields) = wanted(&set);
     set.by_type = by_type(&set);

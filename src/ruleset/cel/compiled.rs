@@ -6,7 +6,7 @@ use super::lower;
 use super::node::{Node, NodeKind};
 use super::program::{self, BoolExpr, DoubleExpr, IntExpr, NanosExpr, TextExpr};
 use super::value::Value;
-use super::{Facts, Fault, ReadIndex, Scalar, Type, interpret, text, time};
+use super::{Absence, Facts, Fault, ReadIndex, Scalar, Type, interpret, text, time};
 use crate::event::{Presence, Signal, SignalSet};
 use crate::ruleset::diagnostic::Diagnostic;
 
@@ -49,6 +49,7 @@ pub struct Compiled {
     result: Type,
     uses: Uses,
     program: Program,
+    absence: Absence,
     warnings: Vec<Diagnostic>,
 }
 
@@ -75,6 +76,7 @@ enum Program {
 impl Compiled {
     pub(super) fn new(node: Node, uses: Uses, warnings: Vec<Diagnostic>) -> Compiled {
         let result = node.ty.clone();
+        let absence = if result == Type::Bool { Absence::of(&node) } else { Absence::default() };
         let program = match (&result, &node.kind) {
             (Type::Bool, _) => Program::Bool(lower::bool_expr(&node)),
             (Type::Int, _) => Program::Int(lower::int_expr(&node)),
@@ -88,7 +90,7 @@ impl Compiled {
                 _ => Program::Slow(node),
             },
         };
-        Compiled { result, uses, program, warnings }
+        Compiled { result, uses, program, absence, warnings }
     }
 
     /// The type of its value.
@@ -99,6 +101,11 @@ impl Compiled {
     /// What it needs.
     pub fn uses(&self) -> &Uses {
         &self.uses
+    }
+
+    /// What it takes for absent, if it is a condition.
+    pub fn absence(&self) -> &Absence {
+        &self.absence
     }
 
     /// What is odd about it: constant parts that never have a value.

@@ -8,6 +8,7 @@
 //! for values that must be made (concatenation, comprehensions over run-time lists), and is bounded by a budget. Tests
 //! are in `tests.rs` here and, through the public interface alone, in `tests/cel.rs`.
 
+mod absence;
 mod apply;
 mod check;
 mod compiled;
@@ -30,6 +31,7 @@ mod time;
 mod types;
 mod value;
 
+pub use absence::Absence;
 pub use compiled::{Compiled, Uses};
 pub use facts::{Facts, Fault, Reading, ReadingValue, Scalar};
 pub use reads::{AccountFact, FeatureIndex, GeoFact, ListIndex, Read, ReadIndex, ReadKey, ReadSource, ReadTable, Role};

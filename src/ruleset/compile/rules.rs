@@ -5,7 +5,7 @@ use crate::event::{Mode, Signal, Verdict};
 use crate::ruleset::cel::{Compiled, Position, ReadTable, Scope, Source, Template, Wanted};
 use crate::ruleset::diagnostic::Diagnostic;
 use crate::ruleset::pack::{DecideDef, RuleDef, SubjectDef};
-use crate::ruleset::program::{Decide, DecideSubject, Rule};
+use crate::ruleset::program::{Decide, DecideSubject, Feature, Rule, WhenIncomplete};
 use crate::ruleset::yaml::Reader;
 
 /// Compiles one rule; `None` when it is faulty.
@@ -13,6 +13,7 @@ pub(super) fn rule(
     definition: &PackRule,
     types: &TypeNames,
     scope: &Scope,
+    features: &[Feature],
     reads: &mut ReadTable,
     reader: &mut Reader,
 ) -> Option<Rule> {
@@ -81,22 +82,37 @@ fn decide(
 
 /// What loads and is probably not meant.
 fn warn(rule: &RuleDef, reader: &mut Reader) {
-    let text: String = rule.when.text.split_whitespace().collect();
-    let warning = |code, message: &str| {
-        let span = rule.when.file_span(0..rule.when.text.trim_end().len());
-        Diagnostic::warning(code, &rule.when.file, span, message)
-    };
-    if text == "false" {
-        reader.push(warning("unreachable", "this rule never matches").hint("write `mode: off` to keep it for later"));
-    }
-    if text.contains("!known(") && !text.contains("complete(") {
-        let message = "this rule concludes from absence: while state is young, nothing is known of anybody";
-        reader.push(warning("absence", message).hint("add `complete(feature) && ...`"));
+    if rule.when.text.trim() == "false" {
+        let warning = at_condition(rule, "unreachable", "this rule never matches");
+        reader.push(warning.hint("write `mode: off` to keep it for later"));
     }
     let idle = rule.action.is_none_or(|action| action == Verdict::Allow) && rule.score == 0 && rule.decide.is_empty();
     if idle && rule.action == Some(Verdict::Allow) {
         let message = "`action: allow` changes nothing: an event's verdict is the highest of all";
         reader.push(rule.id.warning("no-effect", message).hint("to spare events from a rule, write `except` there"));
+    }
+}
+
+/// A warning under the whole condition.
+fn at_condition(rule: &RuleDef, code: &'static str, message: &str) -> Diagnostic {
+    let span = rule.when.file_span(0..rule.when.text.trim_end().len());
+    Diagnostic::warning(code, &rule.when.file, span, message)
+}
+
+/// New, dormant, first: what looks so while state is young.
+fn warn_of_absence(rule: &RuleDef, when: &Compiled, reads: &ReadTable, features: &[Feature], reader: &mut Reader) {
+    // A faulty feature has left its place to the next.
+    if reader.failed() || rule.when_incomplete == WhenIncomplete::Shadow {
+        return;
+    }
+    if let Some(name) = absence::concludes_from(when, reads, features) {
+        let message = "this rule concludes from absence: while state is young, nothing is known of anybody";
+        let hint = if name.contains('.') {
+            format!("`{name}` is true of everybody at first: ask for an age too, such as `account.age > days(7)`")
+        } else {
+            format!("add `complete({name}) && ...`, or `when_incomplete: shadow`")
+        };
+        reader.push(at_condition(rule, "absence", message).hint(hint));
     }
 }
 
