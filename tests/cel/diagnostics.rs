@@ -36,6 +36,8 @@ const CONDITIONS: &[&str] = &[
     "event.ip.at('x') > 1",
     "known(event.ip)",
     "complete(account.age)",
+    "known(ip.tor) || has(ip.asn) || has(ip.tor) || has(lists.words)",
+    "'abc'[0] == 'a' || [1]['a'] == 1 || {1: 2}['a'] == 1",
     "has(account.age) && has(event.ip == 'a')",
     "event && event.device == ''",
     "event.device[event.ip] == 'x' || event.attributes.x == 'y'",

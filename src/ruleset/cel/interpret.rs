@@ -62,7 +62,7 @@ impl<F: Facts> Interpreter<'_, F> {
                 Value::Text(text) => Ok(Value::Bool(pattern.0.is_match(&text))),
                 _ => Err(Fault::NoSuchOverload),
             },
-            NodeKind::Members(..) => Err(Fault::NoSuchOverload),
+            NodeKind::Members(..) | NodeKind::Faulty => Err(Fault::NoSuchOverload),
             NodeKind::Listed(value, list, kind) => {
                 let value = self.value(value)?;
                 listed(self.facts, *kind, *list, &value).map(Value::Bool)

@@ -21,7 +21,7 @@ impl Node {
 
     /// What stands where a diagnostic was made.
     pub(super) fn faulty() -> Node {
-        Node::new(NodeKind::Constant(Value::Null), Type::Faulty)
+        Node::new(NodeKind::Faulty, Type::Faulty)
     }
 
     /// Its value, if it is known before anything runs.
@@ -45,6 +45,8 @@ impl Node {
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum NodeKind {
     Constant(Value),
+    /// What has a diagnostic, here or where it is declared.
+    Faulty,
     /// A field of the event, by its type.
     Field(Field),
     /// A value of the field `device`, by its name; `""` when absent.

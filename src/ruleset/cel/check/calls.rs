@@ -174,6 +174,11 @@ impl Checker<'_> {
         let read = match node.kind {
             NodeKind::Read(read) => read,
             _ if node.ty == Type::Faulty => return Node::new(node.kind, Type::Bool),
+            NodeKind::Signal(_) if question == Question::Known => {
+                let hint = "it is false while nothing is known".to_owned();
+                let message = "`known` cannot tell of a claim whether it has a value";
+                return self.error_hint("wrong-type", &arg.span, message, Some(hint));
+            }
             _ => return self.error("wrong-type", &arg.span, format!("`{name}` takes a feature, and this is none")),
         };
         let feature = matches!(self.reads.get(read).source, ReadSource::Feature { .. });

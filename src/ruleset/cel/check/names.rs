@@ -375,8 +375,13 @@ impl Checker<'_> {
             }
             Some(group) => {
                 let message = format!("`has` tells of fields of `event`, and this is one of `{group}`");
-                let hint = "`known(...)` tells whether an account fact or a feature has a value".to_owned();
-                return self.error_hint("wrong-type", span, message, Some(hint));
+                let flag = Signal::from_name(group, field).is_some_and(|signal| signal.kind() == SignalKind::Flag);
+                let hint = match group {
+                    "lists" => None,
+                    _ if flag => Some(format!("a claim such as `{group}.{field}` is false while nothing is known")),
+                    _ => Some(format!("write `known({group}.{field})`")),
+                };
+                return self.error_hint("wrong-type", span, message, hint);
             }
             None => {}
         }

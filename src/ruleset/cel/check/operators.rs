@@ -63,6 +63,11 @@ impl Checker<'_> {
     fn mismatch(&mut self, operator: Operator, left: &Type, right: &Type, span: &Range<usize>) -> Node {
         let message = format!("`{}` does not take {} and {}", operator.sign(), with_article(left), with_article(right));
         let hint = match (left, right) {
+            (Type::Text, _) if operator == Operator::Index => {
+                Some("of a string there are `contains`, `startsWith`, `endsWith` and `matches`".to_owned())
+            }
+            (Type::List(_), _) if operator == Operator::Index => Some("a list is read at an int, from 0".to_owned()),
+            _ if operator == Operator::Index => None,
             (Type::Hashed(_), _) | (_, Type::Hashed(_)) => {
                 Some("it is known only by its hash: compare it with `==`, `!=` or `in`".to_owned())
             }
