@@ -13,7 +13,8 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::cel::{
-    self, Compiled, FeatureDecl, FeatureIndex, ListDecl, ListIndex, Position, ReadSource, ReadTable, Scope, Source, Type, Uses, Wanted,
+    self, Compiled, FeatureDecl, FeatureIndex, ListDecl, ListIndex, Position, ReadSource, ReadTable, Scope, Source,
+    Type, Uses, Wanted,
 };
 use super::diagnostic::{Diagnostic, SourceFile};
 use super::pack::{CaseDef, FeatureDef, ListDef, MacroDef, Name, Pack, RuleDef, unknown_rule};
@@ -70,7 +71,8 @@ pub(super) fn compile(packs: Vec<Pack>, list_file: &mut ListFile<'_>, reader: &m
     let scope = features::typed_scope(&definitions, &compiled);
     set.features = compiled.into_iter().flatten().collect();
     let rules = std::mem::take(&mut definitions.rules);
-    set.rules = rules.iter().filter_map(|rule| rules::rule(rule, &types, &scope, &set.features, &mut reads, reader)).collect();
+    set.rules =
+        rules.iter().filter_map(|rule| rules::rule(rule, &types, &scope, &set.features, &mut reads, reader)).collect();
     set.reads = reads;
     (set.signals, set.fields) = wanted(&set);
     set.by_type = by_type(&set);

@@ -24,14 +24,13 @@ fn rule(at: usize, when: &str) -> String {
 
 fn feature(name: &str, key: &str, aggregate: &str, value: &str) -> String {
     let value = if value.is_empty() { String::new() } else { format!(", value: '{value}'") };
-    format!(
-        "  {name}: {{on: [login.succeeded], key: ['{key}'], aggregate: {aggregate}{value}, window: 1h}}\n"
-    )
+    format!("  {name}: {{on: [login.succeeded], key: ['{key}'], aggregate: {aggregate}{value}, window: 1h}}\n")
 }
 
 #[test]
 fn an_absent_number_is_no_key() {
-    let strangers: Vec<Value> = (0..9).map(|at| json!({"account_id": format!("a{at}"), "email": "", "ip": "x"})).collect();
+    let strangers: Vec<Value> =
+        (0..9).map(|at| json!({"account_id": format!("a{at}"), "email": "", "ip": "x"})).collect();
     for key in [
         "ip.asn",
         "ip.version",
@@ -53,7 +52,8 @@ fn an_absent_number_is_no_key() {
 
 #[test]
 fn an_absent_number_is_no_value() {
-    let numbers = ["event.amount_base", "event.amount_minor", "event.rating", "event.latitude", "ip.asn", "email.gibberish"];
+    let numbers =
+        ["event.amount_base", "event.amount_minor", "event.rating", "event.latitude", "ip.asn", "email.gibberish"];
     let silent = || vec![json!({"account_id": "a"}); 3];
     for value in numbers.into_iter().chain(["event.amount_minor * 2 + 1", "int(event.account_created_at)"]) {
         for aggregate in ["min", "max", "avg"] {

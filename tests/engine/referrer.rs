@@ -65,9 +65,20 @@ fn a_referrer_is_that_of_the_first_referral_as_of_the_event() {
     let retention_ms = 10 * HOUR_MS;
     let options = EngineOptions { retention_ms, ..EngineOptions::default() };
     let mut story = Story::with_pack(PACK, options);
-    let message = |verdict: &Value| verdict["rules"].as_array().unwrap().iter().find(|rule| rule["id"] == "any").map(|rule| rule["message"].as_str().unwrap().to_owned());
+    let message = |verdict: &Value| {
+        verdict["rules"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .find(|rule| rule["id"] == "any")
+            .map(|rule| rule["message"].as_str().unwrap().to_owned())
+    };
     assert_eq!(message(&invite(&mut story, 100, "a", "second")).as_deref(), Some("a by second"));
-    assert_eq!(message(&invite(&mut story, 50, "a", "first")).as_deref(), Some("a by first"), "a late referral was earlier");
+    assert_eq!(
+        message(&invite(&mut story, 50, "a", "first")).as_deref(),
+        Some("a by first"),
+        "a late referral was earlier"
+    );
     let mut login = |at_ms: i64| message(&story.tell("login.succeeded", at_ms, json!({"account_id": "a"})));
     assert_eq!(login(100).as_deref(), Some("a by first"));
     assert_eq!(login(49), None);

@@ -80,7 +80,8 @@ fn a_faulty_feature_is_told_once() {
     let features = "features:\n  f: {on: [order.placed], key: [event.acount_id], aggregate: rate, limit: 1, per: 1h}\n  \
                     g: {on: [order.placed], key: [event.account_id, nothing], aggregate: count, window: 1h}\n";
     for when in ["f || g > 1", "f && g == 0", "!f", "f ? g > 1 : g > 2", "[f].all(x, x) || g in [1, 2]"] {
-        let codes: Vec<_> = found(features, &format!("on: [order.placed], when: '{when}'")).into_iter().map(|one| one.0).collect();
+        let codes: Vec<_> =
+            found(features, &format!("on: [order.placed], when: '{when}'")).into_iter().map(|one| one.0).collect();
         assert_eq!(codes, ["unknown-field", "unknown-name"], "{when}");
     }
 }
@@ -88,7 +89,9 @@ fn a_faulty_feature_is_told_once() {
 #[test]
 fn a_group_of_types_is_all_that_begin_so() {
     let names = |on: &str| {
-        let pack = format!("version: 1\npack: p\nrules:\n  - {{id: r, on: {on}, when: 'event.channel == \"web\"', score: 1}}\n");
+        let pack = format!(
+            "version: 1\npack: p\nrules:\n  - {{id: r, on: {on}, when: 'event.channel == \"web\"', score: 1}}\n"
+        );
         let set = loaded(&[("p.yaml", &pack)]).set;
         set.rules[0].on.iter().map(|of| set.type_name(*of).to_owned()).collect::<Vec<_>>()
     };
@@ -113,7 +116,8 @@ fn a_group_of_types_is_all_that_begin_so() {
 fn the_id_of_a_decision_is_a_string() {
     let rule = |decide: &str| found(FEATURES, &format!("on: [order.placed], when: orders > 1, decide: [{decide}]"));
     for id in ["event.amount_minor", "event.time", "device.bot", "event.amount_base"] {
-        let codes: Vec<_> = rule(&format!("{{subject: order, id: {id}, verdict: hold}}")).into_iter().map(|one| one.0).collect();
+        let codes: Vec<_> =
+            rule(&format!("{{subject: order, id: {id}, verdict: hold}}")).into_iter().map(|one| one.0).collect();
         assert_eq!(codes, ["wrong-type"], "{id}");
     }
     assert_eq!(rule("{subject: order, id: string(event.amount_minor), verdict: hold}"), []);
@@ -126,5 +130,8 @@ fn an_end_of_a_hold_that_nothing_acts_on_is_told() {
         found(FEATURES, &format!("on: [order.placed], when: orders > 1, decide: [{decide}]"))
     };
     let codes = |end| rule(end).into_iter().map(|one| one.0).collect::<Vec<_>>();
-    assert_eq!((codes("keep"), codes("release"), codes("block")), (vec![], vec!["not-acted-upon"], vec!["not-acted-upon"]));
+    assert_eq!(
+        (codes("keep"), codes("release"), codes("block")),
+        (vec![], vec!["not-acted-upon"], vec!["not-acted-upon"])
+    );
 }

@@ -49,6 +49,13 @@ pub struct Compiled {
     result: Type,
     uses: Uses,
     program: Program,
+    /// Apart, since nothing that runs reads them.
+    findings: Box<Findings>,
+}
+
+/// What loading has to say of an expression.
+#[derive(Clone, Debug)]
+struct Findings {
     absence: Absence,
     warnings: Vec<Diagnostic>,
 }
@@ -90,7 +97,7 @@ impl Compiled {
                 _ => Program::Slow(node),
             },
         };
-        Compiled { result, uses, program, absence, warnings }
+        Compiled { result, uses, program, findings: Box::new(Findings { absence, warnings }) }
     }
 
     /// The type of its value.
@@ -105,12 +112,12 @@ impl Compiled {
 
     /// What it takes for absent, if it is a condition.
     pub fn absence(&self) -> &Absence {
-        &self.absence
+        &self.findings.absence
     }
 
     /// What is odd about it: constant parts that never have a value.
     pub fn warnings(&self) -> &[Diagnostic] {
-        &self.warnings
+        &self.findings.warnings
     }
 
     /// The value of a condition. It must have been compiled as [`Wanted::Bool`](super::Wanted::Bool).

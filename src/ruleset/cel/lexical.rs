@@ -149,10 +149,7 @@ impl Scan<'_> {
             '.' | '?' | '+' | '-' | '*' | '/' | '%' | '<' | '>' | '=' | '!' | ':' => self.operator(first),
             _ => {
                 let span = self.at..self.at + first.len_utf8();
-                Err(syntax(
-                    span,
-                    format!("an expression cannot have `{}` outside of a string", first.escape_debug()),
-                ))
+                Err(syntax(span, format!("an expression cannot have `{}` outside of a string", first.escape_debug())))
             }
         }
     }

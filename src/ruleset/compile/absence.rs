@@ -13,7 +13,8 @@ pub(super) fn concludes_from(when: &Compiled, reads: &ReadTable, features: &[Fea
         _ => None,
     };
     let asked_ms = absence.complete_asked.iter().filter_map(feature).map(seen_ms).max();
-    let account_known = asked_ms.is_some() || absence.needed.iter().any(|read| tells_since_when(&reads.get(*read).source));
+    let account_known =
+        asked_ms.is_some() || absence.needed.iter().any(|read| tells_since_when(&reads.get(*read).source));
     let waits = |feature: &Feature| asked_ms.is_some_and(|asked_ms| asked_ms >= seen_ms(feature));
     let few = absence.few.iter().filter_map(feature).filter(|feature| reads_as_nothing(feature));
     let unknown = absence.unknown.iter().filter_map(feature);
