@@ -71,8 +71,9 @@ pub(super) fn compile(packs: Vec<Pack>, list_file: &mut ListFile<'_>, reader: &m
     let scope = features::typed_scope(&definitions, &compiled);
     set.features = compiled.into_iter().flatten().collect();
     let rules = std::mem::take(&mut definitions.rules);
-    set.rules =
-        rules.iter().filter_map(|rule| rules::rule(rule, &types, &scope, &set.features, &mut reads, reader)).collect();
+    // A faulty feature has left its place to the next, so that no index would be right.
+    let whole = if set.features.len() == definitions.features.len() { set.features.as_slice() } else { &[] };
+    set.rules = rules.iter().filter_map(|rule| rules::rule(rule, &types, &scope, whole, &mut reads, reader)).collect();
     set.reads = reads;
     (set.signals, set.fields) = wanted(&set);
     set.by_type = by_type(&set);

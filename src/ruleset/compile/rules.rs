@@ -101,8 +101,7 @@ fn at_condition(rule: &RuleDef, code: &'static str, message: &str) -> Diagnostic
 
 /// New, dormant, first: what looks so while state is young.
 fn warn_of_absence(rule: &RuleDef, when: &Compiled, reads: &ReadTable, features: &[Feature], reader: &mut Reader) {
-    // A faulty feature has left its place to the next.
-    if reader.failed() || rule.when_incomplete == WhenIncomplete::Shadow {
+    if rule.when_incomplete == WhenIncomplete::Shadow {
         return;
     }
     if let Some(name) = absence::concludes_from(when, reads, features) {
