@@ -67,7 +67,7 @@ fn an_absent_number_is_no_value() {
         }
     }
     let given = |amount: i64| json!({"account_id": "a", "amount_minor": amount, "currency": "SAR"});
-    let unknown = json!({"account_id": "a", "amount_minor": 500, "currency": "XXX"});
+    let unknown = json!({"account_id": "a", "amount_minor": 500, "currency": "ZZZ"});
     let features = feature("low", "event.account_id", "min", "event.amount_base")
         + &feature("mean", "event.account_id", "avg", "event.amount_base")
         + &feature("kinds", "event.account_id", "distinct", "event.amount_base")
