@@ -8,8 +8,16 @@ use refguard::lab::Replay;
 use refguard::signals::SignalConfig;
 use serde_json::{Value, json};
 
+#[path = "engine/absence.rs"]
+mod absence;
+#[path = "engine/by_id.rs"]
+mod by_id;
+#[path = "engine/known.rs"]
+mod known;
 #[path = "support/pack.rs"]
 mod pack;
+#[path = "engine/referrer.rs"]
+mod referrer;
 
 /// 2026-05-01T00:00:00Z.
 const START_MS: i64 = 1_777_593_600_000;

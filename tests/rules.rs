@@ -6,6 +6,9 @@ use std::path::{Path, PathBuf};
 use refguard::ruleset::diagnostic;
 use refguard::ruleset::load::{Files, Loaded, load, load_from};
 
+#[path = "rules/findings.rs"]
+mod findings;
+
 /// Files in memory.
 struct Memory(BTreeMap<&'static str, String>);
 

@@ -114,6 +114,7 @@ fn policy(config: &Config, rules: &RuleSet) -> Policy {
                 base: program.base_currency.clone(),
                 rates: program.rates.iter().map(|(name, rate)| (name.clone(), *rate)).collect(),
             },
+            region: program.region.clone(),
             // Checked when the configuration was read.
             timezone: jiff::tz::TimeZone::get(&program.timezone).unwrap_or(jiff::tz::TimeZone::UTC),
         }

@@ -2,8 +2,12 @@
 //!
 //! `account.first_seen`, `referrer.age`, `geo.speed_kmh` and their kin are kept in windows like any feature, so that they
 //! are exact as of an event's time, late events included. They come in a round of their own because the keys and filters
-//! of features may use them. Only tables that some loaded rule reads exist.
+//! of features may use them. Only tables that some loaded rule reads exist. Who invited an account is the one text among
+//! them: see `referrers`.
 
+use std::ops::Range;
+
+use super::referrers::Referrers;
 use crate::event::{Event, EventBatch, Field, Signal, Signals};
 use crate::ruleset::cel::{AccountFact, GeoFact, ReadSource, ReadingValue, Role};
 use crate::state::{
@@ -71,8 +75,7 @@ impl Memory {
                 AccountFact::LastActive => &[Memory::LastActive],
                 AccountFact::NewDevice => &[Memory::Device],
                 AccountFact::NewCountry => &[Memory::Country],
-                AccountFact::ReferredAt => &[Memory::ReferredAt],
-                AccountFact::Referrer => &[],
+                AccountFact::ReferredAt | AccountFact::Referrer => &[Memory::ReferredAt],
             },
         }
     }
@@ -126,13 +129,17 @@ fn distance_km(from: (f64, f64), to: (f64, f64)) -> f64 {
 #[derive(Debug, Default)]
 pub(super) struct AccountTables {
     kept: Vec<(Memory, Vec<Role>)>,
+    /// Whether some rule reads who invited an account.
+    referrers: bool,
 }
 
 impl AccountTables {
     /// The tables behind these reads.
     pub(super) fn new<'a>(reads: impl Iterator<Item = &'a ReadSource>) -> AccountTables {
         let mut roles: [Vec<Role>; MEMORIES.len()] = Default::default();
+        let mut referrers = false;
         for source in reads {
+            referrers |= matches!(source, ReadSource::Account { fact: AccountFact::Referrer, .. });
             let role = match source {
                 ReadSource::Account { role, .. } => *role,
                 _ => Role::Account,
@@ -145,7 +152,7 @@ impl AccountTables {
             }
         }
         let kept = MEMORIES.into_iter().zip(roles).filter(|(_, roles)| !roles.is_empty()).collect();
-        AccountTables { kept }
+        AccountTables { kept, referrers }
     }
 
     /// The signals that the tables need.
@@ -209,10 +216,16 @@ impl Seen {
 #[derive(Debug)]
 pub(super) struct AccountMemory {
     tables: Vec<FeatureTable>,
+    /// Who invited the accounts, if some rule reads it.
+    referrers: Option<Referrers>,
     ops: Vec<Op>,
     /// For each operation: the event's place in the chunk, and the role; `None` feeds without being read.
     targets: Vec<(u32, Option<Role>)>,
     readings: Readings,
+    /// The referrers of the chunk's accounts, one after the other.
+    names: String,
+    /// By event of the chunk and role: where its referrer stands among the names; empty: nobody is known.
+    invited_by: Vec<[Range<usize>; Role::ALL.len()]>,
     /// By event of the chunk and role: the hash of the account's id.
     ids: Vec<[Option<PartHash>; Role::ALL.len()]>,
     /// By event of the chunk, role and memory.
@@ -228,9 +241,12 @@ impl AccountMemory {
         };
         AccountMemory {
             tables: plan.kept.iter().map(|(memory, _)| FeatureTable::new(spec(*memory))).collect(),
+            referrers: plan.referrers.then(|| Referrers::new(retention_ms)),
             ops: Vec::new(),
             targets: Vec::new(),
             readings: Readings::default(),
+            names: String::new(),
+            invited_by: Vec::new(),
             ids: Vec::new(),
             seen: Vec::new(),
         }
@@ -239,6 +255,18 @@ impl AccountMemory {
     /// The tables, for accounting and sweeping.
     pub(super) fn tables_mut(&mut self) -> &mut [FeatureTable] {
         &mut self.tables
+    }
+
+    /// Bytes of the texts kept beside the tables.
+    pub(super) fn text_bytes(&self) -> usize {
+        self.referrers.as_ref().map_or(0, Referrers::bytes)
+    }
+
+    /// Forgets the texts that no event from the horizon on can see.
+    pub(super) fn expire_texts(&mut self, horizon_ms: i64) {
+        if let Some(referrers) = &mut self.referrers {
+            referrers.expire(horizon_ms);
+        }
     }
 
     /// Executes the first round for the events of a chunk.
@@ -263,9 +291,11 @@ impl AccountMemory {
                     if *role != stands_for(*role, ids) {
                         continue;
                     }
-                    let read = roles.iter().any(|asked| stands_for(*asked, ids) == *role);
                     let adds = *role == Role::Account && visit.feeds;
                     let value = if adds { memory.value(visit.batch, visit.event) } else { None };
+                    // A referral's own reading tells whether it is the first.
+                    let read = roles.iter().any(|asked| stands_for(*asked, ids) == *role)
+                        || *memory == Memory::ReferredAt && value.is_some();
                     if !read && value.is_none() {
                         continue;
                     }
@@ -289,6 +319,39 @@ impl AccountMemory {
                 }
             }
         }
+        self.apply_referrers(hasher, &visit);
+    }
+
+    /// Learns who invited whom, and notes it for each event as of then.
+    fn apply_referrers<'a>(&mut self, hasher: &KeyHasher, visit: &impl Fn(usize) -> Visit<'a>) {
+        let Some(referrers) = &mut self.referrers else { return };
+        self.names.clear();
+        self.invited_by.clear();
+        for (at, (ids, seen)) in self.ids.iter().zip(&self.seen).enumerate() {
+            let visit = visit(at);
+            let key = |role: Role| ids[role as usize].map(|id| hasher.key(visit.program, &[id]));
+            let first_ms = |role: Role| seen[role as usize][Memory::ReferredAt as usize].bits().map(|bits| bits as i64);
+            if visit.feeds
+                && Memory::ReferredAt.value(visit.batch, visit.event).is_some()
+                && let Some(account) = key(Role::Account)
+            {
+                let referrer = visit.batch.field(visit.event, Field::ReferrerId);
+                referrers.refer(account, visit.event.event_time_ms, first_ms(Role::Account), referrer);
+            }
+            self.invited_by.push([Role::Account, Role::Referrer, Role::Recipient].map(|role| {
+                let start = self.names.len();
+                if let Some(referrer) = key(role).zip(first_ms(role)).and_then(|(key, at)| referrers.of(key, at)) {
+                    self.names.push_str(referrer);
+                }
+                start..self.names.len()
+            }));
+        }
+    }
+
+    /// Who invited the account of an event, where that is a fact that is read; `""` when nobody is known.
+    pub(super) fn referrer(&self, at: usize, role: Role) -> &str {
+        let role = stands_for(role, &self.ids[at]);
+        self.invited_by.get(at).map_or("", |roles| &self.names[roles[role as usize].clone()])
     }
 
     /// A fact about the event at this place of the chunk.
@@ -316,7 +379,8 @@ impl AccountMemory {
             }
             AccountFact::NewDevice => ReadingValue::Bool(self.is_new(at, role, Memory::Device)),
             AccountFact::NewCountry => ReadingValue::Bool(self.is_new(at, role, Memory::Country)),
-            AccountFact::Referrer => ReadingValue::Unknown,
+            AccountFact::Referrer if self.referrer(at, role).is_empty() => ReadingValue::Unknown,
+            AccountFact::Referrer => ReadingValue::Text,
         }
     }
 

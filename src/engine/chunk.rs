@@ -8,8 +8,8 @@ use super::facts::Row;
 use super::plan::{FeaturePlan, Own, PartIndex, Plan, Step, ValueUse};
 use super::programs::{Program, Programs};
 use crate::event::{Event, EventBatch, Field, Signals};
-use crate::ruleset::cel::{Compiled, Element, ReadIndex, Reading, ReadingValue, Scalar};
-use crate::ruleset::program::{RuleSet, TypeIndex};
+use crate::ruleset::cel::{Compiled, Element, ReadIndex, ReadSource, Reading, ReadingValue, Scalar};
+use crate::ruleset::program::{KEY_PARTS_MAX, RuleSet, TypeIndex};
 use crate::state::{self, FeatureTable, Identity, KeyHash, KeyHasher, Op, PartHash, Readings, Sighting, Value};
 
 /// One event of a chunk: where it stands in time, in its program and among the identities.
@@ -50,9 +50,6 @@ struct Target {
     read: ReadIndex,
 }
 
-/// How many parts a key has at most: the bound of rule files.
-const KEY_PARTS_MAX: usize = 8;
-
 const NOWHERE: Target = Target { at: u32::MAX, read: ReadIndex(0) };
 
 /// The parts of the machine that planning and applying read.
@@ -83,6 +80,8 @@ pub(super) struct Chunk {
     readings: Vec<Reading>,
     ranges: Vec<(u32, u32)>,
     members: Vec<u64>,
+    /// The texts of readings, one after the other.
+    texts: String,
     /// By feature.
     ops: Vec<Vec<Op>>,
     targets: Vec<Vec<Target>>,
@@ -108,6 +107,7 @@ impl Chunk {
             readings: self.readings.get(at * reads..(at + 1) * reads).unwrap_or(&[]),
             ranges: self.ranges.get(at * reads..(at + 1) * reads).unwrap_or(&[]),
             members: &self.members,
+            texts: &self.texts,
         }
     }
 
@@ -120,6 +120,7 @@ impl Chunk {
         self.ranges.clear();
         self.ranges.resize(events * plan.reads, (0, 0));
         self.members.clear();
+        self.texts.clear();
         self.parts.clear();
         self.parts.resize(events * plan.parts.len(), None);
         self.ops.resize_with(features, Vec::new);
@@ -131,7 +132,7 @@ impl Chunk {
         if ground.plan.accounts.is_empty() {
             return;
         }
-        let Chunk { entries, readings, .. } = self;
+        let Chunk { entries, readings, ranges, texts, .. } = self;
         let visit = |at: usize| {
             let entry = &entries[at];
             Visit {
@@ -147,8 +148,15 @@ impl Chunk {
         accounts.apply(&ground.plan.accounts, ground.hasher, entries.len(), visit);
         for (at, entry) in entries.iter().enumerate() {
             for read in &ground.plan.steps(entry.type_index).accounts {
-                let value = accounts.fact(at, &ground.rules.reads.get(*read).source, &visit(at));
-                readings[at * ground.plan.reads + read.0 as usize] = Reading::of(value);
+                let source = &ground.rules.reads.get(*read).source;
+                let value = accounts.fact(at, source, &visit(at));
+                let slot = at * ground.plan.reads + read.0 as usize;
+                readings[slot] = Reading::of(value);
+                if let (ReadingValue::Text, ReadSource::Account { role, .. }) = (value, source) {
+                    let text = accounts.referrer(at, *role);
+                    ranges[slot] = (texts.len() as u32, text.len() as u32);
+                    texts.push_str(text);
+                }
             }
         }
     }
@@ -334,14 +342,12 @@ fn reading(seen: &state::Reading, feature: &FeaturePlan, complete: bool) -> Read
             None => ReadingValue::Unknown,
         },
     };
-    Reading { value, complete, exact: seen.exact, known: seen.known }
+    let known = seen.known && value != ReadingValue::Overflow;
+    Reading { value, complete, exact: seen.exact, known }
 }
 
 fn hash_part(part: &Compiled, row: &Row<'_>, hasher: &KeyHasher) -> Option<PartHash> {
     const NANOS_PER_MS: i128 = 1_000_000;
-    if part.field().is_some_and(|field| !row.event.presence.has(field)) {
-        return None;
-    }
     let scalar = match part.scalar(row).ok()? {
         Scalar::Null | Scalar::Hash(_) => return None,
         Scalar::Text(text) if text.is_empty() => return None,
@@ -359,9 +365,6 @@ fn hash_part(part: &Compiled, row: &Row<'_>, hasher: &KeyHasher) -> Option<PartH
 
 fn scalar_bits(value: &Compiled, row: &Row<'_>) -> Option<u64> {
     const NANOS_PER_MS: i128 = 1_000_000;
-    if value.field().is_some_and(|field| !row.event.presence.has(field)) {
-        return None;
-    }
     Some(match value.scalar(row).ok()? {
         Scalar::Null | Scalar::Text(_) => return None,
         Scalar::Bool(value) => u64::from(value),

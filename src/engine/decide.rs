@@ -1,5 +1,7 @@
 //! The verdict on one event: conditions, scores, thresholds, decisions in force, and what it decides for later ones.
 
+use std::borrow::Cow;
+
 use sha2::{Digest, Sha256};
 
 use super::chunk::Entry;
@@ -14,6 +16,7 @@ use crate::event::json::write_string;
 use crate::event::{Cause, Event, Field, Mode, SubjectKind, Verdict};
 use crate::ruleset::cel::{Facts, Fault, ReadIndex, ReadKey, ReadSource, Role, Scalar as CelScalar};
 use crate::ruleset::program::{AppliesTo, Decide, DecideSubject, Rule, RuleSet, WhenIncomplete};
+use crate::signals::SubjectReader;
 use crate::state::KeyHasher;
 
 /// A rule that matched.
@@ -49,6 +52,7 @@ pub(super) struct Decider<'a> {
     pub decisions: &'a mut Decisions,
     pub tally: &'a mut Tally,
     pub scratch: &'a mut Scratch,
+    pub spelling: &'a mut SubjectReader,
     /// Rollout counts as 100 % and nothing expires.
     pub every_rule_in_force: bool,
 }
@@ -58,6 +62,16 @@ pub(super) struct Decider<'a> {
 struct Side {
     verdict: Verdict,
     score: i64,
+}
+
+/// Where and when a decision is made.
+#[derive(Clone, Copy)]
+struct Made<'a> {
+    /// The instant that its event is judged as of.
+    as_of_ms: i64,
+    sequence: u64,
+    /// Region of telephone numbers without a country code.
+    region: &'a str,
 }
 
 impl Decider<'_> {
@@ -113,7 +127,7 @@ impl Decider<'_> {
         let invited = !row.text(Field::ReferrerId).is_empty();
         judgement.parties = invited.then_some((referrer.verdict, referee.verdict));
         if !self.scratch.matches.is_empty() {
-            self.write_matches(row, entry, sequence, &mut judgement, out);
+            self.write_matches(row, entry, program, sequence, &mut judgement, out);
         }
         judgement
     }
@@ -190,6 +204,7 @@ impl Decider<'_> {
         &mut self,
         row: &Row<'_>,
         entry: &Entry,
+        program: &Program,
         sequence: u64,
         judgement: &mut Judgement,
         out: &mut Judgements,
@@ -224,8 +239,9 @@ impl Decider<'_> {
             for at in 0..self.scratch.matches.len() {
                 let matched = self.scratch.matches[at];
                 if matched.enforced {
-                    let as_of_ms = entry.as_of_ms(row.event);
-                    self.remember(&self.rules.rules[matched.rule as usize], row, as_of_ms, sequence, elements);
+                    let rule = &self.rules.rules[matched.rule as usize];
+                    let made = Made { as_of_ms: entry.as_of_ms(row.event), sequence, region: &program.region };
+                    self.remember(rule, row, made, elements);
                 }
             }
         });
@@ -243,7 +259,7 @@ impl Decider<'_> {
     }
 
     /// Makes the decisions of a rule that matched, and appends the ids of the new ones.
-    fn remember(&mut self, rule: &Rule, row: &Row<'_>, as_of_ms: i64, sequence: u64, elements: &mut Elements<'_>) {
+    fn remember(&mut self, rule: &Rule, row: &Row<'_>, made: Made<'_>, elements: &mut Elements<'_>) {
         for decide in &rule.decide {
             let (kind, subject) = match &decide.subject {
                 DecideSubject::Role(role) => (SubjectKind::Account, row.text(role.id_field()).to_owned()),
@@ -251,17 +267,20 @@ impl Decider<'_> {
                     (*kind, subjects(row, *kind).next().map_or_else(String::new, |(_, subject)| subject.to_owned()))
                 }
                 DecideSubject::ById(kind, id) => match id.scalar(row) {
-                    Ok(CelScalar::Text(id)) => (*kind, id.into_owned()),
+                    Ok(CelScalar::Text(id)) => {
+                        let spelt = self.spelling.read(*kind, made.region, &id);
+                        (*kind, spelt.map_or_else(String::new, Cow::into_owned))
+                    }
                     _ => continue,
                 },
             };
             if subject.is_empty() {
                 continue;
             }
-            let cause = self.cause(rule, decide, row, kind, &subject, sequence);
+            let cause = self.cause(rule, decide, row, kind, &subject, made.sequence);
             let id = cause.id.clone();
             let key = subject_key(self.hasher, row, kind, &subject);
-            if self.decisions.decide(key, as_of_ms, || (row.program.into(), kind, subject.into()), cause) {
+            if self.decisions.decide(key, made.as_of_ms, || (row.program.into(), kind, subject.into()), cause) {
                 write_string(elements.next(), &id);
             }
         }

@@ -21,9 +21,10 @@ pub(super) struct Row<'a> {
     pub hasher: &'a KeyHasher,
     /// By [`ReadIndex`]; empty before the first round.
     pub readings: &'a [Reading],
-    /// By [`ReadIndex`]: where a set's members stand in `members`.
+    /// By [`ReadIndex`]: where a set's members stand in `members`, or a text in `texts`.
     pub ranges: &'a [(u32, u32)],
     pub members: &'a [u64],
+    pub texts: &'a str,
 }
 
 impl Row<'_> {
@@ -109,6 +110,11 @@ impl Facts for Row<'_> {
     fn set_members(&self, read: ReadIndex) -> &[u64] {
         let (start, len) = self.ranges[read.0 as usize];
         &self.members[start as usize..start as usize + len as usize]
+    }
+
+    fn reading_text(&self, read: ReadIndex) -> &str {
+        let (start, len) = self.ranges[read.0 as usize];
+        &self.texts[start as usize..start as usize + len as usize]
     }
 
     fn hash_text(&self, text: &str) -> u64 {

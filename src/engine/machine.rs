@@ -17,7 +17,7 @@ use super::watch::{MemoryWatch, StateSize};
 use crate::event::{Event, EventBatch, Field, Signals};
 use crate::ruleset::cel::Facts;
 use crate::ruleset::program::RuleSet;
-use crate::signals::Wanted;
+use crate::signals::{SubjectReader, Wanted};
 use crate::state::{Dedup, FeatureTable, HashKey, Identity, KeyHasher, Scalar, Sighting};
 
 /// How many events are planned and applied together. Measured: the latencies of a feature's lookups overlap, and the
@@ -98,6 +98,7 @@ pub struct Engine {
     started_ms: Option<i64>,
     chunk: Chunk,
     scratch: Scratch,
+    spelling: SubjectReader,
 }
 
 impl Engine {
@@ -121,6 +122,7 @@ impl Engine {
             started_ms: None,
             chunk: Chunk::default(),
             scratch: Scratch::default(),
+            spelling: SubjectReader::default(),
             policy: options.policy,
             every_rule_in_force: options.every_rule_in_force,
             plan,
@@ -166,7 +168,10 @@ impl Engine {
     /// Sizes of the state, feature by feature.
     pub fn size(&mut self) -> StateSize {
         let accounts = self.accounts.tables_mut();
-        StateSize::of(&self.rules, &self.tables, accounts, &self.dedup, &self.remembered, self.decisions.bytes())
+        let mut size =
+            StateSize::of(&self.rules, &self.tables, accounts, &self.dedup, &self.remembered, self.decisions.bytes());
+        size.account_bytes += self.accounts.text_bytes();
+        size
     }
 
     /// A partition comes into use: it holds the watermark back until it shows an event or a tick releases it.
@@ -324,6 +329,7 @@ impl Engine {
             decisions: &mut self.decisions,
             tally: &mut self.tally,
             scratch: &mut self.scratch,
+            spelling: &mut self.spelling,
             every_rule_in_force: self.every_rule_in_force,
         };
         let judgement = decider.decide(&row, &entry, self.programs.get(entry.program), self.sequence, out);
@@ -344,9 +350,10 @@ impl Engine {
             table.sweep(horizon_ms.saturating_sub(offset_ms), budget);
             *keys = table.keys();
         }
+        self.accounts.expire_texts(horizon_ms);
         self.decisions.expire(horizon_ms);
         self.remembered.trim(self.dedup.oldest());
-        let others = self.dedup.bytes() + self.remembered.bytes() + self.decisions.bytes();
+        let others = self.dedup.bytes() + self.remembered.bytes() + self.decisions.bytes() + self.accounts.text_bytes();
         self.watch.look(&mut self.tables, self.accounts.tables_mut(), others);
     }
 }

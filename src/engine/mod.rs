@@ -18,6 +18,7 @@ mod plan;
 mod policy;
 mod programs;
 mod record;
+mod referrers;
 mod remembered;
 mod subject;
 mod tally;

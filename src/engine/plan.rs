@@ -83,10 +83,9 @@ pub(super) struct FeaturePlan {
 
 impl FeaturePlan {
     fn new(feature: &Feature, parts: &mut Parts) -> FeaturePlan {
-        let (program::Reach::Window(reach_ms) | program::Reach::Retention(reach_ms)) = feature.reach;
         FeaturePlan {
             offset_ms: feature.offset_ms,
-            reach_ms,
+            reach_ms: window_spec(feature, WindowSpec::MAX_ENTRIES).reach_ms(),
             value: value_use(feature, parts),
             element: feature.value.as_ref().and_then(|value| Element::of(value.result())),
             ordered_by_id: is_ordered_by_id(feature),

@@ -3,6 +3,7 @@
 use jiff::tz::TimeZone;
 
 use crate::event::{Verdict, currency_exponent};
+use crate::signals::DEFAULT_REGION;
 
 /// Scores from which a verdict follows, ascending.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,6 +71,8 @@ pub struct ProgramPolicy {
     pub timezone: TimeZone,
     /// What amounts are worth.
     pub rates: Rates,
+    /// Region of telephone numbers without a country code, ISO 3166-1 alpha-2.
+    pub region: String,
 }
 
 impl Default for ProgramPolicy {
@@ -80,6 +83,7 @@ impl Default for ProgramPolicy {
             observe_only: false,
             timezone: TimeZone::UTC,
             rates: Rates::default(),
+            region: DEFAULT_REGION.to_owned(),
         }
     }
 }

@@ -1,5 +1,7 @@
 //! What the engine knows of each program, looked up once an event.
 
+use std::collections::HashMap;
+
 use jiff::tz::TimeZone;
 
 use super::policy::{Policy, ProgramPolicy, Rates, Thresholds};
@@ -18,6 +20,8 @@ pub(super) struct Program {
     pub timezone: TimeZone,
     pub rates: Rates,
     pub observe_only: bool,
+    /// Region of telephone numbers without a country code.
+    pub region: Box<str>,
     /// By type; the last is for types that nobody names.
     thresholds: Vec<Thresholds>,
 }
@@ -31,6 +35,7 @@ impl Program {
             timezone: policy.timezone.clone(),
             rates: policy.rates.clone(),
             observe_only: policy.observe_only,
+            region: policy.region.as_str().into(),
             thresholds: named.chain([policy.thresholds]).collect(),
         }
     }
@@ -46,6 +51,8 @@ impl Program {
 #[derive(Debug, Default)]
 pub(super) struct Programs {
     known: Vec<Program>,
+    /// Where each stands, by name.
+    places: HashMap<Box<str>, usize>,
     /// The one asked for last: events of one program come in a row.
     last: usize,
 }
@@ -56,10 +63,11 @@ impl Programs {
         if self.known.get(self.last).is_some_and(|program| *program.name == *name) {
             return self.last;
         }
-        self.last = match self.known.iter().position(|program| *program.name == *name) {
-            Some(place) => place,
+        self.last = match self.places.get(name) {
+            Some(place) => *place,
             None => {
                 let program = Program::new(name, policy.program(name), rules, hasher);
+                self.places.insert(program.name.clone(), self.known.len());
                 self.known.push(program);
                 self.known.len() - 1
             }
@@ -70,7 +78,9 @@ impl Programs {
     /// Forgets the programs beyond the bound, between two chunks; one that comes again is made anew.
     pub(super) fn trim(&mut self) {
         if self.known.len() > PROGRAMS_MAX {
-            self.known.truncate(PROGRAMS_MAX);
+            self.known.drain(PROGRAMS_MAX..).for_each(|program| {
+                self.places.remove(&program.name);
+            });
             self.last = 0;
         }
     }

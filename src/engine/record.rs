@@ -131,7 +131,7 @@ pub(super) fn write_evidence(out: &mut Vec<u8>, feature: &str, reading: &Reading
         ReadingValue::Double(value) => write_double(out, value),
         ReadingValue::Bool(value) => out.extend_from_slice(if value { b"true" } else { b"false" }),
         ReadingValue::TimestampMs(ms) => write_timestamp(out, ms),
-        ReadingValue::Hash(_) => out.extend_from_slice(b"{\"known\":true}"),
+        ReadingValue::Hash(_) | ReadingValue::Text => out.extend_from_slice(b"{\"known\":true}"),
         ReadingValue::Set { size } => {
             out.extend_from_slice(b"{\"size\":");
             write_int(out, size as i64);

@@ -1,9 +1,11 @@
 //! The values that verdicts are made of: closed sets of words, each with the name it has on the wire and in rules.
 //!
-//! They stand on the ground floor because rules, engine, alerts and records all speak them. It imports the standard
-//! library only. Invariant: the order of [`Verdict`] and of [`Severity`] is the order of their weight.
+//! They stand on the ground floor because rules, engine, alerts and records all speak them. It imports
+//! the tables of fields and signals. Invariant: the order of [`Verdict`] and of [`Severity`] is the order of their weight.
 
 use std::fmt;
+
+use super::{Field, Signal};
 
 macro_rules! words {
     ($($(#[$doc:meta])* $name:ident { $($(#[$variant_doc:meta])* $variant:ident $text:literal,)* })*) => {$(
@@ -124,6 +126,40 @@ words! {
         Shadow "shadow",
         /// It is not evaluated.
         Off "off",
+    }
+}
+
+impl SubjectKind {
+    /// The signal that names a subject of this kind, where its id is derived and not a field.
+    pub const fn signal(self) -> Option<Signal> {
+        match self {
+            SubjectKind::Device => Some(Signal::DeviceId),
+            SubjectKind::Ip => Some(Signal::IpAddress),
+            SubjectKind::IpPrefix => Some(Signal::IpPrefix),
+            SubjectKind::Email => Some(Signal::EmailNormalized),
+            SubjectKind::Phone => Some(Signal::PhoneNormalized),
+            _ => None,
+        }
+    }
+
+    /// The field that names a subject of this kind, where its id is not derived; an account has one for each role.
+    pub const fn field(self) -> Option<Field> {
+        match self {
+            SubjectKind::Payment => Some(Field::PaymentFingerprint),
+            SubjectKind::ReferralCode => Some(Field::ReferralCode),
+            SubjectKind::Referral => Some(Field::ReferralId),
+            SubjectKind::Reward => Some(Field::RewardId),
+            SubjectKind::Order => Some(Field::OrderId),
+            SubjectKind::Campaign => Some(Field::Campaign),
+            SubjectKind::Merchant => Some(Field::MerchantId),
+            SubjectKind::Agent => Some(Field::AgentId),
+            SubjectKind::Account
+            | SubjectKind::Device
+            | SubjectKind::Ip
+            | SubjectKind::IpPrefix
+            | SubjectKind::Email
+            | SubjectKind::Phone => None,
+        }
     }
 }
 

@@ -16,7 +16,7 @@ use jiff::civil::Date;
 
 pub use date::DateSet;
 pub use domain::{DOMAIN_BYTES_MAX, DomainSet, canonical_domain};
-pub use network::NetworkSet;
+pub use network::{NetworkSet, canonical_network};
 pub use text::{TextBuildHasher, TextHasher, TextSet};
 
 /// Most entries that one list may have.

@@ -85,6 +85,11 @@ pub(super) fn merge<T: Copy + Ord>(ranges: &mut Vec<(T, T)>, next: impl Fn(T) ->
     ranges.shrink_to_fit();
 }
 
+/// The network in the form that lists and lookups have: IPv4 inside IPv6 (`::ffff:192.0.2.0/120`) as IPv4.
+pub fn canonical_network(network: IpNet) -> IpNet {
+    unmapped(network.addr(), network.prefix_len()).unwrap_or(network)
+}
+
 /// Reads `192.0.2.0/24`, `2001:db8::/32` or a single address.
 pub(super) fn parse_network(entry: &str) -> Result<IpNet, String> {
     let Some((address, length)) = entry.split_once('/') else {

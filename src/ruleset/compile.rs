@@ -3,6 +3,7 @@
 //! Names are global over all packs, so this sees all of them at once. Faults are collected, and a faulty definition keeps
 //! its name with an unknown type, so that one fault is told once. May import `pack`, `cel` and `program`.
 
+mod absence;
 mod features;
 mod lists;
 mod names;
@@ -12,8 +13,8 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::cel::{
-    self, AccountFact, Compiled, FeatureDecl, FeatureIndex, ListDecl, ListIndex, Position, ReadIndex, ReadSource,
-    ReadTable, Scope, Source, Type, Uses, Wanted,
+    self, Compiled, FeatureDecl, FeatureIndex, ListDecl, ListIndex, Position, ReadSource, ReadTable, Scope, Source,
+    Type, Uses, Wanted,
 };
 use super::diagnostic::{Diagnostic, SourceFile};
 use super::pack::{CaseDef, FeatureDef, ListDef, MacroDef, Name, Pack, RuleDef, unknown_rule};
@@ -70,7 +71,9 @@ pub(super) fn compile(packs: Vec<Pack>, list_file: &mut ListFile<'_>, reader: &m
     let scope = features::typed_scope(&definitions, &compiled);
     set.features = compiled.into_iter().flatten().collect();
     let rules = std::mem::take(&mut definitions.rules);
-    set.rules = rules.iter().filter_map(|rule| rules::rule(rule, &types, &scope, &mut reads, reader)).collect();
+    // A faulty feature has left its place to the next, so that no index would be right.
+    let whole = if set.features.len() == definitions.features.len() { set.features.as_slice() } else { &[] };
+    set.rules = rules.iter().filter_map(|rule| rules::rule(rule, &types, &scope, whole, &mut reads, reader)).collect();
     set.reads = reads;
     (set.signals, set.fields) = wanted(&set);
     set.by_type = by_type(&set);
@@ -219,12 +222,6 @@ fn expression(
 ) -> Option<Compiled> {
     let compiled = take(cel::compile(source, scope, reads, position, wanted), reader)?;
     compiled.warnings().iter().for_each(|warning| reader.push(warning.clone()));
-    let is_referrer =
-        |read: &ReadIndex| matches!(reads.get(*read).source, ReadSource::Account { fact: AccountFact::Referrer, .. });
-    if compiled.uses().reads.iter().any(is_referrer) {
-        let message = "who invited an account (`account.referrer`) is not remembered by this version";
-        reader.push(source.error("not-supported", 0..source.text.len(), message));
-    }
     Some(compiled)
 }
 

@@ -16,7 +16,7 @@ use std::sync::Arc;
 use super::cel::{Segment, Source, is_reserved};
 use super::diagnostic::{Diagnostic, SourceFile};
 use super::yaml::{self, Entry, Node, Reader};
-use crate::event::{Mode, nearest_type};
+use crate::event::{KINDS, Mode, nearest, nearest_type};
 
 pub use cases::TEST_BASE_MS;
 pub(super) use cases::{CaseDef, unknown_rule};
@@ -217,6 +217,13 @@ fn types(reader: &mut Reader, node: &Node) -> Option<Vec<String>> {
         let Some(text) = reader.filled_text(item) else { continue };
         if text.len() > NAME_BYTES_MAX {
             reader.push(item.error("bad-name", format!("an event type of more than {NAME_BYTES_MAX} bytes")));
+        } else if text.contains('*') {
+            let group = group(reader, item, text);
+            group.into_iter().for_each(|name| {
+                if !types.iter().any(|known| known == name) {
+                    types.push(name.to_owned());
+                }
+            });
         } else if types.iter().any(|known| known == text) {
             reader.push(item.warning("repeated", format!("`{text}` stands in this list twice")));
         } else {
@@ -225,6 +232,28 @@ fn types(reader: &mut Reader, node: &Node) -> Option<Vec<String>> {
         }
     }
     (!types.is_empty()).then_some(types)
+}
+
+/// The known types that `reward.*` stands for.
+fn group(reader: &mut Reader, node: &Node, text: &str) -> Vec<&'static str> {
+    let group = text.strip_suffix('*').filter(|group| group.ends_with('.') && !group.contains('*'));
+    let Some(group) = group else {
+        let message = format!("`{}` is no event type and no group of them", text.escape_debug());
+        reader.push(node.error("bad-name", message).hint("a group is written like `reward.*`"));
+        return Vec::new();
+    };
+    let known = |name: &&'static str| name.starts_with(group);
+    let types: Vec<&str> = KINDS.iter().map(|kind| kind.name).filter(known).collect();
+    if types.is_empty() {
+        let groups = KINDS.iter().filter_map(|kind| kind.name.split_once('.')).map(|(group, _)| group);
+        let message = format!("refguard knows no event type that begins with `{}`", group.escape_debug());
+        let hint = match nearest(group.trim_end_matches('.'), groups) {
+            Some(known) => format!("did you mean `{known}.*`?"),
+            None => "types that it does not know are written out".to_owned(),
+        };
+        reader.push(node.error("unknown-type", message).hint(hint));
+    }
+    types
 }
 
 fn warn_if_misspelt(reader: &mut Reader, node: &Node, text: &str) {

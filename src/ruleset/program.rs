@@ -10,6 +10,9 @@ use super::cel::{Compiled, ReadTable, Role, Template};
 use crate::event::{EventKind, KINDS, Mode, Presence, RuleKind, Severity, SignalSet, SubjectKind, Verdict};
 use crate::lists::List;
 
+/// How many parts a feature's key has at most.
+pub const KEY_PARTS_MAX: usize = 8;
+
 /// A type of event that rules can name: the known ones by their place in [`KINDS`], then those of [`RuleSet::types`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct TypeIndex(pub u16);

@@ -76,6 +76,12 @@ impl EmailReader {
         split(self.composed.trim(), &mut self.local, &mut self.domain)
     }
 
+    /// The mailbox of the address that was read.
+    pub(super) fn mailbox(&mut self) -> &str {
+        self.find_mailbox();
+        &self.mailbox
+    }
+
     /// Sets the wanted signals of the address that was read.
     pub(super) fn derive(&mut self, wanted: SignalSet, batch: &mut EventBatch, row: &mut Signals) {
         self.find_mailbox();

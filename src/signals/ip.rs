@@ -8,8 +8,11 @@ use super::networks::NetworkMarks;
 use crate::event::{Event, EventBatch, Field, Signal, SignalSet, Signals};
 
 /// Bits of an address of IPv6 that a home or an office has: the one network, and the site (RIPE-690 recommends /56).
-const PREFIX_BITS_V6: u32 = 64;
+pub(super) const PREFIX_BITS_V6: u32 = 64;
 const SITE_BITS_V6: u32 = 56;
+
+/// Bits of the network around an address of IPv4.
+pub(super) const PREFIX_BITS_V4: u32 = 24;
 
 /// What an address is used for, by the special-purpose address registries of IANA.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

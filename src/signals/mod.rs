@@ -18,11 +18,13 @@ mod networks;
 mod phone;
 mod plans;
 mod providers;
+mod subject;
 mod text;
 mod user_agent;
 
 pub use cache::{CacheCounts, CacheUse};
 pub use config::{CacheSizes, DEFAULT_REGION, PUBLIC_DEVICE_KEY, SignalConfig, SignalError, Wanted};
+pub use subject::SubjectReader;
 
 use crate::event::{Event, EventBatch, Field, Signal, SignalKind, SignalSet, Signals};
 

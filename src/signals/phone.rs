@@ -52,13 +52,30 @@ impl PhoneReader {
         })
     }
 
+    /// A reader that remembers nothing and knows no programs.
+    pub(super) fn bare() -> PhoneReader {
+        PhoneReader {
+            regions: HashMap::default(),
+            region: country::Id::SA,
+            plans: Plans::default(),
+            cache: Cache::new(0, 0),
+            key: String::new(),
+            folded: String::new(),
+            text: String::new(),
+        }
+    }
+
     /// The number that a text spells for a program; `None` if it can be none.
     pub(super) fn read(&mut self, program: &str, raw: &str) -> Option<Number> {
+        let program = if program.is_empty() { DEFAULT_PROGRAM } else { program };
+        self.read_in(self.regions.get(program).copied().unwrap_or(self.region), raw)
+    }
+
+    /// The number that a text spells in a region.
+    pub(super) fn read_in(&mut self, region: country::Id, raw: &str) -> Option<Number> {
         if raw.len() > RAW_BYTES_MAX {
             return None;
         }
-        let program = if program.is_empty() { DEFAULT_PROGRAM } else { program };
-        let region = self.regions.get(program).copied().unwrap_or(self.region);
         let PhoneReader { cache, plans, key, folded, .. } = self;
         key.clear();
         key.push_str(region.as_ref());

@@ -64,8 +64,7 @@ impl FeatureTable {
             Aggregate::Last => Kind::Last(timed(&spec, ())),
             Aggregate::Previous => Kind::Previous(timed(&spec, ())),
             Aggregate::Rate { limit, per_ms, burst } => {
-                let rule = RateRule::new(limit, per_ms, burst);
-                Kind::Rate(Table::new(rule, rule.reach_ms()))
+                Kind::Rate(Table::new(RateRule::new(limit, per_ms, burst), spec.reach_ms()))
             }
         };
         FeatureTable { spec, kind }

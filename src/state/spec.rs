@@ -1,5 +1,7 @@
 //! What a feature remembers for each of its keys.
 
+use super::rate::RateRule;
+
 /// What kind of number a `value` is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Number {
@@ -75,10 +77,11 @@ impl WindowSpec {
         WindowSpec { aggregate, reach, max_entries: WindowSpec::MAX_ENTRIES }
     }
 
-    /// How far back, in milliseconds, at least 1.
-    pub(super) fn reach_ms(&self) -> i64 {
-        match self.reach {
-            Reach::Window(ms) | Reach::Retention(ms) => ms.max(1),
+    /// How far back an event can matter, in milliseconds, at least 1; for a rate, until the largest debt is paid.
+    pub fn reach_ms(&self) -> i64 {
+        match (self.aggregate, self.reach) {
+            (Aggregate::Rate { limit, per_ms, burst }, _) => RateRule::new(limit, per_ms, burst).reach_ms(),
+            (_, Reach::Window(ms) | Reach::Retention(ms)) => ms.max(1),
         }
     }
 

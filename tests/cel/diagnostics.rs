@@ -21,6 +21,9 @@ const CONDITIONS: &[&str] = &[
     "logins + spend > 1.0",
     "'a' < 1",
     "!logins",
+    "!!event.ip == 'a'",
+    "--1u == 1u || - - event.ip == 'a'",
+    "1 < 2 && !!!!(event.ip)",
     "logins",
     "event.ip == null",
     "[1, 2] < [3]",
@@ -33,6 +36,8 @@ const CONDITIONS: &[&str] = &[
     "event.ip.at('x') > 1",
     "known(event.ip)",
     "complete(account.age)",
+    "known(ip.tor) || has(ip.asn) || has(ip.tor) || has(lists.words)",
+    "'abc'[0] == 'a' || [1]['a'] == 1 || {1: 2}['a'] == 1",
     "has(account.age) && has(event.ip == 'a')",
     "event && event.device == ''",
     "event.device[event.ip] == 'x' || event.attributes.x == 'y'",
@@ -88,6 +93,31 @@ fn conditions_that_do_not_load() {
         writeln!(report, "# {text}\n{faults}\n").expect("writing to a string does not fail");
     }
     insta::assert_snapshot!(report);
+}
+
+#[test]
+fn pairs_of_signs_keep_the_type_of_what_stands_behind_them() {
+    let scope = demo_scope();
+    for (text, code) in [
+        ("!!burst", None),
+        ("!!(1 < 2) && [!!burst, !! // twice\n !burst].exists(x, !!x)", None),
+        ("--1 == 1 && - -logins == --5 && 1 - --1 == 0 && 2 --1 == 3", None),
+        ("{--1: !!true}[--1] && !!burst ? !!true : !!!false", None),
+        ("!!event.ip.startsWith('1') && 3 in [---3, --3]", None),
+        ("!!event.ip == 'a'", Some("wrong-type")),
+        ("!!.event.ip == 'a'", Some("wrong-type")),
+        ("!!(event.ip) == 'a'", Some("wrong-type")),
+        ("size([!!1]) == 1", Some("wrong-type")),
+        ("[0][!!0] == 0", Some("wrong-type")),
+        ("size(--'a') == 1", Some("wrong-type")),
+        ("!!-1 == -1", Some("wrong-type")),
+        ("--1u == 1u", Some("wrong-type")),
+        ("2u ----1u == 1u", Some("wrong-type")),
+        ("logins in [--'a']", Some("wrong-type")),
+    ] {
+        let result = compile(&source(text), &scope, &mut ReadTable::default(), Position::Condition, Wanted::Bool);
+        assert_eq!(result.err().map(|found| found[0].code), code, "{text}");
+    }
 }
 
 #[test]

@@ -1,7 +1,9 @@
-//! The page docs/cel.md: every line of its tables is run.
+//! The page docs/cel.md: every line of its tables is run, and loads from a rule file as the page says.
 
+use refguard::ruleset::cel::Type;
 use refguard::ruleset::cel::fuzz::{DemoFacts, demo_scope, source};
 use refguard::ruleset::cel::{Position, ReadTable, Wanted, compile};
+use refguard::ruleset::load::{Files, load_from};
 
 /// What a text gives, in the words of the page.
 fn result(text: &str) -> String {
@@ -17,6 +19,58 @@ fn result(text: &str) -> String {
     }
 }
 
+/// What the demonstration's scope declares, as a pack.
+const PACK: &str = "\
+version: 1
+pack: page
+lists:
+  words: {kind: string, values: [alice]}
+  networks: {kind: cidr, values: [198.51.100.0/24]}
+  domains: {kind: domain, values: [example.com]}
+  holidays: {kind: date, values: [2026-05-01]}
+macros:
+  is_web: event.channel == \"web\"
+  busy: logins > 3 && is_web
+features:
+  logins: {on: [login.succeeded], key: [event.account_id], aggregate: count, window: 1h}
+  spend: {on: [order.placed], key: [event.account_id], aggregate: sum, value: event.amount_base, window: 1h}
+  burst: {on: [login.succeeded], key: [event.account_id], aggregate: rate, limit: 3, per: 1h}
+  seen: {on: [login.succeeded], key: [event.account_id], aggregate: last}
+  gap: {on: [login.succeeded], key: [event.account_id], aggregate: previous, value: account.age}
+  place: {on: [login.succeeded], key: [event.account_id], aggregate: previous, value: event.country}
+  devices: {on: [login.succeeded], key: [event.account_id], aggregate: set, value: device.id, window: 1h}
+  amounts: {on: [order.placed], key: [event.account_id], aggregate: set, value: event.amount_minor, window: 1h}
+  pairs: {on: [order.placed], key: [event.channel, event.amount_minor], aggregate: count, window: 1h}
+rules:
+";
+
+struct OneRule(String);
+
+impl Files for OneRule {
+    fn packs(&self) -> Result<Vec<String>, String> {
+        Ok(vec!["page.yaml".to_owned()])
+    }
+
+    fn read(&self, _: &str, _: u64) -> Result<Vec<u8>, String> {
+        Ok(self.0.clone().into_bytes())
+    }
+}
+
+/// The codes because of which a rule with this expression does not load; empty when it does.
+fn refusals(expression: &str) -> Vec<&'static str> {
+    let scope = demo_scope();
+    let printable =
+        compile(&source(expression), &scope, &mut ReadTable::default(), Position::Condition, Wanted::Printable);
+    let when = match printable.as_ref().map(|compiled| compiled.result()) {
+        Ok(Type::Bool) | Err(_) => expression.to_owned(),
+        Ok(Type::Set(_)) => format!("size({expression}) > 0"),
+        Ok(_) => format!("dyn({expression}) != 'x'"),
+    };
+    let when = when.replace('\'', "''");
+    let pack = format!("{PACK}  - {{id: line, on: [login.succeeded, order.placed], when: '{when}', score: 1}}\n");
+    load_from(&OneRule(pack)).map_or_else(|found| found.iter().map(|one| one.code).collect(), |_| Vec::new())
+}
+
 #[test]
 fn every_line_of_the_page_is_true() {
     let page = include_str!("../../docs/cel.md");
@@ -29,6 +83,14 @@ fn every_line_of_the_page_is_true() {
         let (wanted, got) = (wanted.trim_matches('`'), result(&expression));
         if wanted != got {
             faults.push(format!("{expression}: the page says `{wanted}`, it is `{got}`"));
+        }
+        let refusals = refusals(&expression);
+        let loads = match wanted.strip_prefix("refused: ") {
+            Some(code) => refusals.contains(&code),
+            None => refusals.is_empty(),
+        };
+        if !loads {
+            faults.push(format!("{expression}: the page says `{wanted}`, from a file it is refused for {refusals:?}"));
         }
         lines += 1;
     }

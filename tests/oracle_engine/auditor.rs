@@ -148,7 +148,6 @@ impl Auditor {
         add("opened", &account, fact.opened_ms.is_some());
         add("with_device", &at(&[&fact.account, &fact.device]), true);
         add("with_country", &at(&[&fact.account, fact.country]), true);
-        add("referred", &account, on(&[refer]));
         add("placed", &account, fact.place.is_some());
         // Those whose value is another field.
         let counted_as = |text: String, int: i64| Counted {
@@ -162,6 +161,10 @@ impl Auditor {
         if let (Some(key), true) = (&device, on(&[login, create, refer, visit]) && !fact.account.is_empty()) {
             let counted = counted_as(fact.account.clone(), 0);
             self.counted.entry(("distinct_accounts", key.clone())).or_default().push(counted);
+        }
+        if let (Some(key), true) = (&account, on(&[refer])) {
+            let counted = counted_as(fact.referrer.clone(), 0);
+            self.counted.entry(("referred", key.clone())).or_default().push(counted);
         }
         if let (Some(key), Some(opened_ms)) = (&account, fact.opened_ms) {
             let counted = counted_as(String::new(), opened_ms);
@@ -407,6 +410,13 @@ impl Auditor {
         let first = |name, key: &str| self.first(name, key, now_ms, RETENTION_MS);
         let latest = |name, key: &str| self.latest(name, key, now_ms, RETENTION_MS);
         let latest_ms = |name, key: &str| latest(name, key).map(|event| event.time_ms);
+        let referrer_of = |key: &str| {
+            let first_ms = first("referred", key);
+            let all = self.window("referred", key, now_ms, i64::MAX / 2);
+            let referral = all.iter().find(|event| Some(event.time_ms) == first_ms);
+            let named = referral.filter(|event| !event.text.is_empty());
+            Told::Text(named.map_or_else(|| "?".to_owned(), |event| event.text.clone()))
+        };
         let age = |told: Option<i64>, key: &str| {
             let opened_ms = told.or_else(|| latest("opened_at", key).map(|event| event.int));
             let since_ms = opened_ms.or_else(|| first("seen", key));
@@ -436,6 +446,8 @@ impl Auditor {
             age(fact.opened_ms.filter(|_| fact.referrer == fact.account && !fact.account.is_empty()), &referrer),
             time(latest_ms("seen", &referrer)),
             time(first("referred", &recipient)),
+            referrer_of(&account),
+            referrer_of(&recipient),
             number(travelled.map(|(km, _)| km), 0.01),
             // A journey takes at least a second.
             number(travelled.map(|(_, kmh)| kmh), 0.01 * 3600.0),

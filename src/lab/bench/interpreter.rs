@@ -182,6 +182,7 @@ fn reading_value<F: Facts>(facts: &F, read: ReadIndex) -> Value {
         ReadingValue::Double(value) => Value::Float(value),
         ReadingValue::Bool(value) => Value::Bool(value),
         ReadingValue::Hash(value) => Value::UInt(value),
+        ReadingValue::Text => facts.reading_text(read).into(),
         ReadingValue::Set { .. } => Value::Opaque(Arc::new(Members(facts.set_members(read).to_vec()))),
     }
 }

@@ -9,6 +9,7 @@ use super::function::{Function, Operator};
 use super::text;
 use super::time::{self, Zone};
 use super::value::{MapKey, Value};
+use crate::lists::canonical_network;
 
 /// The longest text or list that an expression makes.
 const MADE_MAX: usize = 1 << 20;
@@ -256,11 +257,17 @@ pub(super) fn overlap(a: &[u64], b: &[u64]) -> i64 {
 
 /// Reads a network, or an address as the network of it alone.
 pub(super) fn network(text: &str) -> Option<ipnet::IpNet> {
-    text.parse().ok().or_else(|| text.parse::<IpAddr>().ok().map(ipnet::IpNet::from))
+    let network = text.parse().ok().or_else(|| text.parse::<IpAddr>().ok().map(ipnet::IpNet::from));
+    network.map(canonical_network)
+}
+
+/// Reads an address; IPv4 inside IPv6 is IPv4, as in lists.
+pub(super) fn address(text: &str) -> Option<IpAddr> {
+    text.parse().ok().map(|address: IpAddr| address.to_canonical())
 }
 
 fn in_networks(address: &str, networks: &[Value]) -> Result<bool, Fault> {
-    let address: Option<IpAddr> = address.parse().ok();
+    let address = self::address(address);
     let mut found = false;
     for value in networks {
         let Value::Text(text) = value else { return Err(Fault::NoSuchOverload) };

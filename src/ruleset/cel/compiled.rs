@@ -7,8 +7,8 @@ use super::lower;
 use super::node::{Node, NodeKind};
 use super::program::{self, BoolExpr, DoubleExpr, IntExpr, NanosExpr, TextExpr};
 use super::value::Value;
-use super::{Facts, Fault, ReadIndex, Scalar, Type, interpret, text, time};
-use crate::event::{Field, Presence, Signal, SignalSet};
+use super::{Absence, Facts, Fault, ReadIndex, Scalar, Type, interpret, text, time};
+use crate::event::{Presence, Signal, SignalSet};
 use crate::ruleset::diagnostic::Diagnostic;
 
 /// What an expression needs to be evaluated.
@@ -50,12 +50,14 @@ pub struct Compiled {
     result: Type,
     uses: Uses,
     program: Program,
-    remarks: Box<Remarks>,
+    /// Apart, since nothing that runs reads them.
+    findings: Box<Findings>,
 }
 
-/// What is known of an expression beside what it computes: read when a rule set is checked, not when it runs.
+/// What is known of an expression beside what it computes: read when a rule set is checked.
 #[derive(Clone, Debug)]
-struct Remarks {
+struct Findings {
+    absence: Absence,
     warnings: Vec<Diagnostic>,
     demands: Vec<Demand>,
 }
@@ -84,6 +86,7 @@ impl Compiled {
     pub(super) fn new(node: Node, uses: Uses, warnings: Vec<Diagnostic>) -> Compiled {
         let result = node.ty.clone();
         let demands = demand::demands(&node);
+        let absence = if result == Type::Bool { Absence::of(&node) } else { Absence::default() };
         let program = match (&result, &node.kind) {
             (Type::Bool, _) => Program::Bool(lower::bool_expr(&node)),
             (Type::Int, _) => Program::Int(lower::int_expr(&node)),
@@ -97,7 +100,7 @@ impl Compiled {
                 _ => Program::Slow(node),
             },
         };
-        Compiled { result, uses, program, remarks: Box::new(Remarks { warnings, demands }) }
+        Compiled { result, uses, program, findings: Box::new(Findings { absence, warnings, demands }) }
     }
 
     /// The type of its value.
@@ -105,30 +108,24 @@ impl Compiled {
         &self.result
     }
 
-    /// The field that it is, when it is nothing but a field of the event: one that is absent has no value.
-    pub fn field(&self) -> Option<Field> {
-        match &self.program {
-            Program::Text(TextExpr::Field(field))
-            | Program::Int(IntExpr::Field(field))
-            | Program::Double(DoubleExpr::Field(field))
-            | Program::Timestamp(NanosExpr::Field(field)) => Some(*field),
-            _ => None,
-        }
-    }
-
     /// What it needs.
     pub fn uses(&self) -> &Uses {
         &self.uses
     }
 
+    /// What it takes for absent, if it is a condition.
+    pub fn absence(&self) -> &Absence {
+        &self.findings.absence
+    }
+
     /// What is odd about it: constant parts that never have a value.
     pub fn warnings(&self) -> &[Diagnostic] {
-        &self.remarks.warnings
+        &self.findings.warnings
     }
 
     /// The comparisons of readings that are true only from some value on.
     pub fn demands(&self) -> &[Demand] {
-        &self.remarks.demands
+        &self.findings.demands
     }
 
     /// The value of a condition. It must have been compiled as [`Wanted::Bool`](super::Wanted::Bool).

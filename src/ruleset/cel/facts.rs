@@ -45,8 +45,10 @@ pub enum ReadingValue {
     TimestampMs(i64),
     /// `account.age`, `previous` of durations.
     DurationMs(i64),
-    /// The keyed hash of a text: `previous` of texts, `account.referrer`. As [`Facts::hash_text`] makes it.
+    /// The keyed hash of a text: `previous` of texts. As [`Facts::hash_text`] makes it.
     Hash(u64),
+    /// A text: `account.referrer`. It is [`Facts::reading_text`].
+    Text,
     /// A set, by its size; its members are in [`Facts::set_members`].
     Set {
         /// How many members; more than [`Facts::set_members`] shows when the set is summarised.
@@ -84,6 +86,9 @@ pub trait Facts {
     fn reading(&self, read: ReadIndex) -> Reading;
     /// The hashes of a set's members, ascending; empty unless the read wants contents.
     fn set_members(&self, read: ReadIndex) -> &[u64];
+
+    /// The text that a read gave; for a read whose value is [`ReadingValue::Text`].
+    fn reading_text(&self, read: ReadIndex) -> &str;
 
     /// The hash of a text, as state hashes set members and the texts of `previous`.
     fn hash_text(&self, text: &str) -> u64;

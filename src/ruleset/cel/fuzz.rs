@@ -147,7 +147,7 @@ impl Facts for DemoFacts<'_> {
             ReadSource::Account { fact, .. } => match fact {
                 AccountFact::Age => ReadingValue::DurationMs(86_400_000),
                 AccountFact::NewDevice | AccountFact::NewCountry => ReadingValue::Bool(true),
-                AccountFact::Referrer => ReadingValue::Hash(self.hash_text("bob")),
+                AccountFact::Referrer => ReadingValue::Text,
                 AccountFact::LastActive => ReadingValue::Unknown,
                 _ => ReadingValue::TimestampMs(1_777_000_000_000),
             },
@@ -164,6 +164,9 @@ impl Facts for DemoFacts<'_> {
             super::ReadSource::Feature { feature: FeatureIndex(7), .. } => &INTS,
             _ => &TEXTS,
         }
+    }
+    fn reading_text(&self, _: ReadIndex) -> &str {
+        "bob"
     }
     fn hash_text(&self, text: &str) -> u64 {
         fnv(text.as_bytes())

@@ -41,6 +41,7 @@ impl<F: Facts> Interpreter<'_, F> {
                 Ok(Value::text(&device::attribute(self.facts.text(Field::Device), name).unwrap_or_default()))
             }
             NodeKind::AmountBase => Ok(Value::Double(self.facts.amount_base().unwrap_or(0.0))),
+            NodeKind::Given(presence) => self.given(presence),
             NodeKind::Program => Ok(Value::text(self.facts.program())),
             NodeKind::Has(presence) => Ok(Value::Bool(has(presence, self.facts))),
             NodeKind::Signal(signal) => Ok(self.signal(*signal)),
@@ -61,7 +62,7 @@ impl<F: Facts> Interpreter<'_, F> {
                 Value::Text(text) => Ok(Value::Bool(pattern.0.is_match(&text))),
                 _ => Err(Fault::NoSuchOverload),
             },
-            NodeKind::Members(..) => Err(Fault::NoSuchOverload),
+            NodeKind::Members(..) | NodeKind::Faulty => Err(Fault::NoSuchOverload),
             NodeKind::Listed(value, list, kind) => {
                 let value = self.value(value)?;
                 listed(self.facts, *kind, *list, &value).map(Value::Bool)
@@ -105,6 +106,18 @@ impl<F: Facts> Interpreter<'_, F> {
         }
     }
 
+    fn given(&self, presence: &Presence) -> Result<Value, Fault> {
+        if !has(presence, self.facts) {
+            return Err(Fault::Unknown);
+        }
+        match presence {
+            Presence::Field(field) => Ok(self.field(*field)),
+            Presence::Signal(signal) => Ok(self.signal(*signal)),
+            Presence::AmountBase => self.facts.amount_base().map(Value::Double).ok_or(Fault::Unknown),
+            Presence::Attribute(_) => Err(Fault::NoSuchOverload),
+        }
+    }
+
     fn signal(&self, signal: Signal) -> Value {
         match signal.kind() {
             SignalKind::Text => Value::text(self.facts.signal_text(signal)),
@@ -124,6 +137,7 @@ impl<F: Facts> Interpreter<'_, F> {
             ReadingValue::TimestampMs(ms) => Value::Timestamp(i128::from(ms) * 1_000_000),
             ReadingValue::DurationMs(ms) => Value::Duration(i128::from(ms) * 1_000_000),
             ReadingValue::Hash(hash) => Value::Hash(hash),
+            ReadingValue::Text => Value::text(self.facts.reading_text(read)),
             ReadingValue::Set { size } => Value::Set { members: Arc::from(self.facts.set_members(read)), size },
         })
     }
@@ -235,7 +249,19 @@ pub(super) fn has<F: Facts>(presence: &Presence, facts: &F) -> bool {
     match presence {
         Presence::Field(field) => facts.has(*field),
         Presence::AmountBase => facts.amount_base().is_some(),
+        Presence::Signal(signal) => has_signal(*signal, facts),
         Presence::Attribute(name) => device::attribute(facts.text(Field::Device), name).is_some(),
+    }
+}
+
+/// Whether a signal has a value. None of the whole numbers is ever 0, and the double is one of every address.
+#[inline]
+fn has_signal<F: Facts>(signal: Signal, facts: &F) -> bool {
+    match signal.kind() {
+        SignalKind::Text => !facts.signal_text(signal).is_empty(),
+        SignalKind::Int => facts.signal_int(signal) != 0,
+        SignalKind::Double => facts.has(Field::Email),
+        SignalKind::Flag => facts.signal_flag(signal),
     }
 }
 
@@ -353,6 +379,9 @@ impl Facts for NoFacts {
     }
     fn set_members(&self, _: ReadIndex) -> &[u64] {
         &[]
+    }
+    fn reading_text(&self, _: ReadIndex) -> &str {
+        ""
     }
     fn hash_text(&self, _: &str) -> u64 {
         0

@@ -1,5 +1,5 @@
-//! A look at an expression's characters before it is parsed: bounds that keep the parser safe, and the pairs of
-//! brackets, by which diagnostics underline whole calls.
+//! A look at an expression's characters before it is parsed: bounds that keep the parser safe, the pairs of
+//! brackets, by which diagnostics underline whole calls, and the signs before operands, of which the parser drops pairs.
 //!
 //! The parser recurses for brackets and chains of operators alike, so both count towards one depth.
 
@@ -21,13 +21,29 @@ pub(super) struct LexicalFault {
     pub message: String,
 }
 
-/// The pairs of brackets of a text, by place.
+/// The pairs of brackets of a text and the signs before its operands, by place.
 #[derive(Debug, Default)]
-pub(super) struct Brackets {
+pub(super) struct Outline {
     closes: BTreeMap<usize, usize>,
+    signs: BTreeMap<usize, Signs>,
 }
 
-impl Brackets {
+/// The signs `!` or `-` that stand in a row before an operand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Signs {
+    /// Where the first stands.
+    pub start: usize,
+    /// Whether they are `!`.
+    pub negates_bool: bool,
+    pub count: usize,
+}
+
+impl Outline {
+    /// The signs before the operand that begins here. Those of the other kind before them stand at their start.
+    pub(super) fn signs_before(&self, operand: usize) -> Option<Signs> {
+        self.signs.get(&operand).copied()
+    }
+
     /// Where the bracket that opens here closes.
     pub(super) fn close_of(&self, open: usize) -> Option<usize> {
         self.closes.get(&open).copied()
@@ -48,7 +64,11 @@ struct Scan<'a> {
     text: &'a str,
     at: usize,
     levels: Vec<Level>,
-    brackets: Brackets,
+    outline: Outline,
+    /// The signs since the last operand or other operator.
+    signs: Option<Signs>,
+    /// Whether the last token ends an operand, so that `-` after it subtracts.
+    after_operand: bool,
 }
 
 /// Looks through a text.
@@ -56,13 +76,14 @@ struct Scan<'a> {
 /// # Errors
 ///
 /// The first thing because of which the text cannot be an expression, or is larger than one may be.
-pub(super) fn scan(text: &str) -> Result<Brackets, LexicalFault> {
+pub(super) fn scan(text: &str) -> Result<Outline, LexicalFault> {
     if text.len() > TEXT_BYTES_MAX {
         let message = format!("an expression is at most {TEXT_BYTES_MAX} bytes long; this one has {}", text.len());
         return Err(LexicalFault { code: "too-long", span: 0..text.len(), message });
     }
     let ground = Level { open: 0, chain: 0, choices: 0, members: 0 };
-    let mut scan = Scan { text, at: 0, levels: vec![ground], brackets: Brackets::default() };
+    let outline = Outline::default();
+    let mut scan = Scan { text, at: 0, levels: vec![ground], outline, signs: None, after_operand: false };
     while scan.at < text.len() {
         scan.token()?;
     }
@@ -71,7 +92,7 @@ pub(super) fn scan(text: &str) -> Result<Brackets, LexicalFault> {
             let bracket = &text[level.open..level.open + 1];
             Err(syntax(level.open..level.open + 1, format!("this `{bracket}` is never closed")))
         }
-        _ => Ok(scan.brackets),
+        _ => Ok(scan.outline),
     }
 }
 
@@ -91,27 +112,63 @@ impl Scan<'_> {
 
     fn token(&mut self) -> Result<(), LexicalFault> {
         let Some(first) = self.rest().chars().next() else { return Ok(()) };
+        let is_sign = first == '-' && !self.after_operand || first == '!' && !self.rest().starts_with("!=");
         match first {
-            ' ' | '\t' | '\n' | '\r' | '\u{c}' => self.at += 1,
-            '/' if self.rest().starts_with("//") => self.skip_while(|c| c != '\n'),
-            '"' | '\'' => return self.string(self.at, false),
-            'a'..='z' | 'A'..='Z' | '_' => return self.word(),
-            '0'..='9' => return self.number(),
-            '`' => return self.quoted_name(),
-            '(' | '[' | '{' => return self.open(),
-            ')' | ']' | '}' => return self.close(first),
-            ',' => return self.member(),
-            '&' | '|' => return self.logic(first),
-            '.' | '?' | '+' | '-' | '*' | '/' | '%' | '<' | '>' | '=' | '!' | ':' => return self.operator(first),
+            ' ' | '\t' | '\n' | '\r' | '\u{c}' => {
+                self.at += 1;
+                return Ok(());
+            }
+            '/' if self.rest().starts_with("//") => {
+                self.skip_while(|c| c != '\n');
+                return Ok(());
+            }
+            _ if is_sign => return self.sign(first == '!'),
+            _ => {}
+        }
+        // A name that begins with a dot stands where its word does.
+        if first != '.'
+            && let Some(signs) = self.signs.take()
+        {
+            self.outline.signs.insert(self.at, signs);
+        }
+        self.after_operand = !"([{,&|?+-*/%<>=!:.".contains(first);
+        self.significant(first)
+    }
+
+    /// A token that is no space, comment or sign.
+    fn significant(&mut self, first: char) -> Result<(), LexicalFault> {
+        match first {
+            '"' | '\'' => self.string(self.at, false),
+            'a'..='z' | 'A'..='Z' | '_' => self.word(),
+            '0'..='9' => self.number(),
+            '`' => self.quoted_name(),
+            '(' | '[' | '{' => self.open(),
+            ')' | ']' | '}' => self.close(first),
+            ',' => self.member(),
+            '&' | '|' => self.logic(first),
+            '.' | '?' | '+' | '-' | '*' | '/' | '%' | '<' | '>' | '=' | '!' | ':' => self.operator(first),
             _ => {
                 let span = self.at..self.at + first.len_utf8();
-                return Err(syntax(
-                    span,
-                    format!("an expression cannot have `{}` outside of a string", first.escape_debug()),
-                ));
+                Err(syntax(span, format!("an expression cannot have `{}` outside of a string", first.escape_debug())))
             }
         }
-        Ok(())
+    }
+
+    /// One more `!` or `-` before an operand.
+    fn sign(&mut self, negates_bool: bool) -> Result<(), LexicalFault> {
+        let signs = match self.signs.take() {
+            Some(signs) if signs.negates_bool == negates_bool => Signs { count: signs.count + 1, ..signs },
+            other => {
+                if let Some(other) = other {
+                    self.outline.signs.insert(self.at, other);
+                }
+                Signs { start: self.at, negates_bool, count: 1 }
+            }
+        };
+        self.signs = Some(signs);
+        self.at += 1;
+        self.after_operand = false;
+        self.deepen()
     }
 
     fn word(&mut self) -> Result<(), LexicalFault> {
@@ -122,7 +179,10 @@ impl Scan<'_> {
         match word {
             "r" | "R" | "br" | "bR" | "Br" | "BR" if quoted => self.string(start, true),
             "b" | "B" if quoted => self.string(start, false),
-            "in" => self.deepen(),
+            "in" => {
+                self.after_operand = false;
+                self.deepen()
+            }
             _ => Ok(()),
         }
     }
@@ -195,7 +255,7 @@ impl Scan<'_> {
         let level = if self.levels.len() > 1 { self.levels.pop() } else { None };
         match level {
             Some(level) if self.text[level.open..].starts_with(opener) => {
-                self.brackets.closes.insert(level.open, self.at);
+                self.outline.closes.insert(level.open, self.at);
                 self.at += 1;
                 Ok(())
             }

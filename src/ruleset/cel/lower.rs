@@ -2,7 +2,7 @@
 
 use super::apply;
 use super::function::{Function, Operator};
-use super::node::{Node, NodeKind};
+use super::node::{Node, NodeKind, Presence};
 use super::program::{BoolExpr, Comparison, DoubleExpr, IntExpr, NanosExpr, TextExpr, TextSet};
 use super::time::Zone;
 use super::value::Value;
@@ -223,6 +223,7 @@ pub(super) fn int_expr(node: &Node) -> IntExpr {
         NodeKind::Constant(Value::Int(value)) => Some(IntExpr::Constant(*value)),
         NodeKind::Field(field) if field.field_type() == FieldType::Int => Some(IntExpr::Field(*field)),
         NodeKind::Signal(signal) => Some(IntExpr::Signal(*signal)),
+        NodeKind::Given(presence) => Some(IntExpr::Given(presence.clone())),
         NodeKind::Read(read) => Some(IntExpr::Read(*read)),
         NodeKind::Choice(parts) => {
             let [condition, yes, no] = parts.as_ref();
@@ -288,6 +289,7 @@ pub(super) fn double_expr(node: &Node) -> DoubleExpr {
         NodeKind::Field(field) => Some(DoubleExpr::Field(*field)),
         NodeKind::AmountBase => Some(DoubleExpr::AmountBase),
         NodeKind::Signal(signal) => Some(DoubleExpr::Signal(*signal)),
+        NodeKind::Given(presence) => Some(DoubleExpr::Given(presence.clone())),
         NodeKind::Read(read) => Some(DoubleExpr::Read(*read)),
         NodeKind::Choice(parts) => {
             let [condition, yes, no] = parts.as_ref();
@@ -328,6 +330,7 @@ pub(super) fn text_expr(node: &Node) -> Option<TextExpr> {
         NodeKind::Field(field) => TextExpr::Field(*field),
         NodeKind::Signal(signal) => TextExpr::Signal(*signal),
         NodeKind::Program => TextExpr::Program,
+        NodeKind::Read(read) => TextExpr::Read(*read),
         NodeKind::Attribute(name) => TextExpr::Attribute(name.as_ref().into()),
         NodeKind::Choice(parts) => {
             let [condition, yes, no] = parts.as_ref();
@@ -345,6 +348,7 @@ pub(super) fn nanos_expr(node: &Node) -> Option<NanosExpr> {
     Some(match &node.kind {
         NodeKind::Constant(Value::Timestamp(ns) | Value::Duration(ns)) => NanosExpr::Constant(*ns),
         NodeKind::Field(field) => NanosExpr::Field(*field),
+        NodeKind::Given(Presence::Field(field)) => NanosExpr::Given(*field),
         NodeKind::Read(read) => NanosExpr::Read(*read),
         NodeKind::Operator(operator @ (Operator::Add | Operator::Subtract), args) => match args.as_slice() {
             [left, right] if !left.ty.is_open() && !right.ty.is_open() => {

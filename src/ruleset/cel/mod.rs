@@ -8,6 +8,7 @@
 //! for values that must be made (concatenation, comprehensions over run-time lists), and is bounded by a budget. Tests
 //! are in `tests.rs` here and, through the public interface alone, in `tests/cel.rs`.
 
+mod absence;
 mod apply;
 mod check;
 mod compiled;
@@ -31,6 +32,7 @@ mod time;
 mod types;
 mod value;
 
+pub use absence::Absence;
 pub use compiled::{Compiled, Uses};
 pub use demand::Demand;
 pub use facts::{Facts, Fault, Reading, ReadingValue, Scalar};
@@ -57,6 +59,8 @@ pub enum Position {
 pub enum Wanted {
     /// A condition.
     Bool,
+    /// A text: the id of a decision's subject.
+    Text,
     /// A part of a key: string, int, uint, bool, timestamp, duration or a hashed one of these.
     Key,
     /// An int or a double, to add or compare.
@@ -77,6 +81,7 @@ impl Wanted {
         };
         match self {
             Wanted::Bool => *ty == Type::Bool,
+            Wanted::Text => *ty == Type::Text,
             Wanted::Key => key,
             Wanted::Number => matches!(ty, Type::Int | Type::Double),
             Wanted::Scalar => key || matches!(ty, Type::Double | Type::Hashed(_)),
@@ -94,6 +99,7 @@ impl Wanted {
     fn words(self) -> &'static str {
         match self {
             Wanted::Bool => "a bool",
+            Wanted::Text => "a string",
             Wanted::Key => "a string, number or other single value",
             Wanted::Number => "an int or a double",
             Wanted::Scalar => "a single value",

@@ -21,7 +21,7 @@ impl Node {
 
     /// What stands where a diagnostic was made.
     pub(super) fn faulty() -> Node {
-        Node::new(NodeKind::Constant(Value::Null), Type::Faulty)
+        Node::new(NodeKind::Faulty, Type::Faulty)
     }
 
     /// Its value, if it is known before anything runs.
@@ -45,11 +45,15 @@ impl Node {
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum NodeKind {
     Constant(Value),
+    /// What has a diagnostic, here or where it is declared.
+    Faulty,
     /// A field of the event, by its type.
     Field(Field),
     /// A value of the field `device`, by its name; `""` when absent.
     Attribute(Arc<str>),
     AmountBase,
+    /// A number or an instant that has no value where it is absent.
+    Given(Presence),
     Program,
     Has(Presence),
     Signal(Signal),
@@ -78,12 +82,14 @@ pub(super) enum NodeKind {
     Comprehension(Box<Comprehension>),
 }
 
-/// What `has` asks of an event.
+/// What may be absent: what `has` and `known` ask of an event.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Presence {
     Field(Field),
     Attribute(Arc<str>),
     AmountBase,
+    /// A signal that is no flag.
+    Signal(Signal),
 }
 
 /// What can be asked of a reading.

@@ -5,7 +5,6 @@
 
 use std::borrow::Cow;
 use std::cmp::Ordering;
-use std::net::IpAddr;
 
 use super::function::Operator;
 use super::interpret::{self, ask, has};
@@ -146,6 +145,8 @@ pub(super) enum BoolExpr {
 pub(super) enum IntExpr {
     Constant(i64),
     Field(Field),
+    /// Without a value where it is absent.
+    Given(Presence),
     Signal(Signal),
     Read(ReadIndex),
     SetSize(ReadIndex),
@@ -164,6 +165,8 @@ pub(super) enum IntExpr {
 pub(super) enum DoubleExpr {
     Constant(f64),
     Field(Field),
+    /// Without a value where it is absent.
+    Given(Presence),
     AmountBase,
     Signal(Signal),
     Read(ReadIndex),
@@ -184,6 +187,7 @@ pub(super) enum TextExpr {
     Field(Field),
     Signal(Signal),
     Program,
+    Read(ReadIndex),
     Attribute(Box<str>),
     Choice(Box<(BoolExpr, TextExpr, TextExpr)>),
     Slow(Box<Node>),
@@ -194,6 +198,8 @@ pub(super) enum TextExpr {
 pub(super) enum NanosExpr {
     Constant(i128),
     Field(Field),
+    /// Without a value where it is absent.
+    Given(Field),
     Read(ReadIndex),
     /// A sum or difference; `instant` when it is a timestamp, which has another range.
     Shift {
@@ -280,7 +286,7 @@ impl BoolExpr {
                 })
             }
             BoolExpr::InNetworks(address, networks) => {
-                let address: Option<IpAddr> = address.eval(facts)?.parse().ok();
+                let address = apply::address(&address.eval(facts)?);
                 Ok(address.is_some_and(|address| networks.iter().any(|network| network.contains(&address))))
             }
             BoolExpr::TextInSet(text, set) => in_set(facts, *set, facts.hash_text(&text.eval(facts)?)),
@@ -361,12 +367,34 @@ fn in_set<F: Facts>(facts: &F, set: ReadIndex, hash: u64) -> Result<bool, Fault>
     Ok(facts.set_members(set).binary_search(&hash).is_ok())
 }
 
+/// A whole number that has no value where it is absent.
+#[inline]
+fn given_int<F: Facts>(presence: &Presence, facts: &F) -> Result<i64, Fault> {
+    match presence {
+        Presence::Field(field) if facts.has(*field) => Ok(facts.int(*field)),
+        Presence::Signal(signal) if has(presence, facts) => Ok(facts.signal_int(*signal)),
+        _ => Err(Fault::Unknown),
+    }
+}
+
+/// A double that has no value where it is absent.
+#[inline]
+fn given_double<F: Facts>(presence: &Presence, facts: &F) -> Result<f64, Fault> {
+    match presence {
+        Presence::Field(field) if facts.has(*field) => Ok(facts.double(*field)),
+        Presence::AmountBase => facts.amount_base().ok_or(Fault::Unknown),
+        Presence::Signal(signal) if has(presence, facts) => Ok(facts.signal_double(*signal)),
+        _ => Err(Fault::Unknown),
+    }
+}
+
 impl IntExpr {
     /// Its value.
     pub(super) fn eval<F: Facts>(&self, facts: &F) -> Result<i64, Fault> {
         match self {
             IntExpr::Constant(value) => Ok(*value),
             IntExpr::Field(field) => Ok(facts.int(*field)),
+            IntExpr::Given(presence) => given_int(presence, facts),
             IntExpr::Signal(signal) => Ok(facts.signal_int(*signal)),
             IntExpr::Read(read) => int(facts, *read),
             IntExpr::SetSize(read) => set_size(facts, *read),
@@ -405,6 +433,7 @@ impl DoubleExpr {
         match self {
             DoubleExpr::Constant(value) => Ok(*value),
             DoubleExpr::Field(field) => Ok(facts.double(*field)),
+            DoubleExpr::Given(presence) => given_double(presence, facts),
             DoubleExpr::Signal(signal) => Ok(facts.signal_double(*signal)),
             DoubleExpr::Read(read) => double(facts, *read),
             DoubleExpr::ReadInt(read) => int(facts, *read).map(|value| value as f64),
@@ -451,6 +480,10 @@ impl TextExpr {
     #[inline(never)]
     fn eval_rare<'a, F: Facts>(&'a self, facts: &'a F) -> Result<Cow<'a, str>, Fault> {
         match self {
+            TextExpr::Read(read) => match facts.reading(*read).value {
+                ReadingValue::Text => Ok(Cow::Borrowed(facts.reading_text(*read))),
+                value => Err(mismatch(value)),
+            },
             TextExpr::Attribute(name) => Ok(device::attribute(facts.text(Field::Device), name).unwrap_or_default()),
             TextExpr::Choice(parts) => {
                 let taken = if parts.0.eval(facts)? { &parts.1 } else { &parts.2 };
@@ -471,6 +504,8 @@ impl NanosExpr {
         match self {
             NanosExpr::Constant(ns) => Ok(*ns),
             NanosExpr::Field(field) => Ok(i128::from(facts.timestamp_ms(*field)) * MS_NS),
+            NanosExpr::Given(field) if !facts.has(*field) => Err(Fault::Unknown),
+            NanosExpr::Given(field) => Ok(i128::from(facts.timestamp_ms(*field)) * MS_NS),
             NanosExpr::Read(read) => Ok(i128::from(ms(facts, *read)?) * MS_NS),
             NanosExpr::Shift { add, sides, instant } => {
                 let (a, b) = (sides.0.eval(facts)?, sides.1.eval(facts)?);

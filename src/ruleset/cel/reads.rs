@@ -64,7 +64,7 @@ pub enum AccountFact {
     NewDevice,
     /// Whether this event's country was not seen with it before.
     NewCountry,
-    /// Who invited it, by the hash of the id.
+    /// Who invited it: the id of the referrer, a text.
     Referrer,
     /// When it was invited.
     ReferredAt,

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use cel::common::ast::{EntryExpr, Expr as ParsedExpr, IdedExpr, LiteralValue, SourceInfo, operators};
 
-use super::lexical::{self, Brackets};
+use super::lexical::{self, Outline};
 use super::value::Value;
 use super::{Source, function::Operator};
 use crate::ruleset::diagnostic::Diagnostic;
@@ -40,6 +40,8 @@ pub(super) enum ExprKind {
     },
     Operator(Operator, Vec<Expr>),
     Not(Box<Expr>),
+    /// An even number of `!` or `-`: it changes no value, and only a bool or a number may have it.
+    Undone(Sign, Box<Expr>),
     And(Vec<Expr>),
     Or(Vec<Expr>),
     Choice(Box<[Expr; 3]>),
@@ -47,6 +49,15 @@ pub(super) enum ExprKind {
     Map(Vec<(Expr, Expr)>),
     /// A message of protobuf, which we have none of.
     Message(String),
+}
+
+/// What stands before an operand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Sign {
+    /// `!`
+    Not,
+    /// `-`
+    Minus,
 }
 
 /// Parses the text.
@@ -59,13 +70,13 @@ pub(super) fn parse(source: &Source) -> Result<Expr, Vec<Diagnostic>> {
     if text.trim().is_empty() {
         return Err(vec![source.error("syntax", 0..text.len(), "there is no expression")]);
     }
-    let brackets = lexical::scan(text).map_err(|fault| vec![source.error(fault.code, fault.span, fault.message)])?;
+    let outline = lexical::scan(text).map_err(|fault| vec![source.error(fault.code, fault.span, fault.message)])?;
     // The macros of CEL stay calls, so that they are checked as written.
     let parser = cel::Env::default().with_optional_support(false).parser().enable_ident_escape_syntax(true);
     let parsed = catch_unwind(AssertUnwindSafe(|| parser.parse_with_source_info(text)));
     match parsed {
-        Ok(Ok((tree, info))) => Tree { text, info: &info, brackets: &brackets }
-            .convert(tree)
+        Ok(Ok((tree, info))) => Tree { text, info: &info, outline: &outline }
+            .part(tree)
             .map_err(|message| vec![source.error("syntax", 0..text.len(), message)]),
         Ok(Err(errors)) => Err(syntax_errors(source, &errors)),
         Err(_) => Err(vec![source.error("syntax", 0..text.len(), "the parser cannot read this expression")]),
@@ -124,7 +135,7 @@ fn token_at(text: &str, (line, column): (isize, isize)) -> Range<usize> {
 struct Tree<'a> {
     text: &'a str,
     info: &'a SourceInfo,
-    brackets: &'a Brackets,
+    outline: &'a Outline,
 }
 
 impl Tree<'_> {
@@ -156,7 +167,7 @@ impl Tree<'_> {
             },
             ParsedExpr::List(list) => {
                 let span = self.bracketed(&token);
-                let members = self.convert_all(list.elements)?;
+                let members = self.parts(list.elements)?;
                 Ok(Expr { kind: ExprKind::List(members), span })
             }
             ParsedExpr::Map(map) => {
@@ -165,7 +176,7 @@ impl Tree<'_> {
                     EntryExpr::MapEntry(entry) => Some((entry.key, entry.value)),
                     EntryExpr::StructField(_) => None,
                 });
-                let entries = entries.map(|(key, value)| Ok((self.convert(key)?, self.convert(value)?)));
+                let entries = entries.map(|(key, value)| Ok((self.part(key)?, self.part(value)?)));
                 Ok(Expr { kind: ExprKind::Map(entries.collect::<Result<_, String>>()?), span })
             }
             ParsedExpr::Struct(message) => {
@@ -176,23 +187,54 @@ impl Tree<'_> {
         }
     }
 
-    fn convert_all(&self, nodes: Vec<IdedExpr>) -> Result<Vec<Expr>, String> {
-        nodes.into_iter().map(|node| self.convert(node)).collect()
+    fn parts(&self, nodes: Vec<IdedExpr>) -> Result<Vec<Expr>, String> {
+        nodes.into_iter().map(|node| self.part(node)).collect()
+    }
+
+    /// A part that stands for itself, with the signs before it that the parser dropped.
+    fn part(&self, node: IdedExpr) -> Result<Expr, String> {
+        let expr = self.convert(node)?;
+        let wider = self.widened(expr.span.clone());
+        Ok(self.with_signs(expr, wider))
+    }
+
+    /// The parser drops pairs of signs, and with them what they say of types: they are put back.
+    fn with_signs(&self, mut expr: Expr, mut span: Range<usize>) -> Expr {
+        while let Some(signs) = self.outline.signs_before(span.start) {
+            span.start = signs.start;
+            if signs.count % 2 == 0 {
+                let sign = if signs.negates_bool { Sign::Not } else { Sign::Minus };
+                expr = Expr { kind: ExprKind::Undone(sign, Box::new(expr)), span: span.clone() };
+            }
+        }
+        expr
     }
 
     /// A part beside an operator, with the parentheses around it.
     fn operand(&self, node: IdedExpr) -> Result<Expr, String> {
         let mut expr = self.convert(node)?;
-        while let Some(wider) = self.parenthesised(&expr.span) {
-            expr.span = wider;
-        }
+        expr.span = self.widened(expr.span);
         Ok(expr)
+    }
+
+    /// An operand of an operator that binds less than a sign.
+    fn signed(&self, node: IdedExpr) -> Result<Expr, String> {
+        let expr = self.operand(node)?;
+        let span = expr.span.clone();
+        Ok(self.with_signs(expr, span))
+    }
+
+    fn widened(&self, mut span: Range<usize>) -> Range<usize> {
+        while let Some(wider) = self.parenthesised(&span) {
+            span = wider;
+        }
+        span
     }
 
     fn parenthesised(&self, span: &Range<usize>) -> Option<Range<usize>> {
         let before = self.text[..span.start].trim_end();
         let open = before.strip_suffix('(')?.len();
-        let close = self.brackets.close_of(open)?;
+        let close = self.outline.close_of(open)?;
         let follows = close >= span.end && self.text[span.end..close].trim().is_empty();
         let called = before[..open].ends_with(|c: char| c.is_ascii_alphanumeric() || c == '_');
         (follows && !called).then_some(open..close + 1)
@@ -200,7 +242,7 @@ impl Tree<'_> {
 
     /// From an opening bracket to the one that closes it.
     fn bracketed(&self, open: &Range<usize>) -> Range<usize> {
-        let close = self.brackets.close_of(open.start).map_or(open.end, |close| close + 1);
+        let close = self.outline.close_of(open.start).map_or(open.end, |close| close + 1);
         open.start..close
     }
 
@@ -251,7 +293,7 @@ impl Tree<'_> {
         let target = self.operand(target)?;
         let name_span = self.word_before(open.start, &name);
         let span = target.span.start..self.bracketed(&open).end;
-        let args = self.convert_all(args)?;
+        let args = self.parts(args)?;
         Ok(Expr { kind: ExprKind::Call { name, name_span, target: Some(Box::new(target)), args }, span })
     }
 
@@ -259,9 +301,10 @@ impl Tree<'_> {
     fn call(&self, name: String, args: Vec<IdedExpr>, token: Range<usize>) -> Result<Expr, String> {
         let operator = match name.as_str() {
             operators::INDEX => {
-                let mut args = self.operands(args)?;
+                let [of, at] = <[IdedExpr; 2]>::try_from(args).map_err(|_| "not an expression")?;
+                let args = vec![self.operand(of)?, self.part(at)?];
                 let span = args[0].span.start..self.bracketed(&token).end;
-                return Ok(Expr { kind: ExprKind::Operator(Operator::Index, std::mem::take(&mut args)), span });
+                return Ok(Expr { kind: ExprKind::Operator(Operator::Index, args), span });
             }
             operators::LOGICAL_AND | operators::LOGICAL_OR => return self.logic(&name, args),
             operators::CONDITIONAL => {
@@ -287,7 +330,7 @@ impl Tree<'_> {
             None => {
                 let name_span = self.word_before(token.start, &name);
                 let span = name_span.start..self.bracketed(&token).end;
-                let args = self.convert_all(args)?;
+                let args = self.parts(args)?;
                 Ok(Expr { kind: ExprKind::Call { name, name_span, target: None, args }, span })
             }
         }
@@ -297,7 +340,7 @@ impl Tree<'_> {
         if args.is_empty() {
             return Err("not an expression".to_owned());
         }
-        args.into_iter().map(|arg| self.operand(arg)).collect()
+        args.into_iter().map(|arg| self.signed(arg)).collect()
     }
 
     /// A balanced tree of one logical operator as a flat list of terms, in order.
@@ -309,7 +352,7 @@ impl Tree<'_> {
                 ParsedExpr::Call(call) if call.func_name == name && call.target.is_none() => {
                     open.extend(call.args.into_iter().rev());
                 }
-                expr => terms.push(self.operand(IdedExpr { id: node.id, expr })?),
+                expr => terms.push(self.signed(IdedExpr { id: node.id, expr })?),
             }
         }
         let (Some(first), Some(last)) = (terms.first(), terms.last()) else {

@@ -37,7 +37,8 @@ fn conditions() -> Vec<String> {
         "ratio(logins, 2)",
         "0.0 / double(0)",
     ];
-    let texts = ["event.type", "device.id", "'web'", "event.device.os", "program", "(event.ip + 'x')"];
+    let texts =
+        ["event.type", "device.id", "'web'", "event.device.os", "program", "account.referrer", "(event.ip + 'x')"];
     let times = ["event.time", "account.first_seen", "account.last_active", "timestamp(0)", "event.time - account.age"];
     let spans = ["account.age", "gap", "days(1)", "event.time - seen", "duration('90s')"];
     let hashes = ["place", "account.referrer", "'bob'", "event.referrer_id"];

@@ -1,11 +1,11 @@
 //! Rules: conditions, exceptions, messages and decisions compiled against the names of all packs.
 
-use super::{PackRule, TypeNames, expression, place, take};
-use crate::event::{Mode, Signal, SubjectKind, Verdict};
+use super::{PackRule, TypeNames, absence, expression, place, take};
+use crate::event::{Mode, Signal, Verdict};
 use crate::ruleset::cel::{Compiled, Position, ReadTable, Scope, Source, Template, Wanted};
 use crate::ruleset::diagnostic::Diagnostic;
 use crate::ruleset::pack::{DecideDef, RuleDef, SubjectDef};
-use crate::ruleset::program::{Decide, DecideSubject, Rule};
+use crate::ruleset::program::{Decide, DecideSubject, Feature, Rule, WhenIncomplete};
 use crate::ruleset::yaml::Reader;
 
 /// Compiles one rule; `None` when it is faulty.
@@ -13,6 +13,7 @@ pub(super) fn rule(
     definition: &PackRule,
     types: &TypeNames,
     scope: &Scope,
+    features: &[Feature],
     reads: &mut ReadTable,
     reader: &mut Reader,
 ) -> Option<Rule> {
@@ -23,10 +24,13 @@ pub(super) fn rule(
     let when = compile(&rule.when, Wanted::Bool, reader);
     let except: Vec<_> = rule.except.iter().map(|source| compile(source, Wanted::Bool, reader)).collect();
     let group_by: Vec<_> = rule.group_by.iter().map(|source| compile(source, Wanted::Key, reader)).collect();
-    let mut compile_key = |source: &Source| compile(source, Wanted::Key, reader);
-    let decide: Vec<_> = rule.decide.iter().map(|decide| self::decide(decide, types, &mut compile_key)).collect();
+    let mut compile_id = |source: &Source| compile(source, Wanted::Text, reader);
+    let decide: Vec<_> = rule.decide.iter().map(|decide| self::decide(decide, types, &mut compile_id)).collect();
     let message = rule.message.as_ref().map(|source| take(Template::compile(source, scope, reads), reader));
     warn(rule, reader);
+    if let Some(when) = &when {
+        warn_of_absence(rule, when, reads, features, reader);
+    }
     Some(Rule {
         id: rule.id.text.clone(),
         pack: definition.pack.clone(),
@@ -60,12 +64,12 @@ pub(super) fn rule(
 fn decide(
     definition: &DecideDef,
     types: &TypeNames,
-    compile_key: &mut impl FnMut(&Source) -> Option<Compiled>,
+    compile_id: &mut impl FnMut(&Source) -> Option<Compiled>,
 ) -> Option<Decide> {
     let subject = match &definition.subject {
         SubjectDef::Role(role) => DecideSubject::Role(*role),
         SubjectDef::Thing(kind) => DecideSubject::Thing(*kind),
-        SubjectDef::ById(kind, id) => DecideSubject::ById(*kind, compile_key(id)?),
+        SubjectDef::ById(kind, id) => DecideSubject::ById(*kind, compile_id(id)?),
     };
     Some(Decide {
         subject,
@@ -78,22 +82,36 @@ fn decide(
 
 /// What loads and is probably not meant.
 fn warn(rule: &RuleDef, reader: &mut Reader) {
-    let text: String = rule.when.text.split_whitespace().collect();
-    let warning = |code, message: &str| {
-        let span = rule.when.file_span(0..rule.when.text.trim_end().len());
-        Diagnostic::warning(code, &rule.when.file, span, message)
-    };
-    if text == "false" {
-        reader.push(warning("unreachable", "this rule never matches").hint("write `mode: off` to keep it for later"));
-    }
-    if text.contains("!known(") && !text.contains("complete(") {
-        let message = "this rule concludes from absence: while state is young, nothing is known of anybody";
-        reader.push(warning("absence", message).hint("add `complete(feature) && ...`"));
+    if rule.when.text.trim() == "false" {
+        let warning = at_condition(rule, "unreachable", "this rule never matches");
+        reader.push(warning.hint("write `mode: off` to keep it for later"));
     }
     let idle = rule.action.is_none_or(|action| action == Verdict::Allow) && rule.score == 0 && rule.decide.is_empty();
     if idle && rule.action == Some(Verdict::Allow) {
         let message = "`action: allow` changes nothing: an event's verdict is the highest of all";
         reader.push(rule.id.warning("no-effect", message).hint("to spare events from a rule, write `except` there"));
+    }
+}
+
+/// A warning under the whole condition.
+fn at_condition(rule: &RuleDef, code: &'static str, message: &str) -> Diagnostic {
+    let span = rule.when.file_span(0..rule.when.text.trim_end().len());
+    Diagnostic::warning(code, &rule.when.file, span, message)
+}
+
+/// New, dormant, first: what looks so while state is young.
+fn warn_of_absence(rule: &RuleDef, when: &Compiled, reads: &ReadTable, features: &[Feature], reader: &mut Reader) {
+    if rule.when_incomplete == WhenIncomplete::Shadow {
+        return;
+    }
+    if let Some(name) = absence::concludes_from(when, reads, features) {
+        let message = "this rule concludes from absence: while state is young, nothing is known of anybody";
+        let hint = if name.contains('.') {
+            format!("`{name}` is true of everybody at first: ask for an age too, such as `account.age > days(7)`")
+        } else {
+            format!("add `complete({name}) && ...`, or `when_incomplete: shadow`")
+        };
+        reader.push(at_condition(rule, "absence", message).hint(hint));
     }
 }
 
@@ -112,20 +130,5 @@ pub(super) fn subject_signal(decide: &Decide) -> Option<Signal> {
         DecideSubject::Thing(kind) | DecideSubject::ById(kind, _) => *kind,
         DecideSubject::Role(_) => return None,
     };
-    match kind {
-        SubjectKind::Device => Some(Signal::DeviceId),
-        SubjectKind::Ip => Some(Signal::IpAddress),
-        SubjectKind::IpPrefix => Some(Signal::IpPrefix),
-        SubjectKind::Email => Some(Signal::EmailNormalized),
-        SubjectKind::Phone => Some(Signal::PhoneNormalized),
-        SubjectKind::Account
-        | SubjectKind::Payment
-        | SubjectKind::ReferralCode
-        | SubjectKind::Referral
-        | SubjectKind::Reward
-        | SubjectKind::Order
-        | SubjectKind::Campaign
-        | SubjectKind::Merchant
-        | SubjectKind::Agent => None,
-    }
+    kind.signal()
 }

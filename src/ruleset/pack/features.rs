@@ -2,7 +2,7 @@
 
 use super::{Name, expression, expressions, identifier, not_supported, optional, types};
 use crate::ruleset::cel::Source;
-use crate::ruleset::program::{Rate, Reach};
+use crate::ruleset::program::{KEY_PARTS_MAX, Rate, Reach};
 use crate::ruleset::yaml::{Fields, Node, Reader, Width};
 
 /// A feature as written. Without a body its definition is faulty, and only its name is known.
@@ -106,8 +106,6 @@ const KEYS_OF_COMPONENT: &[&str] = &["links", "hub", "ignore", "generation"];
 
 /// How long a key without events is kept, in milliseconds: the contract's 400 days.
 const RETENTION_MS: i64 = 400 * 86_400_000;
-/// How many parts a key has.
-const KEY_PARTS_MAX: usize = 8;
 /// The most that `max_entries` can be.
 const MAX_ENTRIES_LIMIT: i64 = 1 << 20;
 

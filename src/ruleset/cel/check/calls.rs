@@ -4,9 +4,10 @@ use std::ops::Range;
 
 use super::names::count;
 use super::{Checker, suggest, with_article};
+use crate::event::SignalKind;
 use crate::ruleset::cel::apply;
 use crate::ruleset::cel::function::{Function, OVERLOADS, Overload};
-use crate::ruleset::cel::node::{Node, NodeKind, Pattern, Question};
+use crate::ruleset::cel::node::{Node, NodeKind, Pattern, Presence, Question};
 use crate::ruleset::cel::syntax::Expr;
 use crate::ruleset::cel::time::Zone;
 use crate::ruleset::cel::value::Value;
@@ -165,9 +166,19 @@ impl Checker<'_> {
             return self.error("argument-count", span, message);
         };
         let node = self.node(arg);
+        if question == Question::Known
+            && let Some(presence) = presence(&node)
+        {
+            return Node::new(NodeKind::Has(presence), Type::Bool);
+        }
         let read = match node.kind {
             NodeKind::Read(read) => read,
             _ if node.ty == Type::Faulty => return Node::new(node.kind, Type::Bool),
+            NodeKind::Signal(_) if question == Question::Known => {
+                let hint = "it is false while nothing is known".to_owned();
+                let message = "`known` cannot tell of a claim whether it has a value";
+                return self.error_hint("wrong-type", &arg.span, message, Some(hint));
+            }
             _ => return self.error("wrong-type", &arg.span, format!("`{name}` takes a feature, and this is none")),
         };
         let feature = matches!(self.reads.get(read).source, ReadSource::Feature { .. });
@@ -175,6 +186,18 @@ impl Checker<'_> {
             return self.error("wrong-type", &arg.span, format!("`{name}` takes a feature, and this is none"));
         }
         Node::new(NodeKind::Ask(question, read), Type::Bool)
+    }
+}
+
+/// What may be absent of an event, if the node is that.
+fn presence(node: &Node) -> Option<Presence> {
+    match &node.kind {
+        NodeKind::Field(field) => Some(Presence::Field(*field)),
+        NodeKind::AmountBase => Some(Presence::AmountBase),
+        NodeKind::Attribute(name) => Some(Presence::Attribute(name.clone())),
+        NodeKind::Signal(signal) if signal.kind() != SignalKind::Flag => Some(Presence::Signal(*signal)),
+        NodeKind::Given(presence) => Some(presence.clone()),
+        _ => None,
     }
 }
 

@@ -13,7 +13,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use super::node::{Node, NodeKind};
-use super::syntax::{Expr, ExprKind};
+use super::syntax::{Expr, ExprKind, Sign};
 use super::value::Value;
 use super::{Position, ReadIndex, ReadSource, ReadTable, Scope, Source, Type, Uses, Wanted, interpret};
 use crate::ruleset::diagnostic::Diagnostic;
@@ -28,6 +28,8 @@ pub(super) struct Checker<'a> {
     scope: &'a Scope,
     reads: &'a mut ReadTable,
     position: Position,
+    /// Whether an absent number has no value, and is not 0: in what is counted by, and what is counted.
+    unknown_if_absent: bool,
     /// Whose text the spans count in: the expression's, or that of the macro being expanded.
     source: Source,
     locals: Vec<Local>,
@@ -54,6 +56,7 @@ impl<'a> Checker<'a> {
             scope,
             reads,
             position,
+            unknown_if_absent: false,
             source: source.clone(),
             locals: Vec::new(),
             locals_start: 0,
@@ -68,6 +71,7 @@ impl<'a> Checker<'a> {
 
     /// Checks the whole expression, and that its value is of a wanted type.
     pub(super) fn check(&mut self, expr: &Expr, wanted: Wanted) -> Node {
+        self.unknown_if_absent = self.position == Position::Feature && wanted != Wanted::Bool;
         let node = self.node(expr);
         if !node.ty.is_open() && !wanted.takes(&node.ty) || node.ty == Type::Dyn && !wanted.takes_dyn() {
             let message = format!("{} is wanted here, and this is {}", wanted.words(), with_article(&node.ty));
@@ -126,6 +130,8 @@ impl<'a> Checker<'a> {
                 let of = self.condition(of);
                 Node::new(NodeKind::Not(Box::new(of)), Type::Bool)
             }
+            ExprKind::Undone(Sign::Not, of) => self.condition(of),
+            ExprKind::Undone(Sign::Minus, of) => self.number_of(of, &expr.span),
             ExprKind::And(terms) => {
                 let terms = terms.iter().map(|term| self.condition(term)).collect();
                 Node::new(NodeKind::And(terms), Type::Bool)

@@ -170,7 +170,7 @@ impl Checker<'_> {
             match &expr.kind {
                 ExprKind::Name(name) if names.contains(&name.as_str()) => return Some(name.clone()),
                 ExprKind::Literal(_) | ExprKind::Name(_) | ExprKind::Message(_) => {}
-                ExprKind::Select { of, .. } | ExprKind::Not(of) => open.push(of),
+                ExprKind::Select { of, .. } | ExprKind::Not(of) | ExprKind::Undone(_, of) => open.push(of),
                 ExprKind::Call { target, args, .. } => {
                     open.extend(target.as_deref());
                     open.extend(args);
@@ -235,7 +235,7 @@ impl Checker<'_> {
 
     fn event_field(&mut self, name: &str, span: &Range<usize>) -> Node {
         if name == AMOUNT_BASE {
-            return Node::new(NodeKind::AmountBase, Type::Double);
+            return self.number(Presence::AmountBase, NodeKind::AmountBase, Type::Double);
         }
         let Some(field) = Field::from_name(name) else {
             let known = Field::ALL.iter().map(|field| field.name()).chain([AMOUNT_BASE]);
@@ -254,7 +254,17 @@ impl Checker<'_> {
             }
         };
         self.uses.fields.insert(field);
-        Node::new(NodeKind::Field(field), ty)
+        match ty {
+            Type::Int | Type::Double => self.number(Presence::Field(field), NodeKind::Field(field), ty),
+            // There is no instant that could stand for none.
+            Type::Timestamp if field != Field::Time => Node::new(NodeKind::Given(Presence::Field(field)), ty),
+            _ => Node::new(NodeKind::Field(field), ty),
+        }
+    }
+
+    /// A number that reads as 0 where it is absent, but has no value there in what is counted.
+    fn number(&self, presence: Presence, kind: NodeKind, ty: Type) -> Node {
+        Node::new(if self.unknown_if_absent { NodeKind::Given(presence) } else { kind }, ty)
     }
 
     fn attributes(&mut self, span: &Range<usize>) -> Node {
@@ -295,13 +305,13 @@ impl Checker<'_> {
             return self.error_hint("unknown-field", span, format!("`{group}` has no field `{name}`"), hint);
         };
         self.uses.signals.insert(signal);
-        let ty = match signal.kind() {
-            SignalKind::Text => Type::Text,
-            SignalKind::Flag => Type::Bool,
-            SignalKind::Int => Type::Int,
-            SignalKind::Double => Type::Double,
-        };
-        Node::new(NodeKind::Signal(signal), ty)
+        let kind = NodeKind::Signal(signal);
+        match signal.kind() {
+            SignalKind::Text => Node::new(kind, Type::Text),
+            SignalKind::Flag => Node::new(kind, Type::Bool),
+            SignalKind::Int => self.number(Presence::Signal(signal), kind, Type::Int),
+            SignalKind::Double => self.number(Presence::Signal(signal), kind, Type::Double),
+        }
     }
 
     fn account(&mut self, group: &str, name: &str, span: &Range<usize>) -> Node {
@@ -320,7 +330,7 @@ impl Checker<'_> {
                 Type::Timestamp
             }
             AccountFact::NewDevice | AccountFact::NewCountry => Type::Bool,
-            AccountFact::Referrer => Type::Hashed(Element::Text),
+            AccountFact::Referrer => Type::Text,
         };
         let read = self.read(ReadSource::Account { role, fact });
         Node::new(NodeKind::Read(read), ty)
@@ -365,8 +375,13 @@ impl Checker<'_> {
             }
             Some(group) => {
                 let message = format!("`has` tells of fields of `event`, and this is one of `{group}`");
-                let hint = "`known(...)` tells whether an account fact or a feature has a value".to_owned();
-                return self.error_hint("wrong-type", span, message, Some(hint));
+                let flag = Signal::from_name(group, field).is_some_and(|signal| signal.kind() == SignalKind::Flag);
+                let hint = match group {
+                    "lists" => None,
+                    _ if flag => Some(format!("a claim such as `{group}.{field}` is false while nothing is known")),
+                    _ => Some(format!("write `known({group}.{field})`")),
+                };
+                return self.error_hint("wrong-type", span, message, hint);
             }
             None => {}
         }

@@ -23,12 +23,18 @@ impl Checker<'_> {
     }
 
     fn negation(&mut self, of: &Expr, span: &Range<usize>) -> Node {
+        let of = self.number_of(of, span);
+        let ty = of.ty.clone();
+        Node::new(NodeKind::Operator(Operator::Negate, vec![of]), ty)
+    }
+
+    /// What `-` may stand before.
+    pub(super) fn number_of(&mut self, of: &Expr, span: &Range<usize>) -> Node {
         let of = self.node(of);
         if !matches!(of.ty, Type::Int | Type::Double) && !of.ty.is_open() {
             return self.error("wrong-type", span, format!("`-` does not take {}", with_article(&of.ty)));
         }
-        let ty = of.ty.clone();
-        Node::new(NodeKind::Operator(Operator::Negate, vec![of]), ty)
+        of
     }
 
     fn binary(&mut self, operator: Operator, left: Node, right: Node, span: &Range<usize>) -> Node {
@@ -57,6 +63,11 @@ impl Checker<'_> {
     fn mismatch(&mut self, operator: Operator, left: &Type, right: &Type, span: &Range<usize>) -> Node {
         let message = format!("`{}` does not take {} and {}", operator.sign(), with_article(left), with_article(right));
         let hint = match (left, right) {
+            (Type::Text, _) if operator == Operator::Index => {
+                Some("of a string there are `contains`, `startsWith`, `endsWith` and `matches`".to_owned())
+            }
+            (Type::List(_), _) if operator == Operator::Index => Some("a list is read at an int, from 0".to_owned()),
+            _ if operator == Operator::Index => None,
             (Type::Hashed(_), _) | (_, Type::Hashed(_)) => {
                 Some("it is known only by its hash: compare it with `==`, `!=` or `in`".to_owned())
             }

@@ -1,0 +1,137 @@
+//! What loading warns of and refuses, beyond what the files of tests/diagnostics show.
+
+use super::{Memory, load_from, loaded};
+
+/// The codes and hints of what is found in a rule `on` orders with these keys.
+fn found(features: &str, rule: &str) -> Vec<(&'static str, String)> {
+    let text = format!("version: 1\npack: p\n{features}rules:\n  - {{id: r, {rule}, score: 1}}\n");
+    let files = Memory([("p.yaml", text)].into_iter().collect());
+    let found = load_from(&files).map_or_else(|found| found, |loaded| loaded.warnings);
+    let hint = |one: &refguard::ruleset::diagnostic::Diagnostic| one.hint.clone().unwrap_or_default();
+    found.iter().filter(|one| one.code != "unused").map(|one| (one.code, hint(one))).collect()
+}
+
+const FEATURES: &str = "\
+lists:
+  words: {kind: string, values: [a]}
+macros:
+  is_new: '!known(seen)'
+features:
+  seen: {on: [order.placed], key: [event.account_id], aggregate: last}
+  orders: {on: [order.placed], key: [event.account_id], aggregate: count, window: 30d}
+  spent: {on: [order.placed], key: [event.account_id], aggregate: sum, value: event.amount_minor, window: 1h}
+  least: {on: [order.placed], key: [event.account_id], aggregate: min, value: event.amount_minor, window: 1h}
+  devices: {on: [order.placed], key: [event.account_id], aggregate: set, value: device.id, window: 1h}
+  fast: {on: [order.placed], key: [event.account_id], aggregate: rate, limit: 3, per: 1h}
+";
+
+#[test]
+fn a_rule_that_concludes_from_absence_is_told_so_however_it_is_written() {
+    for (when, told) in [
+        ("!known(seen)", Some("seen")),
+        ("! known( seen )", Some("seen")),
+        ("!(known(seen))", Some("seen")),
+        ("known(seen) == false", Some("seen")),
+        ("true != known(seen)", Some("seen")),
+        ("known(seen) ? false : event.channel == \"web\"", Some("seen")),
+        ("is_new && event.channel == \"web\"", Some("seen")),
+        ("event.channel == \"web\" || !known(seen.at(event.referrer_id))", Some("seen")),
+        ("orders == 0", Some("orders")),
+        ("0 == orders", Some("orders")),
+        ("!(orders > 0)", Some("orders")),
+        ("orders < 3 && event.amount_minor > 5", Some("orders")),
+        ("3 >= orders", Some("orders")),
+        ("spent <= 0", Some("spent")),
+        ("size(devices) == 0", Some("devices")),
+        ("!(device.id in devices)", Some("devices")),
+        ("overlap(devices, devices.at(event.referrer_id)) == 0", Some("devices")),
+        ("account.new_device", Some("account.new_device")),
+        ("account.new_country == true", Some("account.new_country")),
+        ("!known(account.last_active)", Some("account.last_active")),
+        ("complete(spent) && orders == 0", Some("orders")),
+        ("known(seen)", None),
+        ("!!known(seen)", None),
+        ("orders > 0 && orders != 5 && orders >= 0", None),
+        ("!(orders < 3)", None),
+        ("least < 5", None),
+        ("!fast", None),
+        ("device.id in devices", None),
+        ("!account.new_device", None),
+        ("!known(event.email) && !has(event.ip) && event.amount_minor == 0", None),
+        ("event.channel == \"!known(\" && orders > 1", None),
+        ("complete(orders) && orders == 0", None),
+        ("complete(orders) && spent == 0", None),
+        ("complete(seen) && is_new", None),
+        ("account.new_device && account.age > days(7)", None),
+        ("account.new_device && known(account.last_seen)", None),
+        ("!(event.account_id in lists.words)", None),
+    ] {
+        let found = found(FEATURES, &format!("on: [order.placed], when: '{when}'"));
+        let codes: Vec<_> = found.iter().map(|(code, _)| *code).collect();
+        assert_eq!(codes, if told.is_some() { vec!["absence"] } else { vec![] }, "{when}: {found:?}");
+        assert!(found.iter().all(|(_, hint)| told.is_some_and(|name| hint.contains(name))), "{when}: {found:?}");
+    }
+    let waiting = "on: [order.placed], when: 'orders == 0', when_incomplete: shadow";
+    assert_eq!(found(FEATURES, waiting), []);
+}
+
+#[test]
+fn a_faulty_feature_is_told_once() {
+    let features = "features:\n  f: {on: [order.placed], key: [event.acount_id], aggregate: rate, limit: 1, per: 1h}\n  \
+                    g: {on: [order.placed], key: [event.account_id, nothing], aggregate: count, window: 1h}\n";
+    for when in ["f || g > 1", "f && g == 0", "!f", "f ? g > 1 : g > 2", "[f].all(x, x) || g in [1, 2]"] {
+        let codes: Vec<_> =
+            found(features, &format!("on: [order.placed], when: '{when}'")).into_iter().map(|one| one.0).collect();
+        assert_eq!(codes, ["unknown-field", "unknown-name"], "{when}");
+    }
+}
+
+#[test]
+fn a_group_of_types_is_all_that_begin_so() {
+    let names = |on: &str| {
+        let pack = format!(
+            "version: 1\npack: p\nrules:\n  - {{id: r, on: {on}, when: 'event.channel == \"web\"', score: 1}}\n"
+        );
+        let set = loaded(&[("p.yaml", &pack)]).set;
+        set.rules[0].on.iter().map(|of| set.type_name(*of).to_owned()).collect::<Vec<_>>()
+    };
+    let rewards = names("[reward.*]");
+    assert!(rewards.len() >= 7 && rewards.iter().all(|name| name.starts_with("reward.")), "{rewards:?}");
+    assert_eq!(names("[reward.granted, reward.*]"), rewards);
+    assert_eq!(names("[gift_card.*, shop.visited]"), ["gift_card.checked", "gift_card.redeemed", "shop.visited"]);
+    for (on, code, hint) in [
+        ("rewards.*", "unknown-type", "`reward.*`"),
+        ("shop.*", "unknown-type", "written out"),
+        ("*", "bad-name", "`reward.*`"),
+        ("reward*", "bad-name", "`reward.*`"),
+        ("re*d.*", "bad-name", "`reward.*`"),
+    ] {
+        let found = found("", &format!("on: ['{on}'], when: 'event.channel == \"web\"'"));
+        assert_eq!(found.len(), 1, "{on}: {found:?}");
+        assert!(found[0].0 == code && found[0].1.contains(hint), "{on}: {found:?}");
+    }
+}
+
+#[test]
+fn the_id_of_a_decision_is_a_string() {
+    let rule = |decide: &str| found(FEATURES, &format!("on: [order.placed], when: orders > 1, decide: [{decide}]"));
+    for id in ["event.amount_minor", "event.time", "device.bot", "event.amount_base"] {
+        let codes: Vec<_> =
+            rule(&format!("{{subject: order, id: {id}, verdict: hold}}")).into_iter().map(|one| one.0).collect();
+        assert_eq!(codes, ["wrong-type"], "{id}");
+    }
+    assert_eq!(rule("{subject: order, id: string(event.amount_minor), verdict: hold}"), []);
+}
+
+#[test]
+fn an_end_of_a_hold_that_nothing_acts_on_is_told() {
+    let rule = |end: &str| {
+        let decide = format!("{{subject: account, verdict: hold, ttl: 7d, on_expiry: {end}}}");
+        found(FEATURES, &format!("on: [order.placed], when: orders > 1, decide: [{decide}]"))
+    };
+    let codes = |end| rule(end).into_iter().map(|one| one.0).collect::<Vec<_>>();
+    assert_eq!(
+        (codes("keep"), codes("release"), codes("block")),
+        (vec![], vec!["not-acted-upon"], vec!["not-acted-upon"])
+    );
+}
