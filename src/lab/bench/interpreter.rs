@@ -56,7 +56,7 @@ impl Interpreter {
         let added = [
             context.add_function("known", |value: Value| value != Value::Null),
             context.add_function("overlap", overlap),
-            context.add_function("duration", duration_ms),
+            context.add_function(DURATION_MS, duration_ms),
         ];
         added.into_iter().for_each(|added| added.expect("the interpreter has no functions of these names"));
         let fields = Field::ALL.iter().filter(|field| facts.has(**field) || !self.optional.contains(field));
@@ -94,6 +94,9 @@ fn at_key(feature: &str) -> String {
     format!("{feature}_at")
 }
 
+/// Stands for `duration`, which the interpreter has too, or not, as its crate was built: times are milliseconds here.
+const DURATION_MS: &str = "duration_ms";
+
 /// Parses a text, and puts macros and readings at other keys in.
 fn parse(text: &str, macros: &BTreeMap<&str, IdedExpr>) -> Option<IdedExpr> {
     let mut expr = Program::compile(text).ok()?.expression().clone();
@@ -112,7 +115,12 @@ fn put_in(part: &mut IdedExpr, macros: &BTreeMap<&str, IdedExpr>) {
         Expr::List(list) => list.elements.iter_mut().for_each(|element| put_in(element, macros)),
         Expr::Call(call) => match feature_at_key(call) {
             Some(variable) => part.expr = Expr::Ident(variable),
-            None => call.target.as_deref_mut().into_iter().chain(&mut call.args).for_each(|of| put_in(of, macros)),
+            None => {
+                if call.func_name == "duration" {
+                    call.func_name = DURATION_MS.to_owned();
+                }
+                call.target.as_deref_mut().into_iter().chain(&mut call.args).for_each(|of| put_in(of, macros));
+            }
         },
         _ => {}
     }
