@@ -79,14 +79,14 @@ pub(super) struct Chunk {
     /// By event and read.
     readings: Vec<Reading>,
     ranges: Vec<(u32, u32)>,
-    members: Vec<u64>,
     /// The texts of readings, one after the other.
     texts: String,
     /// By feature.
     ops: Vec<Vec<Op>>,
     targets: Vec<Vec<Target>>,
     ids: Vec<[u8; 16]>,
-    table: Readings,
+    /// What the last table said, and the members of sets that all of them did.
+    seen: Readings,
 }
 
 impl Chunk {
@@ -106,7 +106,7 @@ impl Chunk {
             hasher: ground.hasher,
             readings: self.readings.get(at * reads..(at + 1) * reads).unwrap_or(&[]),
             ranges: self.ranges.get(at * reads..(at + 1) * reads).unwrap_or(&[]),
-            members: &self.members,
+            members: &self.seen.members,
             texts: &self.texts,
         }
     }
@@ -119,7 +119,7 @@ impl Chunk {
         self.readings.resize(events * plan.reads, nothing);
         self.ranges.clear();
         self.ranges.resize(events * plan.reads, (0, 0));
-        self.members.clear();
+        self.seen.members.clear();
         self.texts.clear();
         self.parts.clear();
         self.parts.resize(events * plan.parts.len(), None);
@@ -302,19 +302,17 @@ impl Chunk {
                 continue;
             }
             let ids: &[[u8; 16]] = if feature.ordered_by_id { &self.ids } else { &[] };
-            self.table.clear();
-            table.apply(ops, ids, &mut self.table);
-            for ((target, op), seen) in self.targets[index].iter().zip(ops).zip(&self.table.readings) {
+            self.seen.readings.clear();
+            table.apply(ops, ids, &mut self.seen);
+            for ((target, op), seen) in self.targets[index].iter().zip(ops).zip(&self.seen.readings) {
                 if target.at == u32::MAX {
                     continue;
                 }
                 let complete = feature.is_complete(op.time_ms, ground.started_ms);
                 let slot = target.at as usize * ground.plan.reads + target.read.0 as usize;
                 self.readings[slot] = reading(seen, feature, complete);
-                if op.members {
-                    let start = self.members.len() as u32;
-                    self.members.extend_from_slice(self.table.set(seen));
-                    self.ranges[slot] = (start, self.members.len() as u32 - start);
+                if let Value::Set { size, start: Some(start) } = seen.value {
+                    self.ranges[slot] = (start, size);
                 }
             }
         }

@@ -20,8 +20,8 @@ use crate::ruleset::program::RuleSet;
 use crate::signals::{SubjectReader, Wanted};
 use crate::state::{Dedup, FeatureTable, HashKey, Identity, KeyHasher, Scalar, Sighting};
 
-/// How many events are planned and applied together. Measured: the latencies of a feature's lookups overlap, and the
-/// scratch of a chunk stays in the first caches.
+/// How many events are planned and applied together. A feature has an operation in one event of two to ten: so many fill
+/// the passes of its table, within which the waits for memory overlap.
 const CHUNK_EVENTS: usize = 128;
 /// After how many events idle keys are swept and memory is measured: at fixed places of the log, so that what a batch
 /// is cut into changes nothing.

@@ -13,7 +13,7 @@ use cel::{Context, Env, ExecutionError, IdedExpr, Program, Value};
 
 use super::packs::PackTexts;
 use crate::event::{Field, FieldType, Signal, SignalKind};
-use crate::ruleset::cel::{Facts, ReadIndex, ReadKey, ReadSource, ReadingValue};
+use crate::ruleset::cel::{Facts, ReadIndex, ReadKey, ReadSource, ReadingValue, overlap};
 use crate::ruleset::program::RuleSet;
 use crate::ruleset::yaml::parse_duration_ms;
 
@@ -55,7 +55,7 @@ impl Interpreter {
         let mut context = Context::with_env(Arc::clone(&self.env));
         let added = [
             context.add_function("known", |value: Value| value != Value::Null),
-            context.add_function("overlap", overlap),
+            context.add_function("overlap", set_overlap),
             context.add_function(DURATION_MS, duration_ms),
         ];
         added.into_iter().for_each(|added| added.expect("the interpreter has no functions of these names"));
@@ -144,19 +144,12 @@ impl Opaque for Members {
     }
 }
 
-/// How many members two sets have in common, in one pass: they ascend.
-fn overlap(one: Arc<dyn Opaque>, other: Arc<dyn Opaque>) -> Result<i64, ExecutionError> {
+/// The same function over sets as the compiled conditions call: what differs is how they get there.
+fn set_overlap(one: Arc<dyn Opaque>, other: Arc<dyn Opaque>) -> Result<i64, ExecutionError> {
     let (Some(Members(one)), Some(Members(other))) = (one.downcast_ref(), other.downcast_ref()) else {
         return Err(ExecutionError::function_error("overlap", "takes two sets"));
     };
-    let (mut left, mut right, mut common) = (0, 0, 0);
-    while left < one.len() && right < other.len() {
-        common += i64::from(one[left] == other[right]);
-        let (behind_left, behind_right) = (one[left] <= other[right], other[right] <= one[left]);
-        left += usize::from(behind_left);
-        right += usize::from(behind_right);
-    }
-    Ok(common)
+    Ok(overlap(one, other))
 }
 
 fn duration_ms(text: Arc<String>) -> Result<i64, ExecutionError> {

@@ -33,6 +33,7 @@ mod types;
 mod value;
 
 pub use absence::Absence;
+pub use apply::overlap;
 pub use compiled::{Compiled, Uses};
 pub use demand::Demand;
 pub use facts::{Facts, Fault, Reading, ReadingValue, Scalar};
