@@ -69,7 +69,7 @@ impl Absence {
             }
         }
         let (of, to, operator) =
-            if left.constant().is_some() { (right, left, mirrored(operator)) } else { (left, right, operator) };
+            if left.constant().is_some() { (right, left, operator.mirrored()) } else { (left, right, operator) };
         let operator = if wanted { operator } else { opposite(operator) };
         let order = to.constant().and_then(|value| Value::Int(0).compare(value).ok().flatten());
         let holds_for_0 = match operator {
@@ -97,16 +97,6 @@ fn counted(node: &Node) -> Vec<ReadIndex> {
 
 fn is_bool(node: &Node, value: bool) -> bool {
     node.constant() == Some(&Value::Bool(value))
-}
-
-fn mirrored(operator: Operator) -> Operator {
-    match operator {
-        Operator::Less => Operator::Greater,
-        Operator::LessOrEqual => Operator::GreaterOrEqual,
-        Operator::Greater => Operator::Less,
-        Operator::GreaterOrEqual => Operator::LessOrEqual,
-        same => same,
-    }
 }
 
 fn opposite(operator: Operator) -> Operator {

@@ -44,7 +44,7 @@ fn demand(operator: Operator, left: &Node, right: &Node) -> Option<Demand> {
     // `5000 < f` demands what `f > 5000` does.
     let (operator, of, constant) = match (left.constant(), right.constant()) {
         (None, Some(constant)) => (operator, left, constant),
-        (Some(constant), None) => (mirrored(operator), right, constant),
+        (Some(constant), None) => (operator.mirrored(), right, constant),
         _ => return None,
     };
     let Value::Int(constant) = constant else { return None };
@@ -55,16 +55,6 @@ fn demand(operator: Operator, left: &Node, right: &Node) -> Option<Demand> {
         _ => return None,
     };
     Some(Demand { read, least })
-}
-
-fn mirrored(operator: Operator) -> Operator {
-    match operator {
-        Operator::Less => Operator::Greater,
-        Operator::LessOrEqual => Operator::GreaterOrEqual,
-        Operator::Greater => Operator::Less,
-        Operator::GreaterOrEqual => Operator::LessOrEqual,
-        other => other,
-    }
 }
 
 /// The reading itself, or the size of the set that it is.

@@ -24,6 +24,17 @@ pub(super) enum Operator {
 }
 
 impl Operator {
+    /// The comparison that says the same with its sides exchanged; every other operator stays.
+    pub(super) fn mirrored(self) -> Operator {
+        match self {
+            Operator::Less => Operator::Greater,
+            Operator::LessOrEqual => Operator::GreaterOrEqual,
+            Operator::Greater => Operator::Less,
+            Operator::GreaterOrEqual => Operator::LessOrEqual,
+            same => same,
+        }
+    }
+
     /// The operator that the parser calls this.
     pub(super) fn from_parsed(name: &str) -> Option<Operator> {
         Some(match name {
