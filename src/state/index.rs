@@ -1,21 +1,29 @@
-//! From key to slot: an open-addressing index in segments, each of which grows on its own.
+//! From key to slot: an open-addressing index in segments, which grow and then split, one at a time.
 //!
-//! A word is 32 bits of the key's hash (the tag) and a slot number. Growing a segment reads its words alone and touches no
-//! slot, so no pause is longer than one segment's rescan: 0.4 % of the table. Keys are not stored here; the caller
-//! compares them at the slot.
+//! A word is 32 bits of the key's hash (the tag) and a slot number. A segment doubles until it has
+//! [`SEGMENT_WORDS_MAX`] words and then splits in two, told apart by one more bit of the tag; a directory of the tag's
+//! leading bits says which segment holds a key (extendible hashing: Fagin, Nievergelt, Pippenger, Strong, ACM TODS 1979).
+//! So no insertion rescans more than one segment, however large the table, and a small table is one small segment.
+//! Growing reads words alone and touches no slot: keys are not stored here; the caller compares them at the slot.
 //!
 //! Invariants: a segment's length is a power of two; at most 3/4 of it is in use; a word stands between its home and the
-//! next empty word (linear probing, deletion by backward shift).
+//! next empty word (linear probing, deletion by backward shift); all tags of a segment agree in their first `depth` bits,
+//! and the directory's entries for these bits name it.
 
 use super::KeyHash;
 
-/// Segments of an index. At 10^7 keys each holds 39,000 words, which are rescanned in about a millisecond.
-const SEGMENTS: usize = 256;
+/// Words of a segment before it splits: 64 KiB, rescanned in some 50 microseconds.
+const SEGMENT_WORDS_MAX: usize = 8192;
+/// Words of a segment that holds anything.
+const SEGMENT_WORDS_MIN: usize = 8;
 /// How full a segment may be. With linear probing a search for a new key looks at 8 words at 3/4 and at 32 at 7/8 (Knuth,
 /// The Art of Computer Programming, volume 3, 6.4): most keys of a stream are new to some table.
 const FULL: (usize, usize) = (3, 4);
-/// Words of a segment that holds anything.
-const SEGMENT_WORDS_MIN: usize = 8;
+/// Bits of a tag.
+const TAG_BITS: u32 = 32;
+/// Leading bits of a tag that the directory may tell apart: the others place a word in its segment. Enough for 3 * 10^9
+/// keys; past them segments double again.
+const DEPTH_MAX: u32 = TAG_BITS - SEGMENT_WORDS_MAX.trailing_zeros();
 /// The empty word: slot numbers are stored plus one.
 const EMPTY: u64 = 0;
 
@@ -24,15 +32,20 @@ pub(super) const SLOT_MAX: u32 = u32::MAX - 1;
 
 #[derive(Debug)]
 pub(super) struct Index {
+    /// By the first `depth` bits of the tag: the segment's place in `segments`.
+    directory: Vec<u32>,
+    depth: u32,
     segments: Vec<Segment>,
     words: usize,
     keys: usize,
 }
 
-#[derive(Clone, Debug, Default)]
+#[derive(Debug, Default)]
 struct Segment {
     words: Box<[u64]>,
-    used: usize,
+    used: u32,
+    /// How many leading bits all its tags share.
+    depth: u32,
 }
 
 /// Where the search for a key begins: what of it fits in a register.
@@ -46,29 +59,31 @@ pub(super) struct Home {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Vacancy(usize);
 
-fn segment_of(key: KeyHash) -> usize {
-    (key.0[0] >> 56) as usize
-}
-
 fn tag_of(key: KeyHash) -> u32 {
     key.0[0] as u32
 }
 
 fn word(tag: u32, slot: u32) -> u64 {
-    u64::from(tag) << 32 | u64::from(slot + 1)
+    u64::from(tag) << TAG_BITS | u64::from(slot + 1)
 }
 
 fn tag(word: u64) -> u32 {
-    (word >> 32) as u32
+    (word >> TAG_BITS) as u32
 }
 
 fn slot(word: u64) -> u32 {
     word as u32 - 1
 }
 
+/// The first `depth` bits of a tag.
+#[inline]
+fn leading(tag: u32, depth: u32) -> usize {
+    (u64::from(tag) >> (TAG_BITS - depth)) as usize
+}
+
 impl Index {
     pub(super) fn new() -> Index {
-        Index { segments: vec![Segment::default(); SEGMENTS], words: 0, keys: 0 }
+        Index { directory: vec![0], depth: 0, segments: vec![Segment::default()], words: 0, keys: 0 }
     }
 
     pub(super) fn keys(&self) -> usize {
@@ -76,21 +91,28 @@ impl Index {
     }
 
     pub(super) fn bytes(&self) -> usize {
-        self.words * size_of::<u64>() + SEGMENTS * size_of::<Segment>()
+        self.words * size_of::<u64>()
+            + self.directory.capacity() * size_of::<u32>()
+            + self.segments.capacity() * size_of::<Segment>()
+    }
+
+    #[inline]
+    fn segment_of(&self, key: KeyHash) -> usize {
+        self.directory[leading(tag_of(key), self.depth)] as usize
     }
 
     /// The first word of a key's search. Its load depends on nothing but the key: a loop over many keys has all of them
     /// under way at once.
     #[inline]
     pub(super) fn home_word(&self, key: KeyHash) -> (Home, u64) {
-        let segment = segment_of(key);
+        let segment = self.segment_of(key);
         let words = &self.segments[segment].words;
         let place = tag_of(key) as usize & words.len().wrapping_sub(1);
         let home = Home { segment: segment as u32, place: place as u32 };
         (home, words.get(place).copied().unwrap_or(EMPTY))
     }
 
-    /// The first slot whose tag is the key's, going on from its home word: the right one but for one key in 10^4.
+    /// The first slot whose tag is the key's, going on from its home word: the right one but for one key in hundreds.
     #[inline]
     pub(super) fn guess(&self, key: KeyHash, home: Home, first: u64) -> Option<u32> {
         let words = &self.segments[home.segment as usize].words;
@@ -109,17 +131,113 @@ impl Index {
     /// The slot of this key, or where it would be added; `is_it` compares the key stored at a slot.
     #[inline]
     pub(super) fn find(&self, key: KeyHash, is_it: impl FnMut(u32) -> bool) -> Result<u32, Vacancy> {
-        let place = self.place(key, is_it);
-        place.map(|place| slot(self.segments[segment_of(key)].words[place]))
+        let segment = &self.segments[self.segment_of(key)];
+        segment.place(key, is_it).map(|place| slot(segment.words[place]))
     }
 
+    /// Adds a key where [`Index::find`] has just not found it.
+    #[inline]
+    pub(super) fn insert(&mut self, key: KeyHash, vacancy: Vacancy, slot: u32) {
+        let word = word(tag_of(key), slot);
+        let at = self.segment_of(key);
+        let segment = &mut self.segments[at];
+        if segment.is_full() {
+            self.make_room(key);
+            let at = self.segment_of(key);
+            self.segments[at].put(word);
+        } else {
+            segment.words[vacancy.0] = word;
+            segment.used += 1;
+        }
+        self.keys += 1;
+    }
+
+    /// Makes room for one more word in the segment of this key.
+    #[cold]
+    fn make_room(&mut self, key: KeyHash) {
+        loop {
+            let at = self.segment_of(key);
+            let segment = &mut self.segments[at];
+            let before = segment.words.len();
+            if !segment.is_full() {
+                return;
+            }
+            if before < SEGMENT_WORDS_MAX || segment.depth == DEPTH_MAX {
+                segment.resize((before * 2).max(SEGMENT_WORDS_MIN));
+                self.words += segment.words.len() - before;
+            } else {
+                let prefix = leading(tag_of(key), segment.depth);
+                self.split(at, prefix);
+            }
+        }
+    }
+
+    /// Moves the words of a segment whose next bit is set to a segment of their own; `prefix` is what its tags share.
+    fn split(&mut self, at: usize, prefix: usize) {
+        let segment = &mut self.segments[at];
+        let depth = segment.depth;
+        if depth == self.depth {
+            self.directory = self.directory.iter().flat_map(|segment| [*segment; 2]).collect();
+            self.depth += 1;
+        }
+        let words = segment.words.len();
+        let old = std::mem::replace(segment, Segment::new(words, depth + 1));
+        let mut other = Segment::new(words, depth + 1);
+        for word in old.words.into_iter().filter(|word| *word != EMPTY) {
+            let of = if leading(tag(word), depth + 1) & 1 == 0 { &mut *segment } else { &mut other };
+            of.put(word);
+        }
+        let entries = 1 << (self.depth - depth);
+        let upper = prefix * entries + entries / 2;
+        self.directory[upper..upper + entries / 2].fill(self.segments.len() as u32);
+        self.segments.push(other);
+        self.words += words;
+    }
+
+    /// Points a key that is at slot `from` to another slot.
+    pub(super) fn replace(&mut self, key: KeyHash, from: u32, to: u32) {
+        let at = self.segment_of(key);
+        let segment = &mut self.segments[at];
+        if let Ok(place) = segment.place(key, |slot| slot == from) {
+            segment.words[place] = word(tag_of(key), to);
+        }
+    }
+
+    /// Removes the key at this slot, if the index still points there. A segment left seven eighths empty is halved; it is
+    /// not joined with another, so that what is left of the largest a table ever was is 100 bytes for 6144 keys.
+    pub(super) fn remove(&mut self, key: KeyHash, slot: u32) {
+        let at = self.segment_of(key);
+        let segment = &mut self.segments[at];
+        let Ok(place) = segment.place(key, |candidate| candidate == slot) else { return };
+        segment.close(place);
+        segment.used -= 1;
+        self.keys -= 1;
+        let words = segment.words.len();
+        if segment.used as usize * 8 < words && words > SEGMENT_WORDS_MIN {
+            segment.resize(words / 2);
+            self.words -= words / 2;
+        }
+    }
+}
+
+impl Segment {
+    fn new(words: usize, depth: u32) -> Segment {
+        Segment { words: vec![EMPTY; words].into_boxed_slice(), used: 0, depth }
+    }
+
+    /// Whether it has no room for one more.
+    #[inline]
+    fn is_full(&self) -> bool {
+        (self.used as usize + 1) * FULL.1 > self.words.len() * FULL.0
+    }
+
+    /// The place of this key, or the empty one at which its search ended.
     #[inline]
     fn place(&self, key: KeyHash, mut is_it: impl FnMut(u32) -> bool) -> Result<usize, Vacancy> {
-        let words = &self.segments[segment_of(key)].words;
-        let mask = words.len().wrapping_sub(1);
+        let mask = self.words.len().wrapping_sub(1);
         let mut place = tag_of(key) as usize & mask;
         // An empty segment has no words.
-        while let Some(word) = words.get(place).filter(|word| **word != EMPTY) {
+        while let Some(word) = self.words.get(place).filter(|word| **word != EMPTY) {
             if tag(*word) == tag_of(key) && is_it(slot(*word)) {
                 return Ok(place);
             }
@@ -128,50 +246,9 @@ impl Index {
         Err(Vacancy(place))
     }
 
-    /// Adds a key where [`Index::find`] has just not found it.
-    #[inline]
-    pub(super) fn insert(&mut self, key: KeyHash, vacancy: Vacancy, slot: u32) {
-        let segment = &mut self.segments[segment_of(key)];
-        if (segment.used + 1) * FULL.1 > segment.words.len() * FULL.0 {
-            let before = segment.words.len();
-            segment.resize((before * 2).max(SEGMENT_WORDS_MIN));
-            self.words += segment.words.len() - before;
-            segment.put(word(tag_of(key), slot));
-        } else {
-            segment.words[vacancy.0] = word(tag_of(key), slot);
-        }
-        segment.used += 1;
-        self.keys += 1;
-    }
-
-    /// Points a key that is at slot `from` to another slot.
-    pub(super) fn replace(&mut self, key: KeyHash, from: u32, to: u32) {
-        if let Ok(place) = self.place(key, |slot| slot == from) {
-            self.segments[segment_of(key)].words[place] = word(tag_of(key), to);
-        }
-    }
-
-    /// Removes the key at this slot, if the index still points there. A segment left seven eighths empty is halved.
-    pub(super) fn remove(&mut self, key: KeyHash, slot: u32) {
-        let Ok(place) = self.place(key, |candidate| candidate == slot) else { return };
-        let segment = &mut self.segments[segment_of(key)];
-        segment.close(place);
-        segment.used -= 1;
-        self.keys -= 1;
-        if segment.used * 8 < segment.words.len() && segment.words.len() > SEGMENT_WORDS_MIN {
-            let before = segment.words.len();
-            segment.resize(before / 2);
-            self.words -= before / 2;
-        }
-    }
-}
-
-impl Segment {
     fn resize(&mut self, words: usize) {
-        let old = std::mem::replace(&mut self.words, vec![EMPTY; words].into_boxed_slice());
-        for word in old.into_iter().filter(|word| *word != EMPTY) {
-            self.put(word);
-        }
+        let old = std::mem::replace(self, Segment::new(words, self.depth));
+        old.words.into_iter().filter(|word| *word != EMPTY).for_each(|word| self.put(word));
     }
 
     fn put(&mut self, word: u64) {
@@ -181,6 +258,7 @@ impl Segment {
             place = (place + 1) & mask;
         }
         self.words[place] = word;
+        self.used += 1;
     }
 
     /// Empties a place and moves back those words behind it that a search would no longer reach.
@@ -212,10 +290,9 @@ mod tests {
 
     use super::*;
 
-    /// Few segments and few tags, so that runs of words are long, wrap around and share tags.
+    /// Few tags, so that runs of words are long, wrap around and share tags.
     fn key(number: u16) -> KeyHash {
-        let segment = u64::from(number % 2) << 56;
-        KeyHash([segment | (u64::from(number / 2 % 300) * 0x0100_0001), u64::from(number)])
+        KeyHash([u64::from(number / 2 % 300) * 0x0100_0001, u64::from(number)])
     }
 
     fn check(steps: &[(u16, bool)]) {
@@ -268,11 +345,29 @@ mod tests {
             add(&mut index, key(number), number as u32);
         }
         assert!(index.bytes() - empty <= 100_000 * size_of::<u64>() * 2 * FULL.1 / FULL.0);
+        assert!(index.segments.iter().all(|segment| segment.words.len() <= SEGMENT_WORDS_MAX));
+        for number in 0..100_000 {
+            assert_eq!(index.find(key(number), |slot| u64::from(slot) == number).ok(), Some(number as u32));
+        }
         for number in 0..100_000 {
             index.remove(key(number), number as u32);
         }
         assert_eq!(index.keys(), 0);
-        assert!(index.bytes() - empty <= SEGMENTS * SEGMENT_WORDS_MIN * 8);
+        // What is left of some 30 segments.
+        assert!(index.bytes() - empty <= 5000, "{} bytes", index.bytes() - empty);
+    }
+
+    #[test]
+    fn tags_that_agree_in_all_that_the_directory_tells_apart_grow_one_segment() {
+        let mut index = Index::new();
+        // Their leading bits are the same: splitting parts them never.
+        let key = |number: u64| KeyHash([number, number]);
+        for number in 0..10_000 {
+            add(&mut index, key(number), number as u32);
+        }
+        for number in 0..10_000 {
+            assert_eq!(index.find(key(number), |slot| u64::from(slot) == number).ok(), Some(number as u32));
+        }
     }
 
     #[test]

@@ -306,8 +306,14 @@ impl Window for Presence {
             }
             View::Members if op.members => {
                 let start = members.len();
-                let present = self.runs().iter().filter(|run| run.covers(time_ms, reach_ms));
-                members.extend(present.map(|run| run.value));
+                let count = self.count(time_ms, reach_ms) as usize;
+                let runs = self.runs();
+                if count == runs.len() {
+                    members.extend(runs.iter().map(|run| run.value));
+                } else {
+                    let present = runs.iter().filter(|run| run.covers(time_ms, reach_ms));
+                    members.extend(present.map(|run| run.value));
+                }
                 let size = (members.len() - start) as u32;
                 (Value::Set { size, start: (size > 0).then_some(start as u32) }, size > 0)
             }
