@@ -11,6 +11,7 @@ use super::clock;
 use super::config::{self, Config};
 use super::key::StateKey;
 use crate::engine::{Engine, EngineOptions, Policy, ProgramPolicy, Rates, Thresholds};
+use crate::event::mapping::Mapping;
 use crate::event::{ParseOptions, Parser};
 use crate::lists::{List, ListKind};
 use crate::ruleset::program::RuleSet;
@@ -59,6 +60,12 @@ pub enum WiringError {
     NotSupported {
         /// The setting.
         setting: String,
+    },
+    /// A source that is asked for by name, and not configured.
+    #[error("there is no source {name} in the configuration")]
+    UnknownSource {
+        /// Its name.
+        name: String,
     },
     /// A sink without brokers, and no Kafka source to take them from.
     #[error("sinks.{sink}.kafka has no brokers, and there is no Kafka source to take them from")]
@@ -210,6 +217,19 @@ pub fn check_sources(config: &Config) -> Result<(), WiringError> {
     }
 }
 
+/// The mapping of a source that is asked for by name; without a name, none.
+///
+/// # Errors
+///
+/// [`WiringError::UnknownSource`].
+pub fn mapping_of(config: &Config, source: Option<&str>) -> Result<Option<Mapping>, WiringError> {
+    let Some(name) = source else { return Ok(None) };
+    match config.sources.get(name) {
+        Some(source) => Ok(source.mapping.as_ref().map(|mapping| mapping.0.clone())),
+        None => Err(WiringError::UnknownSource { name: name.to_owned() }),
+    }
+}
+
 /// The sources of `run`, opened.
 ///
 /// # Errors
@@ -234,7 +254,7 @@ pub fn reader(
     index: usize,
     name: String,
     input: Input,
-    mapping: Option<crate::event::mapping::Mapping>,
+    mapping: Option<Mapping>,
     engine: &Engine,
     signals: &SignalConfig,
     options: ParseOptions,

@@ -275,6 +275,24 @@ impl Chunk {
         Some(ground.hasher.key(program, &hashed[..parts.len()]))
     }
 
+    /// The places of the events that the last plan counts under a key of a feature. What is older than the horizon of its
+    /// feature is planned, and not counted by its table.
+    pub(super) fn counted(&self, feature: usize, key: KeyHash) -> impl Iterator<Item = usize> {
+        let ops = self.ops.get(feature).map_or(&[] as &[Op], Vec::as_slice);
+        let counted = move |op: &&Op| op.add && op.key == key && op.time_ms >= op.horizon_ms;
+        ops.iter().filter(counted).map(|op| op.id as usize)
+    }
+
+    /// The key at which the last event of the chunk reads a feature; `None` when a part of it is empty.
+    pub(super) fn key_of_last(&self, ground: &Ground<'_>, feature: u32, read: ReadIndex) -> Option<KeyHash> {
+        let at = self.entries.len().checked_sub(1)?;
+        let entry = &self.entries[at];
+        let step = ground.plan.steps(entry.type_index).steps.iter().find(|step| step.feature == feature)?;
+        let other = step.others.iter().find(|other| other.read == read);
+        let parts = other.map_or(&step.key, |other| &other.key);
+        self.key(ground, at, ground.programs.get(entry.program).part, parts)
+    }
+
     /// The value that an event brings to a feature; `None` when it is filtered out or has no value.
     #[inline]
     fn counted_value(&self, ground: &Ground<'_>, at: usize, step: &Step) -> Option<u64> {

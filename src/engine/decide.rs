@@ -6,6 +6,7 @@ use sha2::{Digest, Sha256};
 
 use super::chunk::Entry;
 use super::decisions::{DecisionCause, DecisionReach, Decisions};
+use super::explain::ShadowCause;
 use super::facts::Row;
 use super::judgement::{Elements, Judgement, Judgements, Outcome};
 use super::programs::Program;
@@ -137,8 +138,7 @@ impl Decider<'_> {
         let Some(plan) = entry.type_index.and_then(|of| self.rules.by_type.get(of.0 as usize)) else { return };
         for index in &plan.rules {
             let rule = &self.rules.rules[*index as usize];
-            let expired = rule.expires_ms.is_some_and(|end| row.event.event_time_ms >= end);
-            if expired && !self.every_rule_in_force {
+            if is_expired(rule, row) && !self.every_rule_in_force {
                 continue;
             }
             let erred = |fault: Fault| u64::from(fault.is_error());
@@ -159,8 +159,7 @@ impl Decider<'_> {
             if excepted {
                 continue;
             }
-            let rolled_out = self.every_rule_in_force || is_rolled_out(rule, row);
-            let enforced = rule.mode == Mode::Enforce && rolled_out && !is_incomplete(rule, row);
+            let enforced = standing(rule, row, self.every_rule_in_force) == Standing::Enforced;
             self.tally.rule_matches[*index as usize][usize::from(!enforced)] += 1;
             self.scratch.matches.push(Match { rule: *index, enforced });
         }
@@ -249,11 +248,7 @@ impl Decider<'_> {
 
     /// One reading a feature, by name: at the event's own key where a rule reads it there.
     fn order_evidence(&mut self) {
-        let place = |read: &ReadIndex| match &self.rules.reads.get(*read).source {
-            ReadSource::Feature { feature, key } => (feature.0, !matches!(key, ReadKey::Own), read.0),
-            _ => (u32::MAX, true, read.0),
-        };
-        // Features are sorted by name, so their order is that of the names.
+        let place = |read: &ReadIndex| evidence_order(self.rules, *read);
         self.scratch.evidence.sort_unstable_by_key(place);
         self.scratch.evidence.dedup_by_key(|read| place(read).0);
     }
@@ -334,6 +329,46 @@ pub(super) fn derived_id<'a>(prefix: &str, parts: impl IntoIterator<Item = &'a s
 /// The id of the hold that an event's verdict makes.
 pub(super) fn hold_id(program: &str, source: &str, event_id: &str) -> String {
     derived_id("hold", [program, source, event_id])
+}
+
+/// The place of a reading among those of a verdict: features by name, each at the event's own key first.
+pub(super) fn evidence_order(rules: &RuleSet, read: ReadIndex) -> (u32, bool, u32) {
+    match &rules.reads.get(read).source {
+        // Features are sorted by name, so their order is that of the names.
+        ReadSource::Feature { feature, key } => (feature.0, !matches!(key, ReadKey::Own), read.0),
+        _ => (u32::MAX, true, read.0),
+    }
+}
+
+/// What a match of a rule is worth.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Standing {
+    /// It counts.
+    Enforced,
+    /// It is written down.
+    Shadow(ShadowCause),
+    /// The rule has ended.
+    Expired,
+}
+
+/// What a match would be worth for this event. In the tests of rule files (`every_rule_in_force`) nothing expires, and
+/// rollout is 100 %.
+pub(super) fn standing(rule: &Rule, row: &Row<'_>, every_rule_in_force: bool) -> Standing {
+    if !every_rule_in_force && is_expired(rule, row) {
+        Standing::Expired
+    } else if rule.mode != Mode::Enforce {
+        Standing::Shadow(ShadowCause::Mode)
+    } else if !every_rule_in_force && !is_rolled_out(rule, row) {
+        Standing::Shadow(ShadowCause::Rollout)
+    } else if is_incomplete(rule, row) {
+        Standing::Shadow(ShadowCause::Incomplete)
+    } else {
+        Standing::Enforced
+    }
+}
+
+fn is_expired(rule: &Rule, row: &Row<'_>) -> bool {
+    rule.expires_ms.is_some_and(|end| row.event.event_time_ms >= end)
 }
 
 /// Whether the rule counts for this account (else event): the first thousandth of a stable hash that it falls into.

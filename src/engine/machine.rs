@@ -1,5 +1,6 @@
 //! The state machine: batches of events in, judgements out.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use super::account::AccountMemory;
@@ -7,6 +8,7 @@ use super::chunk::{Chunk, Entry, Ground};
 use super::clock::Clock;
 use super::decide::{Decider, Scratch, program_name};
 use super::decisions::Decisions;
+use super::explain::Watch;
 use super::judgement::{Judgement, Judgements, Outcome};
 use super::plan::{Plan, window_spec};
 use super::policy::Policy;
@@ -76,29 +78,31 @@ impl Default for EngineOptions {
 /// batched into.
 #[derive(Debug)]
 pub struct Engine {
-    rules: Arc<RuleSet>,
-    plan: Plan,
+    pub(super) rules: Arc<RuleSet>,
+    pub(super) plan: Plan,
     policy: Policy,
-    every_rule_in_force: bool,
-    hasher: KeyHasher,
+    pub(super) every_rule_in_force: bool,
+    pub(super) hasher: KeyHasher,
     clock: Clock,
-    programs: Programs,
+    pub(super) programs: Programs,
     accounts: AccountMemory,
     tables: Vec<FeatureTable>,
     dedup: Dedup,
     remembered: Remembered,
-    decisions: Decisions,
+    pub(super) decisions: Decisions,
     watch: MemoryWatch,
     /// By table, those of accounts last: how many keys it had after its last sweep.
     swept_keys: Vec<usize>,
     tally: Tally,
     /// How many events were taken in.
-    sequence: u64,
+    pub(super) sequence: u64,
     /// Event time of the first of them.
-    started_ms: Option<i64>,
-    chunk: Chunk,
+    pub(super) started_ms: Option<i64>,
+    pub(super) chunk: Chunk,
     scratch: Scratch,
     spelling: SubjectReader,
+    /// Keys that a later look at the same log wants the events of.
+    pub(super) watching: Option<Box<Watch>>,
 }
 
 impl Engine {
@@ -123,6 +127,7 @@ impl Engine {
             chunk: Chunk::default(),
             scratch: Scratch::default(),
             spelling: SubjectReader::default(),
+            watching: None,
             policy: options.policy,
             every_rule_in_force: options.every_rule_in_force,
             plan,
@@ -193,11 +198,16 @@ impl Engine {
     ///
     /// `signals` are those of [`Engine::wanted`], one row an event.
     pub fn judge(&mut self, batch: &EventBatch, signals: &[Signals], out: &mut Judgements) {
+        self.judge_part(batch, signals, 0..batch.events.len(), out);
+    }
+
+    /// As [`Engine::judge`], for some of the events: the parts of a batch make the same of it as the whole.
+    pub fn judge_part(&mut self, batch: &EventBatch, signals: &[Signals], part: Range<usize>, out: &mut Judgements) {
         assert_eq!(batch.events.len(), signals.len(), "signals were derived for every event of the batch");
-        let mut from = 0;
-        while from < batch.events.len() {
+        let mut from = part.start;
+        while from < part.end {
             let to_upkeep = UPKEEP_EVENTS - self.sequence % UPKEEP_EVENTS;
-            let left = batch.events.len() - from;
+            let left = part.end - from;
             let size = CHUNK_EVENTS.min(left).min(to_upkeep as usize);
             self.judge_chunk(batch, from, &signals[from..from + size], out);
             from += size;
@@ -214,17 +224,7 @@ impl Engine {
         batch: &'a EventBatch,
         signals: &'a [Signals],
     ) -> impl Iterator<Item = (&'a Event, impl Facts + 'a)> + 'a {
-        let from = batch.events.len() - self.chunk.entries.len();
-        let ground = Ground {
-            plan: &self.plan,
-            rules: &self.rules,
-            hasher: &self.hasher,
-            programs: &self.programs,
-            batch,
-            events: &batch.events[from..],
-            signals: &signals[from..],
-            started_ms: self.started_ms.unwrap_or(i64::MAX),
-        };
+        let ground = self.ground(batch, signals, batch.events.len() - self.chunk.entries.len()..batch.events.len());
         let row = move |(at, event)| (event, self.chunk.row(&ground, at));
         ground.events.iter().enumerate().map(row)
     }
@@ -248,6 +248,9 @@ impl Engine {
         self.chunk.open(&self.plan, self.tables.len());
         self.chunk.apply_accounts(&ground, &mut self.accounts);
         self.chunk.plan(&ground, &self.tables);
+        if let Some(watch) = &mut self.watching {
+            watch.look(&self.chunk, &ground, from);
+        }
         self.chunk.apply(&ground, &mut self.tables);
         for at in 0..events.len() {
             let judgement = self.decide(batch, events, signals, at, out);

@@ -11,6 +11,7 @@ mod chunk;
 mod clock;
 mod decide;
 mod decisions;
+mod explain;
 mod facts;
 mod judgement;
 mod machine;
@@ -27,6 +28,9 @@ mod watch;
 pub use clock::{Clock, Moment};
 pub use decide::program_name;
 pub use decisions::{DecisionCause, DecisionReach, DecisionRecord, Decisions, InForce};
+pub use explain::{
+    DecisionExplained, Explanation, FeatureExplained, RuleEnd, RuleExplained, ShadowCause, Watched, Witnessed,
+};
 pub use judgement::{Judgement, Judgements, Outcome, Piece};
 pub use machine::{Engine, EngineOptions};
 pub use policy::{Policy, ProgramPolicy, Rates, Thresholds};

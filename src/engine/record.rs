@@ -120,11 +120,19 @@ pub(super) fn write_rule(out: &mut Vec<u8>, rule: &Rule, enforced: bool, message
     out.extend_from_slice(b"]}");
 }
 
-/// Appends one element of `evidence`. A text that is known only by its hash is `{"known":true}`.
+/// Appends one element of `evidence`.
 pub(super) fn write_evidence(out: &mut Vec<u8>, feature: &str, reading: &Reading) {
     out.extend_from_slice(b"{\"feature\":");
     write_string(out, feature);
     out.extend_from_slice(b",\"value\":");
+    write_value(out, reading);
+    out.extend_from_slice(b",\"exact\":");
+    out.extend_from_slice(if reading.exact { b"true" } else { b"false" });
+    out.push(b'}');
+}
+
+/// Appends the value of a reading. A text that is known only by its hash is `{"known":true}`.
+pub(super) fn write_value(out: &mut Vec<u8>, reading: &Reading) {
     match reading.value {
         ReadingValue::Unknown | ReadingValue::Overflow => out.extend_from_slice(b"null"),
         ReadingValue::Int(value) | ReadingValue::DurationMs(value) => write_int(out, value),
@@ -138,7 +146,4 @@ pub(super) fn write_evidence(out: &mut Vec<u8>, feature: &str, reading: &Reading
             out.push(b'}');
         }
     }
-    out.extend_from_slice(b",\"exact\":");
-    out.extend_from_slice(if reading.exact { b"true" } else { b"false" });
-    out.push(b'}');
 }

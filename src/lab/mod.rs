@@ -4,6 +4,7 @@
 //! daemon will do. It knows all floors below.
 
 pub mod bench;
+pub mod explain;
 pub mod pack_tests;
 pub mod population;
 mod replay;

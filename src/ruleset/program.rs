@@ -6,7 +6,7 @@
 
 use std::path::PathBuf;
 
-use super::cel::{Compiled, ReadTable, Role, Template};
+use super::cel::{Compiled, FeatureIndex, ListIndex, Names, ReadIndex, ReadSource, ReadTable, Role, Template};
 use crate::event::{EventKind, KINDS, Mode, Presence, RuleKind, Severity, SignalSet, SubjectKind, Verdict};
 use crate::lists::List;
 
@@ -59,6 +59,20 @@ impl RuleSet {
     pub fn type_name(&self, of: TypeIndex) -> &str {
         let index = of.0 as usize;
         KINDS.get(index).map_or_else(|| self.types[index - KINDS.len()].as_str(), |kind| kind.name)
+    }
+}
+
+impl Names for RuleSet {
+    fn feature(&self, feature: FeatureIndex) -> &str {
+        &self.features[feature.0 as usize].name
+    }
+
+    fn list(&self, list: ListIndex) -> &str {
+        &self.lists[list.0 as usize].name
+    }
+
+    fn read(&self, read: ReadIndex) -> &ReadSource {
+        &self.reads.get(read).source
     }
 }
 

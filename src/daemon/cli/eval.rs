@@ -46,18 +46,7 @@ impl Observer for Counted<'_> {
 
 pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let Opened { config, rules, signals, options } = arguments.setup.open()?;
-    let mapping = match &arguments.source {
-        None => None,
-        Some(name) => match config.sources.get(name) {
-            Some(source) => source.mapping.as_ref().map(|mapping| mapping.0.clone()),
-            None => {
-                return Err(Failure::usage(
-                    format!("there is no source {name} in the configuration"),
-                    Some("name one of `sources:`, and the file with `--config`"),
-                ));
-            }
-        },
-    };
+    let mapping = wiring::mapping_of(&config, arguments.source.as_deref())?;
     let mut engine = Engine::new(rules, options);
     let lines = LineSource::open(&arguments.file, wiring::line_options(&config))?;
     let bar = progress::Progress::of(&lines);

@@ -86,6 +86,7 @@ impl From<WiringError> for Failure {
     fn from(error: WiringError) -> Failure {
         let hint = match &error {
             WiringError::NoSource => "add one under `sources:`; docs/configuration.md shows how",
+            WiringError::UnknownSource { .. } => "name one of `sources:`, and the file with `--config`",
             WiringError::NoBrokers { .. } => "name the cluster under `brokers:`",
             _ => "see docs/configuration.md",
         };

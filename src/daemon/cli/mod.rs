@@ -4,6 +4,7 @@ mod advice;
 mod bench;
 mod check;
 mod eval;
+mod explain;
 mod failure;
 mod run;
 mod schema;
@@ -44,6 +45,8 @@ enum Command {
     Check(check::Arguments),
     /// Runs the tests inside the rule files.
     Test(test::Arguments),
+    /// Why an event was judged as it was: every rule term by term, and the events behind each value.
+    Explain(explain::Arguments),
     /// This machine's throughput, latency and memory, beside its ceilings.
     Bench(bench::Arguments),
     /// Prints a JSON Schema.
@@ -99,6 +102,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Eval(arguments) => eval::run(&arguments),
         Command::Check(arguments) => check::run(&arguments),
         Command::Test(arguments) => test::run(&arguments),
+        Command::Explain(arguments) => explain::run(&arguments),
         Command::Bench(arguments) => bench::run(&arguments),
         Command::Schema(arguments) => schema::run(&arguments),
     };

@@ -3,11 +3,12 @@
 use std::borrow::Cow;
 
 use super::demand::{self, Demand};
+use super::explain::{self, Term};
 use super::lower;
 use super::node::{Node, NodeKind};
 use super::program::{self, BoolExpr, DoubleExpr, IntExpr, NanosExpr, TextExpr};
 use super::value::Value;
-use super::{Absence, Facts, Fault, ReadIndex, Scalar, Type, interpret, text, time};
+use super::{Absence, Facts, Fault, Names, ReadIndex, Scalar, Type, interpret, text, time};
 use crate::event::{Presence, Signal, SignalSet};
 use crate::ruleset::diagnostic::Diagnostic;
 
@@ -54,9 +55,10 @@ pub struct Compiled {
     findings: Box<Findings>,
 }
 
-/// What is known of an expression beside what it computes: read when a rule set is checked.
+/// What is known of an expression beside what it computes: read when a rule set is checked, or a verdict explained.
 #[derive(Clone, Debug)]
 struct Findings {
+    node: Node,
     absence: Absence,
     warnings: Vec<Diagnostic>,
     demands: Vec<Demand>,
@@ -87,6 +89,7 @@ impl Compiled {
         let result = node.ty.clone();
         let demands = demand::demands(&node);
         let absence = if result == Type::Bool { Absence::of(&node) } else { Absence::default() };
+        let kept = node.clone();
         let program = match (&result, &node.kind) {
             (Type::Bool, _) => Program::Bool(lower::bool_expr(&node)),
             (Type::Int, _) => Program::Int(lower::int_expr(&node)),
@@ -100,7 +103,7 @@ impl Compiled {
                 _ => Program::Slow(node),
             },
         };
-        Compiled { result, uses, program, findings: Box::new(Findings { absence, warnings, demands }) }
+        Compiled { result, uses, program, findings: Box::new(Findings { node: kept, absence, warnings, demands }) }
     }
 
     /// The type of its value.
@@ -126,6 +129,16 @@ impl Compiled {
     /// The comparisons of readings that are true only from some value on.
     pub fn demands(&self) -> &[Demand] {
         &self.findings.demands
+    }
+
+    /// The checked tree that it was compiled from.
+    pub(super) fn node(&self) -> &Node {
+        &self.findings.node
+    }
+
+    /// Its terms, and what each comes to: for people, and as slow as that allows.
+    pub fn explain<F: Facts>(&self, facts: &F, names: &dyn Names) -> Term {
+        explain::explain(self.node(), facts, names)
     }
 
     /// The value of a condition. It must have been compiled as [`Wanted::Bool`](super::Wanted::Bool).

@@ -14,6 +14,7 @@ mod check;
 mod compiled;
 mod demand;
 mod device;
+mod explain;
 mod facts;
 mod function;
 pub mod fuzz;
@@ -31,17 +32,20 @@ mod text;
 mod time;
 mod types;
 mod value;
+mod written;
 
 pub use absence::Absence;
 pub use apply::overlap;
 pub use compiled::{Compiled, Uses};
 pub use demand::Demand;
+pub use explain::Term;
 pub use facts::{Facts, Fault, Reading, ReadingValue, Scalar};
 pub use reads::{AccountFact, FeatureIndex, GeoFact, ListIndex, Read, ReadIndex, ReadKey, ReadSource, ReadTable, Role};
 pub use scope::{FeatureDecl, ListDecl, Scope, is_reserved};
 pub use source::{Segment, Source};
 pub use template::Template;
 pub use types::{Element, ListKind, Type};
+pub use written::Names;
 
 use self::check::Checker;
 use crate::ruleset::diagnostic::Diagnostic;

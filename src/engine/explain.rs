@@ -1,0 +1,297 @@
+//! Why an event was judged as it was: every rule that judges it with its terms, every feature it read with its key, the
+//! decisions that it met.
+//!
+//! Made after the judgement, from what the chunk still holds: the conditions see the same facts again. The events behind a
+//! reading are found by feeding the same log once more to an engine that is told which keys to watch for.
+
+use std::ops::Range;
+
+use super::Engine;
+use super::chunk::{Chunk, Ground};
+use super::decide::{Standing, evidence_order, standing};
+use super::facts::Row;
+use super::policy::Thresholds;
+use super::record;
+use super::subject::{subject_key, subjects};
+use crate::event::{EventBatch, Field, Signals, SubjectKind, Verdict};
+use crate::ruleset::cel::{Compiled, Facts, FeatureIndex, ReadIndex, ReadKey, ReadSource, Reading, Term};
+use crate::ruleset::program::Reach;
+use crate::state::KeyHash;
+
+/// Why an event was judged as it was.
+#[derive(Clone, Debug)]
+pub struct Explanation {
+    /// The program that it belongs to.
+    pub program: String,
+    /// The scores from which a verdict follows.
+    pub thresholds: Thresholds,
+    /// The rules that judge such an event, by id.
+    pub rules: Vec<RuleExplained>,
+    /// The features that those rules read, in the order of the rule set.
+    pub features: Vec<FeatureExplained>,
+    /// The decisions that it met.
+    pub decisions: Vec<DecisionExplained>,
+}
+
+/// What became of a rule.
+#[derive(Clone, Debug)]
+pub struct RuleExplained {
+    /// Its place in the rule set.
+    pub rule: usize,
+    /// How it ended.
+    pub end: RuleEnd,
+    /// Its condition.
+    pub when: Term,
+    /// Its exceptions.
+    pub except: Vec<Term>,
+    /// Its message, if it matched.
+    pub message: Option<String>,
+}
+
+/// How a rule ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RuleEnd {
+    /// It matched, and counts.
+    Enforced,
+    /// It matched, and is only written down, for this reason.
+    Shadowed(ShadowCause),
+    /// An exception holds: its place.
+    Excepted(usize),
+    /// Its condition does not hold, or has no value.
+    NotMatched,
+    /// It ended before the event.
+    Expired,
+}
+
+/// Why a rule that matched does not count.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ShadowCause {
+    /// Its mode.
+    Mode,
+    /// The account is outside its rollout.
+    Rollout,
+    /// A feature has not seen a whole window, and the rule waits for that.
+    Incomplete,
+}
+
+/// A feature as the event read it.
+#[derive(Clone, Debug)]
+pub struct FeatureExplained {
+    /// Its name.
+    pub feature: String,
+    /// The parts of the key that it was read at; `None` where a part is empty, so that nothing is counted.
+    pub key: Option<Vec<String>>,
+    /// Whether it is the event's own key, so that the event itself may be counted.
+    pub own: bool,
+    /// What was read.
+    pub reading: Reading,
+    /// The times whose events count, in milliseconds since the Unix epoch: after the first, up to the second. Without a
+    /// first: all since the key was last idle.
+    pub window_ms: (Option<i64>, i64),
+    /// What to watch for, to see the events behind it.
+    pub watched: Option<Watched>,
+}
+
+impl FeatureExplained {
+    /// The value as JSON.
+    pub fn value(&self) -> Vec<u8> {
+        let mut out = Vec::new();
+        record::write_value(&mut out, &self.reading);
+        out
+    }
+}
+
+/// A decision that the event met.
+#[derive(Clone, Debug)]
+pub struct DecisionExplained {
+    /// Its id.
+    pub id: String,
+    /// What it stands on.
+    pub kind: SubjectKind,
+    /// Whom it stands on.
+    pub subject: String,
+    /// What was decided.
+    pub verdict: Verdict,
+    /// By which rule.
+    pub rule: String,
+    /// When, in milliseconds since the Unix epoch.
+    pub created_ms: i64,
+    /// Until when; `None`: until a person ends it.
+    pub expires_ms: Option<i64>,
+}
+
+/// A key of a feature.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Watched {
+    feature: FeatureIndex,
+    key: KeyHash,
+}
+
+/// An event that was counted under a key that is watched for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Witnessed {
+    /// Which key: its place among those watched for.
+    pub watched: usize,
+    /// The event's place in its batch.
+    pub event: usize,
+    /// The value that it brought, if the feature has one.
+    pub value: Option<String>,
+}
+
+/// The keys that an engine watches for, and what it saw.
+#[derive(Debug, Default)]
+pub(super) struct Watch {
+    keys: Vec<Watched>,
+    seen: Vec<Witnessed>,
+}
+
+impl Watch {
+    /// Notes which of a chunk's operations count an event under a watched key; `from` is the chunk's place in its batch.
+    pub(super) fn look(&mut self, chunk: &Chunk, ground: &Ground<'_>, from: usize) {
+        for (watched, Watched { feature, key }) in self.keys.iter().enumerate() {
+            for at in chunk.counted(feature.0 as usize, *key) {
+                let counted = &ground.rules.features[feature.0 as usize];
+                let value = counted.value.as_ref().map(|value| rendered(value, &chunk.row(ground, at)));
+                self.seen.push(Witnessed { watched, event: from + at, value });
+            }
+        }
+    }
+}
+
+impl Engine {
+    /// Watches for these keys from now on; see [`Engine::witnessed`].
+    pub fn watch(&mut self, keys: Vec<Watched>) {
+        self.watching = Some(Box::new(Watch { keys, seen: Vec::new() }));
+    }
+
+    /// What was counted under the watched keys by the batches judged since the last call, in order.
+    pub fn witnessed(&mut self) -> Vec<Witnessed> {
+        self.watching.as_mut().map(|watch| std::mem::take(&mut watch.seen)).unwrap_or_default()
+    }
+
+    /// Why the event at this place of the batch was judged as it was. It must be the event that was judged last, by
+    /// [`Engine::judge_part`]. `None` for one that was not judged: a repeat, or a reused id.
+    pub fn explain(&self, batch: &EventBatch, signals: &[Signals], at: usize) -> Option<Explanation> {
+        let chunk = self.chunk.entries.len();
+        let range = at + 1 - chunk..at + 1;
+        let ground = self.ground(batch, signals, range);
+        let entry = self.chunk.entries.last().filter(|entry| entry.is_new())?;
+        let row = self.chunk.row(&ground, chunk - 1);
+        let program = self.programs.get(entry.program);
+        let judged_by = entry.type_index.map_or(&[] as &[u32], |of| &self.rules.by_type[of.0 as usize].rules);
+        let rules: Vec<RuleExplained> = judged_by.iter().map(|rule| self.explain_rule(*rule as usize, &row)).collect();
+        let mut reads: Vec<ReadIndex> = judged_by
+            .iter()
+            .map(|rule| &self.rules.rules[*rule as usize])
+            .flat_map(|rule| std::iter::once(&rule.when).chain(&rule.except).flat_map(|of| &of.uses().reads))
+            .copied()
+            .collect();
+        reads.sort_unstable_by_key(|read| evidence_order(&self.rules, *read));
+        reads.dedup();
+        let features = reads.iter().filter_map(|read| self.explain_read(*read, &ground, &row)).collect();
+        let decisions = self.explain_decisions(&row, entry.as_of_ms(row.event));
+        let thresholds = *program.thresholds(entry.type_index);
+        Some(Explanation { program: program.name.to_string(), thresholds, rules, features, decisions })
+    }
+
+    /// The parts of the machine that reading a chunk again needs.
+    pub(super) fn ground<'a>(
+        &'a self,
+        batch: &'a EventBatch,
+        signals: &'a [Signals],
+        range: Range<usize>,
+    ) -> Ground<'a> {
+        Ground {
+            plan: &self.plan,
+            rules: &self.rules,
+            hasher: &self.hasher,
+            programs: &self.programs,
+            batch,
+            events: &batch.events[range.clone()],
+            signals: &signals[range],
+            started_ms: self.started_ms.unwrap_or(i64::MAX),
+        }
+    }
+
+    fn explain_rule(&self, rule: usize, row: &Row<'_>) -> RuleExplained {
+        let of = &self.rules.rules[rule];
+        let names = self.rules.as_ref();
+        let when = of.when.explain(row, names);
+        let except: Vec<Term> = of.except.iter().map(|except| except.explain(row, names)).collect();
+        let end = match standing(of, row, self.every_rule_in_force) {
+            Standing::Expired => RuleEnd::Expired,
+            _ if of.when.test(row) != Ok(true) => RuleEnd::NotMatched,
+            standing => match (of.except.iter().position(|except| except.test(row) == Ok(true)), standing) {
+                (Some(place), _) => RuleEnd::Excepted(place),
+                (None, Standing::Shadow(cause)) => RuleEnd::Shadowed(cause),
+                (None, _) => RuleEnd::Enforced,
+            },
+        };
+        let matched = matches!(end, RuleEnd::Enforced | RuleEnd::Shadowed(_));
+        let message = of.message.as_ref().filter(|_| matched).map(|message| {
+            let mut text = String::new();
+            message.render(row, &mut text);
+            text
+        });
+        RuleExplained { rule, end, when, except, message }
+    }
+
+    fn explain_read(&self, read: ReadIndex, ground: &Ground<'_>, row: &Row<'_>) -> Option<FeatureExplained> {
+        let ReadSource::Feature { feature, key } = &self.rules.reads.get(read).source else { return None };
+        let of = &self.rules.features[feature.0 as usize];
+        let own = *key == ReadKey::Own;
+        let parts: &[Compiled] = match key {
+            ReadKey::Own => &of.key,
+            ReadKey::At(parts) => parts,
+        };
+        let hash = self.chunk.key_of_last(ground, feature.0, read);
+        let until_ms = row.event.event_time_ms - of.offset_ms;
+        let since_ms = match of.reach {
+            Reach::Window(reach_ms) => Some(until_ms - reach_ms),
+            Reach::Retention(_) => None,
+        };
+        Some(FeatureExplained {
+            feature: of.name.clone(),
+            key: hash.map(|_| parts.iter().map(|part| rendered(part, row)).collect()),
+            own,
+            reading: row.reading(read),
+            window_ms: (since_ms, until_ms),
+            watched: hash.map(|key| Watched { feature: *feature, key }),
+        })
+    }
+
+    fn explain_decisions(&self, row: &Row<'_>, as_of_ms: i64) -> Vec<DecisionExplained> {
+        let mut found: Vec<DecisionExplained> = Vec::new();
+        let event_type = row.text(Field::Type);
+        for kind in SubjectKind::ALL.iter().filter(|kind| self.decisions.has_kind(**kind)) {
+            for (_, subject) in subjects(row, *kind) {
+                let key = subject_key(&self.hasher, row, *kind, subject);
+                // Those that this event made count for later ones.
+                let earlier = |number: u64| number + 1 < self.sequence;
+                for met in self.decisions.in_force(key, row.event.kind, event_type, as_of_ms) {
+                    if earlier(met.cause.sequence) && found.iter().all(|known| known.id != met.cause.id) {
+                        found.push(DecisionExplained {
+                            id: met.cause.id.clone(),
+                            kind: met.kind,
+                            subject: subject.to_owned(),
+                            verdict: met.cause.verdict,
+                            rule: met.cause.rule.to_string(),
+                            created_ms: met.cause.created_ms,
+                            expires_ms: met.cause.expires_ms,
+                        });
+                    }
+                }
+            }
+        }
+        found
+    }
+}
+
+/// A value as messages show it.
+fn rendered(of: &Compiled, row: &Row<'_>) -> String {
+    let mut text = String::new();
+    match of.render(row, &mut text) {
+        Ok(()) => text,
+        Err(fault) => format!("({})", fault.code()),
+    }
+}
