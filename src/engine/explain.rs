@@ -79,6 +79,8 @@ pub enum ShadowCause {
 pub struct FeatureExplained {
     /// Its name.
     pub feature: String,
+    /// What is computed, in one word.
+    pub aggregate: &'static str,
     /// The parts of the key that it was read at; `None` where a part is empty, so that nothing is counted.
     pub key: Option<Vec<String>>,
     /// Whether it is the event's own key, so that the event itself may be counted.
@@ -252,6 +254,7 @@ impl Engine {
         };
         Some(FeatureExplained {
             feature: of.name.clone(),
+            aggregate: of.aggregate.name(),
             key: hash.map(|_| parts.iter().map(|part| rendered(part, row)).collect()),
             own,
             reading: row.reading(read),

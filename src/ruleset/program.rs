@@ -22,9 +22,9 @@ pub struct TypeIndex(pub u16);
 pub struct RuleSet {
     /// First 12 hex digits of the SHA-256 over the sorted paths and bytes of packs and list files.
     pub hash: String,
-    /// The declared lists, by [`ListIndex`](super::cel::ListIndex); sorted by name.
+    /// The declared lists, by [`ListIndex`]; sorted by name.
     pub lists: Vec<NamedList>,
-    /// The features, by [`FeatureIndex`](super::cel::FeatureIndex); sorted by name.
+    /// The features, by [`FeatureIndex`]; sorted by name.
     pub features: Vec<Feature>,
     /// The rules, sorted by id; those that are off too, so that a tool can list them.
     pub rules: Vec<Rule>,
@@ -149,6 +149,25 @@ pub enum Aggregate {
     Previous,
     /// Whether this event exceeds a rate.
     Rate(Rate),
+}
+
+impl Aggregate {
+    /// The word for it in a rule file.
+    pub fn name(self) -> &'static str {
+        match self {
+            Aggregate::Count => "count",
+            Aggregate::Sum(_) => "sum",
+            Aggregate::Avg(_) => "avg",
+            Aggregate::Min(_) => "min",
+            Aggregate::Max(_) => "max",
+            Aggregate::Distinct => "distinct",
+            Aggregate::Set => "set",
+            Aggregate::First => "first",
+            Aggregate::Last => "last",
+            Aggregate::Previous => "previous",
+            Aggregate::Rate(_) => "rate",
+        }
+    }
 }
 
 /// What kind of number a value is.

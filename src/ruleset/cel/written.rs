@@ -351,6 +351,7 @@ pub(super) fn shown(value: &Value) -> String {
         Value::Bytes(bytes) => format!("{} bytes", bytes.len()),
         Value::Type(name) => (*name).to_owned(),
         Value::Hash(_) => "(known by its hash)".to_owned(),
+        Value::Set { size: 1, .. } => "{1 value}".to_owned(),
         Value::Set { size, .. } => format!("{{{size} values}}"),
         Value::List(values) => {
             let mut parts: Vec<String> = values.iter().take(MEMBERS_MAX).map(shown).collect();

@@ -22,7 +22,9 @@ pub(super) fn write(rules: &RuleSet, explained: &Explained, only: Option<&str>) 
         "would_be": judgement.would_be.map(side),
         "cause": judgement.cause.name(),
         "late": judgement.late,
-        "parties": judgement.parties.map(|(referrer, referee)| json!({"referrer": side(referrer), "referee": side(referee)})),
+        "parties": judgement.parties.map_or_else(|| json!({}), |(referrer, referee)| {
+            json!({"referrer": side(referrer), "referee": side(referee)})
+        }),
         "score": {
             "sum": judgement.score,
             "thresholds": {
@@ -70,7 +72,7 @@ fn traced_json(of: &Traced) -> Value {
     let (since_ms, until_ms) = of.read.window_ms;
     let reading = &of.read.reading;
     json!({
-        "feature": of.read.feature, "key": of.read.key, "own": of.read.own,
+        "feature": of.read.feature, "aggregate": of.read.aggregate, "key": of.read.key, "own": of.read.own,
         "value": serde_json::from_slice::<Value>(&of.read.value()).unwrap_or_default(),
         "known": reading.known, "exact": reading.exact, "complete": reading.complete,
         "window": {"after": since_ms.map(time), "until": time(until_ms)},

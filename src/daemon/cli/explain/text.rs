@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use super::json::time;
 use crate::engine::{RuleEnd, RuleExplained, ShadowCause};
 use crate::lab::explain::{Explained, LogEvent, Traced};
-use crate::ruleset::cel::Term;
+use crate::ruleset::cel::{ReadSource, Term};
 use crate::ruleset::program::RuleSet;
 
 /// How many of the events behind a value are shown here; JSON has more.
@@ -32,9 +32,14 @@ pub(super) fn write(rules: &RuleSet, explained: &Explained, only: Option<&str>, 
     page.score(rules, explained);
     page.decisions(explained);
     page.rules(rules, explained, only);
-    let read =
-        explained.traced.iter().filter(|traced| only.is_none_or(|only| reads(rules, only, &traced.read.feature)));
-    let read: Vec<&Traced> = read.collect();
+    // Of rules that did not match, the line that says why has the value; JSON has everything.
+    let told = |of: &&RuleExplained| match only {
+        Some(only) => rules.rules[of.rule].id == only,
+        None => !matches!(of.end, RuleEnd::NotMatched | RuleEnd::Expired),
+    };
+    let told: Vec<&RuleExplained> = explained.explanation.rules.iter().filter(told).collect();
+    let read = |of: &&Traced| told.iter().any(|rule| reads(rules, rule.rule, &of.read.feature));
+    let read: Vec<&Traced> = explained.traced.iter().filter(read).collect();
     if !read.is_empty() {
         page.line("");
         page.title("What was read of earlier events");
@@ -44,10 +49,9 @@ pub(super) fn write(rules: &RuleSet, explained: &Explained, only: Option<&str>, 
 }
 
 /// Whether a rule reads a feature.
-fn reads(rules: &RuleSet, rule: &str, feature: &str) -> bool {
-    use crate::ruleset::cel::ReadSource;
-    let of = rules.rules.iter().filter(|of| of.id == rule);
-    let mut used = of.flat_map(|of| std::iter::once(&of.when).chain(&of.except)).flat_map(|of| &of.uses().reads);
+fn reads(rules: &RuleSet, rule: usize, feature: &str) -> bool {
+    let of = &rules.rules[rule];
+    let mut used = std::iter::once(&of.when).chain(&of.except).flat_map(|of| &of.uses().reads);
     used.any(|read| match &rules.reads.get(*read).source {
         ReadSource::Feature { feature: of, .. } => rules.features[of.0 as usize].name == feature,
         _ => false,
