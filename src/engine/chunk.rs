@@ -191,21 +191,31 @@ impl Chunk {
     fn plan_event(&mut self, ground: &Ground<'_>, tables: &[FeatureTable], at: usize) {
         let entry = self.entries[at];
         let feeds = entry.feeds();
-        let program = ground.programs.get(entry.program).part;
+        let program = ground.programs.get(entry.program);
+        let time_ms = ground.events[at].event_time_ms;
+        let as_of_ms = entry.as_of_ms(&ground.events[at]);
         for step in &ground.plan.steps(entry.type_index).steps {
-            let offset_ms = ground.plan.features[step.feature as usize].offset_ms;
+            let FeaturePlan { offset_ms, space, .. } = ground.plan.features[step.feature as usize];
+            let space = |time_ms| space.part(program, ground.hasher, time_ms);
+            // What is read lies in the same unit of the calendar as the end of the window.
+            let read_space = space(as_of_ms.saturating_sub(offset_ms));
             let op = Op {
-                time_ms: ground.events[at].event_time_ms,
+                time_ms,
                 horizon_ms: entry.moment.horizon_ms.saturating_sub(offset_ms),
                 event: entry.identity,
                 id: at as u32,
                 ..Op::default()
             };
-            match self.key(ground, at, program, &step.key) {
-                Some(key) => {
+            match self.key(ground, at, read_space, &step.key) {
+                Some(read_key) => {
                     let value = if step.feeds && feeds { self.counted_value(ground, at, step) } else { None };
-                    let op = Op { key, value: value.unwrap_or(0), add: value.is_some(), ..op };
-                    self.plan_own(at, step, offset_ms, op);
+                    let op = Op { key: read_key, value: value.unwrap_or(0), add: value.is_some(), ..op };
+                    if offset_ms == 0 {
+                        self.plan_own(at, step, op);
+                    } else {
+                        let key = self.key(ground, at, space(time_ms), &step.key).unwrap_or(read_key);
+                        self.plan_shifted(at, step, offset_ms, Op { key, ..op }, read_key);
+                    }
                 }
                 None => {
                     if let Some(own) = step.own {
@@ -214,7 +224,7 @@ impl Chunk {
                 }
             }
             for other in &step.others {
-                match self.key(ground, at, program, &other.key) {
+                match self.key(ground, at, read_space, &other.key) {
                     Some(key) => {
                         let time_ms = op.time_ms - offset_ms;
                         let target = Target { at: at as u32, read: other.read };
@@ -226,24 +236,28 @@ impl Chunk {
         }
     }
 
-    /// Lists what an event does at its own key: one operation, or two when the window lies back in time.
+    /// Lists what an event does at its own key: count and read are one operation.
     #[inline]
-    fn plan_own(&mut self, at: usize, step: &Step, offset_ms: i64, op: Op) {
-        let Some(Own { read, members }) = step.own else {
-            if op.add {
-                self.push(step.feature, op, NOWHERE);
+    fn plan_own(&mut self, at: usize, step: &Step, op: Op) {
+        match step.own {
+            Some(Own { read, members }) => {
+                self.push(step.feature, Op { members, ..op }, Target { at: at as u32, read });
             }
-            return;
-        };
-        let target = Target { at: at as u32, read };
-        if offset_ms == 0 {
-            self.push(step.feature, Op { members, ..op }, target);
-            return;
+            None if op.add => self.push(step.feature, op, NOWHERE),
+            None => {}
         }
+    }
+
+    /// The same when the window lies back in time: it is read elsewhere than the event is counted.
+    fn plan_shifted(&mut self, at: usize, step: &Step, offset_ms: i64, op: Op, read_key: KeyHash) {
         if op.add {
             self.push(step.feature, op, NOWHERE);
         }
-        self.push(step.feature, Op { members, add: false, time_ms: op.time_ms - offset_ms, ..op }, target);
+        if let Some(Own { read, members }) = step.own {
+            let time_ms = op.time_ms - offset_ms;
+            let shifted = Op { key: read_key, members, add: false, time_ms, ..op };
+            self.push(step.feature, shifted, Target { at: at as u32, read });
+        }
     }
 
     /// What a key with an empty part reads.
@@ -251,8 +265,9 @@ impl Chunk {
     fn read_nothing(&mut self, ground: &Ground<'_>, tables: &[FeatureTable], at: usize, feature: u32, read: ReadIndex) {
         let nothing = tables[feature as usize].nothing();
         let feature = &ground.plan.features[feature as usize];
-        let time_ms = ground.events[at].event_time_ms - feature.offset_ms;
-        let complete = feature.is_complete(time_ms, ground.started_ms);
+        let time_ms = self.entries[at].as_of_ms(&ground.events[at]) - feature.offset_ms;
+        let program = ground.programs.get(self.entries[at].program);
+        let complete = feature.is_complete_for(program, time_ms, ground.started_ms);
         self.readings[at * ground.plan.reads + read.0 as usize] = reading(&nothing, feature, complete);
     }
 
@@ -262,17 +277,17 @@ impl Chunk {
         self.targets[feature as usize].push(target);
     }
 
-    /// The key of these parts; `None` when one is empty.
-    fn key(&self, ground: &Ground<'_>, at: usize, program: PartHash, parts: &[PartIndex]) -> Option<KeyHash> {
+    /// The key of these parts behind what stands before them; `None` when one is empty.
+    fn key(&self, ground: &Ground<'_>, at: usize, space: PartHash, parts: &[PartIndex]) -> Option<KeyHash> {
         let base = at * ground.plan.parts.len();
         if let [part] = parts {
-            return Some(ground.hasher.key(program, &[self.parts[base + *part as usize]?]));
+            return Some(ground.hasher.key(space, &[self.parts[base + *part as usize]?]));
         }
         let mut hashed = [PartHash::GLOBAL; KEY_PARTS_MAX];
         for (slot, part) in hashed.iter_mut().zip(parts) {
             *slot = self.parts[base + *part as usize]?;
         }
-        Some(ground.hasher.key(program, &hashed[..parts.len()]))
+        Some(ground.hasher.key(space, &hashed[..parts.len()]))
     }
 
     /// The places of the events that the last plan counts under a key of a feature. What is older than the horizon of its
@@ -290,7 +305,9 @@ impl Chunk {
         let step = ground.plan.steps(entry.type_index).steps.iter().find(|step| step.feature == feature)?;
         let other = step.others.iter().find(|other| other.read == read);
         let parts = other.map_or(&step.key, |other| &other.key);
-        self.key(ground, at, ground.programs.get(entry.program).part, parts)
+        let FeaturePlan { offset_ms, space, .. } = ground.plan.features[feature as usize];
+        let as_of_ms = entry.as_of_ms(&ground.events[at]).saturating_sub(offset_ms);
+        self.key(ground, at, space.part(ground.programs.get(entry.program), ground.hasher, as_of_ms), parts)
     }
 
     /// The value that an event brings to a feature; `None` when it is filtered out or has no value.
@@ -326,7 +343,8 @@ impl Chunk {
                 if target.at == u32::MAX {
                     continue;
                 }
-                let complete = feature.is_complete(op.time_ms, ground.started_ms);
+                let program = ground.programs.get(self.entries[target.at as usize].program);
+                let complete = feature.is_complete_for(program, op.time_ms.max(op.horizon_ms), ground.started_ms);
                 let slot = target.at as usize * ground.plan.reads + target.read.0 as usize;
                 self.readings[slot] = reading(seen, feature, complete);
                 if let Value::Set { size, start: Some(start) } = seen.value {

@@ -250,6 +250,13 @@ impl Engine {
         let until_ms = row.event.event_time_ms - of.offset_ms;
         let since_ms = match of.reach {
             Reach::Window(reach_ms) => Some(until_ms - reach_ms),
+            Reach::Calendar(_) => {
+                let entry = self.chunk.entries.last()?;
+                let space = self.plan.features[feature.0 as usize].space;
+                let as_of_ms = entry.as_of_ms(row.event).saturating_sub(of.offset_ms);
+                // The first instant of the unit counts.
+                space.start_ms(self.programs.get(entry.program), as_of_ms).map(|start_ms| start_ms - 1)
+            }
             Reach::Retention(_) => None,
         };
         Some(FeatureExplained {

@@ -7,6 +7,7 @@
 //! `tests/oracle_engine.rs`.
 
 mod account;
+mod calendar;
 mod chunk;
 mod clock;
 mod decide;

@@ -6,10 +6,13 @@
 //! first round alone, never on what a window holds.
 
 use super::account::AccountTables;
+use super::calendar::Calendar;
+use super::programs::Program;
 use crate::event::{KINDS, SignalSet};
 use crate::ruleset::cel::{Compiled, Element, FeatureIndex, ReadIndex, ReadKey, ReadSource};
-use crate::ruleset::program::{self, DecideSubject, Feature, Rule, RuleSet, TypeIndex};
-use crate::state::{self, WindowSpec};
+use crate::ruleset::program::{self, DecideSubject, Feature, Rule, RuleSet, Scope, TypeIndex};
+use crate::ruleset::yaml::CalendarUnit;
+use crate::state::{self, KeyHasher, PartHash, WindowSpec};
 
 /// An interned expression, by its place in [`Plan::parts`].
 pub(super) type PartIndex = u16;
@@ -66,11 +69,57 @@ pub(super) enum ValueUse {
     Hashed(PartIndex),
 }
 
+/// What stands before the parts of a key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Space {
+    scope: Scope,
+    calendar: Option<CalendarUnit>,
+}
+
+impl Space {
+    fn of(feature: &Feature) -> Space {
+        let calendar = match feature.reach {
+            program::Reach::Calendar(unit) => Some(unit),
+            program::Reach::Window(_) | program::Reach::Retention(_) => None,
+        };
+        Space { scope: feature.scope, calendar }
+    }
+
+    /// The first part of the key of an event at this time. A unit of the calendar is a part of the key: its events are
+    /// those of one key, so a window that is at least as long has exactly those of the unit.
+    #[inline]
+    pub(super) fn part(self, program: &Program, hasher: &KeyHasher, time_ms: i64) -> PartHash {
+        let part = match self.scope {
+            Scope::Program => program.part,
+            Scope::Global => PartHash::GLOBAL,
+        };
+        match self.calendar {
+            None => part,
+            Some(unit) => hasher.within(part, self.calendar_of(program).period(unit, time_ms).start_ms),
+        }
+    }
+
+    /// When the unit that a time lies in began; `None` without a calendar.
+    pub(super) fn start_ms(self, program: &Program, time_ms: i64) -> Option<i64> {
+        self.calendar.map(|unit| self.calendar_of(program).period(unit, time_ms).start_ms)
+    }
+
+    /// What all programs share follows one calendar.
+    fn calendar_of(self, program: &Program) -> &Calendar {
+        match self.scope {
+            Scope::Program => &program.calendar,
+            Scope::Global => &program.shared_calendar,
+        }
+    }
+}
+
 /// What planning and applying need of a feature, side by side.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct FeaturePlan {
     /// How far its windows are shifted back, in milliseconds.
     pub offset_ms: i64,
+    /// Whose events meet at a key, and the calendar's unit that they share.
+    pub space: Space,
     /// How far its windows reach, in milliseconds.
     pub reach_ms: i64,
     /// How its value is kept.
@@ -85,6 +134,7 @@ impl FeaturePlan {
     fn new(feature: &Feature, parts: &mut Parts) -> FeaturePlan {
         FeaturePlan {
             offset_ms: feature.offset_ms,
+            space: Space::of(feature),
             reach_ms: window_spec(feature, WindowSpec::MAX_ENTRIES).reach_ms(),
             value: value_use(feature, parts),
             element: feature.value.as_ref().and_then(|value| Element::of(value.result())),
@@ -92,10 +142,19 @@ impl FeaturePlan {
         }
     }
 
-    /// Whether the feature has seen a whole window before this time.
+    /// Whether the feature has seen a whole window before this time, whatever the calendar.
     #[inline]
     pub(super) fn is_complete(&self, time_ms: i64, started_ms: i64) -> bool {
         time_ms.saturating_sub(self.reach_ms) >= started_ms
+    }
+
+    /// Whether it has seen the whole window that ends at this time, for a program.
+    #[inline]
+    pub(super) fn is_complete_for(&self, program: &Program, time_ms: i64, started_ms: i64) -> bool {
+        match self.space.start_ms(program, time_ms) {
+            Some(start_ms) => start_ms >= started_ms,
+            None => self.is_complete(time_ms, started_ms),
+        }
     }
 }
 
@@ -292,6 +351,8 @@ pub(super) fn window_spec(feature: &Feature, default_max_entries: u32) -> Window
     };
     let reach = match feature.reach {
         program::Reach::Window(ms) => state::Reach::Window(ms),
+        // The unit is a part of the key, so all of a key's events are in it.
+        program::Reach::Calendar(unit) => state::Reach::Window(unit.longest_ms()),
         program::Reach::Retention(ms) => state::Reach::Retention(ms),
     };
     WindowSpec { max_entries: feature.max_entries.unwrap_or(default_max_entries), ..WindowSpec::new(aggregate, reach) }

@@ -4,7 +4,8 @@ use std::collections::HashMap;
 
 use jiff::tz::TimeZone;
 
-use super::policy::{Policy, ProgramPolicy, Rates, Thresholds};
+use super::calendar::Calendar;
+use super::policy::{Policy, Rates, Thresholds};
 use crate::ruleset::program::{RuleSet, TypeIndex};
 use crate::state::{KeyHasher, PartHash, Scalar};
 
@@ -18,6 +19,10 @@ pub(super) struct Program {
     /// First part of every key of the program.
     pub part: PartHash,
     pub timezone: TimeZone,
+    /// Its days, weeks, months and years.
+    pub calendar: Calendar,
+    /// Those of what all programs share: the calendar of programs without an entry of their own.
+    pub shared_calendar: Calendar,
     pub rates: Rates,
     pub observe_only: bool,
     /// Region of telephone numbers without a country code.
@@ -27,12 +32,15 @@ pub(super) struct Program {
 }
 
 impl Program {
-    fn new(name: &str, policy: &ProgramPolicy, rules: &RuleSet, hasher: &KeyHasher) -> Program {
+    fn new(name: &str, policies: &Policy, rules: &RuleSet, hasher: &KeyHasher) -> Program {
+        let (policy, shared) = (policies.program(name), &policies.default);
         let named = (0..rules.by_type.len()).map(|of| *policy.thresholds(rules.type_name(TypeIndex(of as u16))));
         Program {
             name: name.into(),
             part: hasher.part(Scalar::Text(name)),
             timezone: policy.timezone.clone(),
+            calendar: Calendar::new(policy.timezone.clone()),
+            shared_calendar: Calendar::new(shared.timezone.clone()),
             rates: policy.rates.clone(),
             observe_only: policy.observe_only,
             region: policy.region.as_str().into(),
@@ -66,7 +74,7 @@ impl Programs {
         self.last = match self.places.get(name) {
             Some(place) => *place,
             None => {
-                let program = Program::new(name, policy.program(name), rules, hasher);
+                let program = Program::new(name, policy, rules, hasher);
                 self.places.insert(program.name.clone(), self.known.len());
                 self.known.push(program);
                 self.known.len() - 1

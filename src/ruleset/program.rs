@@ -7,6 +7,7 @@
 use std::path::PathBuf;
 
 use super::cel::{Compiled, FeatureIndex, ListIndex, Names, ReadIndex, ReadSource, ReadTable, Role, Template};
+use super::yaml::CalendarUnit;
 use crate::event::{EventKind, KINDS, Mode, Presence, RuleKind, Severity, SignalSet, SubjectKind, Verdict};
 use crate::lists::List;
 
@@ -115,6 +116,8 @@ pub struct Feature {
     pub aggregate: Aggregate,
     /// How far back.
     pub reach: Reach,
+    /// Whose events meet at a key.
+    pub scope: Scope,
     /// How far both ends of the window are shifted back, in milliseconds; 0 for a window that ends at the event.
     pub offset_ms: i64,
     /// How many entries a key keeps, from 1; absent: as configured.
@@ -195,8 +198,30 @@ pub struct Rate {
 pub enum Reach {
     /// Events in `(t - ms, t]`, before any offset.
     Window(i64),
+    /// Events since the calendar's unit began, in the program's time zone, before any offset.
+    Calendar(CalendarUnit),
     /// All events of a key, until none came for this many milliseconds: only `first`, `last`, `previous` and `rate`.
     Retention(i64),
+}
+
+impl Reach {
+    /// How far back it can go, in milliseconds.
+    pub fn longest_ms(self) -> i64 {
+        match self {
+            Reach::Window(ms) | Reach::Retention(ms) => ms,
+            Reach::Calendar(unit) => unit.longest_ms(),
+        }
+    }
+}
+
+/// Whose events meet at a key.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Scope {
+    /// Those of one program.
+    #[default]
+    Program,
+    /// Those of all programs.
+    Global,
 }
 
 /// A rule: a condition and what follows when it holds.

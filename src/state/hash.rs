@@ -122,6 +122,13 @@ impl KeyHasher {
         PartHash(hash.as_u128())
     }
 
+    /// A program (or [`PartHash::GLOBAL`]) within a span of the calendar, by the instant at which it began: the first part
+    /// of keys whose events all lie in that span.
+    #[inline]
+    pub fn within(&self, program: PartHash, start_ms: i64) -> PartHash {
+        PartHash(self.key(program, &[self.part(Scalar::Int(start_ms))]).bits())
+    }
+
     /// The key of a program (or [`PartHash::GLOBAL`]) and the parts of a feature's `key`, in order.
     ///
     /// A polynomial in a secret odd multiplier modulo 2^128. The parts are outputs of a keyed hash, hence unpredictable

@@ -295,7 +295,7 @@ impl Auditor {
 
         let is = |types: &[&str]| types.contains(&fact.kind);
         let (login, redeem, refer) = ("login.succeeded", "reward.redeemed", "referral.completed");
-        let complete = |reach_ms: i64| fact.time_ms - reach_ms >= self.started_ms;
+        let complete = |reach_ms: i64| now_ms - reach_ms >= self.started_ms;
         let rated = sum_rating > 20.0 && max_rating.is_some_and(|max| max > 4.5);
         if is(&[redeem]) && sum_amount.is_none() {
             self.errors += 1;

@@ -86,7 +86,13 @@ fn feature() -> Value {
             ),
             ("value", described(expression(), "What is added, compared or collected.")),
             ("aggregate", described(json!({"enum": all}), "What is computed.")),
-            ("window", described(span(), "How far back it looks.")),
+            (
+                "window",
+                described(
+                    json!({"anyOf": [span(), {"enum": ["day", "week", "month", "year"]}]}),
+                    "How far back it looks: a span, or since the calendar's unit began in the program's time zone.",
+                ),
+            ),
             (
                 "retention",
                 described(
@@ -105,7 +111,13 @@ fn feature() -> Value {
             ("limit", described(whole(1, i64::from(u32::MAX)), "How many events a period takes; for `rate`.")),
             ("per", described(span(), "The period of `limit`.")),
             ("burst", described(whole(1, i64::from(u32::MAX)), "How many may come at once; absent: `limit`.")),
-            ("scope", described(json!({"enum": ["program"], "default": "program"}), "State never crosses programs.")),
+            (
+                "scope",
+                described(
+                    json!({"enum": ["program", "global"], "default": "program"}),
+                    "Whose events meet at a key: those of one program, or of all.",
+                ),
+            ),
         ],
     );
     let only = |keys: &[&str]| -> Vec<Value> { keys.iter().map(|key| json!({"required": [key]})).collect() };

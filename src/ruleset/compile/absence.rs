@@ -1,7 +1,7 @@
 //! The warning that a rule concludes from absence: new, dormant, first.
 
 use crate::ruleset::cel::{AccountFact, Compiled, FeatureIndex, ReadIndex, ReadSource, ReadTable};
-use crate::ruleset::program::{Aggregate, Feature, Reach};
+use crate::ruleset::program::{Aggregate, Feature};
 
 /// What a condition takes for absent though it may only be too early to know; `None` when it asks, or does not.
 ///
@@ -30,8 +30,7 @@ pub(super) fn concludes_from(when: &Compiled, reads: &ReadTable, features: &[Fea
 
 /// How long the feature must have been fed before what it reads is whole.
 fn seen_ms(feature: &Feature) -> i64 {
-    let (Reach::Window(ms) | Reach::Retention(ms)) = feature.reach;
-    ms.saturating_add(feature.offset_ms)
+    feature.reach.longest_ms().saturating_add(feature.offset_ms)
 }
 
 /// Whether it is 0 or empty where nothing was counted, and not unknown.

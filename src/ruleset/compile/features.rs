@@ -53,6 +53,7 @@ pub(super) fn feature(
         },
         aggregate: aggregate?,
         reach: body.reach,
+        scope: body.scope,
         offset_ms: body.offset_ms,
         max_entries: body.max_entries,
         definition: fingerprint(body, macros),
@@ -190,6 +191,6 @@ fn fingerprint(body: &FeatureBody, macros: &MacroPrints<'_>) -> String {
         hash.part(&source.text);
         names::words(&source.text).filter_map(|word| macros.0.get(word)).for_each(|print| hash.part(print));
     }
-    hash.part(&format!("{:?}", (body.aggregate, body.rate, body.reach, body.offset_ms, body.max_entries)));
+    hash.part(&format!("{:?}", (body.aggregate, body.rate, body.reach, body.scope, body.offset_ms, body.max_entries)));
     hash.hex()
 }

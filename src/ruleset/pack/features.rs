@@ -2,7 +2,7 @@
 
 use super::{Name, expression, expressions, identifier, not_supported, optional, types};
 use crate::ruleset::cel::Source;
-use crate::ruleset::program::{KEY_PARTS_MAX, Rate, Reach};
+use crate::ruleset::program::{KEY_PARTS_MAX, Rate, Reach, Scope};
 use crate::ruleset::yaml::{Fields, Node, Reader, Width};
 
 /// A feature as written. Without a body its definition is faulty, and only its name is known.
@@ -20,6 +20,7 @@ pub(in crate::ruleset) struct FeatureBody {
     pub(in crate::ruleset) aggregate: AggregateWord,
     pub(in crate::ruleset) rate: Option<Rate>,
     pub(in crate::ruleset) reach: Reach,
+    pub(in crate::ruleset) scope: Scope,
     pub(in crate::ruleset) offset_ms: i64,
     pub(in crate::ruleset) max_entries: Option<u32>,
 }
@@ -104,6 +105,8 @@ const KEYS_OF_RATE: &[&str] = &["limit", "per", "burst"];
 const KEYS_OF_SEQUENCE: &[&str] = &["within", "steps"];
 const KEYS_OF_COMPONENT: &[&str] = &["links", "hub", "ignore", "generation"];
 
+/// The words after `scope`.
+const SCOPES: &[(&str, Scope)] = &[("program", Scope::Program), ("global", Scope::Global)];
 /// How long a key without events is kept, in milliseconds: the contract's 400 days.
 const RETENTION_MS: i64 = 400 * 86_400_000;
 /// The most that `max_entries` can be.
@@ -129,7 +132,8 @@ fn body(reader: &mut Reader, fields: &Fields<'_>) -> Option<FeatureBody> {
     let key = fields.required("key", reader).map(|node| key(reader, node));
     let offset_ms = fields.get("offset").map_or(Some(0), |node| reader.duration_ms(node));
     let max_entries = optional(fields, "max_entries", |node| reader.int(node, 1..=MAX_ENTRIES_LIMIT));
-    refuse_scope_and_bucket(reader, fields);
+    let scope = fields.get("scope").map_or(Some(Scope::Program), |node| reader.choice(node, "scope", SCOPES));
+    refuse_bucket(reader, fields);
     let aggregate = aggregate?;
     if matches!(aggregate, AggregateWord::Sequence | AggregateWord::Component) {
         let node = fields.get("aggregate")?;
@@ -148,6 +152,7 @@ fn body(reader: &mut Reader, fields: &Fields<'_>) -> Option<FeatureBody> {
         aggregate,
         rate: rate?,
         reach: reach?,
+        scope: scope?,
         offset_ms: offset_ms?,
         max_entries: max_entries?.map(|entries| entries as u32),
     })
@@ -209,11 +214,7 @@ fn reach(reader: &mut Reader, fields: &Fields<'_>, aggregate: AggregateWord) -> 
         }
         (Some(node), None) => match reader.width(node)? {
             Width::Fixed(window_ms) => Some(Reach::Window(window_ms)),
-            Width::Calendar(_) => {
-                let what = format!("the calendar window {}", node.describe());
-                reader.push(not_supported(node, &what).hint("use a fixed span such as `24h` or `30d`"));
-                None
-            }
+            Width::Calendar(unit) => Some(Reach::Calendar(unit)),
         },
         (None, None) if aggregate.needs_window() => {
             let message = format!("`{name}` needs the key `window`");
@@ -231,13 +232,7 @@ fn reach(reader: &mut Reader, fields: &Fields<'_>, aggregate: AggregateWord) -> 
     }
 }
 
-fn refuse_scope_and_bucket(reader: &mut Reader, fields: &Fields<'_>) {
-    if let Some(node) = fields.get("scope") {
-        let global = reader.choice(node, "scope", &[("program", false), ("global", true)]);
-        if global == Some(true) {
-            reader.push(not_supported(node, "`scope: global`").hint("leave it out to count by program"));
-        }
-    }
+fn refuse_bucket(reader: &mut Reader, fields: &Fields<'_>) {
     if let Some(node) = fields.get("bucket") {
         reader.positive_duration_ms(node);
         reader.push(fields.error_at_key("bucket", "not-supported", "`bucket` is not supported by this version"));

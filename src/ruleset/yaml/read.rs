@@ -19,6 +19,23 @@ pub enum CalendarUnit {
     Year,
 }
 
+impl CalendarUnit {
+    /// All of them.
+    pub const ALL: [CalendarUnit; 4] = [CalendarUnit::Day, CalendarUnit::Week, CalendarUnit::Month, CalendarUnit::Year];
+
+    /// A bound of how long one takes, in milliseconds: clocks may be set back in it, by a day at most.
+    pub fn longest_ms(self) -> i64 {
+        const DAY_MS: i64 = 86_400_000;
+        let days = match self {
+            CalendarUnit::Day => 1,
+            CalendarUnit::Week => 7,
+            CalendarUnit::Month => 31,
+            CalendarUnit::Year => 366,
+        };
+        (days + 1) * DAY_MS
+    }
+}
+
 /// How wide a window is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Width {
