@@ -116,7 +116,8 @@ impl Recount {
             Aggregate::Set => {
                 let members: Vec<u64> = values.into_iter().collect();
                 let start = (op.members && known).then_some(0);
-                return (Value::Set { size: members.len() as u32, start }, known, members);
+                let size = members.len() as u32;
+                return (Value::Set { size, kept: size, start }, known, members);
             }
             Aggregate::Sum(Number::Double) | Aggregate::Avg(Number::Double) => {
                 events.sort_by_key(|event| (event.time_ms, ids[event.id as usize], event.event));
@@ -186,8 +187,8 @@ fn clamped(op: &Op) -> Op {
 fn same(left: Value, right: Value) -> bool {
     match (left, right) {
         (Value::Double(left), Value::Double(right)) => left.to_bits() == right.to_bits(),
-        (Value::Set { size: left, start: from }, Value::Set { size: right, start: to }) => {
-            left == right && from.is_some() == to.is_some()
+        (Value::Set { size: left, kept, start: from }, Value::Set { size: right, kept: all, start: to }) => {
+            (left, kept, from.is_some()) == (right, all, to.is_some())
         }
         (left, right) => left == right,
     }
@@ -457,7 +458,7 @@ fn past_the_bound_a_reading_is_exact_or_says_that_it_is_not() {
 }
 
 #[test]
-fn the_oldest_are_dropped_and_the_mark_leaves_with_them() {
+fn the_oldest_are_summarised_and_the_mark_leaves_with_them() {
     let spec = WindowSpec { max_entries: 3, ..window(Aggregate::Count) };
     let (mut table, mut out) = (FeatureTable::new(spec), Readings::default());
     let op = |time_ms: i64| Op {
@@ -472,11 +473,11 @@ fn the_oldest_are_dropped_and_the_mark_leaves_with_them() {
         table.apply(&[op], &[], &mut out);
         out.readings.pop().expect("there is one")
     };
-    for (time_ms, count, exact) in [(0, 1, true), (10, 2, true), (20, 3, true), (30, 3, false), (40, 3, false)] {
+    for (time_ms, count, exact) in [(0, 1, true), (10, 2, true), (20, 3, true), (30, 4, false), (40, 5, false)] {
         assert_eq!(read(op(time_ms), &mut table), Reading { value: Value::Int(count), known: true, exact });
     }
     assert_eq!(table.truncated_keys(), 1);
-    // 0 and 10 were dropped: the window that has left both is exact again.
+    // 0 and 10 are summarised: the window that has left both is exact again.
     let look = |time_ms: i64| Op { add: false, ..op(time_ms) };
     assert!(!read(look(WINDOW_MS + 9), &mut table).exact);
     assert_eq!(read(look(WINDOW_MS + 10), &mut table), Reading { value: Value::Int(3), known: true, exact: true });

@@ -347,8 +347,8 @@ impl Chunk {
                 let complete = feature.is_complete_for(program, op.time_ms.max(op.horizon_ms), ground.started_ms);
                 let slot = target.at as usize * ground.plan.reads + target.read.0 as usize;
                 self.readings[slot] = reading(seen, feature, complete);
-                if let Value::Set { size, start: Some(start) } = seen.value {
-                    self.ranges[slot] = (start, size);
+                if let Value::Set { kept, start: Some(start), .. } = seen.value {
+                    self.ranges[slot] = (start, kept);
                 }
             }
         }

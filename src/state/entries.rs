@@ -269,18 +269,6 @@ impl<E: Entry, const N: usize> Entries<E, N> {
         }
     }
 
-    /// Drops the oldest past the bound; answers the newest time among them.
-    #[inline]
-    pub(super) fn truncate(&mut self, entries_max: usize) -> Option<i64> {
-        let excess = self.as_slice().len().saturating_sub(entries_max);
-        if excess == 0 {
-            return None;
-        }
-        let newest_ms = self.as_slice()[excess - 1].time_ms();
-        self.drop_front(excess);
-        Some(newest_ms)
-    }
-
     /// Drops those that are out of the window from `horizon_ms` on.
     #[inline]
     pub(super) fn expire(&mut self, horizon_ms: i64, reach_ms: i64) {

@@ -5,7 +5,7 @@
 
 use super::entries::{Entries, Entry, Stamp, Valued};
 use super::timed::{Fold, Rule, Timed};
-use super::window::{Answer, out_of_reach};
+use super::window::{Answer, Lost, out_of_reach};
 use super::{Op, Value};
 
 /// `last`.
@@ -53,6 +53,7 @@ impl Remembered for Valued {
 
 impl<E: Remembered> Fold<E, 2> for Latest {
     type Kind = ();
+    type Summary = ();
 
     fn nothing(_kind: ()) -> Value {
         Value::Unknown
@@ -91,7 +92,7 @@ impl<E: Remembered> Fold<E, 2> for Latest {
     }
 
     #[inline]
-    fn read(entries: &mut Entries<E, 2>, rule: &Rule<()>, op: &Op, dropped_ms: Option<i64>) -> Answer {
+    fn read(entries: &mut Entries<E, 2>, rule: &Rule<()>, op: &Op, lost: Lost<'_, ()>) -> Answer {
         let slice = entries.as_slice();
         let place = until(slice, op.time_ms);
         let own = if op.add { position(&slice[..place], op.time_ms, op.event) } else { None };
@@ -99,7 +100,7 @@ impl<E: Remembered> Fold<E, 2> for Latest {
         let seen = latest.filter(|entry| !out_of_reach(entry.time_ms(), op.time_ms, rule.reach_ms));
         let value = seen.map_or(Value::Unknown, E::answer);
         // What was dropped is no matter when something later was found.
-        let dropped_ms = dropped_ms.filter(|dropped| seen.is_none_or(|entry| entry.time_ms() <= *dropped));
+        let dropped_ms = lost.newest_ms.filter(|dropped| seen.is_none_or(|entry| entry.time_ms() <= *dropped));
         Answer::new(value, seen.is_some(), dropped_ms, op.time_ms, rule.reach_ms)
     }
 }

@@ -9,6 +9,7 @@
 //!   events included. What is dropped physically could not be seen by any later reading.
 //! - Operations on exact windows commute and are idempotent by event; `rate`, the ties of `last` and `previous`, and keys
 //!   past their bound depend on the order of events, never on how events were cut into batches.
+//! - Past its bound a key is summarised, never cut in silence: a reading that reaches what was summarised is not exact.
 //! - Identifiers are never stored: keys and members are keyed hashes.
 //! - No pause is proportional to a table: slots never move, and the index grows a segment at a time.
 //!
@@ -24,8 +25,10 @@ mod numbers;
 mod operation;
 mod presence;
 mod rate;
+mod sketch;
 mod slab;
 mod spec;
+mod summary;
 mod table;
 mod timed;
 mod window;

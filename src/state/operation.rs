@@ -45,9 +45,11 @@ pub enum Value {
     Scalar(u64),
     /// `set`.
     Set {
-        /// How many members there are.
+        /// How many members there are; past the bound of entries, an estimate.
         size: u32,
-        /// Index of the first one in [`Readings::members`]; `None` when there are none or they were not asked for.
+        /// How many of them are kept: the latest.
+        kept: u32,
+        /// Index of the first of these in [`Readings::members`]; `None` when there are none or they were not asked for.
         start: Option<u32>,
     },
 }
@@ -79,10 +81,12 @@ impl Readings {
         self.members.clear();
     }
 
-    /// The members that a reading of a set refers to; empty for another, or when they were not asked for.
+    /// The members that are kept of the set that a reading refers to; empty for another, or when they were not asked for.
     pub fn set(&self, reading: &Reading) -> &[u64] {
         match reading.value {
-            Value::Set { size, start: Some(start) } => &self.members[start as usize..start as usize + size as usize],
+            Value::Set { kept, start: Some(start), .. } => {
+                &self.members[start as usize..start as usize + kept as usize]
+            }
             _ => &[],
         }
     }

@@ -12,7 +12,8 @@
 
 use siphasher::sip128::SipHasher13;
 
-use super::window::{Answer, Window, feed, out_of_reach};
+use super::sketch::Sketch;
+use super::window::{Answer, Lost, Window, feed, out_of_reach};
 use super::{Op, Value};
 
 /// Runs that a slot holds.
@@ -202,11 +203,8 @@ impl Presence {
         full
     }
 
-    /// Drops the run that ended first if there are too many; answers when it ended.
-    fn truncate(&mut self, entries_max: usize) -> Option<i64> {
-        if self.runs().len() <= entries_max {
-            return None;
-        }
+    /// Drops the run that ended first; answers when it ended.
+    fn drop_oldest(&mut self) -> Option<i64> {
         let oldest = |(_, run): &(usize, &Run)| (run.last_ms, run.value);
         let (place, last_ms) =
             self.runs().iter().enumerate().min_by_key(oldest).map(|(place, run)| (place, run.last_ms))?;
@@ -277,31 +275,55 @@ impl Runs {
 
 impl Window for Presence {
     type Rule = PresenceRule;
+    type Summary = Sketch;
 
     fn nothing(rule: &PresenceRule) -> Value {
         match rule.view {
             View::Number => Value::Int(0),
-            View::Members => Value::Set { size: 0, start: None },
+            View::Members => Value::Set { size: 0, kept: 0, start: None },
             View::Start => Value::Unknown,
         }
     }
 
     #[inline]
-    fn add(&mut self, rule: &PresenceRule, op: &Op, _id: &[u8; 16]) -> Option<i64> {
+    fn add(&mut self, rule: &PresenceRule, op: &Op, _id: &[u8; 16]) {
         let value = if rule.view == View::Start { 0 } else { op.value };
         let change = self.mark(rule, value, op.time_ms, op.horizon_ms);
         if let Presence::Many(many) = self {
             many.recount(&change, op.time_ms, rule.reach_ms);
         }
-        if matches!(change, Change::Added) { self.truncate(rule.entries_max) } else { None }
     }
 
     #[inline]
-    fn read(&mut self, rule: &PresenceRule, op: &Op, dropped_ms: Option<i64>, members: &mut Vec<u64>) -> Answer {
+    fn overflows(&self, rule: &PresenceRule) -> bool {
+        self.runs().len() > rule.entries_max
+    }
+
+    #[cold]
+    fn summarise(&mut self, rule: &PresenceRule, op: &Op, summary: &mut Sketch) -> Option<i64> {
+        if rule.view != View::Start {
+            if summary.is_empty() {
+                // From here on the sketch has every value, those that are kept as well.
+                self.runs().iter().for_each(|run| summary.add(run.value, run.last_ms));
+            }
+            summary.add(op.value, op.time_ms);
+        }
+        let mut newest_ms = None;
+        while self.overflows(rule) {
+            newest_ms = newest_ms.max(self.drop_oldest());
+        }
+        newest_ms
+    }
+
+    #[inline]
+    fn read(&mut self, rule: &PresenceRule, op: &Op, lost: Lost<'_, Sketch>, members: &mut Vec<u64>) -> Answer {
         let (time_ms, reach_ms) = (op.time_ms, rule.reach_ms);
+        // An estimate can be less than what is kept.
+        let sketched = lost.summary.map_or(0, |sketch| sketch.count(time_ms, reach_ms));
+        let sketched = u32::try_from(sketched).unwrap_or(u32::MAX);
         let (value, known) = match rule.view {
             View::Number => {
-                let count = self.count(time_ms, reach_ms);
+                let count = self.count(time_ms, reach_ms).max(sketched);
                 (Value::Int(i64::from(count)), count > 0)
             }
             View::Members if op.members => {
@@ -314,19 +336,21 @@ impl Window for Presence {
                     let present = runs.iter().filter(|run| run.covers(time_ms, reach_ms));
                     members.extend(present.map(|run| run.value));
                 }
-                let size = (members.len() - start) as u32;
-                (Value::Set { size, start: (size > 0).then_some(start as u32) }, size > 0)
+                let kept = (members.len() - start) as u32;
+                let size = kept.max(sketched);
+                (Value::Set { size, kept, start: (kept > 0).then_some(start as u32) }, size > 0)
             }
             View::Members => {
-                let size = self.count(time_ms, reach_ms);
-                (Value::Set { size, start: None }, size > 0)
+                let kept = self.count(time_ms, reach_ms);
+                let size = kept.max(sketched);
+                (Value::Set { size, kept, start: None }, size > 0)
             }
             View::Start => match self.runs().iter().find(|run| run.covers(time_ms, reach_ms)) {
                 Some(run) => (Value::Time(run.start_ms), true),
                 None => (Value::Unknown, false),
             },
         };
-        Answer::new(value, known, dropped_ms, time_ms, reach_ms)
+        Answer::new(value, known, lost.newest_ms, time_ms, reach_ms)
     }
 
     #[inline]

@@ -5,7 +5,7 @@
 
 use siphasher::sip128::SipHasher13;
 
-use super::window::{Answer, Window, feed};
+use super::window::{Answer, Lost, Window, feed};
 use super::{Op, Value};
 
 #[derive(Clone, Copy, Debug)]
@@ -52,28 +52,36 @@ impl Rate {
 
 impl Window for Rate {
     type Rule = RateRule;
+    type Summary = ();
 
     fn nothing(_rule: &RateRule) -> Value {
         Value::Flag(false)
     }
 
     #[inline]
-    fn add(&mut self, rule: &RateRule, op: &Op, _id: &[u8; 16]) -> Option<i64> {
+    fn add(&mut self, rule: &RateRule, op: &Op, _id: &[u8; 16]) {
         self.debt = self.debt_at(rule, op.time_ms);
         self.clock_ms = self.clock_ms.max(op.time_ms);
         self.exceeded = self.debt > rule.tolerance;
         if !self.exceeded {
             self.debt = self.debt.saturating_add(rule.per_ms);
         }
+    }
+
+    fn overflows(&self, _rule: &RateRule) -> bool {
+        false
+    }
+
+    fn summarise(&mut self, _rule: &RateRule, _op: &Op, _summary: &mut ()) -> Option<i64> {
         None
     }
 
     /// At another key: whether an event there would exceed the rate.
     #[inline]
-    fn read(&mut self, rule: &RateRule, op: &Op, dropped_ms: Option<i64>, _members: &mut Vec<u64>) -> Answer {
+    fn read(&mut self, rule: &RateRule, op: &Op, lost: Lost<'_, ()>, _members: &mut Vec<u64>) -> Answer {
         let debt = self.debt_at(rule, op.time_ms);
         let exceeded = if op.add { self.exceeded } else { debt > rule.tolerance };
-        Answer::new(Value::Flag(exceeded), op.add || debt > 0, dropped_ms, op.time_ms, rule.reach_ms())
+        Answer::new(Value::Flag(exceeded), op.add || debt > 0, lost.newest_ms, op.time_ms, rule.reach_ms())
     }
 
     fn is_settled(&self, _rule: &RateRule, horizon_ms: i64) -> bool {

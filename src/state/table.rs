@@ -13,7 +13,8 @@ use siphasher::sip128::{Hasher128, SipHasher13};
 
 use super::index::{Home, Index, SLOT_MAX, Vacancy};
 use super::slab::Slab;
-use super::window::{Window, feed, out_of_reach};
+use super::summary::Summary as _;
+use super::window::{Lost, Window, feed, out_of_reach};
 use super::{Op, Reading, Readings};
 
 /// Operations whose memory accesses overlap. A core keeps about 10 to 16 cache misses under way; larger passes gain little.
@@ -25,13 +26,22 @@ pub(super) struct Table<W: Window> {
     reach_ms: i64,
     index: Index,
     slab: Slab<W>,
-    /// Newest time lost to the bound of entries, by slot; kept until it is out of reach. Rare, hence outside the slots.
-    dropped: BTreeMap<u32, i64>,
+    /// What was lost to the bound of entries, by slot; kept until it is out of reach. Rare, hence outside the slots.
+    dropped: BTreeMap<u32, Dropped<W::Summary>>,
+    /// Bytes of these summaries.
+    summarised: usize,
     /// Newest time of an event refused at a new key.
     refused_ms: Option<i64>,
     spilled: usize,
     next_swept: usize,
     saturated: bool,
+}
+
+/// What one key lost to its bound of entries.
+#[derive(Debug, Default)]
+struct Dropped<S> {
+    newest_ms: i64,
+    summary: S,
 }
 
 impl<W: Window> Table<W> {
@@ -42,6 +52,7 @@ impl<W: Window> Table<W> {
             index: Index::new(),
             slab: Slab::new(),
             dropped: BTreeMap::new(),
+            summarised: 0,
             refused_ms: None,
             spilled: 0,
             next_swept: 0,
@@ -109,17 +120,45 @@ impl<W: Window> Table<W> {
         if op.add {
             let before = window.spilled_bytes();
             let id = ids.get(op.id as usize).unwrap_or(&[0; 16]);
-            if let Some(time_ms) = window.add(&self.rule, op, id) {
-                let newest = self.dropped.entry(slot).or_insert(time_ms);
-                *newest = time_ms.max(*newest);
-                window.set_truncated(true);
+            window.add(&self.rule, op, id);
+            if window.is_truncated() || window.overflows(&self.rule) {
+                Self::summarise(&mut self.dropped, &mut self.summarised, &self.rule, slot, window, op);
             }
             self.spilled = self.spilled + window.spilled_bytes() - before;
         }
-        let dropped_ms =
-            if window.is_truncated() { self.dropped.get(&slot).copied().max(self.refused_ms) } else { None };
-        let answer = window.read(&self.rule, op, dropped_ms, members);
+        let mut lost = Lost { newest_ms: None, summary: None };
+        if window.is_truncated() {
+            lost.newest_ms = self.refused_ms;
+            if let Some(dropped) = self.dropped.get_mut(&slot) {
+                let newest_ms = lost.newest_ms.max(Some(dropped.newest_ms));
+                // When all that was lost is out of reach, the window is what is kept.
+                let plays = !out_of_reach(dropped.newest_ms, op.time_ms, self.reach_ms);
+                lost = Lost { newest_ms, summary: plays.then_some(&mut dropped.summary) };
+            }
+        }
+        let answer = window.read(&self.rule, op, lost, members);
         Reading { value: answer.value, known: answer.known, exact: answer.exact }
+    }
+
+    /// Moves what is past the bound of a key to its summary, which is made with the first.
+    #[cold]
+    fn summarise(
+        dropped: &mut BTreeMap<u32, Dropped<W::Summary>>,
+        bytes: &mut usize,
+        rule: &W::Rule,
+        slot: u32,
+        window: &mut W,
+        op: &Op,
+    ) {
+        if !window.overflows(rule) && !dropped.contains_key(&slot) {
+            return;
+        }
+        let key = dropped.entry(slot).or_insert_with(|| Dropped { newest_ms: i64::MIN, ..Dropped::default() });
+        let before = key.summary.bytes();
+        let newest_ms = window.summarise(rule, op, &mut key.summary);
+        key.newest_ms = key.newest_ms.max(newest_ms.unwrap_or(i64::MIN));
+        *bytes = *bytes + key.summary.bytes() - before;
+        window.set_truncated(true);
     }
 
     /// Whether new keys are refused: by order, or because slot numbers have run out.
@@ -160,11 +199,7 @@ impl<W: Window> Table<W> {
                 continue;
             }
             if window.is_truncated() {
-                let dropped_ms = self.dropped.get(&slot).copied().max(self.refused_ms);
-                if dropped_ms.is_none_or(|dropped| out_of_reach(dropped, horizon_ms, self.reach_ms)) {
-                    self.dropped.remove(&slot);
-                    self.slab.get_mut(slot).window.set_truncated(false);
-                }
+                self.forget_dropped(slot, horizon_ms);
             }
             let window = &mut self.slab.get_mut(slot).window;
             let before = window.spilled_bytes();
@@ -178,6 +213,24 @@ impl<W: Window> Table<W> {
         }
     }
 
+    /// Drops what no reading can see of what a key lost; at last the mark that it lost something.
+    fn forget_dropped(&mut self, slot: u32, horizon_ms: i64) {
+        let is_gone = |time_ms: i64| out_of_reach(time_ms, horizon_ms, self.reach_ms);
+        if let Some(dropped) = self.dropped.get_mut(&slot) {
+            let before = dropped.summary.bytes();
+            if is_gone(dropped.newest_ms) {
+                self.dropped.remove(&slot);
+                self.summarised -= before;
+            } else {
+                dropped.summary.expire(horizon_ms, self.reach_ms);
+                self.summarised = self.summarised + dropped.summary.bytes() - before;
+            }
+        }
+        if !self.dropped.contains_key(&slot) && self.refused_ms.is_none_or(is_gone) {
+            self.slab.get_mut(slot).window.set_truncated(false);
+        }
+    }
+
     pub(super) fn keys(&self) -> usize {
         self.index.keys()
     }
@@ -188,8 +241,8 @@ impl<W: Window> Table<W> {
 
     pub(super) fn bytes(&self) -> usize {
         // An entry of the map of dropped times takes its pair and a share of the tree's nodes.
-        let dropped = self.dropped.len() * 2 * size_of::<(u32, i64)>();
-        size_of::<Table<W>>() + self.index.bytes() + self.slab.bytes() + self.spilled + dropped
+        let dropped = self.dropped.len() * 2 * size_of::<(u32, Dropped<W::Summary>)>();
+        size_of::<Table<W>>() + self.index.bytes() + self.slab.bytes() + self.spilled + dropped + self.summarised
     }
 
     pub(super) fn truncated_keys(&self) -> usize {
@@ -214,8 +267,9 @@ impl<W: Window> Table<W> {
             feed(&mut hasher, entry.key.0[0]);
             feed(&mut hasher, entry.key.0[1]);
             entry.window.digest(&mut hasher);
-            if let Some(time_ms) = self.dropped.get(&slot) {
-                feed(&mut hasher, *time_ms as u64);
+            if let Some(dropped) = self.dropped.get(&slot) {
+                feed(&mut hasher, dropped.newest_ms as u64);
+                dropped.summary.digest(&mut hasher);
             }
             // A sum, so that the place of a key does not matter.
             sum = sum.wrapping_add(hasher.finish128().h1);

@@ -7,7 +7,8 @@ use std::marker::PhantomData;
 use siphasher::sip128::SipHasher13;
 
 use super::entries::{Entries, Entry};
-use super::window::{Answer, Window, out_of_reach};
+use super::summary::Summary;
+use super::window::{Answer, Lost, Window, out_of_reach};
 use super::{Op, Value};
 
 /// What is the same for all keys of a feature; `K` tells kin apart that share a layout.
@@ -21,6 +22,8 @@ pub(super) struct Rule<K> {
 /// How an aggregate keeps and reads entries of type `E`, of which a slot holds `N`.
 pub(super) trait Fold<E: Entry, const N: usize>: Debug {
     type Kind: Copy + Debug;
+    /// What is left of entries past the bound.
+    type Summary: Summary;
 
     fn nothing(kind: Self::Kind) -> Value;
 
@@ -40,7 +43,10 @@ pub(super) trait Fold<E: Entry, const N: usize>: Debug {
         entries.first().is_some_and(|oldest| !out_of_reach(oldest.time_ms(), horizon_ms, rule.reach_ms))
     }
 
-    fn read(entries: &mut Entries<E, N>, rule: &Rule<Self::Kind>, op: &Op, dropped_ms: Option<i64>) -> Answer;
+    /// Adds an entry past the bound to the summary.
+    fn summarise(_entry: &E, _rule: &Rule<Self::Kind>, _summary: &mut Self::Summary) {}
+
+    fn read(entries: &mut Entries<E, N>, rule: &Rule<Self::Kind>, op: &Op, lost: Lost<'_, Self::Summary>) -> Answer;
 }
 
 /// The window of one key.
@@ -58,21 +64,36 @@ impl<F, E: Entry, const N: usize> Default for Timed<F, E, N> {
 
 impl<F: Fold<E, N>, E: Entry, const N: usize> Window for Timed<F, E, N> {
     type Rule = Rule<F::Kind>;
+    type Summary = F::Summary;
 
     fn nothing(rule: &Self::Rule) -> Value {
         F::nothing(rule.kind)
     }
 
     #[inline]
-    fn add(&mut self, rule: &Self::Rule, op: &Op, id: &[u8; 16]) -> Option<i64> {
+    fn add(&mut self, rule: &Self::Rule, op: &Op, id: &[u8; 16]) {
         F::expire(&mut self.entries, rule, op.horizon_ms);
         F::insert(&mut self.entries, F::entry(op, id));
-        self.entries.truncate(rule.entries_max)
     }
 
     #[inline]
-    fn read(&mut self, rule: &Self::Rule, op: &Op, dropped_ms: Option<i64>, _members: &mut Vec<u64>) -> Answer {
-        F::read(&mut self.entries, rule, op, dropped_ms)
+    fn overflows(&self, rule: &Self::Rule) -> bool {
+        self.entries.as_slice().len() > rule.entries_max
+    }
+
+    #[cold]
+    fn summarise(&mut self, rule: &Self::Rule, _op: &Op, summary: &mut F::Summary) -> Option<i64> {
+        let excess = self.entries.as_slice().len().saturating_sub(rule.entries_max);
+        let oldest = &self.entries.as_slice()[..excess];
+        oldest.iter().for_each(|entry| F::summarise(entry, rule, summary));
+        let newest_ms = oldest.last().map(E::time_ms);
+        self.entries.drop_front(excess);
+        newest_ms
+    }
+
+    #[inline]
+    fn read(&mut self, rule: &Self::Rule, op: &Op, lost: Lost<'_, F::Summary>, _members: &mut Vec<u64>) -> Answer {
+        F::read(&mut self.entries, rule, op, lost)
     }
 
     #[inline]

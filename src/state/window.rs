@@ -4,6 +4,7 @@ use std::hash::Hasher;
 
 use siphasher::sip128::SipHasher13;
 
+use super::summary::Summary;
 use super::{Op, Value};
 
 /// The answer of a window, without what the table adds to make it a [`Reading`](super::Reading).
@@ -29,21 +30,39 @@ pub(super) fn out_of_reach(entry_ms: i64, time_ms: i64, reach_ms: i64) -> bool {
     entry_ms.saturating_add(reach_ms) <= time_ms
 }
 
+/// What a key lost to its bound, or was refused.
+#[derive(Debug)]
+pub(super) struct Lost<'a, S> {
+    /// The newest time of it.
+    pub(super) newest_ms: Option<i64>,
+    /// What is left of it, if the window reaches back to it.
+    pub(super) summary: Option<&'a mut S>,
+}
+
 /// The memory of one key. The default is the empty window, which allocates nothing.
 pub(super) trait Window: Default {
     /// What is the same for all keys of a feature.
     type Rule;
+    /// What is left of entries past the bound.
+    type Summary: Summary;
 
     /// What a key without events reads.
     fn nothing(rule: &Self::Rule) -> Value;
 
     /// Counts an event, having dropped what no reading from the horizon on can see. `id` is the beginning of the event's
-    /// id. Answers the newest time lost to the bound of entries, if any was.
-    fn add(&mut self, rule: &Self::Rule, op: &Op, id: &[u8; 16]) -> Option<i64>;
+    /// id.
+    fn add(&mut self, rule: &Self::Rule, op: &Op, id: &[u8; 16]);
 
-    /// Reads at the operation's time; after [`Window::add`] if the operation adds. `dropped_ms` is the newest time lost to
-    /// the bound; members of a set are appended if they are wanted.
-    fn read(&mut self, rule: &Self::Rule, op: &Op, dropped_ms: Option<i64>, members: &mut Vec<u64>) -> Answer;
+    /// Whether it has more entries than its bound.
+    fn overflows(&self, rule: &Self::Rule) -> bool;
+
+    /// After an event was counted, moves what is past the bound to the summary: the oldest first. Answers the newest time
+    /// among them. A key that has a summary is summarised after each event that it counts.
+    fn summarise(&mut self, rule: &Self::Rule, op: &Op, summary: &mut Self::Summary) -> Option<i64>;
+
+    /// Reads at the operation's time; after [`Window::add`] if the operation adds. Members of a set are appended if they
+    /// are wanted.
+    fn read(&mut self, rule: &Self::Rule, op: &Op, lost: Lost<'_, Self::Summary>, members: &mut Vec<u64>) -> Answer;
 
     /// Drops what no reading from `horizon_ms` on can see, gives back memory that is not needed, and tells whether nothing
     /// is left.

@@ -53,7 +53,7 @@ settings! {
         max_bytes: Bytes = "4GiB",
             "Bound of the whole: near it new keys are refused and marked, never evicted silently.";
         max_entries: Whole<1, 1048576> = "4096",
-            "How many entries a key of a feature keeps, unless the feature says otherwise. Past it the oldest are cut: the value is then too low, and marked as not exact.";
+            "How many entries a key of a feature keeps, unless the feature says otherwise. Past it the oldest are summarised, and the value is marked as not exact.";
         retention: Millis = "400d",
             "How long facts about an account are kept after its last event.";
         allowed_lateness: Millis = "1h",

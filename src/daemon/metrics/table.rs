@@ -115,7 +115,7 @@ families! {
     Gauge state_bytes [] "bytes"
         "Memory of the whole state: windows, facts about accounts, identities. state.max_bytes bounds it.";
     Gauge summarised_keys ["feature"] "keys"
-        "Keys that had more entries than max_entries: the oldest are cut, and what is read of them may be too low.";
+        "Keys that had more entries than max_entries: the oldest are summarised, and what reaches back to them is not exact.";
     Gauge saturated ["feature"] "0 or 1"
         "Whether new keys are refused because the state is near its bound. Page on it.";
     Gauge feature_complete ["feature"] "0 or 1"

@@ -105,7 +105,7 @@ fn feature() -> Value {
                 "max_entries",
                 described(
                     whole(1, 1 << 20),
-                    "How many entries a key keeps; past it the oldest are cut, and the value is marked as not exact.",
+                    "How many entries a key keeps; past it the oldest are summarised, and the value is marked as not exact.",
                 ),
             ),
             ("limit", described(whole(1, i64::from(u32::MAX)), "How many events a period takes; for `rate`.")),
