@@ -1,4 +1,4 @@
-//! Windows of the calendar, windows that all programs share: the whole engine against a recount that keeps every event
+//! Windows of the calendar, windows that all programs share, sequences: the whole engine against a recount that keeps every event
 //! and knows days by their names.
 #![expect(clippy::unwrap_used, reason = "a test that meets what it does not expect has failed")]
 
@@ -206,7 +206,43 @@ impl Recount {
             mine(&fact.referrer).into_iter().filter(within(Unit::Day, now_ms)).count().to_string(),
             seen_whole(Unit::Day).to_string(),
             seen_whole(Unit::Month).to_string(),
+            self.chain(fact, &fact.account, now_ms).to_string(),
+            self.chain(fact, &fact.referrer, now_ms).to_string(),
         ]
+    }
+}
+
+/// How many events each step of the chain takes.
+const MINS: [usize; 4] = [2, 1, 1, 3];
+
+/// The steps that an event can be.
+fn steps(fact: &Fact) -> [bool; 4] {
+    [fact.login && fact.amount < 250, !fact.login, fact.device == "d1", true]
+}
+
+impl Recount {
+    fn chain(&self, fact: &Fact, account: &str, now_ms: i64) -> usize {
+        let in_window = |time_ms| time_ms > now_ms - 60 * HOUR_MS && time_ms <= now_ms;
+        let counts = |of: &&Fact| {
+            of.program == fact.program && of.account == account && of.device != "d0" && in_window(of.time_ms)
+        };
+        let mut events: Vec<&Fact> = self.counted.iter().map(|event| &event.fact).filter(counts).collect();
+        // At one time, by the first step that it can be, then by how many later ones.
+        let can_be =
+            |of: &Fact| steps(of).iter().enumerate().map(|(place, can)| usize::from(*can) << place).sum::<usize>();
+        events.sort_by_key(|of| (of.time_ms, can_be(of).trailing_zeros(), can_be(of)));
+        // The most steps that some choice of events makes: by (step due, taken for it), whether it can be reached.
+        let mut reached = BTreeSet::from([(0, 0)]);
+        for event in events {
+            let can = steps(event);
+            let more: Vec<_> = reached
+                .iter()
+                .filter(|(step, _)| can.get(*step) == Some(&true))
+                .map(|(step, taken)| if taken + 1 == MINS[*step] { (step + 1, 0) } else { (*step, taken + 1) })
+                .collect();
+            reached.extend(more);
+        }
+        reached.last().map_or(0, |(step, _)| *step)
     }
 }
 

@@ -5,11 +5,11 @@
 use super::account::{AccountMemory, Visit};
 use super::clock::Moment;
 use super::facts::Row;
-use super::plan::{FeaturePlan, Own, PartIndex, Plan, Step, ValueUse};
+use super::plan::{FeaturePlan, Own, PartIndex, Plan, TypeStep, ValueUse};
 use super::programs::{Program, Programs};
 use crate::event::{Event, EventBatch, Field, Signals};
 use crate::ruleset::cel::{Compiled, Element, ReadIndex, ReadSource, Reading, ReadingValue, Scalar};
-use crate::ruleset::program::{KEY_PARTS_MAX, RuleSet, TypeIndex};
+use crate::ruleset::program::{Feature, KEY_PARTS_MAX, RuleSet, Step, TypeIndex};
 use crate::state::{self, FeatureTable, Identity, KeyHash, KeyHasher, Op, PartHash, Readings, Sighting, Value};
 
 /// One event of a chunk: where it stands in time, in its program and among the identities.
@@ -238,7 +238,7 @@ impl Chunk {
 
     /// Lists what an event does at its own key: count and read are one operation.
     #[inline]
-    fn plan_own(&mut self, at: usize, step: &Step, op: Op) {
+    fn plan_own(&mut self, at: usize, step: &TypeStep, op: Op) {
         match step.own {
             Some(Own { read, members }) => {
                 self.push(step.feature, Op { members, ..op }, Target { at: at as u32, read });
@@ -249,7 +249,7 @@ impl Chunk {
     }
 
     /// The same when the window lies back in time: it is read elsewhere than the event is counted.
-    fn plan_shifted(&mut self, at: usize, step: &Step, offset_ms: i64, op: Op, read_key: KeyHash) {
+    fn plan_shifted(&mut self, at: usize, step: &TypeStep, offset_ms: i64, op: Op, read_key: KeyHash) {
         if op.add {
             self.push(step.feature, op, NOWHERE);
         }
@@ -312,7 +312,7 @@ impl Chunk {
 
     /// The value that an event brings to a feature; `None` when it is filtered out or has no value.
     #[inline]
-    fn counted_value(&self, ground: &Ground<'_>, at: usize, step: &Step) -> Option<u64> {
+    fn counted_value(&self, ground: &Ground<'_>, at: usize, step: &TypeStep) -> Option<u64> {
         let feature = &ground.rules.features[step.feature as usize];
         if let Some(filter) = &feature.filter
             && filter.test(&self.row(ground, at)) != Ok(true)
@@ -321,6 +321,11 @@ impl Chunk {
         }
         match ground.plan.features[step.feature as usize].value {
             ValueUse::None => Some(0),
+            ValueUse::Steps => {
+                let row = self.row(ground, at);
+                let steps = steps(feature, self.entries[at].type_index, &row);
+                (steps != 0).then_some(steps)
+            }
             ValueUse::Hashed(part) => self.parts[at * ground.plan.parts.len() + part as usize].map(PartHash::value),
             ValueUse::Bits => {
                 let row = self.row(ground, at);
@@ -395,6 +400,15 @@ fn hash_part(part: &Compiled, row: &Row<'_>, hasher: &KeyHasher) -> Option<PartH
         }
     };
     Some(hasher.part(scalar))
+}
+
+/// The steps of a sequence that an event can be, a bit each.
+fn steps(feature: &Feature, of: Option<TypeIndex>, row: &Row<'_>) -> u64 {
+    let is = |step: &Step| {
+        of.is_some_and(|of| step.on.contains(&of))
+            && step.filter.as_ref().is_none_or(|filter| filter.test(row) == Ok(true))
+    };
+    feature.steps.iter().enumerate().filter(|(_, step)| is(step)).map(|(place, _)| 1 << place).sum()
 }
 
 fn scalar_bits(value: &Compiled, row: &Row<'_>) -> Option<u64> {

@@ -12,14 +12,14 @@ use crate::event::{KINDS, SignalSet};
 use crate::ruleset::cel::{Compiled, Element, FeatureIndex, ReadIndex, ReadKey, ReadSource};
 use crate::ruleset::program::{self, DecideSubject, Feature, Rule, RuleSet, Scope, TypeIndex};
 use crate::ruleset::yaml::CalendarUnit;
-use crate::state::{self, KeyHasher, PartHash, WindowSpec};
+use crate::state::{self, KeyHasher, PartHash, Steps, WindowSpec};
 
 /// An interned expression, by its place in [`Plan::parts`].
 pub(super) type PartIndex = u16;
 
 /// What an event of one type asks of one feature.
 #[derive(Clone, Debug)]
-pub(super) struct Step {
+pub(super) struct TypeStep {
     /// The feature, by its place in the rule set: also the place of its table.
     pub feature: u32,
     /// Whether such an event is counted.
@@ -55,7 +55,7 @@ pub(super) struct TypeSteps {
     /// Readings of accounts and places that its rules, filters or keys use.
     pub accounts: Box<[ReadIndex]>,
     /// By feature.
-    pub steps: Box<[Step]>,
+    pub steps: Box<[TypeStep]>,
 }
 
 /// How a feature's value reaches its table.
@@ -67,6 +67,8 @@ pub(super) enum ValueUse {
     Bits,
     /// As the hash of this part.
     Hashed(PartIndex),
+    /// As the steps of a sequence that the event can be.
+    Steps,
 }
 
 /// What stands before the parts of a key.
@@ -229,8 +231,7 @@ fn type_steps(rules: &RuleSet, of: TypeIndex, parts: &mut Parts) -> TypeSteps {
         expressions(rule, &mut |uses| reads.extend_from_slice(uses));
     }
     for feature in plan.features.iter().map(|feature| &rules.features[*feature as usize]) {
-        let used = feature.filter.iter().chain(&feature.key).chain(&feature.value);
-        used.for_each(|expression| reads.extend_from_slice(&expression.uses().reads));
+        feature.expressions().for_each(|expression| reads.extend_from_slice(&expression.uses().reads));
     }
     let mut at = 0;
     while let Some(read) = reads.get(at) {
@@ -251,7 +252,7 @@ fn type_steps(rules: &RuleSet, of: TypeIndex, parts: &mut Parts) -> TypeSteps {
     reads.sort_unstable();
     reads.dedup();
     let features = 0..rules.features.len() as u32;
-    let steps: Box<[Step]> = features.filter_map(|feature| step(rules, plan, &reads, feature, parts)).collect();
+    let steps: Box<[TypeStep]> = features.filter_map(|feature| step(rules, plan, &reads, feature, parts)).collect();
     let mut hashed: Vec<PartIndex> = steps.iter().flat_map(|step| step_parts(rules, step, parts)).collect();
     hashed.sort_unstable();
     hashed.dedup();
@@ -278,7 +279,7 @@ fn step(
     reads: &[ReadIndex],
     feature: u32,
     parts: &mut Parts,
-) -> Option<Step> {
+) -> Option<TypeStep> {
     let feeds = plan.features.contains(&feature);
     let mut own = None;
     let mut others = Vec::new();
@@ -298,10 +299,10 @@ fn step(
         return None;
     }
     let key = parts.intern_all(&rules.features[feature as usize].key);
-    Some(Step { feature, feeds, key, own, others: others.into() })
+    Some(TypeStep { feature, feeds, key, own, others: others.into() })
 }
 
-fn step_parts(rules: &RuleSet, step: &Step, parts: &mut Parts) -> Vec<PartIndex> {
+fn step_parts(rules: &RuleSet, step: &TypeStep, parts: &mut Parts) -> Vec<PartIndex> {
     let mut used: Vec<PartIndex> = step.key.to_vec();
     used.extend(step.others.iter().flat_map(|other| other.key.iter().copied()));
     if step.feeds
@@ -313,8 +314,9 @@ fn step_parts(rules: &RuleSet, step: &Step, parts: &mut Parts) -> Vec<PartIndex>
 }
 
 fn value_use(feature: &Feature, parts: &mut Parts) -> ValueUse {
-    use program::Aggregate::{Distinct, Previous, Set};
+    use program::Aggregate::{Distinct, Previous, Sequence, Set};
     match (&feature.value, feature.aggregate) {
+        (None, Sequence) => ValueUse::Steps,
         (None, _) => ValueUse::None,
         (Some(value), Distinct | Set) => ValueUse::Hashed(parts.intern(value)),
         (Some(value), Previous) if Element::of(value.result()) == Some(Element::Text) => {
@@ -347,6 +349,10 @@ pub(super) fn window_spec(feature: &Feature, default_max_entries: u32) -> Window
         Aggregate::First => state::Aggregate::First,
         Aggregate::Last => state::Aggregate::Last,
         Aggregate::Previous => state::Aggregate::Previous,
+        Aggregate::Sequence => {
+            const { assert!(program::STEPS_MAX <= Steps::MAX) };
+            state::Aggregate::Sequence(Steps::new(feature.steps.iter().map(|step| step.min)))
+        }
         Aggregate::Rate(rate) => state::Aggregate::Rate { limit: rate.limit, per_ms: rate.per_ms, burst: rate.burst },
     };
     let reach = match feature.reach {

@@ -121,7 +121,7 @@ fn wanted(set: &RuleSet) -> (SignalSet, Presence) {
         }
     };
     for feature in &set.features {
-        feature.filter.iter().chain(&feature.key).chain(&feature.value).for_each(|compiled| add(compiled.uses()));
+        feature.expressions().for_each(|compiled| add(compiled.uses()));
     }
     let on = || set.rules.iter().filter(|rule| rule.mode != Mode::Off);
     for rule in on() {

@@ -13,6 +13,8 @@ use crate::lists::List;
 
 /// How many parts a feature's key has at most.
 pub const KEY_PARTS_MAX: usize = 8;
+/// How many steps a sequence has at most.
+pub const STEPS_MAX: usize = 16;
 
 /// A type of event that rules can name: the known ones by their place in [`KINDS`], then those of [`RuleSet::types`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -112,6 +114,8 @@ pub struct Feature {
     pub key: Vec<Compiled>,
     /// What is counted of an event; there for every aggregate but `count`, `first`, `last` and `rate`.
     pub value: Option<Compiled>,
+    /// The steps of a sequence, in their order; of other aggregates none.
+    pub steps: Vec<Step>,
     /// What is computed.
     pub aggregate: Aggregate,
     /// How far back.
@@ -152,6 +156,8 @@ pub enum Aggregate {
     Previous,
     /// Whether this event exceeds a rate.
     Rate(Rate),
+    /// How many of the feature's steps happened in their order.
+    Sequence,
 }
 
 impl Aggregate {
@@ -169,6 +175,7 @@ impl Aggregate {
             Aggregate::Last => "last",
             Aggregate::Previous => "previous",
             Aggregate::Rate(_) => "rate",
+            Aggregate::Sequence => "sequence",
         }
     }
 }
@@ -191,6 +198,25 @@ pub struct Rate {
     pub per_ms: i64,
     /// Events allowed at once, from 1.
     pub burst: u32,
+}
+
+/// One step of a sequence.
+#[derive(Clone, Debug)]
+pub struct Step {
+    /// The types of event that it can be, ascending.
+    pub on: Vec<TypeIndex>,
+    /// Which of these events; absent: all.
+    pub filter: Option<Compiled>,
+    /// How many of them it takes, from 1.
+    pub min: u32,
+}
+
+impl Feature {
+    /// What is evaluated of an event that is counted.
+    pub fn expressions(&self) -> impl Iterator<Item = &Compiled> {
+        let steps = self.steps.iter().filter_map(|step| step.filter.as_ref());
+        self.filter.iter().chain(&self.key).chain(&self.value).chain(steps)
+    }
 }
 
 /// How far back a feature looks.

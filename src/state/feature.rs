@@ -4,6 +4,7 @@ use super::latest::{Last, Previous};
 use super::numbers::{Choice, Count, DoubleSum, Extreme, FirstTime, IntSum, Total};
 use super::presence::{Presence, PresenceRule, View};
 use super::rate::{Rate, RateRule};
+use super::sequence::Sequence;
 use super::table::Table;
 use super::timed::Rule;
 use super::window::Window;
@@ -28,6 +29,7 @@ enum Kind {
     Last(Table<Last>),
     Previous(Table<Previous>),
     Rate(Table<Rate>),
+    Sequence(Table<Sequence>),
 }
 
 macro_rules! each {
@@ -42,6 +44,7 @@ macro_rules! each {
             Kind::Last($table) => $body,
             Kind::Previous($table) => $body,
             Kind::Rate($table) => $body,
+            Kind::Sequence($table) => $body,
         }
     };
 }
@@ -66,6 +69,7 @@ impl FeatureTable {
             Aggregate::Rate { limit, per_ms, burst } => {
                 Kind::Rate(Table::new(RateRule::new(limit, per_ms, burst), spec.reach_ms()))
             }
+            Aggregate::Sequence(steps) => Kind::Sequence(timed(&spec, steps)),
         };
         FeatureTable { spec, kind }
     }

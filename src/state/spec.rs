@@ -43,6 +43,35 @@ pub enum Aggregate {
         /// Events allowed at once, at least 1.
         burst: u32,
     },
+    /// How many of these steps happened in their order; an operation's value has a bit for each step that its event can be.
+    Sequence(Steps),
+}
+
+/// The steps of a sequence.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Steps {
+    mins: [u32; Steps::MAX],
+    len: u8,
+}
+
+impl Steps {
+    /// The most steps that a sequence can have.
+    pub const MAX: usize = 16;
+
+    /// By step, how many events it takes, at least 1; what is past [`Steps::MAX`] is left out.
+    pub fn new(mins: impl IntoIterator<Item = u32>) -> Steps {
+        let mut steps = Steps { mins: [1; Steps::MAX], len: 0 };
+        for (slot, min) in steps.mins.iter_mut().zip(mins) {
+            *slot = min.max(1);
+            steps.len += 1;
+        }
+        steps
+    }
+
+    /// How many events each step takes.
+    pub(super) fn mins(&self) -> &[u32] {
+        &self.mins[..usize::from(self.len)]
+    }
 }
 
 /// How far back a reading at time t looks.

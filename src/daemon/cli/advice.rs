@@ -84,10 +84,7 @@ fn unconfigured(signal: Signal, rules: &RuleSet, config: &Config) -> Option<Stri
             format!("`{group}.{name}`, which the rule `{}` reads, {said} without `signals.{setting}`", rule.id);
         return Some(warning(rule, "not-configured", &message, &hint));
     }
-    let feature = rules
-        .features
-        .iter()
-        .find(|feature| feature.filter.iter().chain(&feature.key).chain(&feature.value).any(reads))?;
+    let feature = rules.features.iter().find(|feature| feature.expressions().any(reads))?;
     let message =
         format!("`{group}.{name}`, which the feature `{}` reads, {said} without `signals.{setting}`", feature.name);
     Some(format!("warning[not-configured]: {message}\nhint: {hint}\n"))

@@ -71,9 +71,17 @@ fn list() -> Value {
 fn feature() -> Value {
     let windowed = ["count", "sum", "avg", "min", "max", "distinct", "set"];
     let with_value = ["sum", "avg", "min", "max", "distinct", "set", "previous"];
-    let all = ["count", "sum", "avg", "min", "max", "distinct", "set", "first", "last", "previous", "rate"];
+    let all = ["count", "sum", "avg", "min", "max", "distinct", "set", "first", "last", "previous", "rate", "sequence"];
+    let step = section(
+        &["on"],
+        [
+            ("on", types()),
+            ("where", described(expression(), "Which of these events; absent: all.")),
+            ("min", described(whole(1, 1 << 20), "How many of them it takes; absent: one.")),
+        ],
+    );
     let mut schema = section(
-        &["on", "key", "aggregate"],
+        &["key", "aggregate"],
         [
             ("on", types()),
             ("where", described(expression(), "Which of these events are counted; absent: all.")),
@@ -111,6 +119,14 @@ fn feature() -> Value {
             ("limit", described(whole(1, i64::from(u32::MAX)), "How many events a period takes; for `rate`.")),
             ("per", described(span(), "The period of `limit`.")),
             ("burst", described(whole(1, i64::from(u32::MAX)), "How many may come at once; absent: `limit`.")),
+            ("within", described(span(), "The span in which the steps happen; for `sequence`.")),
+            (
+                "steps",
+                described(
+                    json!({"type": "array", "minItems": 1, "maxItems": 16, "items": step}),
+                    "What happens one after the other; for `sequence`.",
+                ),
+            ),
             (
                 "scope",
                 described(
@@ -124,11 +140,16 @@ fn feature() -> Value {
     schema["allOf"] = json!([
         when(&windowed, json!({"required": ["window"], "not": {"required": ["retention"]}})),
         when(&with_value, json!({"required": ["value"]})),
-        when(&["count", "first", "last", "rate"], json!({"not": {"required": ["value"]}})),
+        when(&["count", "first", "last", "rate", "sequence"], json!({"not": {"required": ["value"]}})),
         {
             "if": is(&["rate"]),
             "then": {"required": ["limit", "per"], "not": {"anyOf": only(&["window", "offset"])}},
             "else": {"not": {"anyOf": only(&["limit", "per", "burst"])}},
+        },
+        {
+            "if": is(&["sequence"]),
+            "then": {"required": ["within", "steps"], "not": {"anyOf": only(&["on", "window", "retention"])}},
+            "else": {"required": ["on"], "not": {"anyOf": only(&["within", "steps"])}},
         },
         {"not": {"required": ["window", "retention"]}},
     ]);

@@ -35,7 +35,10 @@ fn seen_ms(feature: &Feature) -> i64 {
 
 /// Whether it is 0 or empty where nothing was counted, and not unknown.
 fn reads_as_nothing(feature: &Feature) -> bool {
-    matches!(feature.aggregate, Aggregate::Count | Aggregate::Sum(_) | Aggregate::Distinct | Aggregate::Set)
+    matches!(
+        feature.aggregate,
+        Aggregate::Count | Aggregate::Sum(_) | Aggregate::Distinct | Aggregate::Set | Aggregate::Sequence
+    )
 }
 
 /// Whether a fact, once known, says for how long its account was seen.

@@ -7,7 +7,7 @@ use sha2::{Digest, Sha256};
 use super::{Definitions, TypeNames, expression, names, scope_with};
 use crate::ruleset::cel::{Compiled, Element, Position, ReadTable, Scope, Source, Type, Wanted};
 use crate::ruleset::pack::{AggregateWord, FeatureBody, FeatureDef, MacroDef};
-use crate::ruleset::program::{Aggregate, Feature, Number};
+use crate::ruleset::program::{Aggregate, Feature, Number, Step};
 use crate::ruleset::yaml::Reader;
 
 /// The names while features are compiled: those of features are known, so that reading one is refused in plain words.
@@ -38,6 +38,17 @@ pub(super) fn feature(
     let key: Vec<Option<Compiled>> = body.key.iter().map(|source| compile(source, Wanted::Key)).collect();
     let wanted = if is_numeric(body.aggregate) { Wanted::Number } else { Wanted::Scalar };
     let value = body.value.as_ref().map(|source| compile(source, wanted));
+    let steps: Vec<Option<Step>> = body
+        .steps
+        .iter()
+        .map(|step| {
+            let filter = match &step.filter {
+                Some(source) => Some(compile(source, Wanted::Bool)?),
+                None => None,
+            };
+            Some(Step { on: types.indexes(&step.on), filter, min: step.min })
+        })
+        .collect();
     let aggregate = aggregate(body, value.as_ref().and_then(Option::as_ref), reader);
     Some(Feature {
         name: definition.name.text.clone(),
@@ -51,6 +62,7 @@ pub(super) fn feature(
             Some(compiled) => Some(compiled?),
             None => None,
         },
+        steps: steps.into_iter().collect::<Option<Vec<_>>>()?,
         aggregate: aggregate?,
         reach: body.reach,
         scope: body.scope,
@@ -94,8 +106,9 @@ fn aggregate(body: &FeatureBody, value: Option<&Compiled>, reader: &mut Reader) 
         AggregateWord::First => Aggregate::First,
         AggregateWord::Last => Aggregate::Last,
         AggregateWord::Rate => Aggregate::Rate(body.rate?),
-        // These were refused when the pack was read.
-        AggregateWord::Sequence | AggregateWord::Component => return None,
+        AggregateWord::Sequence => Aggregate::Sequence,
+        // It was refused when the pack was read.
+        AggregateWord::Component => return None,
     })
 }
 
@@ -107,7 +120,7 @@ fn result(feature: &Feature) -> Type {
     };
     let element = || feature.value.as_ref().and_then(|value| Element::of(value.result()));
     match feature.aggregate {
-        Aggregate::Count | Aggregate::Distinct => Type::Int,
+        Aggregate::Count | Aggregate::Distinct | Aggregate::Sequence => Type::Int,
         Aggregate::Sum(of) | Aggregate::Min(of) | Aggregate::Max(of) => number(of),
         Aggregate::Avg(_) => Type::Double,
         Aggregate::Set => element().map_or(Type::Faulty, Type::Set),
@@ -187,7 +200,10 @@ fn fingerprint(body: &FeatureBody, macros: &MacroPrints<'_>) -> String {
     on.sort_unstable();
     hash.part(&on.join("\n"));
     hash.part(&format!("{} {}", body.filter.is_some(), body.key.len()));
-    for source in body.filter.iter().chain(&body.key).chain(&body.value) {
+    for step in &body.steps {
+        hash.part(&format!("{} {}", step.on.join("\n"), step.min));
+    }
+    for source in body.sources() {
         hash.part(&source.text);
         names::words(&source.text).filter_map(|word| macros.0.get(word)).for_each(|print| hash.part(print));
     }

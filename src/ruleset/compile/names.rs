@@ -95,7 +95,7 @@ impl TypeNames {
 pub(super) fn all_texts<'a>(definitions: &'a Definitions, rules: &'a [PackRule]) -> impl Iterator<Item = &'a Source> {
     let macros = definitions.macros.iter().map(|definition| &definition.text);
     let bodies = definitions.features.iter().filter_map(|feature| feature.body.as_ref());
-    let features = bodies.flat_map(|body| body.filter.iter().chain(&body.key).chain(&body.value));
+    let features = bodies.flat_map(|body| body.sources());
     let rules = rules.iter().map(|rule| &rule.rule);
     let rules = rules.flat_map(|rule| {
         let ids = rule.decide.iter().filter_map(|decide| match &decide.subject {

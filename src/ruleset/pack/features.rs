@@ -2,7 +2,7 @@
 
 use super::{Name, expression, expressions, identifier, not_supported, optional, types};
 use crate::ruleset::cel::Source;
-use crate::ruleset::program::{KEY_PARTS_MAX, Rate, Reach, Scope};
+use crate::ruleset::program::{KEY_PARTS_MAX, Rate, Reach, STEPS_MAX, Scope};
 use crate::ruleset::yaml::{Fields, Node, Reader, Width};
 
 /// A feature as written. Without a body its definition is faulty, and only its name is known.
@@ -19,10 +19,26 @@ pub(in crate::ruleset) struct FeatureBody {
     pub(in crate::ruleset) value: Option<Source>,
     pub(in crate::ruleset) aggregate: AggregateWord,
     pub(in crate::ruleset) rate: Option<Rate>,
+    pub(in crate::ruleset) steps: Vec<StepDef>,
     pub(in crate::ruleset) reach: Reach,
     pub(in crate::ruleset) scope: Scope,
     pub(in crate::ruleset) offset_ms: i64,
     pub(in crate::ruleset) max_entries: Option<u32>,
+}
+
+/// One step of a sequence.
+pub(in crate::ruleset) struct StepDef {
+    pub(in crate::ruleset) on: Vec<String>,
+    pub(in crate::ruleset) filter: Option<Source>,
+    pub(in crate::ruleset) min: u32,
+}
+
+impl FeatureBody {
+    /// Every expression of it.
+    pub(in crate::ruleset) fn sources(&self) -> impl Iterator<Item = &Source> {
+        let steps = self.steps.iter().filter_map(|step| step.filter.as_ref());
+        self.filter.iter().chain(&self.key).chain(&self.value).chain(steps)
+    }
 }
 
 /// The word after `aggregate`.
@@ -127,7 +143,10 @@ pub(super) fn read(reader: &mut Reader, node: &Node) -> Vec<FeatureDef> {
 fn body(reader: &mut Reader, fields: &Fields<'_>) -> Option<FeatureBody> {
     let aggregate =
         fields.required("aggregate", reader).and_then(|node| reader.choice(node, "aggregate", AggregateWord::WORDS));
-    let on = fields.required("on", reader).and_then(|node| types(reader, node));
+    let on = match aggregate {
+        Some(AggregateWord::Sequence) => Some(None),
+        _ => fields.required("on", reader).and_then(|node| types(reader, node)).map(Some),
+    };
     let filter = optional(fields, "where", |node| expression(reader, node));
     let key = fields.required("key", reader).map(|node| key(reader, node));
     let offset_ms = fields.get("offset").map_or(Some(0), |node| reader.duration_ms(node));
@@ -135,7 +154,7 @@ fn body(reader: &mut Reader, fields: &Fields<'_>) -> Option<FeatureBody> {
     let scope = fields.get("scope").map_or(Some(Scope::Program), |node| reader.choice(node, "scope", SCOPES));
     refuse_bucket(reader, fields);
     let aggregate = aggregate?;
-    if matches!(aggregate, AggregateWord::Sequence | AggregateWord::Component) {
+    if aggregate == AggregateWord::Component {
         let node = fields.get("aggregate")?;
         reader.push(not_supported(node, &format!("the aggregate `{}`", aggregate.name())));
         return None;
@@ -143,14 +162,18 @@ fn body(reader: &mut Reader, fields: &Fields<'_>) -> Option<FeatureBody> {
     refuse_foreign_keys(reader, fields, aggregate);
     let value = value(reader, fields, aggregate);
     let rate = if aggregate == AggregateWord::Rate { rate(reader, fields).map(Some) } else { Some(None) };
-    let reach = reach(reader, fields, aggregate);
+    let steps = if aggregate == AggregateWord::Sequence { steps(reader, fields) } else { Some(Vec::new()) };
+    let reach =
+        if aggregate == AggregateWord::Sequence { within(reader, fields) } else { reach(reader, fields, aggregate) };
+    let steps = steps?;
     Some(FeatureBody {
-        on: on?,
+        on: on?.unwrap_or_else(|| steps.iter().flat_map(|step| step.on.clone()).collect()),
         filter: filter?,
         key: key.filter(|key| !key.is_empty())?,
         value: value?,
         aggregate,
         rate: rate?,
+        steps,
         reach: reach?,
         scope: scope?,
         offset_ms: offset_ms?,
@@ -197,6 +220,43 @@ fn rate(reader: &mut Reader, fields: &Fields<'_>) -> Option<Rate> {
     // As with a bucket of tokens: unless said otherwise, a whole period's worth may come at once.
     let burst = fields.get("burst").map_or(limit, |node| reader.int(node, count));
     Some(Rate { limit: limit? as u32, per_ms: per_ms?, burst: burst? as u32 })
+}
+
+const KEYS_OF_STEP: &[&str] = &["on", "where", "min"];
+
+fn steps(reader: &mut Reader, fields: &Fields<'_>) -> Option<Vec<StepDef>> {
+    if fields.get("on").is_some() {
+        let message = "each step of a `sequence` says its own `on`";
+        reader.push(fields.error_at_key("on", "unused-key", message).hint("leave it out here"));
+    }
+    let node = fields.required("steps", reader)?;
+    let items = reader.list(node)?;
+    if items.is_empty() || items.len() > STEPS_MAX {
+        let message = format!("a sequence has 1 to {STEPS_MAX} steps, this one {}", items.len());
+        let hint = "such as `steps: [{on: [login.failed], min: 5}, {on: [login.succeeded]}]`";
+        reader.push(node.error("type", message).hint(hint));
+        return None;
+    }
+    let read: Vec<StepDef> = items.iter().filter_map(|item| step(reader, item)).collect();
+    (read.len() == items.len()).then_some(read)
+}
+
+fn step(reader: &mut Reader, item: &Node) -> Option<StepDef> {
+    let fields = reader.fields(item, "a step", KEYS_OF_STEP)?;
+    let on = fields.required("on", reader).and_then(|node| types(reader, node));
+    let filter = optional(&fields, "where", |node| expression(reader, node));
+    let min = fields.get("min").map_or(Some(1), |node| reader.int(node, 1..=MAX_ENTRIES_LIMIT));
+    Some(StepDef { on: on?, filter: filter?, min: min? as u32 })
+}
+
+/// The span of a sequence, which is its window.
+fn within(reader: &mut Reader, fields: &Fields<'_>) -> Option<Reach> {
+    for key in ["window", "retention"].into_iter().filter(|key| fields.get(key).is_some()) {
+        let message = format!("a `sequence` happens `within` a span; it has no `{key}`");
+        reader.push(fields.error_at_key(key, "unused-key", message).hint("such as `within: 30m`"));
+    }
+    let node = fields.required("within", reader)?;
+    reader.positive_duration_ms(node).map(Reach::Window)
 }
 
 fn reach(reader: &mut Reader, fields: &Fields<'_>, aggregate: AggregateWord) -> Option<Reach> {
