@@ -137,7 +137,7 @@ impl Recount {
             Aggregate::Min(Number::Double) => Value::Double(doubles(&events)[0]),
             Aggregate::Max(Number::Double) => Value::Double(*doubles(&events).last().expect("there is one")),
             Aggregate::First => Value::Time(events.iter().map(|event| event.time_ms).min().expect("there is one")),
-            Aggregate::Rate { .. } => unreachable!("rates have an oracle of their own"),
+            Aggregate::Rate { .. } | Aggregate::Sequence(_) => unreachable!("they have oracles of their own"),
         };
         (value, known, Vec::new())
     }
