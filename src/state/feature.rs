@@ -1,5 +1,6 @@
 //! The table of one feature, whatever its aggregate.
 
+use super::component::{ComponentRule, Components};
 use super::latest::{Last, Previous};
 use super::numbers::{Choice, Count, DoubleSum, Extreme, FirstTime, IntSum, Total};
 use super::presence::{Presence, PresenceRule, View};
@@ -8,7 +9,7 @@ use super::sequence::Sequence;
 use super::table::Table;
 use super::timed::Rule;
 use super::window::Window;
-use super::{Aggregate, Number, Op, Reach, Reading, Readings, WindowSpec};
+use super::{Aggregate, Links, Number, Op, Reach, Reading, Readings, WindowSpec};
 
 /// Everything that one feature remembers.
 #[derive(Debug)]
@@ -30,6 +31,7 @@ enum Kind {
     Previous(Table<Previous>),
     Rate(Table<Rate>),
     Sequence(Table<Sequence>),
+    Component(Box<Components>),
 }
 
 macro_rules! each {
@@ -45,6 +47,7 @@ macro_rules! each {
             Kind::Previous($table) => $body,
             Kind::Rate($table) => $body,
             Kind::Sequence($table) => $body,
+            Kind::Component($table) => $body,
         }
     };
 }
@@ -70,6 +73,16 @@ impl FeatureTable {
                 Kind::Rate(Table::new(RateRule::new(limit, per_ms, burst), spec.reach_ms()))
             }
             Aggregate::Sequence(steps) => Kind::Sequence(timed(&spec, steps)),
+            Aggregate::Component { generation_ms, hub, lists_members } => {
+                let (Reach::Window(window_ms) | Reach::Retention(window_ms)) = spec.reach;
+                let rule = ComponentRule {
+                    window_ms: window_ms.max(1),
+                    generation_ms: generation_ms.max(ComponentRule::GENERATION_MS_LEAST),
+                    hub: hub.max(ComponentRule::HUB_LEAST),
+                    lists_members,
+                };
+                Kind::Component(Box::new(Components::new(rule)))
+            }
         };
         FeatureTable { spec, kind }
     }
@@ -86,6 +99,22 @@ impl FeatureTable {
     /// read them, others take `&[]`.
     pub fn apply(&mut self, ops: &[Op], ids: &[[u8; 16]], out: &mut Readings) {
         each!(&mut self.kind, table => table.apply(ops, ids, out));
+    }
+
+    /// As [`FeatureTable::apply`], for a component: with what the operations bring beside their keys.
+    pub fn apply_links(&mut self, ops: &[Op], links: &Links, out: &mut Readings) {
+        match &mut self.kind {
+            Kind::Component(components) => components.apply_links(ops, links, out),
+            windows => each!(windows, table => table.apply(ops, &[], out)),
+        }
+    }
+
+    /// What a member of a component is called; for one that the last batch of operations listed.
+    pub fn member_name(&self, member: u64) -> &str {
+        match &self.kind {
+            Kind::Component(components) => components.member_name(member),
+            _ => "",
+        }
     }
 
     /// What a key without events reads: for an event whose key has an empty part.
