@@ -2,6 +2,8 @@
 //!
 //! Everything here is cleared and reused; in the steady state nothing is allocated for an event.
 
+mod links;
+
 use super::account::{AccountMemory, Visit};
 use super::clock::Moment;
 use super::facts::Row;
@@ -10,7 +12,7 @@ use super::programs::{Program, Programs};
 use crate::event::{Event, EventBatch, Field, Signals};
 use crate::ruleset::cel::{Compiled, Element, ReadIndex, ReadSource, Reading, ReadingValue, Scalar};
 use crate::ruleset::program::{Feature, KEY_PARTS_MAX, RuleSet, Step, TypeIndex};
-use crate::state::{self, FeatureTable, Identity, KeyHash, KeyHasher, Op, PartHash, Readings, Sighting, Value};
+use crate::state::{self, FeatureTable, Identity, KeyHash, KeyHasher, Links, Op, PartHash, Readings, Sighting, Value};
 
 /// One event of a chunk: where it stands in time, in its program and among the identities.
 #[derive(Clone, Copy, Debug)]
@@ -84,6 +86,8 @@ pub(super) struct Chunk {
     /// By feature.
     ops: Vec<Vec<Op>>,
     targets: Vec<Vec<Target>>,
+    /// By feature: what the operations of a component bring.
+    links: Vec<Links>,
     ids: Vec<[u8; 16]>,
     /// What the last table said, and the members of sets that all of them did.
     seen: Readings,
@@ -125,6 +129,7 @@ impl Chunk {
         self.parts.resize(events * plan.parts.len(), None);
         self.ops.resize_with(features, Vec::new);
         self.targets.resize_with(features, Vec::new);
+        self.links.resize_with(features, Links::default);
     }
 
     /// First round: what is remembered of accounts and places.
@@ -167,6 +172,7 @@ impl Chunk {
             ops.clear();
             targets.clear();
         }
+        self.links.iter_mut().for_each(Links::clear);
         self.ids.clear();
         for at in 0..self.entries.len() {
             // Repeats and reused ids have an id too, so that events and ids have the same places.
@@ -208,7 +214,10 @@ impl Chunk {
             };
             match self.key(ground, at, read_space, &step.key) {
                 Some(read_key) => {
-                    let value = if step.feeds && feeds { self.counted_value(ground, at, step) } else { None };
+                    let mut value = if step.feeds && feeds { self.counted_value(ground, at, step) } else { None };
+                    if value.is_some() && ground.plan.features[step.feature as usize].value == ValueUse::Links {
+                        value = Some(self.give_links(ground, at, step.feature, read_space));
+                    }
                     let op = Op { key: read_key, value: value.unwrap_or(0), add: value.is_some(), ..op };
                     if offset_ms == 0 {
                         self.plan_own(at, step, op);
@@ -224,6 +233,10 @@ impl Chunk {
                 }
             }
             for other in &step.others {
+                if other.same {
+                    self.plan_same(ground, at, step.feature, other, op, read_space);
+                    continue;
+                }
                 match self.key(ground, at, read_space, &other.key) {
                     Some(key) => {
                         let time_ms = op.time_ms - offset_ms;
@@ -304,7 +317,8 @@ impl Chunk {
         let entry = &self.entries[at];
         let step = ground.plan.steps(entry.type_index).steps.iter().find(|step| step.feature == feature)?;
         let other = step.others.iter().find(|other| other.read == read);
-        let parts = other.map_or(&step.key, |other| &other.key);
+        // Of two accounts that are compared, the first.
+        let parts = other.map_or(&*step.key, |other| if other.same { &other.key[..1] } else { &other.key });
         let FeaturePlan { offset_ms, space, .. } = ground.plan.features[feature as usize];
         let as_of_ms = entry.as_of_ms(&ground.events[at]).saturating_sub(offset_ms);
         self.key(ground, at, space.part(ground.programs.get(entry.program), ground.hasher, as_of_ms), parts)
@@ -320,7 +334,7 @@ impl Chunk {
             return None;
         }
         match ground.plan.features[step.feature as usize].value {
-            ValueUse::None => Some(0),
+            ValueUse::None | ValueUse::Links => Some(0),
             ValueUse::Steps => {
                 let row = self.row(ground, at);
                 let steps = steps(feature, self.entries[at].type_index, &row);
@@ -343,7 +357,10 @@ impl Chunk {
             }
             let ids: &[[u8; 16]] = if feature.ordered_by_id { &self.ids } else { &[] };
             self.seen.readings.clear();
-            table.apply(ops, ids, &mut self.seen);
+            match feature.value {
+                ValueUse::Links => table.apply_links(ops, &self.links[index], &mut self.seen),
+                _ => table.apply(ops, ids, &mut self.seen),
+            }
             for ((target, op), seen) in self.targets[index].iter().zip(ops).zip(&self.seen.readings) {
                 if target.at == u32::MAX {
                     continue;
@@ -370,6 +387,7 @@ fn reading(seen: &state::Reading, feature: &FeaturePlan, complete: bool) -> Read
         Value::Overflow => ReadingValue::Overflow,
         Value::Flag(value) => ReadingValue::Bool(value),
         Value::Time(ms) => ReadingValue::TimestampMs(ms),
+        Value::Set { size, .. } if feature.value == ValueUse::Links => ReadingValue::Int(i64::from(size)),
         Value::Set { size, .. } => ReadingValue::Set { size: u64::from(size) },
         Value::Scalar(bits) => match feature.element {
             Some(Element::Text) => ReadingValue::Hash(bits),

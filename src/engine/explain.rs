@@ -15,7 +15,7 @@ use super::record;
 use super::subject::{subject_key, subjects};
 use crate::event::{EventBatch, Field, Signals, SubjectKind, Verdict};
 use crate::ruleset::cel::{Compiled, Facts, FeatureIndex, ReadIndex, ReadKey, ReadSource, Reading, Term};
-use crate::ruleset::program::Reach;
+use crate::ruleset::program::{Aggregate, Reach};
 use crate::state::KeyHash;
 
 /// Why an event was judged as it was.
@@ -153,7 +153,12 @@ impl Watch {
         for (watched, Watched { feature, key }) in self.keys.iter().enumerate() {
             for at in chunk.counted(feature.0 as usize, *key) {
                 let counted = &ground.rules.features[feature.0 as usize];
-                let value = counted.value.as_ref().map(|value| rendered(value, &chunk.row(ground, at)));
+                let shown = |value| rendered(value, &chunk.row(ground, at));
+                let links = counted.links.iter().map(|link| shown(&link.value)).filter(|text| !text.is_empty());
+                let value = match counted.aggregate {
+                    Aggregate::Component(_) => Some(links.collect::<Vec<_>>().join(", ")),
+                    _ => counted.value.as_ref().map(shown),
+                };
                 self.seen.push(Witnessed { watched, event: from + at, value });
             }
         }
@@ -244,12 +249,20 @@ impl Engine {
         let own = *key == ReadKey::Own;
         let parts: &[Compiled] = match key {
             ReadKey::Own => &of.key,
-            ReadKey::At(parts) => parts,
+            ReadKey::At(parts) | ReadKey::Same(parts) => parts,
         };
         let hash = self.chunk.key_of_last(ground, feature.0, read);
         let until_ms = row.event.event_time_ms - of.offset_ms;
         let since_ms = match of.reach {
-            Reach::Window(reach_ms) => Some(until_ms - reach_ms),
+            Reach::Window(reach_ms) => match of.aggregate {
+                Aggregate::Component(component) => {
+                    let generation_ms = component.generation_ms;
+                    let as_of_ms = self.chunk.entries.last()?.as_of_ms(row.event);
+                    // The first instant counts.
+                    Some(as_of_ms.div_euclid(generation_ms) * generation_ms - reach_ms - 1)
+                }
+                _ => Some(until_ms - reach_ms),
+            },
             Reach::Calendar(_) => {
                 let entry = self.chunk.entries.last()?;
                 let space = self.plan.features[feature.0 as usize].space;

@@ -329,6 +329,7 @@ impl Engine {
         let mut decider = Decider {
             rules: &self.rules,
             hasher: &self.hasher,
+            tables: &self.tables,
             decisions: &mut self.decisions,
             tally: &mut self.tally,
             scratch: &mut self.scratch,

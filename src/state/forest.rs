@@ -16,10 +16,10 @@
 //! edges from the floor on; what is below the floor, edge or share, is never looked at, so the parent that such an edge
 //! names may be gone, or another.
 
+use super::KeyHash;
 use super::few::{Few, Vacant};
 use super::kin::Kin;
 use super::slab::Slab;
-use super::KeyHash;
 
 /// How many nodes are looked at for each member that is listed.
 const NODES_A_MEMBER: usize = 16;
@@ -239,8 +239,7 @@ impl Forest {
     /// How many accounts belong to a node that [`Forest::top`] answered for this threshold.
     pub(super) fn accounts(&self, top: u32, threshold: i32) -> u32 {
         let top = self.node(top);
-        let below: u32 =
-            top.shares.iter().filter(|share| share.weight >= threshold).map(|share| share.accounts).sum();
+        let below: u32 = top.shares.iter().filter(|share| share.weight >= threshold).map(|share| share.accounts).sum();
         below + u32::from(top.is_account)
     }
 

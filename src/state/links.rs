@@ -33,10 +33,7 @@ impl Links {
         let starts = (self.keys.len() as u32, self.names.len() as u32);
         self.keys.extend(keys);
         self.names.push_str(name);
-        let given = Given {
-            keys: (starts.0, self.keys.len() as u32),
-            name: (starts.1, self.names.len() as u32),
-        };
+        let given = Given { keys: (starts.0, self.keys.len() as u32), name: (starts.1, self.names.len() as u32) };
         self.given.push(given);
         // 0 stands for nothing.
         self.given.len() as u64

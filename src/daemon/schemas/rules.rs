@@ -69,9 +69,10 @@ fn list() -> Value {
 }
 
 fn feature() -> Value {
-    let windowed = ["count", "sum", "avg", "min", "max", "distinct", "set"];
+    let windowed = ["count", "sum", "avg", "min", "max", "distinct", "set", "component"];
     let with_value = ["sum", "avg", "min", "max", "distinct", "set", "previous"];
-    let all = ["count", "sum", "avg", "min", "max", "distinct", "set", "first", "last", "previous", "rate", "sequence"];
+    let without_value = ["count", "first", "last", "rate", "sequence", "component"];
+    let all: Vec<&str> = with_value.into_iter().chain(without_value).collect();
     let step = section(
         &["on"],
         [
@@ -128,6 +129,34 @@ fn feature() -> Value {
                 ),
             ),
             (
+                "links",
+                described(
+                    json!({"type": "array", "minItems": 1, "maxItems": 8, "items": expression()}),
+                    "The values by which accounts are linked; for `component`.",
+                ),
+            ),
+            (
+                "hub",
+                described(
+                    json!({"type": "integer", "minimum": 3, "maximum": 1000, "default": 20}),
+                    "At which of its accounts a value stops linking; for `component`.",
+                ),
+            ),
+            (
+                "ignore",
+                described(
+                    json!({"anyOf": [text(), {"type": "array", "maxItems": 1000, "items": text()}]}),
+                    "Values that link nothing: texts, and declared lists as `lists.NAME`; for `component`.",
+                ),
+            ),
+            (
+                "generation",
+                described(
+                    json!({"type": "string", "pattern": SPAN, "default": "1d"}),
+                    "In which steps links fade, a minute or longer; for `component`.",
+                ),
+            ),
+            (
                 "scope",
                 described(
                     json!({"enum": ["program", "global"], "default": "program"}),
@@ -140,7 +169,7 @@ fn feature() -> Value {
     schema["allOf"] = json!([
         when(&windowed, json!({"required": ["window"], "not": {"required": ["retention"]}})),
         when(&with_value, json!({"required": ["value"]})),
-        when(&["count", "first", "last", "rate", "sequence"], json!({"not": {"required": ["value"]}})),
+        when(&without_value, json!({"not": {"required": ["value"]}})),
         {
             "if": is(&["rate"]),
             "then": {"required": ["limit", "per"], "not": {"anyOf": only(&["window", "offset"])}},
@@ -150,6 +179,11 @@ fn feature() -> Value {
             "if": is(&["sequence"]),
             "then": {"required": ["within", "steps"], "not": {"anyOf": only(&["on", "window", "retention"])}},
             "else": {"required": ["on"], "not": {"anyOf": only(&["within", "steps"])}},
+        },
+        {
+            "if": is(&["component"]),
+            "then": {"required": ["links"], "not": {"required": ["offset"]}, "properties": {"key": {"maxItems": 1}}},
+            "else": {"not": {"anyOf": only(&["links", "hub", "ignore", "generation"])}},
         },
         {"not": {"required": ["window", "retention"]}},
     ]);
@@ -272,6 +306,7 @@ fn decision() -> Value {
         [
             ("subject", described(json!({"enum": subjects}), "Who or what it is about.")),
             ("id", described(expression(), "Which one; absent: the event's own.")),
+            ("each", described(text(), "The component whose accounts it is about, all of them.")),
             ("verdict", described(json!({"enum": verdicts}), "What further events of the subject get at least.")),
             ("ttl", described(span(), "When it ends by itself; absent: never.")),
             (
@@ -285,6 +320,9 @@ fn decision() -> Value {
         ],
     );
     schema["dependentRequired"] = json!({"on_expiry": ["ttl"]});
+    schema["dependentSchemas"] = json!({
+        "each": {"properties": {"subject": {"const": "account"}}, "not": {"required": ["id"]}},
+    });
     schema
 }
 

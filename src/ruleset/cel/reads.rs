@@ -127,6 +127,8 @@ pub enum ReadKey {
     Own,
     /// At the key that these expressions give: `name.at(k1, ...)`. As many as the feature has key parts.
     At(Vec<Compiled>),
+    /// At the two accounts that these expressions give, of a component: whether they are linked.
+    Same(Vec<Compiled>),
 }
 
 /// Where the value of a read comes from.
@@ -155,7 +157,7 @@ pub enum ReadSource {
 pub struct Read {
     /// Where it comes from.
     pub source: ReadSource,
-    /// Whether the members of a set are needed, and not only its size.
+    /// Whether the members of a set or component are needed, and not only its size.
     pub wants_contents: bool,
 }
 
@@ -191,10 +193,17 @@ impl ReadTable {
         self.reads[read.0 as usize].wants_contents = true;
     }
 
+    /// The read of a component's members, at the event's own key.
+    pub fn members_of(&mut self, feature: FeatureIndex) -> ReadIndex {
+        let read = self.intern(ReadSource::Feature { feature, key: ReadKey::Own });
+        self.want_contents(read);
+        read
+    }
+
     /// What the arguments of a read's `.at` use.
     pub(super) fn key_uses(&self, read: ReadIndex) -> impl Iterator<Item = &Uses> {
         let keys = match &self.get(read).source {
-            ReadSource::Feature { key: ReadKey::At(keys), .. } => keys.as_slice(),
+            ReadSource::Feature { key: ReadKey::At(keys) | ReadKey::Same(keys), .. } => keys.as_slice(),
             _ => &[],
         };
         keys.iter().map(Compiled::uses)

@@ -14,9 +14,10 @@ use crate::ruleset::cel::value::Value;
 use crate::ruleset::cel::{ListKind, ReadSource, Type};
 
 /// Functions of the rule format that come later.
-const LATER: &[&str] = &["same", "referral_depth", "referral_cycle"];
+const LATER: &[&str] = &["referral_depth", "referral_cycle"];
 /// Functions that are no functions of values.
-const SPECIAL: &[&str] = &["has", "known", "complete", "exact", "at", "all", "exists", "exists_one", "map", "filter"];
+const SPECIAL: &[&str] =
+    &["has", "known", "complete", "exact", "same", "at", "all", "exists", "exists_one", "map", "filter"];
 /// The most memory of a compiled regular expression, in bytes.
 const PATTERN_BYTES_MAX: usize = 1 << 20;
 
@@ -38,6 +39,7 @@ impl Checker<'_> {
             ("known", None) => return self.ask(Question::Known, name, args, span),
             ("complete", None) => return self.ask(Question::Complete, name, args, span),
             ("exact", None) => return self.ask(Question::Exact, name, args, span),
+            ("same", None) => return self.same(args, span),
             ("at", Some(target)) => return self.feature_at(target, args, span),
             ("all" | "exists" | "exists_one" | "existsOne" | "map" | "filter", Some(target)) => {
                 return self.comprehension(name, target, args, span);

@@ -93,10 +93,8 @@ impl Checker<'_> {
         }
         let ty = match &feature.result {
             Type::Faulty => return Node::faulty(),
-            Type::Component => {
-                let message = format!("`{name}` is a component, which this version does not support in conditions");
-                return self.error("not-supported", span, message);
-            }
+            Type::Component if matches!(key, ReadKey::Same(_)) => Type::Bool,
+            Type::Component => Type::Int,
             Type::Text => Type::Hashed(Element::Text),
             ty => ty.clone(),
         };
@@ -125,7 +123,38 @@ impl Checker<'_> {
             return self.error("argument-count", span, message);
         }
         let Some(keys) = keys.into_iter().collect::<Option<Vec<Compiled>>>() else { return Node::faulty() };
-        for ((key, wanted), arg) in keys.iter().zip(&feature.key).zip(args) {
+        self.fit_keys(&name, &keys, feature.key.iter(), args);
+        self.feature(&name, &feature, ReadKey::At(keys), span)
+    }
+
+    /// `same(component, a, b)`.
+    pub(super) fn same(&mut self, args: &[Expr], span: &Range<usize>) -> Node {
+        let [target, accounts @ ..] = args else {
+            return self.error("argument-count", span, "`same` takes a component and two accounts");
+        };
+        let declared = match &target.kind {
+            ExprKind::Name(name) => self.scope.feature(name).cloned().map(|feature| (name.clone(), feature)),
+            _ => None,
+        };
+        let Some((name, feature)) =
+            declared.filter(|(_, feature)| matches!(feature.result, Type::Component | Type::Faulty))
+        else {
+            self.node(target);
+            return self.error("wrong-type", &target.span, "`same` takes a component, and this is none");
+        };
+        if accounts.len() != 2 {
+            let message = format!("`same` takes a component and two accounts, and here are {}", accounts.len());
+            return self.error("argument-count", span, message);
+        }
+        let keys: Vec<Option<Compiled>> = accounts.iter().map(|arg| self.key(arg)).collect();
+        let Some(keys) = keys.into_iter().collect::<Option<Vec<Compiled>>>() else { return Node::faulty() };
+        self.fit_keys(&name, &keys, feature.key.iter().cycle(), accounts);
+        self.feature(&name, &feature, ReadKey::Same(keys), span)
+    }
+
+    /// Whether arguments are of the types that the parts of a key have.
+    fn fit_keys<'t>(&mut self, name: &str, keys: &[Compiled], types: impl Iterator<Item = &'t Type>, args: &[Expr]) {
+        for ((key, wanted), arg) in keys.iter().zip(types).zip(args) {
             let fits =
                 key.result() == wanted || Element::of(wanted).is_some_and(|of| *key.result() == Type::Hashed(of));
             if !fits && !wanted.is_open() {
@@ -137,7 +166,6 @@ impl Checker<'_> {
                 self.error("wrong-type", &arg.span, message);
             }
         }
-        self.feature(&name, &feature, ReadKey::At(keys), span)
     }
 
     /// An argument of `.at`, an expression of its own; `None` when it has a diagnostic.
