@@ -12,6 +12,8 @@ use serde_json::{Value, json};
 mod absence;
 #[path = "engine/by_id.rs"]
 mod by_id;
+#[path = "engine/components.rs"]
+mod components;
 #[path = "engine/decisions.rs"]
 mod decisions;
 #[path = "engine/known.rs"]

@@ -82,7 +82,7 @@ fn generation_ms(reader: &mut Reader, fields: &Fields<'_>, reach: Option<Reach>)
         return None;
     }
     match reach? {
-        Reach::Window(window_ms) if window_ms / generation_ms >= GENERATIONS_MAX => {
+        Reach::Window(window_ms) if window_ms / generation_ms > GENERATIONS_MAX => {
             let message = format!("the `window` has more than {GENERATIONS_MAX} generations");
             let hint = "links fade by generations, a day long unless said otherwise: make `generation` longer";
             reader.push(fields.error_at_key("window", "too-large", message).hint(hint));
