@@ -137,32 +137,38 @@ impl Chunk {
         if ground.plan.accounts.is_empty() {
             return;
         }
-        let Chunk { entries, readings, ranges, texts, .. } = self;
-        let visit = |at: usize| {
-            let entry = &entries[at];
-            Visit {
-                batch: ground.batch,
-                event: &ground.events[at],
-                signals: &ground.signals[at],
-                program: ground.programs.get(entry.program).part,
-                identity: entry.identity,
-                horizon_ms: entry.moment.horizon_ms,
-                feeds: entry.feeds(),
-            }
-        };
-        accounts.apply(&ground.plan.accounts, ground.hasher, entries.len(), visit);
-        for (at, entry) in entries.iter().enumerate() {
-            for read in &ground.plan.steps(entry.type_index).accounts {
+        accounts.apply(&ground.plan.accounts, ground.hasher, self.entries.len(), |at| self.visit(ground, at));
+        for at in 0..self.entries.len() {
+            let visit = self.visit(ground, at);
+            accounts.refer(at, ground.hasher, &visit);
+            for read in &ground.plan.steps(self.entries[at].type_index).accounts {
                 let source = &ground.rules.reads.get(*read).source;
-                let value = accounts.fact(at, source, &visit(at));
+                let value = match source {
+                    ReadSource::Referral(question) => self.referral(ground, at, question, accounts, &visit),
+                    _ => accounts.fact(at, source, &visit),
+                };
                 let slot = at * ground.plan.reads + read.0 as usize;
-                readings[slot] = Reading::of(value);
+                self.readings[slot] = Reading::of(value);
                 if let (ReadingValue::Text, ReadSource::Account { role, .. }) = (value, source) {
                     let text = accounts.referrer(at, *role);
-                    ranges[slot] = (texts.len() as u32, text.len() as u32);
-                    texts.push_str(text);
+                    self.ranges[slot] = (self.texts.len() as u32, text.len() as u32);
+                    self.texts.push_str(text);
                 }
             }
+        }
+    }
+
+    /// An event as the first round sees it.
+    fn visit<'a>(&self, ground: &Ground<'a>, at: usize) -> Visit<'a> {
+        let entry = &self.entries[at];
+        Visit {
+            batch: ground.batch,
+            event: &ground.events[at],
+            signals: &ground.signals[at],
+            program: ground.programs.get(entry.program).part,
+            identity: entry.identity,
+            horizon_ms: entry.moment.horizon_ms,
+            feeds: entry.feeds(),
         }
     }
 

@@ -243,18 +243,19 @@ fn type_steps(rules: &RuleSet, of: TypeIndex, parts: &mut Parts) -> TypeSteps {
     }
     let mut at = 0;
     while let Some(read) = reads.get(at) {
-        if let ReadSource::Feature { feature, key } = &rules.reads.get(*read).source {
-            let parts = match key {
-                ReadKey::Own => &rules.features[feature.0 as usize].key,
-                ReadKey::At(parts) | ReadKey::Same(parts) => parts,
-            };
-            let behind: Vec<ReadIndex> = parts.iter().flat_map(|part| part.uses().reads.iter().copied()).collect();
-            behind.into_iter().for_each(|read| {
-                if !reads.contains(&read) {
-                    reads.push(read)
-                }
-            });
-        }
+        // A read comes after those that its own expressions need: they were interned before it.
+        let parts: &[Compiled] = match &rules.reads.get(*read).source {
+            ReadSource::Feature { feature, key: ReadKey::Own } => &rules.features[feature.0 as usize].key,
+            ReadSource::Feature { key: ReadKey::At(parts) | ReadKey::Same(parts), .. } => parts,
+            ReadSource::Referral(referral) => referral.accounts(),
+            ReadSource::Account { .. } | ReadSource::Geo(_) => &[],
+        };
+        let behind: Vec<ReadIndex> = parts.iter().flat_map(|part| part.uses().reads.iter().copied()).collect();
+        behind.into_iter().for_each(|read| {
+            if !reads.contains(&read) {
+                reads.push(read)
+            }
+        });
         at += 1;
     }
     reads.sort_unstable();

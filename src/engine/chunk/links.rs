@@ -1,11 +1,36 @@
-//! Operations on components: what an event brings that links its account, and questions whether two accounts are linked.
+//! How accounts hang together: operations on components (what an event brings that links its account, and questions whether
+//! two accounts are linked), and questions about chains of referrers.
 
+use std::borrow::Cow;
+
+use super::super::account::{AccountMemory, Visit};
 use super::super::plan::Other;
 use super::{Chunk, Ground, Target, reading};
-use crate::ruleset::cel::Scalar;
+use crate::ruleset::cel::{ReadingValue, Referral, Scalar};
 use crate::state::{self, Op, PartHash, Value};
 
 impl Chunk {
+    /// What a question about the chain of referrers comes to for an event. An account without a value has nobody above it.
+    pub(super) fn referral(
+        &self,
+        ground: &Ground<'_>,
+        at: usize,
+        question: &Referral,
+        accounts: &AccountMemory,
+        visit: &Visit<'_>,
+    ) -> ReadingValue {
+        let row = self.row(ground, at);
+        let mut texts = [Cow::Borrowed(""), Cow::Borrowed("")];
+        let asked = question.accounts();
+        for (text, account) in texts.iter_mut().zip(asked) {
+            if let Ok(Scalar::Text(id)) = account.scalar(&row) {
+                *text = id;
+            }
+        }
+        let [one, two] = &texts;
+        accounts.referral(question, &[&**one, &**two][..asked.len()], ground.hasher, visit)
+    }
+
     /// Notes the values that link the account of an event, without those that are ignored. Answers what the operation
     /// names them by.
     pub(super) fn give_links(&mut self, ground: &Ground<'_>, at: usize, feature: u32, space: PartHash) -> u64 {

@@ -133,7 +133,7 @@ impl Facts for DemoFacts<'_> {
         signal == Signal::DeviceBot
     }
     fn reading(&self, read: ReadIndex) -> Reading {
-        use super::{AccountFact, ReadKey, ReadSource};
+        use super::{AccountFact, ReadKey, ReadSource, Referral};
         let value = match &self.reads.get(read).source {
             ReadSource::Feature { key: ReadKey::Same(_), .. } => ReadingValue::Bool(true),
             ReadSource::Feature { feature, .. } => match feature.0 {
@@ -154,6 +154,8 @@ impl Facts for DemoFacts<'_> {
                 _ => ReadingValue::TimestampMs(1_777_000_000_000),
             },
             ReadSource::Geo(_) => ReadingValue::Double(12.0),
+            ReadSource::Referral(Referral::Depth(_)) => ReadingValue::Int(1),
+            ReadSource::Referral(Referral::Cycle(_)) => ReadingValue::Bool(false),
         };
         Reading { exact: read.0.is_multiple_of(2), ..Reading::of(value) }
     }

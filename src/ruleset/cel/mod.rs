@@ -42,7 +42,9 @@ pub use demand::Demand;
 pub use explain::Term;
 pub use facts::{Facts, Fault, Reading, ReadingValue, Scalar};
 pub use listed::compile_listed;
-pub use reads::{AccountFact, FeatureIndex, GeoFact, ListIndex, Read, ReadIndex, ReadKey, ReadSource, ReadTable, Role};
+pub use reads::{
+    AccountFact, FeatureIndex, GeoFact, ListIndex, Read, ReadIndex, ReadKey, ReadSource, ReadTable, Referral, Role,
+};
 pub use scope::{FeatureDecl, ListDecl, Scope, is_reserved};
 pub use source::{Segment, Source};
 pub use template::Template;

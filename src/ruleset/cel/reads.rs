@@ -150,6 +150,35 @@ pub enum ReadSource {
     },
     /// What follows from the account's previous place.
     Geo(GeoFact),
+    /// What follows from who invited whom.
+    Referral(Referral),
+}
+
+/// A question about the chain of referrers above an account.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Referral {
+    /// How long the chain above this account is.
+    Depth(Box<Compiled>),
+    /// Whether the chain above the first account, itself included, has the second one.
+    Cycle(Box<[Compiled; 2]>),
+}
+
+impl Referral {
+    /// The expressions of the accounts.
+    pub fn accounts(&self) -> &[Compiled] {
+        match self {
+            Referral::Depth(account) => std::slice::from_ref(account),
+            Referral::Cycle(accounts) => accounts.as_slice(),
+        }
+    }
+
+    /// The function of rule files.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Referral::Depth(_) => "referral_depth",
+            Referral::Cycle(_) => "referral_cycle",
+        }
+    }
 }
 
 /// One value that the rule set needs for an event.
@@ -200,10 +229,11 @@ impl ReadTable {
         read
     }
 
-    /// What the arguments of a read's `.at` use.
+    /// What the arguments of a read use.
     pub(super) fn key_uses(&self, read: ReadIndex) -> impl Iterator<Item = &Uses> {
         let keys = match &self.get(read).source {
             ReadSource::Feature { key: ReadKey::At(keys) | ReadKey::Same(keys), .. } => keys.as_slice(),
+            ReadSource::Referral(referral) => referral.accounts(),
             _ => &[],
         };
         keys.iter().map(Compiled::uses)

@@ -193,12 +193,7 @@ impl Writer<'_> {
                 }
                 self.put(names.feature(*feature));
                 self.put(before);
-                for (at, part) in parts.iter().enumerate() {
-                    if at > 0 {
-                        self.put(", ");
-                    }
-                    self.node(part.node(), Binding::Choice);
-                }
+                self.listed(parts);
                 self.put(behind);
             }
             ReadSource::Account { role, fact } => {
@@ -206,10 +201,26 @@ impl Writer<'_> {
                 self.put(".");
                 self.put(fact.name());
             }
+            ReadSource::Referral(referral) => {
+                self.put(referral.name());
+                self.put("(");
+                self.listed(referral.accounts());
+                self.put(")");
+            }
             ReadSource::Geo(fact) => {
                 self.put("geo.");
                 self.put(fact.name());
             }
+        }
+    }
+
+    /// Expressions with commas between them.
+    fn listed(&mut self, parts: &[Compiled]) {
+        for (at, part) in parts.iter().enumerate() {
+            if at > 0 {
+                self.put(", ");
+            }
+            self.node(part.node(), Binding::Choice);
         }
     }
 
