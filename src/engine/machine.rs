@@ -86,7 +86,7 @@ pub struct Engine {
     clock: Clock,
     pub(super) programs: Programs,
     accounts: AccountMemory,
-    tables: Vec<FeatureTable>,
+    pub(super) tables: Vec<FeatureTable>,
     dedup: Dedup,
     remembered: Remembered,
     pub(super) decisions: Decisions,

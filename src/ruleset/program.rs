@@ -169,6 +169,9 @@ pub enum Aggregate {
 }
 
 impl Aggregate {
+    /// The word for linked accounts.
+    pub const COMPONENT: &str = "component";
+
     /// The word for it in a rule file.
     pub fn name(self) -> &'static str {
         match self {
@@ -184,7 +187,7 @@ impl Aggregate {
             Aggregate::Previous => "previous",
             Aggregate::Rate(_) => "rate",
             Aggregate::Sequence => "sequence",
-            Aggregate::Component(_) => "component",
+            Aggregate::Component(_) => Aggregate::COMPONENT,
         }
     }
 }

@@ -279,6 +279,16 @@ impl Components {
         self.names.get(&(member as u32)).map_or("", |name| name)
     }
 
+    /// The keys of all accounts that are linked with one, itself included, as of an instant from the horizon on.
+    pub(super) fn linked_with(&self, account: KeyHash, as_of_ms: i64) -> Vec<KeyHash> {
+        let now = self.generation(as_of_ms);
+        let found = self.index.find(account, |slot| self.forest.nodes.get(slot).key == account);
+        match found {
+            Ok(node) if self.forest.node(node).seen >= now => self.forest.linked_with(node, now).collect(),
+            _ => Vec::new(),
+        }
+    }
+
     pub(super) fn sweep(&mut self, horizon_ms: i64, budget_slots: usize) {
         if self.origin.is_none() {
             return;

@@ -9,7 +9,7 @@ use super::sequence::Sequence;
 use super::table::Table;
 use super::timed::Rule;
 use super::window::Window;
-use super::{Aggregate, Links, Number, Op, Reach, Reading, Readings, WindowSpec};
+use super::{Aggregate, KeyHash, Links, Number, Op, Reach, Reading, Readings, WindowSpec};
 
 /// Everything that one feature remembers.
 #[derive(Debug)]
@@ -114,6 +114,15 @@ impl FeatureTable {
         match &self.kind {
             Kind::Component(components) => components.member_name(member),
             _ => "",
+        }
+    }
+
+    /// The keys of all accounts that a component links with this one, itself included, as of an instant from the horizon
+    /// on; of another aggregate the key itself. Looks at the whole table.
+    pub fn linked_with(&self, key: KeyHash, as_of_ms: i64) -> Vec<KeyHash> {
+        match &self.kind {
+            Kind::Component(components) => components.linked_with(key, as_of_ms),
+            _ => vec![key],
         }
     }
 

@@ -236,6 +236,27 @@ impl Forest {
         }
     }
 
+    /// As [`Forest::top`], and nothing changes.
+    fn top_as_it_is(&self, mut node: u32, threshold: i32) -> u32 {
+        while self.node(node).weight >= threshold {
+            node = self.node(node).parent;
+        }
+        node
+    }
+
+    /// Every account that is linked with a node at a threshold from the floor on; looks at all nodes.
+    pub(super) fn linked_with(&self, node: u32, threshold: i32) -> impl Iterator<Item = KeyHash> {
+        let top = self.top_as_it_is(node, threshold);
+        let mut from = 0;
+        let all = std::iter::from_fn(move || {
+            let slot = self.nodes.next_live(from, self.nodes.slots())?;
+            from = slot as usize + 1;
+            Some(slot)
+        });
+        let linked = move |slot: &u32| self.node(*slot).is_account && self.top_as_it_is(*slot, threshold) == top;
+        all.filter(linked).map(|slot| self.nodes.get(slot).key)
+    }
+
     /// How many accounts belong to a node that [`Forest::top`] answered for this threshold.
     pub(super) fn accounts(&self, top: u32, threshold: i32) -> u32 {
         let top = self.node(top);
