@@ -8,9 +8,11 @@ use super::facts::Row;
 use super::plan::{FeaturePlan, Own, PartIndex, Plan, TypeStep, ValueUse};
 use super::programs::{Program, Programs};
 use crate::event::{Event, EventBatch, Field, Signals};
-use crate::ruleset::cel::{Compiled, Element, ReadIndex, ReadSource, Reading, ReadingValue, Scalar};
+use crate::ruleset::cel::{Compiled, Element, Leaf, ReadIndex, ReadSource, Reading, ReadingValue, Scalar};
 use crate::ruleset::program::{Feature, KEY_PARTS_MAX, RuleSet, Step, TypeIndex};
-use crate::state::{self, FeatureTable, Identity, KeyHash, KeyHasher, Op, PartHash, Readings, Sighting, Value};
+use crate::state::{
+    self, FeatureTable, Fetch, Guesses, Identity, KeyHash, KeyHasher, Op, PartHash, Readings, Sighting, Value,
+};
 
 /// One event of a chunk: where it stands in time, in its program and among the identities.
 #[derive(Clone, Copy, Debug)]
@@ -84,6 +86,7 @@ pub(super) struct Chunk {
     /// By feature.
     ops: Vec<Vec<Op>>,
     targets: Vec<Vec<Target>>,
+    guesses: Vec<Guesses>,
     ids: Vec<[u8; 16]>,
     /// What the last table said, and the members of sets that all of them did.
     seen: Readings,
@@ -125,6 +128,7 @@ impl Chunk {
         self.parts.resize(events * plan.parts.len(), None);
         self.ops.resize_with(features, Vec::new);
         self.targets.resize_with(features, Vec::new);
+        self.guesses.resize_with(features, Guesses::default);
     }
 
     /// First round: what is remembered of accounts and places.
@@ -179,13 +183,17 @@ impl Chunk {
     }
 
     fn hash_parts(&mut self, ground: &Ground<'_>, at: usize) {
-        let mut parts = std::mem::take(&mut self.parts);
-        let row = self.row(ground, at);
-        let hashed = &mut parts[at * ground.plan.parts.len()..];
-        for part in &ground.plan.steps(self.entries[at].type_index).parts {
-            hashed[*part as usize] = hash_part(&ground.plan.parts[*part as usize], &row, ground.hasher);
+        let (batch, event) = (ground.batch, &ground.events[at]);
+        let base = at * ground.plan.parts.len();
+        for index in &ground.plan.steps(self.entries[at].type_index).parts {
+            let part = &ground.plan.parts[*index as usize];
+            let hash = match part.leaf {
+                Some(Leaf::Text(field)) => hash_text(batch.field(event, field), ground.hasher),
+                Some(Leaf::SignalText(signal)) => hash_text(batch.text(ground.signals[at].text(signal)), ground.hasher),
+                Some(Leaf::Int(_)) | None => hash_part(&part.expression, &self.row(ground, at), ground.hasher),
+            };
+            self.parts[base + *index as usize] = hash;
         }
-        self.parts = parts;
     }
 
     fn plan_event(&mut self, ground: &Ground<'_>, tables: &[FeatureTable], at: usize) {
@@ -327,6 +335,10 @@ impl Chunk {
                 (steps != 0).then_some(steps)
             }
             ValueUse::Hashed(part) => self.parts[at * ground.plan.parts.len() + part as usize].map(PartHash::value),
+            ValueUse::Amount => {
+                let event = &ground.events[at];
+                event.presence.has(Field::AmountMinor).then_some(event.amount_minor as u64)
+            }
             ValueUse::Bits => {
                 let row = self.row(ground, at);
                 feature.value.as_ref().and_then(|value| scalar_bits(value, &row))
@@ -334,8 +346,14 @@ impl Chunk {
         }
     }
 
-    /// Executes the operations, one feature at a time over the whole chunk.
+    /// Executes the operations, one feature at a time over the whole chunk; before that the memory of all features is asked
+    /// for, since one feature alone has too few operations in a chunk to fill the waits.
     pub(super) fn apply(&mut self, ground: &Ground<'_>, tables: &mut [FeatureTable]) {
+        for step in Fetch::STEPS {
+            for ((table, ops), guesses) in tables.iter().zip(&self.ops).zip(&mut self.guesses) {
+                table.fetch(step, ops, guesses);
+            }
+        }
         for (index, (table, feature)) in tables.iter_mut().zip(&ground.plan.features).enumerate() {
             let ops = &self.ops[index];
             if ops.is_empty() {
@@ -343,7 +361,7 @@ impl Chunk {
             }
             let ids: &[[u8; 16]] = if feature.ordered_by_id { &self.ids } else { &[] };
             self.seen.readings.clear();
-            table.apply(ops, ids, &mut self.seen);
+            table.apply_fetched(ops, &self.guesses[index], ids, &mut self.seen);
             for ((target, op), seen) in self.targets[index].iter().zip(ops).zip(&self.seen.readings) {
                 if target.at == u32::MAX {
                     continue;
@@ -385,12 +403,16 @@ fn reading(seen: &state::Reading, feature: &FeaturePlan, complete: bool) -> Read
     Reading { value, complete, exact: seen.exact, known }
 }
 
+#[inline]
+fn hash_text(text: &str, hasher: &KeyHasher) -> Option<PartHash> {
+    (!text.is_empty()).then(|| hasher.part(state::Scalar::Text(text)))
+}
+
 fn hash_part(part: &Compiled, row: &Row<'_>, hasher: &KeyHasher) -> Option<PartHash> {
     const NANOS_PER_MS: i128 = 1_000_000;
     let scalar = match part.scalar(row).ok()? {
         Scalar::Null | Scalar::Hash(_) => return None,
-        Scalar::Text(text) if text.is_empty() => return None,
-        Scalar::Text(text) => return Some(hasher.part(state::Scalar::Text(&text))),
+        Scalar::Text(text) => return hash_text(&text, hasher),
         Scalar::Bool(value) => state::Scalar::Bool(value),
         Scalar::Int(value) => state::Scalar::Int(value),
         Scalar::Uint(value) => state::Scalar::Int(i64::try_from(value).ok()?),

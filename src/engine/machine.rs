@@ -328,6 +328,7 @@ impl Engine {
         let row = self.chunk.row(&ground, at);
         let mut decider = Decider {
             rules: &self.rules,
+            plan: &self.plan,
             hasher: &self.hasher,
             decisions: &mut self.decisions,
             tally: &mut self.tally,

@@ -5,6 +5,8 @@
 //!
 //! Invariant: a chunk is on the stack `open` once if it has room (one that was given back has), else not at all.
 
+use prefetch_index::prefetch_index;
+
 use super::KeyHash;
 
 /// Slots of a chunk.
@@ -50,6 +52,14 @@ impl<W: Default> Slab<W> {
     #[inline]
     pub(super) fn get_mut(&mut self, slot: u32) -> &mut Slot<W> {
         &mut self.chunks[slot as usize / CHUNK_SLOTS][slot as usize % CHUNK_SLOTS]
+    }
+
+    /// Asks for the memory of a slot, and does not wait for it: its first cache line and its last.
+    #[inline]
+    pub(super) fn prefetch(&self, slot: u32) {
+        let (chunk, place) = (&self.chunks[slot as usize / CHUNK_SLOTS], slot as usize % CHUNK_SLOTS);
+        prefetch_index(chunk, place);
+        prefetch_index(chunk, place + 1);
     }
 
     /// How many slots the chunks have room for; slot numbers lie below it.

@@ -5,11 +5,11 @@ use std::borrow::Cow;
 use super::demand::{self, Demand};
 use super::explain::{self, Term};
 use super::lower;
-use super::node::{Node, NodeKind};
+use super::node::{Node, NodeKind, Presence as NodePresence};
 use super::program::{self, BoolExpr, DoubleExpr, IntExpr, NanosExpr, TextExpr};
 use super::value::Value;
 use super::{Absence, Facts, Fault, Names, ReadIndex, Scalar, Type, interpret, text, time};
-use crate::event::{Presence, Signal, SignalSet};
+use crate::event::{Field, Presence, Signal, SignalSet};
 use crate::ruleset::diagnostic::Diagnostic;
 
 /// What an expression needs to be evaluated.
@@ -69,6 +69,17 @@ impl PartialEq for Compiled {
     fn eq(&self, other: &Compiled) -> bool {
         self.result == other.result && self.program == other.program
     }
+}
+
+/// An expression that is only a name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Leaf {
+    /// A field with a text; empty where it is absent.
+    Text(Field),
+    /// A signal with a text; empty where it is absent.
+    SignalText(Signal),
+    /// A field with an int; without a value where it is absent.
+    Int(Field),
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -139,6 +150,16 @@ impl Compiled {
     /// Its terms, and what each comes to: for people, and as slow as that allows.
     pub fn explain<F: Facts>(&self, facts: &F, names: &dyn Names) -> Term {
         explain::explain(self.node(), facts, names)
+    }
+
+    /// What it is when it is nothing but a field or a signal, so that those who have the event at hand need not evaluate it.
+    pub fn leaf(&self) -> Option<Leaf> {
+        match &self.program {
+            Program::Text(TextExpr::Field(field)) => Some(Leaf::Text(*field)),
+            Program::Text(TextExpr::Signal(signal)) => Some(Leaf::SignalText(*signal)),
+            Program::Int(IntExpr::Given(NodePresence::Field(field))) => Some(Leaf::Int(*field)),
+            _ => None,
+        }
     }
 
     /// The value of a condition. It must have been compiled as [`Wanted::Bool`](super::Wanted::Bool).

@@ -36,7 +36,7 @@ mod written;
 
 pub use absence::Absence;
 pub use apply::overlap;
-pub use compiled::{Compiled, Uses};
+pub use compiled::{Compiled, Leaf, Uses};
 pub use demand::Demand;
 pub use explain::Term;
 pub use facts::{Facts, Fault, Reading, ReadingValue, Scalar};
