@@ -124,7 +124,7 @@ impl Chunk {
         self.ranges.resize(events * plan.reads, (0, 0));
         self.seen.members.clear();
         self.texts.clear();
-        self.parts.clear();
+        // What stands there is overwritten before it is read: a type's steps hash all the parts that they use.
         self.parts.resize(events * plan.parts.len(), None);
         self.ops.resize_with(features, Vec::new);
         self.targets.resize_with(features, Vec::new);
@@ -197,8 +197,8 @@ impl Chunk {
     }
 
     fn plan_event(&mut self, ground: &Ground<'_>, tables: &[FeatureTable], at: usize) {
-        let entry = self.entries[at];
-        let feeds = entry.feeds();
+        let entry = &self.entries[at];
+        let (feeds, identity, horizon_ms) = (entry.feeds(), entry.identity, entry.moment.horizon_ms);
         let program = ground.programs.get(entry.program);
         let time_ms = ground.events[at].event_time_ms;
         let as_of_ms = entry.as_of_ms(&ground.events[at]);
@@ -209,8 +209,8 @@ impl Chunk {
             let read_space = space(as_of_ms.saturating_sub(offset_ms));
             let op = Op {
                 time_ms,
-                horizon_ms: entry.moment.horizon_ms.saturating_sub(offset_ms),
-                event: entry.identity,
+                horizon_ms: horizon_ms.saturating_sub(offset_ms),
+                event: identity,
                 id: at as u32,
                 ..Op::default()
             };
@@ -274,7 +274,7 @@ impl Chunk {
         let nothing = tables[feature as usize].nothing();
         let feature = &ground.plan.features[feature as usize];
         let time_ms = self.entries[at].as_of_ms(&ground.events[at]) - feature.offset_ms;
-        let program = ground.programs.get(self.entries[at].program);
+        let program = || ground.programs.get(self.entries[at].program);
         let complete = feature.is_complete_for(program, time_ms, ground.started_ms);
         self.readings[at * ground.plan.reads + read.0 as usize] = reading(&nothing, feature, complete);
     }
@@ -286,11 +286,21 @@ impl Chunk {
     }
 
     /// The key of these parts behind what stands before them; `None` when one is empty.
+    #[inline]
     fn key(&self, ground: &Ground<'_>, at: usize, space: PartHash, parts: &[PartIndex]) -> Option<KeyHash> {
-        let base = at * ground.plan.parts.len();
-        if let [part] = parts {
-            return Some(ground.hasher.key(space, &[self.parts[base + *part as usize]?]));
+        match parts {
+            [part] => {
+                let part = self.parts[at * ground.plan.parts.len() + *part as usize];
+                part.map(|part| ground.hasher.key(space, &[part]))
+            }
+            parts => self.key_of_many(ground, at, space, parts),
         }
+    }
+
+    /// Apart, so that the key of one part stays in registers.
+    #[inline(never)]
+    fn key_of_many(&self, ground: &Ground<'_>, at: usize, space: PartHash, parts: &[PartIndex]) -> Option<KeyHash> {
+        let base = at * ground.plan.parts.len();
         let mut hashed = [PartHash::GLOBAL; KEY_PARTS_MAX];
         for (slot, part) in hashed.iter_mut().zip(parts) {
             *slot = self.parts[base + *part as usize]?;
@@ -366,7 +376,7 @@ impl Chunk {
                 if target.at == u32::MAX {
                     continue;
                 }
-                let program = ground.programs.get(self.entries[target.at as usize].program);
+                let program = || ground.programs.get(self.entries[target.at as usize].program);
                 let complete = feature.is_complete_for(program, op.time_ms.max(op.horizon_ms), ground.started_ms);
                 let slot = target.at as usize * ground.plan.reads + target.read.0 as usize;
                 self.readings[slot] = reading(seen, feature, complete);

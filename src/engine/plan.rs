@@ -105,8 +105,9 @@ impl Space {
     }
 
     /// When the unit that a time lies in began; `None` without a calendar.
-    pub(super) fn start_ms(self, program: &Program, time_ms: i64) -> Option<i64> {
-        self.calendar.map(|unit| self.calendar_of(program).period(unit, time_ms).start_ms)
+    #[inline]
+    pub(super) fn start_ms<'a>(self, program: impl FnOnce() -> &'a Program, time_ms: i64) -> Option<i64> {
+        self.calendar.map(|unit| self.calendar_of(program()).period(unit, time_ms).start_ms)
     }
 
     /// What all programs share follows one calendar.
@@ -155,7 +156,12 @@ impl FeaturePlan {
 
     /// Whether it has seen the whole window that ends at this time, for a program.
     #[inline]
-    pub(super) fn is_complete_for(&self, program: &Program, time_ms: i64, started_ms: i64) -> bool {
+    pub(super) fn is_complete_for<'a>(
+        &self,
+        program: impl FnOnce() -> &'a Program,
+        time_ms: i64,
+        started_ms: i64,
+    ) -> bool {
         match self.space.start_ms(program, time_ms) {
             Some(start_ms) => start_ms >= started_ms,
             None => self.is_complete(time_ms, started_ms),

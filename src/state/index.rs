@@ -55,7 +55,7 @@ struct Segment {
 pub(super) struct Vacancy(usize);
 
 fn tag_of(key: KeyHash) -> u32 {
-    key.0[0] as u32
+    key.low as u32
 }
 
 fn word(tag: u32, slot: u32) -> u64 {
@@ -288,7 +288,7 @@ mod tests {
 
     /// Few tags, so that runs of words are long, wrap around and share tags.
     fn key(number: u16) -> KeyHash {
-        KeyHash([u64::from(number / 2 % 300) * 0x0100_0001, u64::from(number)])
+        KeyHash { low: u64::from(number / 2 % 300) * 0x0100_0001, high: u64::from(number) }
     }
 
     fn check(steps: &[(u16, bool)]) {
@@ -335,7 +335,7 @@ mod tests {
     fn grows_and_shrinks_again() {
         let mut index = Index::new();
         let empty = index.bytes();
-        let key = |number: u64| KeyHash([number.wrapping_mul(0x9e37_79b9_7f4a_7c15), number]);
+        let key = |number: u64| KeyHash { low: number.wrapping_mul(0x9e37_79b9_7f4a_7c15), high: number };
         for number in 0..100_000 {
             add(&mut index, key(number), number as u32);
         }
@@ -356,7 +356,7 @@ mod tests {
     fn tags_that_agree_in_all_that_the_directory_tells_apart_grow_one_segment() {
         let mut index = Index::new();
         // Their leading bits are the same: splitting parts them never.
-        let key = |number: u64| KeyHash([number, number]);
+        let key = |number: u64| KeyHash { low: number, high: number };
         for number in 0..10_000 {
             add(&mut index, key(number), number as u32);
         }

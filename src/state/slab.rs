@@ -103,7 +103,7 @@ impl<W: Default> Slab<W> {
             slots.len() - 1
         } else {
             let place = uses.free as usize;
-            uses.free = slots[place].key.0[0];
+            uses.free = slots[place].key.low;
             slots[place].key = key;
             place
         };
@@ -137,7 +137,7 @@ impl<W: Default> Slab<W> {
             uses.free = END;
             self.allocated -= 1;
         } else {
-            slots[place] = Slot { key: KeyHash([uses.free, 0]), window: W::default() };
+            slots[place] = Slot { key: KeyHash { low: uses.free, high: 0 }, window: W::default() };
             uses.free = place as u64;
         }
     }
@@ -150,7 +150,7 @@ mod tests {
     use super::*;
 
     fn key(number: u64) -> KeyHash {
-        KeyHash([number, !number])
+        KeyHash { low: number, high: !number }
     }
 
     fn live(slab: &Slab<u64>) -> Vec<u32> {

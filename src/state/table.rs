@@ -268,8 +268,8 @@ impl<W: Window> Table<W> {
             from = slot as usize + 1;
             let entry = self.slab.get(slot);
             let mut hasher = SipHasher13::new();
-            feed(&mut hasher, entry.key.0[0]);
-            feed(&mut hasher, entry.key.0[1]);
+            feed(&mut hasher, entry.key.low);
+            feed(&mut hasher, entry.key.high);
             entry.window.digest(&mut hasher);
             if let Some(dropped) = self.dropped.get(&slot) {
                 feed(&mut hasher, dropped.newest_ms as u64);
