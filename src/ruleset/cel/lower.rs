@@ -1,10 +1,11 @@
 //! From a checked tree to the program that runs: typed, with the shapes that rules are made of as single steps.
 
 use super::apply;
+use super::compare::{Comparison, TextSet};
 use super::function::{Function, Operator};
 use super::node::{Node, NodeKind, Presence};
 use super::probe::{Probe, Range};
-use super::program::{BoolExpr, Comparison, DoubleExpr, IntExpr, NanosExpr, TextExpr, TextSet, Then};
+use super::program::{BoolExpr, DoubleExpr, IntExpr, NanosExpr, TextExpr, Then};
 use super::time::Zone;
 use super::value::Value;
 use super::{Element, ListIndex, ListKind, ReadIndex, Type};

@@ -12,6 +12,7 @@ mod absence;
 mod apply;
 mod assume;
 mod check;
+mod compare;
 mod compiled;
 mod demand;
 mod device;

@@ -4,8 +4,10 @@
 //! comparisons with a constant are one: whether the number lies in a range. Times are whole milliseconds here; what does
 //! not fit that is left to the steps that count in nanoseconds.
 
+use super::compare::Comparison;
+use super::interpret::ask;
 use super::node::Question;
-use super::program::{Comparison, mismatch};
+use super::program::mismatch;
 use super::{Facts, Fault, ReadIndex, ReadingValue};
 use crate::event::{Field, Signal};
 
@@ -70,7 +72,7 @@ impl Probe {
                 ReadingValue::Bool(value) => Ok(value == *wanted),
                 value => Err(mismatch(value)),
             },
-            Probe::Ask(question, read, wanted) => Ok(super::interpret::ask(*question, *read, facts) == *wanted),
+            Probe::Ask(question, read, wanted) => Ok(ask(*question, *read, facts) == *wanted),
             Probe::Has(field, wanted) => Ok(facts.has(*field) == *wanted),
         }
     }
