@@ -169,6 +169,7 @@ const TERMS: &[(&str, &str)] = &[
     ("event.channel in lists.domains", "Listed("),
     ("event.type in ['reward.granted', 'reward.redeemed']", "FieldIn("),
     ("event.type != 'login.succeeded'", "FieldText("),
+    ("'reward.granted' == event.type", "FieldText("),
     ("spend > 3.0", "ReadDouble("),
     ("double(logins) > 0.9 * spend", "Doubles("),
     ("spend / 3.0 >= double(logins) * 0.5", "Doubles("),
