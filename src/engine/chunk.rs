@@ -10,9 +10,11 @@ use super::facts::Row;
 use super::plan::{FeaturePlan, Own, PartIndex, Plan, TypeStep, ValueUse};
 use super::programs::{Program, Programs};
 use crate::event::{Event, EventBatch, Field, Signals};
-use crate::ruleset::cel::{Compiled, Element, ReadIndex, ReadSource, Reading, ReadingValue, Scalar};
+use crate::ruleset::cel::{Compiled, Element, Leaf, ReadIndex, ReadSource, Reading, ReadingValue, Scalar};
 use crate::ruleset::program::{Feature, KEY_PARTS_MAX, RuleSet, Step, TypeIndex};
-use crate::state::{self, FeatureTable, Identity, KeyHash, KeyHasher, Links, Op, PartHash, Readings, Sighting, Value};
+use crate::state::{
+    self, FeatureTable, Fetch, Guesses, Identity, KeyHash, KeyHasher, Links, Op, PartHash, Readings, Sighting, Value,
+};
 
 /// One event of a chunk: where it stands in time, in its program and among the identities.
 #[derive(Clone, Copy, Debug)]
@@ -88,6 +90,7 @@ pub(super) struct Chunk {
     targets: Vec<Vec<Target>>,
     /// By feature: what the operations of a component bring.
     links: Vec<Links>,
+    guesses: Vec<Guesses>,
     ids: Vec<[u8; 16]>,
     /// What the last table said, and the members of sets that all of them did.
     seen: Readings,
@@ -125,11 +128,12 @@ impl Chunk {
         self.ranges.resize(events * plan.reads, (0, 0));
         self.seen.members.clear();
         self.texts.clear();
-        self.parts.clear();
+        // What stands there is overwritten before it is read: a type's steps hash all the parts that they use.
         self.parts.resize(events * plan.parts.len(), None);
         self.ops.resize_with(features, Vec::new);
         self.targets.resize_with(features, Vec::new);
         self.links.resize_with(features, Links::default);
+        self.guesses.resize_with(features, Guesses::default);
     }
 
     /// First round: what is remembered of accounts and places.
@@ -191,18 +195,22 @@ impl Chunk {
     }
 
     fn hash_parts(&mut self, ground: &Ground<'_>, at: usize) {
-        let mut parts = std::mem::take(&mut self.parts);
-        let row = self.row(ground, at);
-        let hashed = &mut parts[at * ground.plan.parts.len()..];
-        for part in &ground.plan.steps(self.entries[at].type_index).parts {
-            hashed[*part as usize] = hash_part(&ground.plan.parts[*part as usize], &row, ground.hasher);
+        let (batch, event) = (ground.batch, &ground.events[at]);
+        let base = at * ground.plan.parts.len();
+        for index in &ground.plan.steps(self.entries[at].type_index).parts {
+            let part = &ground.plan.parts[*index as usize];
+            let hash = match part.leaf {
+                Some(Leaf::Text(field)) => hash_text(batch.field(event, field), ground.hasher),
+                Some(Leaf::SignalText(signal)) => hash_text(batch.text(ground.signals[at].text(signal)), ground.hasher),
+                Some(Leaf::Int(_)) | None => hash_part(&part.expression, &self.row(ground, at), ground.hasher),
+            };
+            self.parts[base + *index as usize] = hash;
         }
-        self.parts = parts;
     }
 
     fn plan_event(&mut self, ground: &Ground<'_>, tables: &[FeatureTable], at: usize) {
-        let entry = self.entries[at];
-        let feeds = entry.feeds();
+        let entry = &self.entries[at];
+        let (feeds, identity, horizon_ms) = (entry.feeds(), entry.identity, entry.moment.horizon_ms);
         let program = ground.programs.get(entry.program);
         let time_ms = ground.events[at].event_time_ms;
         let as_of_ms = entry.as_of_ms(&ground.events[at]);
@@ -213,8 +221,8 @@ impl Chunk {
             let read_space = space(as_of_ms.saturating_sub(offset_ms));
             let op = Op {
                 time_ms,
-                horizon_ms: entry.moment.horizon_ms.saturating_sub(offset_ms),
-                event: entry.identity,
+                horizon_ms: horizon_ms.saturating_sub(offset_ms),
+                event: identity,
                 id: at as u32,
                 ..Op::default()
             };
@@ -285,7 +293,7 @@ impl Chunk {
         let nothing = tables[feature as usize].nothing();
         let feature = &ground.plan.features[feature as usize];
         let time_ms = self.entries[at].as_of_ms(&ground.events[at]) - feature.offset_ms;
-        let program = ground.programs.get(self.entries[at].program);
+        let program = || ground.programs.get(self.entries[at].program);
         let complete = feature.is_complete_for(program, time_ms, ground.started_ms);
         self.readings[at * ground.plan.reads + read.0 as usize] = reading(&nothing, feature, complete);
     }
@@ -297,11 +305,21 @@ impl Chunk {
     }
 
     /// The key of these parts behind what stands before them; `None` when one is empty.
+    #[inline]
     fn key(&self, ground: &Ground<'_>, at: usize, space: PartHash, parts: &[PartIndex]) -> Option<KeyHash> {
-        let base = at * ground.plan.parts.len();
-        if let [part] = parts {
-            return Some(ground.hasher.key(space, &[self.parts[base + *part as usize]?]));
+        match parts {
+            [part] => {
+                let part = self.parts[at * ground.plan.parts.len() + *part as usize];
+                part.map(|part| ground.hasher.key(space, &[part]))
+            }
+            parts => self.key_of_many(ground, at, space, parts),
         }
+    }
+
+    /// Apart, so that the key of one part stays in registers.
+    #[inline(never)]
+    fn key_of_many(&self, ground: &Ground<'_>, at: usize, space: PartHash, parts: &[PartIndex]) -> Option<KeyHash> {
+        let base = at * ground.plan.parts.len();
         let mut hashed = [PartHash::GLOBAL; KEY_PARTS_MAX];
         for (slot, part) in hashed.iter_mut().zip(parts) {
             *slot = self.parts[base + *part as usize]?;
@@ -347,6 +365,10 @@ impl Chunk {
                 (steps != 0).then_some(steps)
             }
             ValueUse::Hashed(part) => self.parts[at * ground.plan.parts.len() + part as usize].map(PartHash::value),
+            ValueUse::Amount => {
+                let event = &ground.events[at];
+                event.presence.has(Field::AmountMinor).then_some(event.amount_minor as u64)
+            }
             ValueUse::Bits => {
                 let row = self.row(ground, at);
                 feature.value.as_ref().and_then(|value| scalar_bits(value, &row))
@@ -354,8 +376,14 @@ impl Chunk {
         }
     }
 
-    /// Executes the operations, one feature at a time over the whole chunk.
+    /// Executes the operations, one feature at a time over the whole chunk; before that the memory of all features is asked
+    /// for, since one feature alone has too few operations in a chunk to fill the waits.
     pub(super) fn apply(&mut self, ground: &Ground<'_>, tables: &mut [FeatureTable]) {
+        for step in Fetch::STEPS {
+            for ((table, ops), guesses) in tables.iter().zip(&self.ops).zip(&mut self.guesses) {
+                table.fetch(step, ops, guesses);
+            }
+        }
         for (index, (table, feature)) in tables.iter_mut().zip(&ground.plan.features).enumerate() {
             let ops = &self.ops[index];
             if ops.is_empty() {
@@ -365,13 +393,13 @@ impl Chunk {
             self.seen.readings.clear();
             match feature.value {
                 ValueUse::Links => table.apply_links(ops, &self.links[index], &mut self.seen),
-                _ => table.apply(ops, ids, &mut self.seen),
+                _ => table.apply_fetched(ops, &self.guesses[index], ids, &mut self.seen),
             }
             for ((target, op), seen) in self.targets[index].iter().zip(ops).zip(&self.seen.readings) {
                 if target.at == u32::MAX {
                     continue;
                 }
-                let program = ground.programs.get(self.entries[target.at as usize].program);
+                let program = || ground.programs.get(self.entries[target.at as usize].program);
                 let complete = feature.is_complete_for(program, op.time_ms.max(op.horizon_ms), ground.started_ms);
                 let slot = target.at as usize * ground.plan.reads + target.read.0 as usize;
                 self.readings[slot] = reading(seen, feature, complete);
@@ -409,12 +437,16 @@ fn reading(seen: &state::Reading, feature: &FeaturePlan, complete: bool) -> Read
     Reading { value, complete, exact: seen.exact, known }
 }
 
+#[inline]
+fn hash_text(text: &str, hasher: &KeyHasher) -> Option<PartHash> {
+    (!text.is_empty()).then(|| hasher.part(state::Scalar::Text(text)))
+}
+
 fn hash_part(part: &Compiled, row: &Row<'_>, hasher: &KeyHasher) -> Option<PartHash> {
     const NANOS_PER_MS: i128 = 1_000_000;
     let scalar = match part.scalar(row).ok()? {
         Scalar::Null | Scalar::Hash(_) => return None,
-        Scalar::Text(text) if text.is_empty() => return None,
-        Scalar::Text(text) => return Some(hasher.part(state::Scalar::Text(&text))),
+        Scalar::Text(text) => return hash_text(&text, hasher),
         Scalar::Bool(value) => state::Scalar::Bool(value),
         Scalar::Int(value) => state::Scalar::Int(value),
         Scalar::Uint(value) => state::Scalar::Int(i64::try_from(value).ok()?),

@@ -9,6 +9,7 @@ use super::decisions::{DecisionCause, DecisionReach, Decisions};
 use super::explain::ShadowCause;
 use super::facts::Row;
 use super::judgement::{Elements, Judgement, Judgements, Outcome};
+use super::plan::Plan;
 use super::programs::Program;
 use super::record;
 use super::subject::{subject_key, subjects};
@@ -49,6 +50,7 @@ impl Scratch {
 /// What deciding changes.
 pub(super) struct Decider<'a> {
     pub rules: &'a RuleSet,
+    pub plan: &'a Plan,
     pub hasher: &'a KeyHasher,
     /// By feature: they know the members of components by name.
     pub tables: &'a [FeatureTable],
@@ -214,15 +216,16 @@ impl Decider<'_> {
         judgement.rules = out.add(|elements| {
             for matched in &self.scratch.matches {
                 let rule = &self.rules.rules[matched.rule as usize];
+                let text = &self.plan.rule_texts[matched.rule as usize];
                 self.scratch.message.clear();
                 if let Some(message) = &rule.message {
                     message.render(row, &mut self.scratch.message);
                 }
-                record::write_rule(elements.next(), rule, matched.enforced, Some(&self.scratch.message));
+                text.write(elements.next(), matched.enforced, Some(&self.scratch.message));
                 if !self.scratch.bare_rules.is_empty() {
                     self.scratch.bare_rules.push(b',');
                 }
-                record::write_rule(&mut self.scratch.bare_rules, rule, matched.enforced, None);
+                text.write(&mut self.scratch.bare_rules, matched.enforced, None);
                 self.scratch.evidence.extend(rule.when.uses().reads.iter());
                 self.scratch.evidence.extend(rule.except.iter().flat_map(|except| except.uses().reads.iter()));
             }

@@ -270,7 +270,7 @@ impl Engine {
                 let space = self.plan.features[feature.0 as usize].space;
                 let as_of_ms = entry.as_of_ms(row.event).saturating_sub(of.offset_ms);
                 // The first instant of the unit counts.
-                space.start_ms(self.programs.get(entry.program), as_of_ms).map(|start_ms| start_ms - 1)
+                space.start_ms(|| self.programs.get(entry.program), as_of_ms).map(|start_ms| start_ms - 1)
             }
             Reach::Retention(_) => None,
         };

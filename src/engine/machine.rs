@@ -303,7 +303,7 @@ impl Engine {
         at: usize,
         out: &mut Judgements,
     ) -> Judgement {
-        let entry = self.chunk.entries[at];
+        let entry = &self.chunk.entries[at];
         let first = match entry.sighting {
             Some(Sighting::New(first)) => first,
             Some(Sighting::Repeat(first)) => {
@@ -328,6 +328,7 @@ impl Engine {
         let row = self.chunk.row(&ground, at);
         let mut decider = Decider {
             rules: &self.rules,
+            plan: &self.plan,
             hasher: &self.hasher,
             tables: &self.tables,
             decisions: &mut self.decisions,
@@ -336,7 +337,7 @@ impl Engine {
             spelling: &mut self.spelling,
             every_rule_in_force: self.every_rule_in_force,
         };
-        let judgement = decider.decide(&row, &entry, self.programs.get(entry.program), self.sequence, out);
+        let judgement = decider.decide(&row, entry, self.programs.get(entry.program), self.sequence, out);
         let rules = self.scratch.bare_rules();
         self.remembered.remember(first, &judgement, out, rules);
         judgement

@@ -22,6 +22,7 @@ mod programs;
 mod record;
 mod referrers;
 mod remembered;
+mod rule_text;
 mod subject;
 mod tally;
 mod watch;

@@ -8,8 +8,9 @@
 use super::account::AccountTables;
 use super::calendar::Calendar;
 use super::programs::Program;
-use crate::event::{KINDS, SignalSet};
-use crate::ruleset::cel::{Compiled, Element, FeatureIndex, ReadIndex, ReadKey, ReadSource};
+use super::rule_text::RuleText;
+use crate::event::{Field, KINDS, SignalSet};
+use crate::ruleset::cel::{Compiled, Element, FeatureIndex, Leaf, ReadIndex, ReadKey, ReadSource};
 use crate::ruleset::program::{self, DecideSubject, Feature, Rule, RuleSet, Scope, TypeIndex};
 use crate::ruleset::yaml::CalendarUnit;
 use crate::state::{self, KeyHasher, PartHash, Steps, WindowSpec};
@@ -67,6 +68,8 @@ pub(super) enum ValueUse {
     None,
     /// As 64 bits of a number or an instant.
     Bits,
+    /// As `amount_minor`, which nearly every sum is of.
+    Amount,
     /// As the hash of this part.
     Hashed(PartIndex),
     /// As the steps of a sequence that the event can be.
@@ -106,8 +109,9 @@ impl Space {
     }
 
     /// When the unit that a time lies in began; `None` without a calendar.
-    pub(super) fn start_ms(self, program: &Program, time_ms: i64) -> Option<i64> {
-        self.calendar.map(|unit| self.calendar_of(program).period(unit, time_ms).start_ms)
+    #[inline]
+    pub(super) fn start_ms<'a>(self, program: impl FnOnce() -> &'a Program, time_ms: i64) -> Option<i64> {
+        self.calendar.map(|unit| self.calendar_of(program()).period(unit, time_ms).start_ms)
     }
 
     /// What all programs share follows one calendar.
@@ -156,7 +160,12 @@ impl FeaturePlan {
 
     /// Whether it has seen the whole window that ends at this time, for a program.
     #[inline]
-    pub(super) fn is_complete_for(&self, program: &Program, time_ms: i64, started_ms: i64) -> bool {
+    pub(super) fn is_complete_for<'a>(
+        &self,
+        program: impl FnOnce() -> &'a Program,
+        time_ms: i64,
+        started_ms: i64,
+    ) -> bool {
         match self.space.start_ms(program, time_ms) {
             Some(start_ms) => start_ms >= started_ms,
             None => self.is_complete(time_ms, started_ms),
@@ -168,11 +177,13 @@ impl FeaturePlan {
 #[derive(Debug)]
 pub(super) struct Plan {
     /// The interned expressions.
-    pub parts: Vec<Compiled>,
+    pub parts: Vec<Part>,
     /// By feature.
     pub features: Vec<FeaturePlan>,
     /// By feature: the values that link its accounts.
     pub links: Vec<Box<[PartIndex]>>,
+    /// By rule.
+    pub rule_texts: Vec<RuleText>,
     /// By [`TypeIndex`]; the last is for types that nobody names.
     pub by_type: Vec<TypeSteps>,
     /// The tables behind facts about accounts and places.
@@ -199,6 +210,7 @@ impl Plan {
             parts: parts.0,
             features,
             links,
+            rule_texts: rules.rules.iter().map(RuleText::new).collect(),
             by_type: by_type.into_iter().chain([TypeSteps::default()]).collect(),
             accounts,
             reads: reads.len(),
@@ -214,14 +226,21 @@ impl Plan {
     }
 }
 
+/// An interned expression. Most are only a field or a signal, and are read without evaluating anything.
+#[derive(Debug)]
+pub(super) struct Part {
+    pub expression: Compiled,
+    pub leaf: Option<Leaf>,
+}
+
 #[derive(Default)]
-struct Parts(Vec<Compiled>);
+struct Parts(Vec<Part>);
 
 impl Parts {
     fn intern(&mut self, part: &Compiled) -> PartIndex {
-        let known = self.0.iter().position(|known| known == part);
+        let known = self.0.iter().position(|known| known.expression == *part);
         let index = known.unwrap_or_else(|| {
-            self.0.push(part.clone());
+            self.0.push(Part { expression: part.clone(), leaf: part.leaf() });
             self.0.len() - 1
         });
         PartIndex::try_from(index).expect("the loader bounds how many expressions a rule set has")
@@ -346,6 +365,7 @@ fn value_use(feature: &Feature, parts: &mut Parts) -> ValueUse {
         (Some(value), Previous) if Element::of(value.result()) == Some(Element::Text) => {
             ValueUse::Hashed(parts.intern(value))
         }
+        (Some(value), _) if value.leaf() == Some(Leaf::Int(Field::AmountMinor)) => ValueUse::Amount,
         (Some(_), _) => ValueUse::Bits,
     }
 }

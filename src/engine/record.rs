@@ -87,8 +87,8 @@ fn write_word(out: &mut Vec<u8>, before: &str, verdict: Verdict) {
     out.push(b'"');
 }
 
-/// Appends one element of `rules`; a verdict that is remembered goes without its message.
-pub(super) fn write_rule(out: &mut Vec<u8>, rule: &Rule, enforced: bool, message: Option<&str>) {
+/// Appends an element of `rules` up to the value of its message.
+pub(super) fn write_rule_before_message(out: &mut Vec<u8>, rule: &Rule, enforced: bool) {
     out.extend_from_slice(b"{\"id\":");
     write_string(out, &rule.id);
     match rule.action {
@@ -102,7 +102,6 @@ pub(super) fn write_rule(out: &mut Vec<u8>, rule: &Rule, enforced: bool, message
         (",\"kind\":", Some(rule.kind.name())),
         (",\"mode\":", Some(if enforced { "enforce" } else { "shadow" })),
         (",\"customer\":", rule.customer.as_deref()),
-        (",\"message\":", message.filter(|_| rule.message.is_some())),
     ] {
         out.extend_from_slice(name.as_bytes());
         match word {
@@ -110,6 +109,11 @@ pub(super) fn write_rule(out: &mut Vec<u8>, rule: &Rule, enforced: bool, message
             None => out.extend_from_slice(b"null"),
         }
     }
+    out.extend_from_slice(b",\"message\":");
+}
+
+/// Appends what stands behind the value of its message.
+pub(super) fn write_rule_after_message(out: &mut Vec<u8>, rule: &Rule) {
     out.extend_from_slice(b",\"tags\":[");
     for (at, tag) in rule.tags.iter().enumerate() {
         if at > 0 {

@@ -1,9 +1,10 @@
 //! First verdicts, for those who send an event again.
 //!
 //! Nearly every verdict is a plain `allow`, which is remembered as nothing at all. The rest are kept in the order of
-//! arrival, found by bisection, and leave when the identity they belong to is forgotten. Messages and evidence are not
-//! kept. They are kept apart from the identities because these are looked up for a whole chunk at once: an identity may
-//! be forgotten at a later event of the chunk, and the repeat before it is still to be answered.
+//! arrival, in chunks that are found by bisection and leave whole when the last of their identities is forgotten; one
+//! that left is used again, so that in the steady state nothing is allocated, and nothing ever moves. Messages and evidence
+//! are not kept. They are kept apart from the identities because these are looked up for a whole chunk of events at once:
+//! an identity may be forgotten at a later event, and the repeat before it is still to be answered.
 
 use std::collections::VecDeque;
 
@@ -11,19 +12,24 @@ use super::judgement::{Judgement, Judgements, Outcome, Piece};
 use crate::event::{Cause, Verdict};
 use crate::state::Entry;
 
-#[derive(Clone, Debug)]
-struct First {
-    entry: Entry,
-    judgement: Judgement,
-    rules: Box<[u8]>,
-    decisions: Box<[u8]>,
-    created: Box<[u8]>,
+/// Verdicts of a chunk.
+const CHUNK_VERDICTS: usize = 1024;
+
+/// Verdicts in the order of arrival.
+#[derive(Debug)]
+struct Chunk {
+    /// The pieces of each judgement are pieces of `text`.
+    firsts: Vec<(Entry, Judgement)>,
+    text: Vec<u8>,
 }
 
 /// The verdicts that are more than a plain `allow`, by entry, ascending.
 #[derive(Debug, Default)]
 pub(super) struct Remembered {
-    firsts: VecDeque<First>,
+    chunks: VecDeque<Chunk>,
+    /// One that was emptied, for the next that is needed.
+    spare: Option<Chunk>,
+    /// Bytes of the chunks in use.
     bytes: usize,
 }
 
@@ -34,21 +40,28 @@ impl Remembered {
         if is_plain(judgement) && rules.is_empty() && decisions.is_empty() {
             return;
         }
-        let first = First {
-            entry,
-            judgement: *judgement,
-            rules: rules.into(),
-            decisions: decisions.into(),
-            created: created.into(),
+        if self.chunks.back().is_none_or(|chunk| chunk.firsts.len() == CHUNK_VERDICTS) {
+            let chunk = self.spare.take().unwrap_or_else(Chunk::new);
+            self.bytes += chunk.bytes();
+            self.chunks.push_back(chunk);
+        }
+        let chunk = self.chunks.back_mut().expect("a chunk with room was just made sure of");
+        let before = chunk.bytes();
+        let kept = Judgement {
+            rules: chunk.keep(rules),
+            evidence: Piece::default(),
+            decisions: chunk.keep(decisions),
+            created: chunk.keep(created),
+            ..*judgement
         };
-        self.bytes += first.bytes();
-        self.firsts.push_back(first);
+        chunk.firsts.push((entry, kept));
+        self.bytes = self.bytes + chunk.bytes() - before;
     }
 
     /// The first verdict on the event of this identity. `parties` tells whether the event has a referrer and a referee,
     /// `observe_only` whether its program is only observed.
     pub(super) fn recall(&self, entry: Entry, parties: bool, observe_only: bool, out: &mut Judgements) -> Judgement {
-        let Ok(place) = self.firsts.binary_search_by_key(&entry, |first| first.entry) else {
+        let Some((chunk, first)) = self.find(entry) else {
             return Judgement {
                 outcome: Outcome::Repeat,
                 parties: parties.then_some((Verdict::Allow, Verdict::Allow)),
@@ -56,29 +69,58 @@ impl Remembered {
                 ..Judgement::default()
             };
         };
-        let first = &self.firsts[place];
         Judgement {
             outcome: Outcome::Repeat,
-            rules: out.add_bytes(&first.rules),
+            rules: out.add_bytes(chunk.piece(first.rules)),
             evidence: Piece::default(),
-            decisions: out.add_bytes(&first.decisions),
-            created: out.add_bytes(&first.created),
-            ..first.judgement
+            decisions: out.add_bytes(chunk.piece(first.decisions)),
+            created: out.add_bytes(chunk.piece(first.created)),
+            ..*first
         }
     }
 
-    /// Drops the verdicts on identities before this one, which are forgotten.
+    fn find(&self, entry: Entry) -> Option<(&Chunk, &Judgement)> {
+        let after = self.chunks.partition_point(|chunk| chunk.firsts.first().is_some_and(|(first, _)| *first <= entry));
+        let chunk = self.chunks.get(after.checked_sub(1)?)?;
+        let place = chunk.firsts.binary_search_by_key(&entry, |(first, _)| *first).ok()?;
+        Some((chunk, &chunk.firsts[place].1))
+    }
+
+    /// Drops verdicts on identities before this one, which are forgotten.
     pub(super) fn trim(&mut self, oldest: Entry) {
-        while self.firsts.front().is_some_and(|first| first.entry < oldest) {
-            if let Some(first) = self.firsts.pop_front() {
-                self.bytes -= first.bytes();
+        while self.chunks.front().and_then(|chunk| chunk.firsts.last()).is_some_and(|(last, _)| *last < oldest) {
+            if let Some(mut chunk) = self.chunks.pop_front() {
+                self.bytes -= chunk.bytes();
+                chunk.firsts.clear();
+                chunk.text.clear();
+                self.spare = Some(chunk);
             }
         }
     }
 
     /// Memory in bytes.
     pub(super) fn bytes(&self) -> usize {
-        self.bytes
+        self.bytes + self.spare.as_ref().map_or(0, Chunk::bytes) + self.chunks.capacity() * size_of::<Chunk>()
+    }
+}
+
+impl Chunk {
+    fn new() -> Chunk {
+        Chunk { firsts: Vec::with_capacity(CHUNK_VERDICTS), text: Vec::new() }
+    }
+
+    fn keep(&mut self, text: &[u8]) -> Piece {
+        let start = self.text.len() as u32;
+        self.text.extend_from_slice(text);
+        Piece { start, end: self.text.len() as u32 }
+    }
+
+    fn piece(&self, piece: Piece) -> &[u8] {
+        &self.text[piece.start as usize..piece.end as usize]
+    }
+
+    fn bytes(&self) -> usize {
+        self.firsts.capacity() * size_of::<(Entry, Judgement)>() + self.text.capacity()
     }
 }
 
@@ -88,10 +130,4 @@ fn is_plain(judgement: &Judgement) -> bool {
     let Judgement { verdict, would_be, cause, score, parties, late, .. } = *judgement;
     let nobody_stopped = parties.is_none_or(|(referrer, referee)| allowed(referrer) && allowed(referee));
     allowed(verdict) && would_be.is_none_or(allowed) && cause == Cause::None && score == 0 && nobody_stopped && !late
-}
-
-impl First {
-    fn bytes(&self) -> usize {
-        size_of::<First>() + self.rules.len() + self.decisions.len() + self.created.len()
-    }
 }

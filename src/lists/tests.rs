@@ -194,6 +194,17 @@ proptest! {
     }
 
     #[test]
+    fn texts_answer_as_a_scan_does(
+        entries in prop::collection::vec("[a-cé]{1,4}|[a-z]{1,12}", 0..12),
+        asked in prop::collection::vec("[a-cé]{0,4}|[a-z]{1,12}", 20),
+    ) {
+        let set = List::from_values(ListKind::Text, entries.iter().map(String::as_str)).unwrap();
+        for text in asked.iter().chain(&entries) {
+            prop_assert_eq!(set.contains_text(text), entries.contains(text), "{}", text);
+        }
+    }
+
+    #[test]
     fn domains_answer_as_a_scan_of_suffixes_does(
         entries in prop::collection::vec("[ab]{1,2}(\\.[ab]{1,2}){0,2}", 0..20),
         asked in "[ab]{1,2}(\\.[ab]{1,2}){0,4}",

@@ -34,6 +34,7 @@ pub type TextBuildHasher = BuildHasherDefault<TextHasher>;
 #[derive(Clone, Debug, Default)]
 pub struct TextSet {
     texts: HashSet<Box<str>, TextBuildHasher>,
+    shapes: Shapes,
 }
 
 impl TextSet {
@@ -44,13 +45,14 @@ impl TextSet {
     /// None today: the signature is that of the other kinds.
     pub(super) fn insert(&mut self, text: &str) -> Result<(), String> {
         self.texts.insert(text.into());
+        self.shapes.insert(text);
         Ok(())
     }
 
     /// Whether the text is in the set.
     #[inline]
     pub fn contains(&self, text: &str) -> bool {
-        self.texts.contains(text)
+        self.shapes.may_have(text) && self.texts.contains(text)
     }
 
     /// How many texts it holds.
@@ -61,5 +63,31 @@ impl TextSet {
     /// Whether it holds none.
     pub fn is_empty(&self) -> bool {
         self.texts.is_empty()
+    }
+}
+
+/// Which lengths, first and last bytes the texts of a set have, as bits: most texts that are asked for are not in a short
+/// list, and need not be hashed to be known for strangers. In a long list every bit is set, and nothing is lost but this.
+#[derive(Clone, Copy, Debug, Default)]
+struct Shapes([u64; 4]);
+
+impl Shapes {
+    fn insert(&mut self, text: &str) {
+        let (word, bit) = Shapes::place(text);
+        self.0[word] |= bit;
+    }
+
+    #[inline]
+    fn may_have(&self, text: &str) -> bool {
+        let (word, bit) = Shapes::place(text);
+        self.0[word] & bit != 0
+    }
+
+    #[inline]
+    fn place(text: &str) -> (usize, u64) {
+        let end = |byte: Option<&u8>| byte.map_or(0, |byte| usize::from(*byte));
+        let bytes = text.as_bytes();
+        let shape = bytes.len() * 59 + end(bytes.first()) * 7 + end(bytes.last()) * 29;
+        (shape / 64 % 4, 1 << (shape % 64))
     }
 }

@@ -13,12 +13,12 @@
 //! Invariant: a node is kept as long as it counts as seen in some generation from the horizon's on; so are its links.
 
 use std::collections::BTreeMap;
-use std::hint::black_box;
 
 use siphasher::sip128::{Hasher128, SipHasher13};
 
 use super::forest::{Forest, NEVER, Node, Sighting};
-use super::index::{Home, Index, SLOT_MAX};
+use super::index::{Index, SLOT_MAX};
+use super::table::NO_SLOT;
 use super::window::feed;
 use super::{KeyHash, Links, Op, Reading, Readings, Value};
 
@@ -60,7 +60,6 @@ pub(super) struct Components {
     saturated: bool,
     next_swept: usize,
     /// By operation of a pass and the keys that it brings: the slot that it probably needs.
-    homes: Vec<(KeyHash, Home, u64)>,
     guesses: Vec<Option<u32>>,
 }
 
@@ -76,13 +75,26 @@ impl Components {
             refused: NEVER,
             saturated: false,
             next_swept: 0,
-            homes: Vec::new(),
             guesses: Vec::new(),
         }
     }
 
+    /// First step: asks for the index words of accounts; what they bring is asked for when it is known.
+    pub(super) fn fetch_index(&self, ops: &[Op]) {
+        ops.iter().for_each(|op| self.index.prefetch(op.key));
+    }
+
+    /// Second step: guesses the slots of accounts, and asks for them.
+    pub(super) fn fetch_slots(&self, ops: &[Op], guesses: &mut Vec<u32>) {
+        guesses.clear();
+        guesses.extend(ops.iter().map(|op| self.guess(op.key).unwrap_or(NO_SLOT)));
+    }
+
+    /// Third step: nothing, since what is outside the slots is rarely needed.
+    pub(super) fn fetch_spilled(&self, _guesses: &[u32]) {}
+
     /// Executes operations that bring nothing.
-    pub(super) fn apply(&mut self, ops: &[Op], _ids: &[[u8; 16]], out: &mut Readings) {
+    pub(super) fn apply(&mut self, ops: &[Op], _guesses: &[u32], _ids: &[[u8; 16]], out: &mut Readings) {
         self.apply_links(ops, &Links::default(), out);
     }
 
@@ -101,20 +113,19 @@ impl Components {
 
     /// Finds the slots that the operations probably need, their memory on the way to the cache.
     fn locate(&mut self, ops: &[Op], links: &Links) {
-        self.homes.clear();
-        for op in ops {
-            for key in std::iter::once(&op.key).chain(links.keys(op.value)) {
-                let (home, word) = self.index.home_word(*key);
-                self.homes.push((*key, home, word));
-            }
-        }
-        self.guesses.clear();
-        self.guesses.extend(self.homes.iter().map(|(key, home, word)| self.index.guess(*key, *home, *word)));
-        let mut touched = 0;
-        for slot in self.guesses.iter().flatten() {
-            touched ^= self.forest.node(*slot).seen;
-        }
-        black_box(touched);
+        let keys = || ops.iter().flat_map(|op| std::iter::once(&op.key).chain(links.keys(op.value)));
+        keys().for_each(|key| self.index.prefetch(*key));
+        let mut guesses = std::mem::take(&mut self.guesses);
+        guesses.clear();
+        guesses.extend(keys().map(|key| self.guess(*key)));
+        self.guesses = guesses;
+    }
+
+    /// The slot that a key probably has, asked for.
+    fn guess(&self, key: KeyHash) -> Option<u32> {
+        let slot = self.index.guess(key)?;
+        self.forest.nodes.prefetch(slot);
+        Some(slot)
     }
 
     /// The generation of an instant, from the first one that was seen on.
@@ -358,8 +369,8 @@ impl Components {
             from = slot as usize + 1;
             let entry = self.forest.nodes.get(slot);
             let mut hasher = SipHasher13::new();
-            feed(&mut hasher, entry.key.0[0]);
-            feed(&mut hasher, entry.key.0[1]);
+            feed(&mut hasher, entry.key.low);
+            feed(&mut hasher, entry.key.high);
             self.feed_node(&entry.window, &mut hasher);
             sum = sum.wrapping_add(hasher.finish128().h1);
         }
@@ -373,7 +384,7 @@ impl Components {
             alive.map(|sighting| (self.forest.nodes.get(sighting.account).key, sighting.weight)).collect();
         seen.sort_unstable();
         for (key, weight) in seen {
-            feed(hasher, key.0[1]);
+            feed(hasher, key.high);
             feed(hasher, weight as u64);
         }
     }

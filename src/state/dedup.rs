@@ -8,15 +8,16 @@
 //! entry of a key.
 
 use std::collections::VecDeque;
-use std::hint::black_box;
+
+use prefetch_index::prefetch_index;
 
 use super::KeyHash;
-use super::index::{Home, Index, Vacancy};
+use super::index::{Index, Vacancy};
 
 /// Entries of a chunk.
 const CHUNK_ENTRIES: usize = 4096;
-/// Events whose memory accesses overlap.
-const PASS: usize = 32;
+/// Events whose memory is asked for together.
+const PASS: usize = 128;
 /// The most entries that can be asked for.
 const ENTRIES_LIMIT: u32 = 1 << 30;
 /// Entry numbers in the index are modulo this, twice what can be held.
@@ -96,7 +97,7 @@ impl Dedup {
     pub fn observe(&mut self, events: &[Identity], out: &mut Vec<Sighting>) {
         out.reserve(events.len());
         for pass in events.chunks(PASS) {
-            self.load(pass);
+            self.fetch(pass);
             for event in pass {
                 let sighting = self.sight(event);
                 out.push(sighting);
@@ -104,20 +105,15 @@ impl Dedup {
         }
     }
 
-    /// Brings the memory of all events of a pass to the cache: all index words first, then all entries.
+    /// Asks for the memory of all events of a pass: all index words first, then all entries.
     #[inline]
-    fn load(&self, events: &[Identity]) {
-        let mut words = [(Home::default(), 0); PASS];
-        for (event, word) in events.iter().zip(&mut words) {
-            *word = self.index.home_word(event.key);
-        }
-        let mut touched = 0;
-        for (event, (home, first)) in events.iter().zip(&words) {
-            if let Some(slot) = self.index.guess(event.key, *home, *first) {
-                touched ^= self.at_slot(slot).key.0[1];
+    fn fetch(&self, events: &[Identity]) {
+        events.iter().for_each(|event| self.index.prefetch(event.key));
+        for slot in events.iter().filter_map(|event| self.index.guess(event.key)) {
+            if let Some((chunk, place)) = self.place(Entry(self.number(slot))) {
+                prefetch_index(&self.chunks[chunk], place);
             }
         }
-        black_box(touched);
     }
 
     fn sight(&mut self, event: &Identity) -> Sighting {

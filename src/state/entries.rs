@@ -10,6 +10,7 @@
 use std::fmt::Debug;
 use std::ops::Range;
 
+use prefetch_index::prefetch_index;
 use siphasher::sip128::SipHasher13;
 
 use super::spec::WindowSpec;
@@ -347,10 +348,11 @@ impl<E: Entry, const N: usize> Entries<E, N> {
     }
 
     #[inline]
-    pub(super) fn touch(&self) -> u64 {
-        match self {
-            Entries::Few { .. } => 0,
-            Entries::Many(spill) => spill.as_slice().last().map_or(0, |newest| newest.time_ms() as u64),
+    pub(super) fn prefetch(&self) {
+        if let Entries::Many(spill) = self {
+            // Where the window begins, and where the next entry goes.
+            prefetch_index(&spill.buffer, (spill.head + spill.cursor) as usize);
+            prefetch_index(&spill.buffer, (spill.head + spill.len) as usize);
         }
     }
 

@@ -11,6 +11,29 @@ use super::timed::Rule;
 use super::window::Window;
 use super::{Aggregate, KeyHash, Links, Number, Op, Reach, Reading, Readings, WindowSpec};
 
+/// Operations whose memory is asked for together: its lines fit in the first-level cache.
+const PASS: usize = 64;
+
+/// A step of asking for memory. Each needs what the one before it asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fetch {
+    /// The words of the index in which the keys are found.
+    Index,
+    /// The slots that these words name.
+    Slots,
+    /// What the windows keep outside their slots.
+    Spilled,
+}
+
+impl Fetch {
+    /// All of them, in order.
+    pub const STEPS: [Fetch; 3] = [Fetch::Index, Fetch::Slots, Fetch::Spilled];
+}
+
+/// Which slots a batch of operations probably needs: what one step of [`FeatureTable::fetch`] tells the next.
+#[derive(Clone, Debug, Default)]
+pub struct Guesses(Vec<u32>);
+
 /// Everything that one feature remembers.
 #[derive(Debug)]
 pub struct FeatureTable {
@@ -92,20 +115,41 @@ impl FeatureTable {
         &self.spec
     }
 
+    /// Asks for the memory of operations that will be applied, one step of it, and does not wait for it. An engine with many
+    /// tables takes each step for all of them before the next, so that their waits overlap.
+    pub fn fetch(&self, step: Fetch, ops: &[Op], guesses: &mut Guesses) {
+        each!(&self.kind, table => match step {
+            Fetch::Index => table.fetch_index(ops),
+            Fetch::Slots => table.fetch_slots(ops, &mut guesses.0),
+            Fetch::Spilled => table.fetch_spilled(&guesses.0),
+        });
+    }
+
     /// Executes operations in order and appends one reading each. How they are cut into calls does not matter to the
-    /// readings; 32 operations in a call wait for memory about as long as one.
+    /// readings; some dozens of operations in a call wait for memory about as long as one.
     ///
     /// `ids` are the first 16 bytes of the events' ids (padded with zeroes), by [`Op::id`]; only sums and means of doubles
     /// read them, others take `&[]`.
     pub fn apply(&mut self, ops: &[Op], ids: &[[u8; 16]], out: &mut Readings) {
-        each!(&mut self.kind, table => table.apply(ops, ids, out));
+        let mut guesses = std::mem::take(&mut out.guesses);
+        for ops in ops.chunks(PASS) {
+            Fetch::STEPS.into_iter().for_each(|step| self.fetch(step, ops, &mut guesses));
+            self.apply_fetched(ops, &guesses, ids, out);
+        }
+        out.guesses = guesses;
+    }
+
+    /// As [`FeatureTable::apply`], for operations whose memory was asked for; these are what the second step guessed.
+    pub fn apply_fetched(&mut self, ops: &[Op], guesses: &Guesses, ids: &[[u8; 16]], out: &mut Readings) {
+        assert_eq!(ops.len(), guesses.0.len(), "the steps were taken for these operations");
+        each!(&mut self.kind, table => table.apply(ops, &guesses.0, ids, out));
     }
 
     /// As [`FeatureTable::apply`], for a component: with what the operations bring beside their keys.
     pub fn apply_links(&mut self, ops: &[Op], links: &Links, out: &mut Readings) {
         match &mut self.kind {
             Kind::Component(components) => components.apply_links(ops, links, out),
-            windows => each!(windows, table => table.apply(ops, &[], out)),
+            _ => self.apply(ops, &[], out),
         }
     }
 

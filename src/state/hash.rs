@@ -56,23 +56,27 @@ impl PartHash {
 
 /// The 128-bit name of a key in a table, of an identity or of an event.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct KeyHash(pub(super) [u64; 2]);
+pub struct KeyHash {
+    // Two fields and no array: so they travel in registers.
+    pub(super) low: u64,
+    pub(super) high: u64,
+}
 
 impl KeyHash {
     /// A key made of 128 bits that are already uniform, such as those of a checkpoint.
     pub fn from_bits(bits: u128) -> KeyHash {
-        KeyHash([bits as u64, (bits >> 64) as u64])
+        KeyHash { low: bits as u64, high: (bits >> 64) as u64 }
     }
 
     /// All 128 bits.
     pub fn bits(self) -> u128 {
-        u128::from(self.0[1]) << 64 | u128::from(self.0[0])
+        u128::from(self.high) << 64 | u128::from(self.low)
     }
 
     /// Its 64-bit form: the hash of an event, from the key of its identity.
     #[inline]
     pub fn event(self) -> u64 {
-        self.0[1]
+        self.high
     }
 }
 

@@ -10,6 +10,8 @@
 //! next empty word (linear probing, deletion by backward shift); all tags of a segment agree in their first `depth` bits,
 //! and the directory's entries for these bits name it.
 
+use prefetch_index::prefetch_index;
+
 use super::KeyHash;
 
 /// Words of a segment before it splits: 64 KiB, rescanned in some 50 microseconds.
@@ -48,19 +50,12 @@ struct Segment {
     depth: u32,
 }
 
-/// Where the search for a key begins: what of it fits in a register.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Home {
-    segment: u32,
-    place: u32,
-}
-
 /// The empty place at which the search for a key ended: good until the index changes.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Vacancy(usize);
 
 fn tag_of(key: KeyHash) -> u32 {
-    key.0[0] as u32
+    key.low as u32
 }
 
 fn word(tag: u32, slot: u32) -> u64 {
@@ -101,31 +96,17 @@ impl Index {
         self.directory[leading(tag_of(key), self.depth)] as usize
     }
 
-    /// The first word of a key's search. Its load depends on nothing but the key: a loop over many keys has all of them
-    /// under way at once.
+    /// Asks for the first words of a key's search, and does not wait for them.
     #[inline]
-    pub(super) fn home_word(&self, key: KeyHash) -> (Home, u64) {
-        let segment = self.segment_of(key);
-        let words = &self.segments[segment].words;
-        let place = tag_of(key) as usize & words.len().wrapping_sub(1);
-        let home = Home { segment: segment as u32, place: place as u32 };
-        (home, words.get(place).copied().unwrap_or(EMPTY))
+    pub(super) fn prefetch(&self, key: KeyHash) {
+        let words = &self.segments[self.segment_of(key)].words;
+        prefetch_index(words, tag_of(key) as usize & words.len().wrapping_sub(1));
     }
 
-    /// The first slot whose tag is the key's, going on from its home word: the right one but for one key in hundreds.
+    /// The first slot whose tag is the key's: the right one but for one key in hundreds. It looks at no slot.
     #[inline]
-    pub(super) fn guess(&self, key: KeyHash, home: Home, first: u64) -> Option<u32> {
-        let words = &self.segments[home.segment as usize].words;
-        let mut place = home.place as usize;
-        let mut word = first;
-        while word != EMPTY {
-            if tag(word) == tag_of(key) {
-                return Some(slot(word));
-            }
-            place = (place + 1) & (words.len() - 1);
-            word = words[place];
-        }
-        None
+    pub(super) fn guess(&self, key: KeyHash) -> Option<u32> {
+        self.segments[self.segment_of(key)].guess(tag_of(key))
     }
 
     /// The slot of this key, or where it would be added; `is_it` compares the key stored at a slot.
@@ -231,6 +212,21 @@ impl Segment {
         (self.used as usize + 1) * FULL.1 > self.words.len() * FULL.0
     }
 
+    /// The slot of the first word with this tag.
+    #[inline]
+    fn guess(&self, wanted: u32) -> Option<u32> {
+        let mask = self.words.len().wrapping_sub(1);
+        let mut place = wanted as usize & mask;
+        // An empty segment has no words.
+        while let Some(word) = self.words.get(place).filter(|word| **word != EMPTY) {
+            if tag(*word) == wanted {
+                return Some(slot(*word));
+            }
+            place = (place + 1) & mask;
+        }
+        None
+    }
+
     /// The place of this key, or the empty one at which its search ended.
     #[inline]
     fn place(&self, key: KeyHash, mut is_it: impl FnMut(u32) -> bool) -> Result<usize, Vacancy> {
@@ -292,7 +288,7 @@ mod tests {
 
     /// Few tags, so that runs of words are long, wrap around and share tags.
     fn key(number: u16) -> KeyHash {
-        KeyHash([u64::from(number / 2 % 300) * 0x0100_0001, u64::from(number)])
+        KeyHash { low: u64::from(number / 2 % 300) * 0x0100_0001, high: u64::from(number) }
     }
 
     fn check(steps: &[(u16, bool)]) {
@@ -314,8 +310,7 @@ mod tests {
         }
         for (number, slot) in &model {
             assert_eq!(index.find(key(*number), |slot| keys[slot as usize] == *number).ok(), Some(*slot));
-            let (home, first) = index.home_word(key(*number));
-            let guess = index.guess(key(*number), home, first).expect("a word with the tag is there");
+            let guess = index.guess(key(*number)).expect("a word with the tag is there");
             assert_eq!(tag_of(key(keys[guess as usize])), tag_of(key(*number)));
         }
         let words: usize = index.segments.iter().map(|segment| segment.words.len()).sum();
@@ -340,7 +335,7 @@ mod tests {
     fn grows_and_shrinks_again() {
         let mut index = Index::new();
         let empty = index.bytes();
-        let key = |number: u64| KeyHash([number.wrapping_mul(0x9e37_79b9_7f4a_7c15), number]);
+        let key = |number: u64| KeyHash { low: number.wrapping_mul(0x9e37_79b9_7f4a_7c15), high: number };
         for number in 0..100_000 {
             add(&mut index, key(number), number as u32);
         }
@@ -361,7 +356,7 @@ mod tests {
     fn tags_that_agree_in_all_that_the_directory_tells_apart_grow_one_segment() {
         let mut index = Index::new();
         // Their leading bits are the same: splitting parts them never.
-        let key = |number: u64| KeyHash([number, number]);
+        let key = |number: u64| KeyHash { low: number, high: number };
         for number in 0..10_000 {
             add(&mut index, key(number), number as u32);
         }

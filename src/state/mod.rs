@@ -40,7 +40,7 @@ mod timed;
 mod window;
 
 pub use dedup::{Dedup, Entry, Identity, Sighting};
-pub use feature::FeatureTable;
+pub use feature::{FeatureTable, Fetch, Guesses};
 pub use hash::{HashKey, KeyHash, KeyHasher, PartHash, Scalar};
 pub use links::Links;
 pub use operation::{Op, Reading, Readings, Value};

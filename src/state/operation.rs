@@ -1,6 +1,6 @@
 //! What goes into a table and what comes out: operations and readings.
 
-use super::KeyHash;
+use super::{Guesses, KeyHash};
 
 /// One event at one key of a feature: count it and read, or read only.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -75,6 +75,7 @@ pub struct Readings {
     /// Members of sets, ascending within each reading; of components, in no order, for
     /// [`FeatureTable::member_name`](super::FeatureTable::member_name).
     pub members: Vec<u64>,
+    pub(super) guesses: Guesses,
 }
 
 impl Readings {

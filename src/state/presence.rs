@@ -10,6 +10,7 @@
 //! Runs are kept in the order of value, then start: members are wanted sorted, and a value is found by bisection. A
 //! hash index would have to sort for each reading; moving half of 4096 runs for a new value takes 2 us and is rare.
 
+use prefetch_index::prefetch_index;
 use siphasher::sip128::SipHasher13;
 
 use super::sketch::Sketch;
@@ -57,10 +58,10 @@ impl Run {
 #[derive(Debug)]
 pub(super) enum Presence {
     Few { runs: [Run; FEW], len: u8, truncated: bool },
-    Many(Box<Runs>),
+    Many(Runs),
 }
 
-/// Runs outside the slot, and how many of them cover any t from `from_ms` to before `until_ms`: in order, a reading
+/// Runs in memory of their own, and how many of them cover any t from `from_ms` to before `until_ms`: in order, a reading
 /// costs a comparison until the next value leaves.
 #[derive(Debug)]
 pub(super) struct Runs {
@@ -115,7 +116,7 @@ impl Presence {
                 many.runs.reserve_exact(FEW * 2);
                 many.runs.extend_from_slice(runs);
                 many.runs.insert(place, run);
-                *self = Presence::Many(Box::new(many));
+                *self = Presence::Many(many);
             }
             Presence::Many(many) => {
                 if many.runs.len() == many.runs.capacity() {
@@ -398,15 +399,16 @@ impl Window for Presence {
     fn spilled_bytes(&self) -> usize {
         match self {
             Presence::Few { .. } => 0,
-            Presence::Many(many) => size_of::<Runs>() + many.runs.capacity() * size_of::<Run>(),
+            Presence::Many(many) => many.runs.capacity() * size_of::<Run>(),
         }
     }
 
     #[inline]
-    fn touch(&self) -> u64 {
-        match self {
-            Presence::Few { .. } => 0,
-            Presence::Many(many) => many.runs.first().map_or(0, |run| run.value),
+    fn prefetch(&self) {
+        if let Presence::Many(many) = self {
+            // Where a search begins, and where it ends when there are few.
+            prefetch_index(&many.runs, many.runs.len() / 2);
+            prefetch_index(&many.runs, 0);
         }
     }
 

@@ -1,24 +1,25 @@
 //! One feature's keys and windows, and the batched loop over its operations.
 //!
-//! A batch is executed in passes: first the index words of all its keys are loaded, then all their slots, then what
-//! has spilled out of the slots, and only then the operations run, in order. The loads of a pass do not wait for one
-//! another, so a batch of 32 waits for memory about as long as one operation alone.
+//! Before a batch is executed its memory is asked for, in three steps that can be taken for many tables in turn: the index
+//! words of all its keys, then their slots, then what has spilled out of the slots. None of them waits for what it asks
+//! for, so a batch waits for memory about as long as one operation alone; then the operations run, in order.
 //!
-//! Invariant: during a batch, slots are added and none is freed, so what an early pass found is still right later.
+//! Invariants: during a batch, slots are added and none is freed, so what an early step found is still right later. What
+//! the steps find is a guess, and decides nothing but what is in the cache.
 
 use std::collections::BTreeMap;
-use std::hint::black_box;
 
 use siphasher::sip128::{Hasher128, SipHasher13};
 
-use super::index::{Home, Index, SLOT_MAX, Vacancy};
+use super::index::{Index, SLOT_MAX, Vacancy};
 use super::slab::Slab;
 use super::summary::Summary as _;
 use super::window::{Lost, Window, feed, out_of_reach};
 use super::{Op, Reading, Readings};
 
-/// Operations whose memory accesses overlap. A core keeps about 10 to 16 cache misses under way; larger passes gain little.
-const PASS: usize = 32;
+/// The guess for a key that is new: no slot has this number.
+pub(super) const NO_SLOT: u32 = u32::MAX;
+const _: () = assert!(NO_SLOT > SLOT_MAX);
 
 #[derive(Debug)]
 pub(super) struct Table<W: Window> {
@@ -60,50 +61,53 @@ impl<W: Window> Table<W> {
         }
     }
 
-    pub(super) fn apply(&mut self, ops: &[Op], ids: &[[u8; 16]], out: &mut Readings) {
+    /// First step: asks for the index words of keys.
+    pub(super) fn fetch_index(&self, ops: &[Op]) {
+        ops.iter().for_each(|op| self.index.prefetch(op.key));
+    }
+
+    /// Second step: guesses the slot of each key by its index words, and asks for it. Replaces the guesses.
+    pub(super) fn fetch_slots(&self, ops: &[Op], guesses: &mut Vec<u32>) {
+        guesses.clear();
+        guesses.extend(ops.iter().map(|op| {
+            let Some(slot) = self.index.guess(op.key) else { return NO_SLOT };
+            self.slab.prefetch(slot);
+            slot
+        }));
+    }
+
+    /// Third step: asks for what is outside these slots.
+    pub(super) fn fetch_spilled(&self, guesses: &[u32]) {
+        for slot in guesses.iter().filter(|slot| **slot != NO_SLOT) {
+            self.slab.get(*slot).window.prefetch();
+        }
+    }
+
+    /// Executes operations in order, with a guess for each.
+    pub(super) fn apply(&mut self, ops: &[Op], guesses: &[u32], ids: &[[u8; 16]], out: &mut Readings) {
         out.readings.reserve(ops.len());
-        for pass in ops.chunks(PASS) {
-            let guesses = self.locate(pass);
-            for (op, guess) in pass.iter().zip(guesses) {
-                let reading = self.execute(op, guess, ids, &mut out.members);
-                out.readings.push(reading);
-            }
+        for (op, guess) in ops.iter().zip(guesses) {
+            let reading = self.execute(op, *guess, ids, &mut out.members);
+            out.readings.push(reading);
         }
     }
 
-    /// The slot that each operation probably needs, its memory on the way to the cache; `None` for a key that is new.
     #[inline]
-    fn locate(&self, ops: &[Op]) -> [Option<u32>; PASS] {
-        let mut words = [(Home::default(), 0); PASS];
-        for (op, word) in ops.iter().zip(&mut words) {
-            *word = self.index.home_word(op.key);
+    fn execute(&mut self, op: &Op, guess: u32, ids: &[[u8; 16]], members: &mut Vec<u64>) -> Reading {
+        if op.time_ms < op.horizon_ms {
+            // What is before the horizon is not counted, and reads as of the horizon, so that it does not matter whether
+            // what only it could see is still there.
+            return self.execute_on_time(&Op { add: false, time_ms: op.horizon_ms, ..*op }, guess, ids, members);
         }
-        let mut guesses = [None; PASS];
-        for ((op, (home, first)), guess) in ops.iter().zip(&words).zip(&mut guesses) {
-            *guess = self.index.guess(op.key, *home, *first);
-        }
-        // Sums that nobody needs: they make the loads happen here.
-        let mut touched = 0;
-        for slot in guesses.iter().flatten() {
-            touched ^= self.slab.get(*slot).key.0[1];
-        }
-        black_box(touched);
-        for slot in guesses.iter().flatten() {
-            touched ^= self.slab.get(*slot).window.touch();
-        }
-        black_box(touched);
-        guesses
+        self.execute_on_time(op, guess, ids, members)
     }
 
     #[inline]
-    fn execute(&mut self, op: &Op, guess: Option<u32>, ids: &[[u8; 16]], members: &mut Vec<u64>) -> Reading {
-        // What is before the horizon is not counted, and reads as of the horizon, so that it does not matter whether
-        // what only it could see is still there.
-        let late = op.time_ms < op.horizon_ms;
-        let op = &Op { add: op.add && !late, time_ms: op.time_ms.max(op.horizon_ms), ..*op };
-        let found = match guess {
-            Some(slot) if self.slab.get(slot).key == op.key => Ok(slot),
-            _ => self.index.find(op.key, |slot| self.slab.get(slot).key == op.key),
+    fn execute_on_time(&mut self, op: &Op, guess: u32, ids: &[[u8; 16]], members: &mut Vec<u64>) -> Reading {
+        let found = if guess != NO_SLOT && self.slab.get(guess).key == op.key {
+            Ok(guess)
+        } else {
+            self.index.find(op.key, |slot| self.slab.get(slot).key == op.key)
         };
         let slot = match found {
             Ok(slot) => slot,
@@ -264,8 +268,8 @@ impl<W: Window> Table<W> {
             from = slot as usize + 1;
             let entry = self.slab.get(slot);
             let mut hasher = SipHasher13::new();
-            feed(&mut hasher, entry.key.0[0]);
-            feed(&mut hasher, entry.key.0[1]);
+            feed(&mut hasher, entry.key.low);
+            feed(&mut hasher, entry.key.high);
             entry.window.digest(&mut hasher);
             if let Some(dropped) = self.dropped.get(&slot) {
                 feed(&mut hasher, dropped.newest_ms as u64);

@@ -122,8 +122,8 @@ impl<F: Fold<E, N>, E: Entry, const N: usize> Window for Timed<F, E, N> {
     }
 
     #[inline]
-    fn touch(&self) -> u64 {
-        self.entries.touch()
+    fn prefetch(&self) {
+        self.entries.prefetch();
     }
 
     fn digest(&self, hasher: &mut SipHasher13) {

@@ -82,11 +82,9 @@ pub(super) trait Window: Default {
         0
     }
 
-    /// Reads a word of what is outside the slot, so that it is in the cache when the operation comes.
+    /// Asks for what is outside the slot, and does not wait for it.
     #[inline]
-    fn touch(&self) -> u64 {
-        0
-    }
+    fn prefetch(&self) {}
 
     /// Feeds all that is remembered to a hash.
     fn digest(&self, hasher: &mut SipHasher13);

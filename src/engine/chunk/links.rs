@@ -72,7 +72,7 @@ impl Chunk {
         let no = state::Reading { value: Value::Flag(false), known: false, exact: true };
         let entry = &self.entries[at];
         let plan = &ground.plan.features[feature as usize];
-        let program = ground.programs.get(entry.program);
+        let program = || ground.programs.get(entry.program);
         let complete = plan.is_complete_for(program, entry.as_of_ms(&ground.events[at]), ground.started_ms);
         self.readings[at * ground.plan.reads + other.read.0 as usize] = reading(&no, plan, complete);
     }

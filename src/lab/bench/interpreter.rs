@@ -146,7 +146,8 @@ impl Opaque for Members {
     }
 }
 
-/// The same function over sets as the compiled conditions call: what differs is how they get there.
+/// The same function over sets as the compiled conditions call: what differs is how they get there. `overlap(a, b) > 0`
+/// runs compiled as a question that the first common member answers; where there is none, both look as far.
 fn set_overlap(one: Arc<dyn Opaque>, other: Arc<dyn Opaque>) -> Result<i64, ExecutionError> {
     let (Some(Members(one)), Some(Members(other))) = (one.downcast_ref(), other.downcast_ref()) else {
         return Err(ExecutionError::function_error("overlap", "takes two sets"));

@@ -4,11 +4,11 @@ use std::cmp::Ordering;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use super::Fault;
 use super::function::{Function, Operator};
 use super::text;
 use super::time::{self, Zone};
 use super::value::{MapKey, Value};
+use super::{Fault, sets};
 use crate::lists::canonical_network;
 
 /// The longest text or list that an expression makes.
@@ -191,7 +191,7 @@ pub(super) fn function(function: Function, args: &[Value]) -> Result<Value, Faul
         (Function::Similarity, [Value::Text(a), Value::Text(b)]) => Ok(Value::Double(similarity(a, b))),
         (Function::Median, [Value::List(values)]) => median(values).map(Value::Double),
         (Function::Overlap, [Value::Set { members: a, .. }, Value::Set { members: b, .. }]) => {
-            Ok(Value::Int(overlap(a, b)))
+            Ok(Value::Int(sets::overlap(a, b)))
         }
         (Function::InNetwork, [Value::Text(address), Value::List(networks)]) => {
             in_networks(address, networks).map(Value::Bool)
@@ -237,32 +237,6 @@ fn median(values: &[Value]) -> Result<f64, Fault> {
         Some(upper) if numbers.len() % 2 == 1 => Ok(*upper),
         Some(upper) => Ok(numbers[middle - 1].midpoint(*upper)),
     }
-}
-
-/// How often longer the one slice of [`overlap`] must be for a search in it to be faster than a walk along it.
-const SKEWED: usize = 8;
-
-/// How many hashes two ascending slices have in common.
-///
-/// A busy account has hundreds of devices and most have one or two, so the shorter slice is looked up in what is left of a
-/// much longer one; slices of like length are walked in one pass without branches, since which is ahead is chance.
-pub fn overlap(a: &[u64], b: &[u64]) -> i64 {
-    let (few, many) = if a.len() <= b.len() { (a, b) } else { (b, a) };
-    if few.len() * SKEWED < many.len() {
-        let mut rest = many;
-        let found = few.iter().filter(|hash| {
-            rest = &rest[rest.partition_point(|other| other < *hash)..];
-            rest.first() == Some(*hash)
-        });
-        return found.count() as i64;
-    }
-    let (mut at_few, mut at_many, mut common) = (0, 0, 0);
-    while let (Some(one), Some(other)) = (few.get(at_few), many.get(at_many)) {
-        common += i64::from(one == other);
-        at_few += usize::from(one <= other);
-        at_many += usize::from(other <= one);
-    }
-    common
 }
 
 /// Reads a network, or an address as the network of it alone.
@@ -333,26 +307,4 @@ fn converted(function: Function, value: &Value) -> Result<Value, Fault> {
 pub(super) fn double_to_int(value: f64) -> Result<i64, Fault> {
     const END: f64 = 9_223_372_036_854_775_808.0;
     if value > -END && value < END { Ok(value as i64) } else { Err(Fault::Overflow) }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::collections::BTreeSet;
-
-    use proptest::prelude::*;
-
-    use super::*;
-
-    proptest! {
-        #[test]
-        fn overlap_is_the_size_of_the_intersection(
-            few in prop::collection::btree_set(0u64..400, 0..20),
-            many in prop::collection::btree_set(0u64..400, 0..300),
-        ) {
-            let common = few.intersection(&many).count() as i64;
-            let slice = |set: &BTreeSet<u64>| set.iter().copied().collect::<Vec<_>>();
-            prop_assert_eq!(overlap(&slice(&few), &slice(&many)), common);
-            prop_assert_eq!(overlap(&slice(&many), &slice(&few)), common);
-        }
-    }
 }

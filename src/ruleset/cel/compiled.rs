@@ -5,11 +5,11 @@ use std::borrow::Cow;
 use super::demand::{self, Demand};
 use super::explain::{self, Term};
 use super::lower;
-use super::node::{Node, NodeKind};
+use super::node::{Node, NodeKind, Presence as NodePresence};
 use super::program::{self, BoolExpr, DoubleExpr, IntExpr, NanosExpr, TextExpr};
 use super::value::Value;
-use super::{Absence, Facts, Fault, Names, ReadIndex, Scalar, Type, interpret, text, time};
-use crate::event::{Presence, Signal, SignalSet};
+use super::{Absence, Facts, Fault, Names, ReadIndex, Scalar, Type, assume, interpret, text, time};
+use crate::event::{Field, Presence, Signal, SignalSet};
 use crate::ruleset::diagnostic::Diagnostic;
 
 /// What an expression needs to be evaluated.
@@ -71,6 +71,17 @@ impl PartialEq for Compiled {
     }
 }
 
+/// An expression that is only a name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Leaf {
+    /// A field with a text; empty where it is absent.
+    Text(Field),
+    /// A signal with a text; empty where it is absent.
+    SignalText(Signal),
+    /// A field with an int; without a value where it is absent.
+    Int(Field),
+}
+
 #[derive(Clone, Debug, PartialEq)]
 enum Program {
     Bool(BoolExpr),
@@ -81,7 +92,25 @@ enum Program {
     Duration(NanosExpr),
     Hash(ReadIndex),
     SetSize(ReadIndex),
-    Slow(Node),
+    Slow(Box<Node>),
+}
+
+impl Program {
+    fn of(node: &Node) -> Program {
+        match (&node.ty, &node.kind) {
+            (Type::Bool, _) => Program::Bool(lower::bool_expr(node)),
+            (Type::Int, _) => Program::Int(lower::int_expr(node)),
+            (Type::Double, _) => Program::Double(lower::double_expr(node)),
+            (Type::Hashed(_), NodeKind::Read(read)) => Program::Hash(*read),
+            (Type::Set(_), NodeKind::Read(read)) => Program::SetSize(*read),
+            _ => match (lower::text_expr(node), lower::nanos_expr(node)) {
+                (Some(text), _) => Program::Text(text),
+                (_, Some(nanos)) if node.ty == Type::Timestamp => Program::Timestamp(nanos),
+                (_, Some(nanos)) => Program::Duration(nanos),
+                _ => Program::Slow(Box::new(node.clone())),
+            },
+        }
+    }
 }
 
 impl Compiled {
@@ -89,21 +118,17 @@ impl Compiled {
         let result = node.ty.clone();
         let demands = demand::demands(&node);
         let absence = if result == Type::Bool { Absence::of(&node) } else { Absence::default() };
-        let kept = node.clone();
-        let program = match (&result, &node.kind) {
-            (Type::Bool, _) => Program::Bool(lower::bool_expr(&node)),
-            (Type::Int, _) => Program::Int(lower::int_expr(&node)),
-            (Type::Double, _) => Program::Double(lower::double_expr(&node)),
-            (Type::Hashed(_), NodeKind::Read(read)) => Program::Hash(*read),
-            (Type::Set(_), NodeKind::Read(read)) => Program::SetSize(*read),
-            _ => match (lower::text_expr(&node), lower::nanos_expr(&node)) {
-                (Some(text), _) => Program::Text(text),
-                (_, Some(nanos)) if result == Type::Timestamp => Program::Timestamp(nanos),
-                (_, Some(nanos)) => Program::Duration(nanos),
-                _ => Program::Slow(node),
-            },
-        };
-        Compiled { result, uses, program, findings: Box::new(Findings { node: kept, absence, warnings, demands }) }
+        let program = Program::of(&node);
+        Compiled { result, uses, program, findings: Box::new(Findings { node, absence, warnings, demands }) }
+    }
+
+    /// The same condition, to be evaluated for events of these types alone: what depends on the type is settled now.
+    #[must_use]
+    pub fn for_types(self, types: &[&str]) -> Compiled {
+        match &self.program {
+            Program::Bool(_) => Compiled { program: Program::of(&assume::of_types(self.node(), types)), ..self },
+            _ => self,
+        }
     }
 
     /// The type of its value.
@@ -139,6 +164,16 @@ impl Compiled {
     /// Its terms, and what each comes to: for people, and as slow as that allows.
     pub fn explain<F: Facts>(&self, facts: &F, names: &dyn Names) -> Term {
         explain::explain(self.node(), facts, names)
+    }
+
+    /// What it is when it is nothing but a field or a signal, so that those who have the event at hand need not evaluate it.
+    pub fn leaf(&self) -> Option<Leaf> {
+        match &self.program {
+            Program::Text(TextExpr::Field(field)) => Some(Leaf::Text(*field)),
+            Program::Text(TextExpr::Signal(signal)) => Some(Leaf::SignalText(*signal)),
+            Program::Int(IntExpr::Given(NodePresence::Field(field))) => Some(Leaf::Int(*field)),
+            _ => None,
+        }
     }
 
     /// The value of a condition. It must have been compiled as [`Wanted::Bool`](super::Wanted::Bool).

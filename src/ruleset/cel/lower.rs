@@ -1,12 +1,14 @@
 //! From a checked tree to the program that runs: typed, with the shapes that rules are made of as single steps.
 
 use super::apply;
+use super::compare::{Comparison, TextSet};
 use super::function::{Function, Operator};
 use super::node::{Node, NodeKind, Presence};
-use super::program::{BoolExpr, Comparison, DoubleExpr, IntExpr, NanosExpr, TextExpr, TextSet};
+use super::probe::{Probe, Range};
+use super::program::{BoolExpr, DoubleExpr, IntExpr, NanosExpr, TextExpr, Then};
 use super::time::Zone;
 use super::value::Value;
-use super::{Element, ListKind, ReadIndex, Type};
+use super::{Element, ListIndex, ListKind, ReadIndex, Type};
 use crate::event::FieldType;
 
 const MS_NS: i128 = 1_000_000;
@@ -15,10 +17,11 @@ const MS_NS: i128 = 1_000_000;
 pub(super) fn bool_expr(node: &Node) -> BoolExpr {
     let lowered = match &node.kind {
         NodeKind::Constant(Value::Bool(value)) => Some(BoolExpr::Constant(*value)),
-        NodeKind::Signal(signal) => Some(BoolExpr::Flag(*signal, true)),
+        NodeKind::Signal(signal) => Some(probe(Probe::Flag(*signal, true))),
+        NodeKind::Has(Presence::Field(field)) => Some(probe(Probe::Has(*field, true))),
         NodeKind::Has(presence) => Some(BoolExpr::Has(presence.clone())),
-        NodeKind::Ask(question, read) => Some(BoolExpr::Ask(*question, *read)),
-        NodeKind::Read(read) => Some(BoolExpr::Read(*read, true)),
+        NodeKind::Ask(question, read) => Some(probe(Probe::Ask(*question, *read, true))),
+        NodeKind::Read(read) => Some(probe(Probe::Claim(*read, true))),
         NodeKind::Not(of) => Some(negated(of)),
         NodeKind::And(terms) => Some(logic(terms, true)),
         NodeKind::Or(terms) => Some(logic(terms, false)),
@@ -28,11 +31,13 @@ pub(super) fn bool_expr(node: &Node) -> BoolExpr {
         }
         NodeKind::Operator(operator, args) => comparison(*operator, args),
         NodeKind::Function(function, args) => claim(*function, args),
-        NodeKind::Matches(text, pattern) => text_expr(text).map(|text| BoolExpr::Matches(text, pattern.clone())),
+        NodeKind::Matches(text, pattern) => {
+            text_expr(text).map(|text| BoolExpr::Matches(Box::new((text, pattern.clone()))))
+        }
         NodeKind::Listed(value, list, ListKind::Date) => {
             nanos_expr(value).map(|instant| BoolExpr::InDateList(Box::new(instant), *list))
         }
-        NodeKind::Listed(value, list, kind) => text_expr(value).map(|text| BoolExpr::Listed(text, *list, *kind)),
+        NodeKind::Listed(value, list, kind) => text_expr(value).map(|text| listed(text, *list, *kind)),
         NodeKind::Hashed(operator, left, right) => hashed(*operator, left, right),
         _ => None,
     };
@@ -45,33 +50,64 @@ pub(super) fn bool_expr(node: &Node) -> BoolExpr {
 fn negated(of: &Node) -> BoolExpr {
     match bool_expr(of) {
         BoolExpr::Not(of) => *of,
-        BoolExpr::Flag(signal, wanted) => BoolExpr::Flag(signal, !wanted),
-        BoolExpr::Read(read, wanted) => BoolExpr::Read(read, !wanted),
+        BoolExpr::Probe(of, Then::Done) => probe(of.negated()),
         BoolExpr::FieldText(field, text, equal) => BoolExpr::FieldText(field, text, !equal),
         BoolExpr::SignalText(signal, text, equal) => BoolExpr::SignalText(signal, text, !equal),
+        BoolExpr::FieldListed(field, list, wanted) => BoolExpr::FieldListed(field, list, !wanted),
+        BoolExpr::SignalListed(signal, list, wanted) => BoolExpr::SignalListed(signal, list, !wanted),
+        BoolExpr::Meet(a, b, wanted) => BoolExpr::Meet(a, b, !wanted),
         BoolExpr::Constant(value) => BoolExpr::Constant(!value),
         of => BoolExpr::Not(Box::new(of)),
     }
 }
 
+/// A cheap term that is a condition by itself.
+fn probe(of: Probe) -> BoolExpr {
+    BoolExpr::Probe(of, Then::Done)
+}
+
 /// `&&` or `||`, flat, without the constants that decide nothing.
 fn logic(terms: &[Node], all: bool) -> BoolExpr {
     let mut flat = Vec::with_capacity(terms.len());
-    for term in terms {
+    for term in flattened(terms, all) {
         match bool_expr(term) {
             BoolExpr::Constant(value) if value == all => {}
             BoolExpr::Constant(value) => return BoolExpr::Constant(value),
-            BoolExpr::And(inner) if all => flat.extend(inner),
-            BoolExpr::Or(inner) if !all => flat.extend(inner),
             term => flat.push(term),
         }
     }
-    match (flat.len(), all) {
-        (0, _) => BoolExpr::Constant(all),
-        (1, _) => flat.swap_remove(0),
-        (_, true) => BoolExpr::And(flat.into()),
-        (_, false) => BoolExpr::Or(flat.into()),
+    chained(flat, all)
+}
+
+/// The terms of terms that are joined in the same way.
+fn flattened(terms: &[Node], all: bool) -> Vec<&Node> {
+    let mut flat = Vec::with_capacity(terms.len());
+    for term in terms {
+        match &term.kind {
+            NodeKind::And(inner) if all => flat.extend(flattened(inner, all)),
+            NodeKind::Or(inner) if !all => flat.extend(flattened(inner, all)),
+            _ => flat.push(term),
+        }
     }
+    flat
+}
+
+/// Terms in their order. Each cheap one leads to the rest, up to the first that is not.
+fn chained(mut terms: Vec<BoolExpr>, all: bool) -> BoolExpr {
+    let dear = terms.iter().position(|term| !matches!(term, BoolExpr::Probe(_, Then::Done)));
+    let rest = terms.split_off(dear.unwrap_or(terms.len()));
+    let end = match (rest.len(), all) {
+        (0, _) => None,
+        (1, _) => rest.into_iter().next(),
+        (_, true) => Some(BoolExpr::And(rest.into())),
+        (_, false) => Some(BoolExpr::Or(rest.into())),
+    };
+    let joined = terms.into_iter().rev().fold(end, |rest, term| match (term, rest, all) {
+        (BoolExpr::Probe(probe, _), Some(rest), true) => Some(BoolExpr::Probe(probe, Then::And(Box::new(rest)))),
+        (BoolExpr::Probe(probe, _), Some(rest), false) => Some(BoolExpr::Probe(probe, Then::Or(Box::new(rest)))),
+        (last, ..) => Some(last),
+    });
+    joined.unwrap_or(BoolExpr::Constant(all))
 }
 
 /// Comparisons and membership; `None` for what only the interpreter can do.
@@ -101,10 +137,26 @@ fn comparison(operator: Operator, args: &[Node]) -> Option<BoolExpr> {
 
 fn compared_ints(left: &Node, comparison: Comparison, right: &Node) -> BoolExpr {
     match (int_expr(left), int_expr(right)) {
-        (IntExpr::Read(read), IntExpr::Constant(value)) => BoolExpr::ReadInt(read, comparison, value),
-        (IntExpr::SetSize(read), IntExpr::Constant(value)) => BoolExpr::ReadSize(read, comparison, value),
-        (IntExpr::Field(field), IntExpr::Constant(value)) => BoolExpr::FieldInt(field, comparison, value),
+        (IntExpr::Read(read), IntExpr::Constant(value)) => probe(Probe::Int(read, Range::of(comparison, value))),
+        (IntExpr::SetSize(read), IntExpr::Constant(value)) => probe(Probe::Size(read, Range::of(comparison, value))),
+        (IntExpr::Field(field), IntExpr::Constant(value)) => probe(Probe::Field(field, Range::of(comparison, value))),
+        (IntExpr::Overlap(a, b), IntExpr::Constant(value)) => match meeting(comparison, value) {
+            Some(wanted) => BoolExpr::Meet(a, b, wanted),
+            None => {
+                let sides = Box::new((IntExpr::Overlap(a, b), IntExpr::Constant(value)));
+                BoolExpr::Ints(sides, comparison)
+            }
+        },
         (left, right) => BoolExpr::Ints(Box::new((left, right)), comparison),
+    }
+}
+
+/// Whether a comparison of a number of members asks for at least one, or for none; `None`: for something else.
+fn meeting(comparison: Comparison, value: i64) -> Option<bool> {
+    match (comparison, value) {
+        (Comparison::Greater | Comparison::NotEqual, 0) | (Comparison::GreaterOrEqual, 1) => Some(true),
+        (Comparison::Equal | Comparison::LessOrEqual, 0) | (Comparison::Less, 1) => Some(false),
+        _ => None,
     }
 }
 
@@ -130,12 +182,37 @@ fn compared_texts(left: &Node, comparison: Comparison, right: &Node) -> Option<B
 }
 
 fn compared_times(left: &Node, comparison: Comparison, right: &Node) -> Option<BoolExpr> {
-    Some(match (nanos_expr(left)?, nanos_expr(right)?) {
-        (NanosExpr::Read(read), NanosExpr::Constant(ns)) if ns % MS_NS == 0 => {
-            BoolExpr::ReadMs(read, comparison, (ns / MS_NS) as i64)
-        }
-        (left, right) => BoolExpr::Times(Box::new((left, right)), comparison),
+    let sides = (nanos_expr(left)?, nanos_expr(right)?);
+    Some(match in_ms(&sides.0, comparison, &sides.1) {
+        Some(fast) => probe(fast),
+        None => BoolExpr::Times(Box::new(sides), comparison),
     })
+}
+
+/// A comparison of times that can be made in whole milliseconds.
+fn in_ms(left: &NanosExpr, comparison: Comparison, right: &NanosExpr) -> Option<Probe> {
+    let range = match right {
+        NanosExpr::Constant(ns) if ns % MS_NS == 0 => Range::of(comparison, i64::try_from(ns / MS_NS).ok()?),
+        _ => return None,
+    };
+    match left {
+        NanosExpr::Read(read) => Some(Probe::Ms(*read, range)),
+        NanosExpr::Shift { add: false, sides, instant: false } => match sides.as_ref() {
+            (NanosExpr::Field(field), NanosExpr::Read(read)) => Some(Probe::Since(*field, *read, range)),
+            (NanosExpr::Field(field), NanosExpr::Given(from)) => Some(Probe::SinceField(*field, *from, range)),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+/// Membership in a declared list of anything but dates.
+fn listed(text: TextExpr, list: ListIndex, kind: ListKind) -> BoolExpr {
+    match (text, kind) {
+        (TextExpr::Field(field), ListKind::Text) => BoolExpr::FieldListed(field, list, true),
+        (TextExpr::Signal(signal), ListKind::Text) => BoolExpr::SignalListed(signal, list, true),
+        (text, kind) => BoolExpr::Listed(Box::new(text), list, kind),
+    }
 }
 
 /// Membership in a list that is known now.
@@ -151,7 +228,7 @@ fn member(value: &Node, list: &Node) -> Option<BoolExpr> {
             Some(match text_expr(value)? {
                 TextExpr::Field(field) => BoolExpr::FieldIn(field, set),
                 TextExpr::Signal(signal) => BoolExpr::SignalIn(signal, set),
-                text => BoolExpr::TextIn(text, set),
+                text => BoolExpr::TextIn(Box::new(text), set),
             })
         }
         Type::Int => {
@@ -179,7 +256,8 @@ fn claim(function: Function, args: &[Node]) -> Option<BoolExpr> {
                 Value::Text(text) => apply::network(text),
                 _ => None,
             });
-            Some(BoolExpr::InNetworks(text_expr(address)?, networks.collect::<Option<Vec<_>>>()?.into()))
+            let networks = networks.collect::<Option<Vec<_>>>()?;
+            Some(BoolExpr::InNetworks(Box::new((text_expr(address)?, networks.into()))))
         }
         (Function::Bool, [of]) if of.ty == Type::Bool => Some(bool_expr(of)),
         _ => None,
@@ -191,7 +269,7 @@ fn hashed(operator: Operator, left: &Node, right: &Node) -> Option<BoolExpr> {
     if operator == Operator::In {
         return match (&right.kind, &right.ty) {
             (NodeKind::Read(set), Type::Set(Element::Text)) if left.ty == Type::Text => {
-                Some(BoolExpr::TextInSet(text_expr(left)?, *set))
+                Some(BoolExpr::TextInSet(Box::new(text_expr(left)?), *set))
             }
             (NodeKind::Read(set), Type::Set(Element::Int)) if left.ty == Type::Int => {
                 Some(BoolExpr::IntInSet(Box::new(int_expr(left)), *set))
@@ -207,7 +285,7 @@ fn hashed(operator: Operator, left: &Node, right: &Node) -> Option<BoolExpr> {
         (None, Some(read)) => (read, left),
         (None, None) => return None,
     };
-    if other.ty == Type::Text { Some(BoolExpr::HashOf(read, text_expr(other)?, equal)) } else { None }
+    text_expr(other).map(|text| BoolExpr::HashOf(read, Box::new(text), equal))
 }
 
 fn hash_read(node: &Node) -> Option<ReadIndex> {

@@ -10,7 +10,9 @@
 
 mod absence;
 mod apply;
+mod assume;
 mod check;
+mod compare;
 mod compiled;
 mod demand;
 mod device;
@@ -23,9 +25,11 @@ mod lexical;
 mod listed;
 mod lower;
 mod node;
+mod probe;
 mod program;
 mod reads;
 mod scope;
+mod sets;
 mod source;
 mod syntax;
 mod template;
@@ -36,8 +40,7 @@ mod value;
 mod written;
 
 pub use absence::Absence;
-pub use apply::overlap;
-pub use compiled::{Compiled, Uses};
+pub use compiled::{Compiled, Leaf, Uses};
 pub use demand::Demand;
 pub use explain::Term;
 pub use facts::{Facts, Fault, Reading, ReadingValue, Scalar};
@@ -46,6 +49,7 @@ pub use reads::{
     AccountFact, FeatureIndex, GeoFact, ListIndex, Read, ReadIndex, ReadKey, ReadSource, ReadTable, Referral, Role,
 };
 pub use scope::{FeatureDecl, ListDecl, Scope, is_reserved};
+pub use sets::overlap;
 pub use source::{Segment, Source};
 pub use template::Template;
 pub use types::{Element, ListKind, Type};

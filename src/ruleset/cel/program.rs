@@ -4,110 +4,27 @@
 //! which the interpreter does.
 
 use std::borrow::Cow;
-use std::cmp::Ordering;
 
+use super::compare::{Comparison, TextSet};
 use super::function::Operator;
-use super::interpret::{self, ask, has};
-use super::node::{Node, Pattern, Presence, Question};
+use super::interpret::{self, has};
+use super::node::{Node, Pattern, Presence};
+use super::probe::Probe;
 use super::time::{self, Part, Zone};
 use super::value::Value;
-use super::{Facts, Fault, ListIndex, ListKind, ReadIndex, ReadingValue, apply, device};
+use super::{Facts, Fault, ListIndex, ListKind, ReadIndex, ReadingValue, apply, device, sets};
 use crate::event::{Field, Signal};
 
 const MS_NS: i128 = 1_000_000;
-
-/// One of the six comparisons.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Comparison {
-    Equal,
-    NotEqual,
-    Less,
-    LessOrEqual,
-    Greater,
-    GreaterOrEqual,
-}
-
-impl Comparison {
-    pub(super) fn from_operator(operator: Operator) -> Option<Comparison> {
-        Some(match operator {
-            Operator::Equal => Comparison::Equal,
-            Operator::NotEqual => Comparison::NotEqual,
-            Operator::Less => Comparison::Less,
-            Operator::LessOrEqual => Comparison::LessOrEqual,
-            Operator::Greater => Comparison::Greater,
-            Operator::GreaterOrEqual => Comparison::GreaterOrEqual,
-            _ => return None,
-        })
-    }
-
-    /// The same comparison with its sides exchanged.
-    pub(super) fn mirrored(self) -> Comparison {
-        match self {
-            Comparison::Less => Comparison::Greater,
-            Comparison::LessOrEqual => Comparison::GreaterOrEqual,
-            Comparison::Greater => Comparison::Less,
-            Comparison::GreaterOrEqual => Comparison::LessOrEqual,
-            same => same,
-        }
-    }
-
-    /// Doubles; a NaN has no order.
-    #[inline]
-    fn of_doubles(self, a: f64, b: f64) -> Result<bool, Fault> {
-        let equality = matches!(self, Comparison::Equal | Comparison::NotEqual);
-        if !equality && (a.is_nan() || b.is_nan()) { Err(Fault::InvalidArgument) } else { Ok(self.of(&a, &b)) }
-    }
-
-    #[inline]
-    fn of<T: PartialOrd>(self, a: &T, b: &T) -> bool {
-        match self {
-            Comparison::Equal => a == b,
-            Comparison::NotEqual => a != b,
-            Comparison::Less => a < b,
-            Comparison::LessOrEqual => a <= b,
-            Comparison::Greater => a > b,
-            Comparison::GreaterOrEqual => a >= b,
-        }
-    }
-}
-
-/// Texts to be found fast: by length, then bytes.
-#[derive(Clone, Debug, PartialEq)]
-pub(super) struct TextSet(Box<[Box<str>]>);
-
-impl TextSet {
-    pub(super) fn new(mut texts: Vec<&str>) -> TextSet {
-        texts.sort_unstable_by(|a, b| by_length(a, b));
-        texts.dedup();
-        TextSet(texts.into_iter().map(Box::from).collect())
-    }
-
-    #[inline]
-    fn contains(&self, text: &str) -> bool {
-        if self.0.len() <= 4 {
-            return self.0.iter().any(|member| **member == *text);
-        }
-        self.0.binary_search_by(|member| by_length(member, text)).is_ok()
-    }
-}
-
-fn by_length(a: &str, b: &str) -> Ordering {
-    a.len().cmp(&b.len()).then_with(|| a.cmp(b))
-}
 
 /// A condition. A trailing `bool` tells whether the claim or equality is asked for, or its opposite.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum BoolExpr {
     Constant(bool),
-    Flag(Signal, bool),
+    /// A cheap term, and what follows it.
+    Probe(Probe, Then),
     Has(Presence),
-    Ask(Question, ReadIndex),
-    Read(ReadIndex, bool),
-    ReadInt(ReadIndex, Comparison, i64),
-    ReadSize(ReadIndex, Comparison, i64),
     ReadDouble(ReadIndex, Comparison, f64),
-    ReadMs(ReadIndex, Comparison, i64),
-    FieldInt(Field, Comparison, i64),
     SignalDouble(Signal, Comparison, f64),
     FieldText(Field, Box<str>, bool),
     SignalText(Signal, Box<str>, bool),
@@ -115,7 +32,7 @@ pub(super) enum BoolExpr {
     Texts(Box<(TextExpr, TextExpr)>, Comparison),
     FieldIn(Field, TextSet),
     SignalIn(Signal, TextSet),
-    TextIn(TextExpr, TextSet),
+    TextIn(Box<TextExpr>, TextSet),
     Ints(Box<(IntExpr, IntExpr)>, Comparison),
     IntIn(Box<IntExpr>, Box<[i64]>),
     Doubles(Box<(DoubleExpr, DoubleExpr)>, Comparison),
@@ -124,20 +41,35 @@ pub(super) enum BoolExpr {
     Contains(Box<(TextExpr, TextExpr)>),
     StartsWith(Box<(TextExpr, TextExpr)>),
     EndsWith(Box<(TextExpr, TextExpr)>),
-    Matches(TextExpr, Pattern),
-    Listed(TextExpr, ListIndex, ListKind),
+    Matches(Box<(TextExpr, Pattern)>),
+    FieldListed(Field, ListIndex, bool),
+    SignalListed(Signal, ListIndex, bool),
+    Listed(Box<TextExpr>, ListIndex, ListKind),
     InDateList(Box<NanosExpr>, ListIndex),
-    InNetworks(TextExpr, Box<[ipnet::IpNet]>),
-    TextInSet(TextExpr, ReadIndex),
+    InNetworks(Box<(TextExpr, Box<[ipnet::IpNet]>)>),
+    TextInSet(Box<TextExpr>, ReadIndex),
     IntInSet(Box<IntExpr>, ReadIndex),
     HashInSet(ReadIndex, ReadIndex),
-    HashOf(ReadIndex, TextExpr, bool),
+    HashOf(ReadIndex, Box<TextExpr>, bool),
     SameHash(ReadIndex, ReadIndex, bool),
+    /// Whether two sets have a member in common.
+    Meet(ReadIndex, ReadIndex, bool),
     Not(Box<BoolExpr>),
     And(Box<[BoolExpr]>),
     Or(Box<[BoolExpr]>),
     Choice(Box<[BoolExpr; 3]>),
     Slow(Box<Node>),
+}
+
+/// What follows a cheap term.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Then {
+    /// Nothing: it is the condition.
+    Done,
+    /// `&&` and the rest.
+    And(Box<BoolExpr>),
+    /// `||` and the rest.
+    Or(Box<BoolExpr>),
 }
 
 /// An int.
@@ -211,31 +143,44 @@ pub(super) enum NanosExpr {
 }
 
 impl BoolExpr {
-    /// Whether the condition holds. Only leaves that need no stack stand here, so that a call costs a jump.
+    /// Whether the condition holds. Probes run here, where nothing needs a stack; everything else is a jump away.
     pub(super) fn eval<F: Facts>(&self, facts: &F) -> Result<bool, Fault> {
         match self {
-            BoolExpr::ReadInt(read, comparison, value) => Ok(comparison.of(&int(facts, *read)?, value)),
+            BoolExpr::Probe(probe, then) => match (probe.holds(facts), then) {
+                (Ok(true), Then::And(rest)) | (Ok(false), Then::Or(rest)) => rest.eval(facts),
+                (Err(fault), Then::And(rest)) => faulted(fault, rest, facts, false),
+                (Err(fault), Then::Or(rest)) => faulted(fault, rest, facts, true),
+                (answer, _) => answer,
+            },
+            other => other.eval_common(facts),
+        }
+    }
+
+    /// What is often compared, and what joins conditions.
+    #[inline(never)]
+    fn eval_common<F: Facts>(&self, facts: &F) -> Result<bool, Fault> {
+        match self {
             BoolExpr::FieldText(field, text, equal) => Ok((facts.text(*field) == &**text) == *equal),
             BoolExpr::SignalText(signal, text, equal) => Ok((facts.signal_text(*signal) == &**text) == *equal),
-            BoolExpr::Flag(signal, wanted) => Ok(facts.signal_flag(*signal) == *wanted),
-            BoolExpr::Read(read, wanted) => match facts.reading(*read).value {
-                ReadingValue::Bool(value) => Ok(value == *wanted),
-                value => Err(mismatch(value)),
-            },
-            BoolExpr::ReadSize(read, comparison, value) => Ok(comparison.of(&set_size(facts, *read)?, value)),
+            BoolExpr::FieldIn(field, set) => Ok(set.contains(facts.text(*field))),
+            BoolExpr::SignalIn(signal, set) => Ok(set.contains(facts.signal_text(*signal))),
+            BoolExpr::FieldListed(field, list, wanted) => Ok(facts.in_text_list(*list, facts.text(*field)) == *wanted),
+            BoolExpr::SignalListed(signal, list, wanted) => {
+                Ok(facts.in_text_list(*list, facts.signal_text(*signal)) == *wanted)
+            }
             BoolExpr::ReadDouble(read, comparison, value) => comparison.of_doubles(double(facts, *read)?, *value),
-            BoolExpr::ReadMs(read, comparison, value) => Ok(comparison.of(&ms(facts, *read)?, value)),
-            BoolExpr::FieldInt(field, comparison, value) => Ok(comparison.of(&facts.int(*field), value)),
             BoolExpr::SignalDouble(signal, comparison, value) => {
                 comparison.of_doubles(facts.signal_double(*signal), *value)
             }
-            BoolExpr::FieldIn(field, set) => Ok(set.contains(facts.text(*field))),
-            BoolExpr::SignalIn(signal, set) => Ok(set.contains(facts.signal_text(*signal))),
+            BoolExpr::Doubles(sides, comparison) => comparison.of_doubles(sides.0.eval(facts)?, sides.1.eval(facts)?),
+            BoolExpr::Meet(a, b, wanted) => {
+                set_size(facts, *a).and(set_size(facts, *b))?;
+                Ok(sets::meet(facts.set_members(*a), facts.set_members(*b)) == *wanted)
+            }
             BoolExpr::And(terms) => logic(terms, facts, false),
             BoolExpr::Or(terms) => logic(terms, facts, true),
             BoolExpr::Not(of) => of.eval(facts).map(|value| !value),
             BoolExpr::Constant(value) => Ok(*value),
-            BoolExpr::Ask(question, read) => Ok(ask(*question, *read, facts)),
             composed => composed.eval_composed(facts),
         }
     }
@@ -245,7 +190,6 @@ impl BoolExpr {
     fn eval_composed<F: Facts>(&self, facts: &F) -> Result<bool, Fault> {
         match self {
             BoolExpr::Ints(sides, comparison) => Ok(comparison.of(&sides.0.eval(facts)?, &sides.1.eval(facts)?)),
-            BoolExpr::Doubles(sides, comparison) => comparison.of_doubles(sides.0.eval(facts)?, sides.1.eval(facts)?),
             BoolExpr::Times(sides, comparison) => Ok(comparison.of(&sides.0.eval(facts)?, &sides.1.eval(facts)?)),
             BoolExpr::IntIn(of, ints) => Ok(ints.binary_search(&of.eval(facts)?).is_ok()),
             BoolExpr::Same(sides, equal) => Ok((sides[0].eval(facts)? == sides[1].eval(facts)?) == *equal),
@@ -275,7 +219,7 @@ impl BoolExpr {
             BoolExpr::Contains(sides) => Ok(sides.0.eval(facts)?.contains(&*sides.1.eval(facts)?)),
             BoolExpr::StartsWith(sides) => Ok(sides.0.eval(facts)?.starts_with(&*sides.1.eval(facts)?)),
             BoolExpr::EndsWith(sides) => Ok(sides.0.eval(facts)?.ends_with(&*sides.1.eval(facts)?)),
-            BoolExpr::Matches(text, pattern) => Ok(pattern.0.is_match(&text.eval(facts)?)),
+            BoolExpr::Matches(of) => Ok(of.1.0.is_match(&of.0.eval(facts)?)),
             BoolExpr::Listed(text, list, kind) => {
                 let text = text.eval(facts)?;
                 Ok(match kind {
@@ -285,9 +229,9 @@ impl BoolExpr {
                     ListKind::Date => false,
                 })
             }
-            BoolExpr::InNetworks(address, networks) => {
-                let address = apply::address(&address.eval(facts)?);
-                Ok(address.is_some_and(|address| networks.iter().any(|network| network.contains(&address))))
+            BoolExpr::InNetworks(of) => {
+                let address = apply::address(&of.0.eval(facts)?);
+                Ok(address.is_some_and(|address| of.1.iter().any(|network| network.contains(&address))))
             }
             BoolExpr::TextInSet(text, set) => in_set(facts, *set, facts.hash_text(&text.eval(facts)?)),
             BoolExpr::HashOf(read, text, equal) => {
@@ -295,6 +239,16 @@ impl BoolExpr {
             }
             simple => simple.eval(facts),
         }
+    }
+}
+
+/// A cheap term has no value: the others may still decide.
+#[cold]
+#[inline(never)]
+fn faulted<F: Facts>(fault: Fault, rest: &BoolExpr, facts: &F, deciding: bool) -> Result<bool, Fault> {
+    match rest.eval(facts) {
+        Ok(value) if value == deciding => Ok(deciding),
+        _ => Err(fault),
     }
 }
 
@@ -314,7 +268,7 @@ fn logic<F: Facts>(terms: &[BoolExpr], facts: &F, deciding: bool) -> Result<bool
 
 /// The fault of a reading of another kind than the feature's type says, which is mostly no reading at all.
 #[cold]
-fn mismatch(value: ReadingValue) -> Fault {
+pub(super) fn mismatch(value: ReadingValue) -> Fault {
     match value {
         ReadingValue::Unknown => Fault::Unknown,
         ReadingValue::Overflow => Fault::Overflow,
@@ -409,7 +363,7 @@ impl IntExpr {
         match self {
             IntExpr::Overlap(a, b) => {
                 set_size(facts, *a).and(set_size(facts, *b))?;
-                Ok(apply::overlap(facts.set_members(*a), facts.set_members(*b)))
+                Ok(sets::overlap(facts.set_members(*a), facts.set_members(*b)))
             }
             IntExpr::TextSize(text) => Ok(text.eval(facts)?.chars().count() as i64),
             IntExpr::Part(part, of) => Ok(part.of_timestamp(of.0.eval(facts)?, &of.1)),

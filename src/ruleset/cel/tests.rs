@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+mod lowered;
+
 use super::fuzz::{DemoFacts, demo_scope, source};
 use super::node::Node;
 use super::value::Value;

@@ -21,6 +21,7 @@ pub(super) fn rule(
     let mut compile = |source: &Source, wanted, reader: &mut Reader| {
         expression(source, scope, reads, Position::Condition, wanted, reader)
     };
+    let on: Vec<&str> = rule.on.iter().map(String::as_str).collect();
     let when = compile(&rule.when, Wanted::Bool, reader);
     let except: Vec<_> = rule.except.iter().map(|source| compile(source, Wanted::Bool, reader)).collect();
     let group_by: Vec<_> = rule.group_by.iter().map(|source| compile(source, Wanted::Key, reader)).collect();
@@ -37,8 +38,8 @@ pub(super) fn rule(
         place: place(&rule.id),
         title: rule.title.clone(),
         on: types.indexes(&rule.on),
-        when: when?,
-        except: except.into_iter().collect::<Option<Vec<_>>>()?,
+        when: when?.for_types(&on),
+        except: except.into_iter().map(|except| Some(except?.for_types(&on))).collect::<Option<Vec<_>>>()?,
         score: rule.score,
         action: rule.action,
         applies_to: rule.applies_to,

@@ -23,7 +23,7 @@ fn value(number: u8) -> KeyHash {
 
 fn key(kind: u64, number: u8) -> KeyHash {
     let mixed = (kind << 8 | u64::from(number)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    KeyHash([mixed ^ mixed >> 29, mixed])
+    KeyHash { low: mixed ^ mixed >> 29, high: mixed }
 }
 
 /// An event that was counted: at this time, this account with these values.

@@ -1,7 +1,7 @@
 use super::*;
 
 fn identity(number: u64, time_ms: i64, watermark_ms: i64) -> Identity {
-    let key = KeyHash([number.wrapping_mul(0x9e37_79b9_7f4a_7c15), number]);
+    let key = KeyHash { low: number.wrapping_mul(0x9e37_79b9_7f4a_7c15), high: number };
     Identity { key, time_ms, fingerprint: number, watermark_ms }
 }
 

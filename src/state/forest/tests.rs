@@ -46,7 +46,7 @@ fn step(nodes: usize) -> impl Strategy<Value = Step> {
 fn check(keys: &[u64], steps: &[Step]) {
     let mut forest = Forest::new(true);
     let mut graph = Graph::default();
-    let nodes: Vec<u32> = keys.iter().map(|key| forest.insert(KeyHash([*key, 0]))).collect();
+    let nodes: Vec<u32> = keys.iter().map(|key| forest.insert(KeyHash { low: *key, high: 0 })).collect();
     // Every third node is a value.
     nodes.iter().for_each(|node| forest.node_mut(*node).is_account = node % 3 != 0);
     let mut now = 100;
@@ -107,7 +107,7 @@ proptest! {
 
 /// Keys as hashes are.
 fn key(number: u64) -> KeyHash {
-    KeyHash([number.wrapping_mul(0x9e37_79b9_7f4a_7c15), number])
+    KeyHash { low: number.wrapping_mul(0x9e37_79b9_7f4a_7c15), high: number }
 }
 
 fn depth(forest: &Forest, mut node: u32) -> usize {

@@ -1,0 +1,44 @@
+//! A rule as verdicts show it: what is the same at every match is written once, when the rule set is loaded.
+//!
+//! A busy rule stands in one verdict of five; between the two texts goes nothing but the message.
+
+use super::record::{write_rule_after_message, write_rule_before_message};
+use crate::event::json::write_string;
+use crate::ruleset::program::Rule;
+
+/// The texts around a rule's message.
+#[derive(Debug)]
+pub(super) struct RuleText {
+    enforced: Box<[u8]>,
+    shadow: Box<[u8]>,
+    after: Box<[u8]>,
+    has_message: bool,
+}
+
+impl RuleText {
+    pub(super) fn new(rule: &Rule) -> RuleText {
+        let before = |enforced| {
+            let mut text = Vec::new();
+            write_rule_before_message(&mut text, rule, enforced);
+            text.into_boxed_slice()
+        };
+        let mut after = Vec::new();
+        write_rule_after_message(&mut after, rule);
+        RuleText {
+            enforced: before(true),
+            shadow: before(false),
+            after: after.into_boxed_slice(),
+            has_message: rule.message.is_some(),
+        }
+    }
+
+    /// Appends the rule as an element of `rules`; a verdict that is remembered goes without its message.
+    pub(super) fn write(&self, out: &mut Vec<u8>, enforced: bool, message: Option<&str>) {
+        out.extend_from_slice(if enforced { &self.enforced } else { &self.shadow });
+        match message.filter(|_| self.has_message) {
+            Some(message) => write_string(out, message),
+            None => out.extend_from_slice(b"null"),
+        }
+        out.extend_from_slice(&self.after);
+    }
+}
