@@ -11,7 +11,11 @@ use refguard::engine::EngineOptions;
 use refguard::event::Verdict;
 use refguard::lab::Replay;
 use refguard::ruleset::load;
+use refguard::ruleset::program::RuleSet;
 use refguard::signals::SignalConfig;
+
+#[path = "support/pack.rs"]
+mod pack;
 
 thread_local! {
     static ALLOCATIONS: Cell<u64> = const { Cell::new(0) };
@@ -82,10 +86,8 @@ fn day(number: usize) -> String {
     lines
 }
 
-#[test]
-fn a_plain_event_costs_no_allocation() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/pack");
-    let rules = Arc::new(load(&folder).expect("the pack loads").set);
+/// Judges some days until all windows are full, and counts from then on.
+fn check(rules: Arc<RuleSet>) {
     let mut replay = Replay::new(rules, &SignalConfig::default(), EngineOptions::default()).unwrap();
     let mut out = Vec::new();
     let (mut events, mut plain, mut counts) = (0, 0, [0; 4]);
@@ -109,4 +111,25 @@ fn a_plain_event_costs_no_allocation() {
     }
     assert_eq!((events, plain), (2 * ACCOUNTS * ROUNDS, events), "all of them are allowed");
     assert_eq!(counts, [0; 4], "allocations of parse, derive, decide and write over {events} events");
+}
+
+#[test]
+fn a_plain_event_costs_no_allocation() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/pack");
+    check(Arc::new(load(&folder).expect("the pack loads").set));
+}
+
+#[test]
+fn links_that_are_made_and_renewed_cost_no_allocation() {
+    // Everybody invites fifty others, so values become hubs, and everybody is linked with everybody.
+    check(pack::rules(
+        "version: 1
+pack: links
+features:
+  ring: {on: [login.succeeded, referral.completed], key: [event.account_id], aggregate: component, links: [event.account_id, event.referrer_id], window: 3d}
+  near: {on: [referral.completed], key: [event.account_id], aggregate: component, links: [event.referrer_id], hub: 5, window: 12h, generation: 1h}
+rules:
+  - {id: ring, on: [login.succeeded], when: 'ring > 1000 || near > 1000 || same(ring, event.account_id, event.referrer_id) && false', score: 1}
+",
+    ));
 }

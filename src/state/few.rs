@@ -3,6 +3,9 @@
 //! Most nodes of a component have one share and most linked values one account, so this is a third of a `Vec`. Invariant:
 //! what is vacant is what [`Vacant`] says; a vacant value counts as not there.
 
+/// For how many values memory is kept: as many as a `Vec` of them begins with.
+const KEPT: usize = 4;
+
 /// A value that can say that it is none.
 pub(super) trait Vacant: Copy {
     /// What stands where nothing does.
@@ -48,7 +51,8 @@ impl<T: Vacant> Few<T> {
         self.spilled_bytes() - before
     }
 
-    /// Gives back the memory of vacant values. Answers how many bytes that were.
+    /// Forgets vacant values, and gives back memory if most of it is not needed: not the least that there is, since what
+    /// fades in one generation is made anew in the next. Answers how many bytes that were.
     pub(super) fn trim(&mut self, floor: i32) -> usize {
         let before = self.spilled_bytes();
         let Some(more) = &mut self.more else { return 0 };
@@ -56,10 +60,8 @@ impl<T: Vacant> Few<T> {
         if self.first.is_vacant(floor) {
             self.first = more.pop().unwrap_or(T::NONE);
         }
-        if more.is_empty() {
-            self.more = None;
-        } else if more.len() * 4 <= more.capacity() {
-            more.shrink_to(more.len() * 2);
+        if more.capacity() > KEPT && more.len() * 4 <= more.capacity() {
+            more.shrink_to(KEPT.max(more.len() * 2));
         }
         before - self.spilled_bytes()
     }

@@ -111,7 +111,7 @@ families! {
     Gauge dedup_horizon_seconds [] "seconds since 1970"
         "Repeats of an event are recognised if its time is later than this.";
     Gauge state_entries ["feature"] "keys"
-        "Keys that a feature remembers.";
+        "Keys that a feature remembers; of a component, accounts and the values that link them.";
     Gauge state_bytes [] "bytes"
         "Memory of the whole state: windows, facts about accounts, identities. state.max_bytes bounds it.";
     Gauge summarised_keys ["feature"] "keys"
