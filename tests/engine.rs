@@ -20,6 +20,8 @@ mod known;
 mod pack;
 #[path = "engine/referrer.rs"]
 mod referrer;
+#[path = "engine/reload.rs"]
+mod reload;
 
 /// 2026-05-01T00:00:00Z.
 const START_MS: i64 = 1_777_593_600_000;

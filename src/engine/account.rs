@@ -252,6 +252,34 @@ impl AccountMemory {
         }
     }
 
+    /// Goes over to other tables: those that both know keep what they hold, the rest begin empty. Answers for each of the
+    /// tables now which of those before it is.
+    pub(super) fn reload(
+        &mut self,
+        from: &AccountTables,
+        to: &AccountTables,
+        retention_ms: i64,
+        max_entries: u32,
+    ) -> Vec<Option<usize>> {
+        let fresh = AccountMemory::new(to, retention_ms, max_entries);
+        let kept = |memory: &Memory| from.kept.iter().position(|(known, _)| known == memory);
+        let places: Vec<Option<usize>> = to.kept.iter().map(|(memory, _)| kept(memory)).collect();
+        let mut before: Vec<Option<FeatureTable>> = std::mem::take(&mut self.tables).into_iter().map(Some).collect();
+        let tables = fresh.tables.into_iter().zip(&places);
+        let tables = tables.map(|(fresh, place)| place.and_then(|place| before[place].take()).unwrap_or(fresh));
+        let tables = tables.collect();
+        let referrers = match (self.referrers.take(), fresh.referrers) {
+            (Some(known), Some(_)) => Some(known),
+            (_, fresh) => fresh,
+        };
+        *self = AccountMemory {
+            tables,
+            referrers,
+            ..AccountMemory::new(&AccountTables::default(), retention_ms, max_entries)
+        };
+        places
+    }
+
     /// The tables, for accounting and sweeping.
     pub(super) fn tables_mut(&mut self) -> &mut [FeatureTable] {
         &mut self.tables

@@ -82,18 +82,22 @@ pub struct Engine {
     pub(super) plan: Plan,
     policy: Policy,
     pub(super) every_rule_in_force: bool,
+    /// How many entries a key keeps where its feature does not say.
+    pub(super) max_entries: u32,
+    /// How long facts about accounts are kept, in milliseconds.
+    pub(super) retention_ms: i64,
     pub(super) hasher: KeyHasher,
-    clock: Clock,
+    pub(super) clock: Clock,
     pub(super) programs: Programs,
-    accounts: AccountMemory,
-    tables: Vec<FeatureTable>,
+    pub(super) accounts: AccountMemory,
+    pub(super) tables: Vec<FeatureTable>,
     dedup: Dedup,
     remembered: Remembered,
     pub(super) decisions: Decisions,
     watch: MemoryWatch,
     /// By table, those of accounts last: how many keys it had after its last sweep.
-    swept_keys: Vec<usize>,
-    tally: Tally,
+    pub(super) swept_keys: Vec<usize>,
+    pub(super) tally: Tally,
     /// How many events were taken in.
     pub(super) sequence: u64,
     /// Event time of the first of them.
@@ -130,6 +134,8 @@ impl Engine {
             watching: None,
             policy: options.policy,
             every_rule_in_force: options.every_rule_in_force,
+            max_entries: options.max_entries,
+            retention_ms: options.retention_ms,
             plan,
             rules,
         }

@@ -167,7 +167,7 @@ impl Setup {
         let rules = Setup::rules(&loaded.config)?;
         let key = self.key(&loaded.config)?;
         let signals = Setup::signals(&loaded, &rules, &key)?;
-        let options = wiring::engine_options(&loaded.config, &rules, &key);
+        let options = wiring::engine_options(&loaded.config, &key);
         Ok(Opened { config: loaded.config, rules, signals, options })
     }
 

@@ -34,7 +34,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
         tracing::warn!(path = %config.state.key_file.display(), "made the key of the state: keep a copy of it");
     }
     let signals = Setup::signals(&loaded, &rules, &opened.key)?;
-    let mut engine = Engine::new(Arc::clone(&rules), wiring::engine_options(config, &rules, &opened.key));
+    let mut engine = Engine::new(Arc::clone(&rules), wiring::engine_options(config, &opened.key));
     let metrics = Arc::new(Metrics::default());
     for (list, path) in wiring::list_files(config, &rules) {
         if let Some(modified_ms) = clock::modified_ms(&path) {

@@ -201,7 +201,7 @@ fn fingerprint(body: &FeatureBody, macros: &MacroPrints<'_>) -> String {
     hash.part(&on.join("\n"));
     hash.part(&format!("{} {}", body.filter.is_some(), body.key.len()));
     for step in &body.steps {
-        hash.part(&format!("{} {}", step.on.join("\n"), step.min));
+        hash.part(&format!("{} {} {}", step.on.join("\n"), step.min, step.filter.is_some()));
     }
     for source in body.sources() {
         hash.part(&source.text);
