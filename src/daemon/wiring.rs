@@ -379,7 +379,7 @@ mod tests {
             "policy: {programs: {default: {thresholds: {block: 95}}}}\nprograms: {default: {observe_only: true}}";
         let file = Arc::new(SourceFile { path: "c.yaml".into(), text: text.to_owned() });
         let config = config::parse(&file, std::iter::empty()).expect("it is valid").config;
-        let policy = policy(&config, &RuleSet::default());
+        let policy = policy(&config);
         assert_eq!(policy.default.thresholds.block, 95);
         assert!(policy.default.observe_only);
         assert_eq!(policy.programs[0].1.thresholds.block, 95);

@@ -161,6 +161,11 @@ impl Engine {
         &self.decisions
     }
 
+    /// How many events were taken in.
+    pub fn taken_in(&self) -> u64 {
+        self.sequence
+    }
+
     /// Counts since the engine was made.
     pub fn tally(&self) -> &Tally {
         &self.tally

@@ -8,6 +8,7 @@ mod explain;
 mod failure;
 mod run;
 mod schema;
+mod start;
 mod test;
 
 use std::ffi::OsString;

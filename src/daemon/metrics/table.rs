@@ -130,6 +130,10 @@ families! {
         "The rule set in force: its hash stands on every verdict.";
     Gauge rules_loaded [] "rules"
         "Rules in force; those that are off do not count.";
+    Counter rules_reload_total ["outcome"] "reloads"
+        "Times the rules were read again: swapped (new ones are in force), unchanged, or refused (broken: those in force stay). Alert on refused.";
+    Gauge last_reload_timestamp_seconds [] "seconds since 1970"
+        "When the rules in force took over, at the start or by a reload.";
     Gauge build_info ["version"] "1"
         "The version of refguard.";
 }
