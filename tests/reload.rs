@@ -256,6 +256,67 @@ fn refuses_to_start(config: &Path, why: &str) {
 }
 
 #[test]
+fn check_says_what_a_reload_would_change() {
+    let place = Place::with(&[("counted.yaml", COUNTED), ("b.yaml", &pack("b", "true"))]);
+    let config = place.at("refguard.yaml");
+    let check = |arguments: &[&str]| {
+        let with_config = ["check", "--config", config.to_str().unwrap()];
+        answer(&[&with_config, arguments].concat())
+    };
+    let none = check(&["--diff"]);
+    assert_eq!(
+        (none.code, none.err.contains("hint: they are kept there by `refguard run`")),
+        (Some(2), true),
+        "{none:?}"
+    );
+    end(place.start());
+    let before = place.hash();
+    let same = check(&["--diff"]);
+    assert_eq!(same.code, Some(0), "{same:?}");
+    assert!(String::from_utf8(same.out).unwrap().contains("\nthese are the same rules\n"));
+
+    let changed = COUNTED
+        .replace("window: 1h", "window: 2h")
+        .replace("rules:\n", "  new_1d: {on: [login.succeeded], key: [device.id], aggregate: count, window: 1d}\nlists:\n  known: {kind: domain, file: lists/known.txt}\nrules:\n")
+        .replace("logins_1h > 0", "logins_1h > 2 || new_1d > 3 || email.domain in lists.known || account.new_device")
+        .replace("score: 1", "action: flag, when_incomplete: shadow");
+    place.write("counted.yaml", &changed);
+    place.write("lists/known.txt", "example.com\n");
+    fs::remove_file(place.at("rules/b.yaml")).unwrap();
+    place.write("c.yaml", &pack("c", "true"));
+    let told = check(&["--diff"]);
+    assert_eq!(told.code, Some(0), "{told:?}");
+    let text = String::from_utf8(told.out).unwrap();
+    let expected = format!(
+        "against rule set {before} in {}\n\
+rules
+  - b
+  + c
+  ~ counted
+      when: logins_1h > 0 -> logins_1h > 2 || new_1d > 3 || email.domain in lists.known || account.new_device
+      score: 1 -> 0
+      action: (nothing) -> flag
+      when_incomplete: enforce -> shadow
+features
+  ~ logins_1h: starts empty
+      window: 1h -> 2h
+  + new_1d: starts empty
+lists
+  + known
+of accounts
+  + its devices: remembered from the reload on
+all other features keep their counts; thresholds and programs are those of the configuration
+",
+        place.at("state/rules-last-good").display()
+    );
+    assert_eq!(text, expected);
+    let other = place.at("state/rules-last-good");
+    let named = check(&["--diff", other.to_str().unwrap()]);
+    assert_eq!(String::from_utf8(named.out).unwrap(), expected);
+    assert_eq!(check(&["--diff", "/no/such/folder"]).code, Some(2));
+}
+
+#[test]
 fn no_reload_drops_an_event_or_changes_what_another_rule_says() {
     const EVENTS: usize = 3000;
     let place = Place::with(&[("counted.yaml", COUNTED)]);

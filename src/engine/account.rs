@@ -63,6 +63,21 @@ impl Memory {
         }
     }
 
+    /// What it remembers, in words.
+    fn said(self) -> &'static str {
+        match self {
+            Memory::FirstSeen => "when an account was first seen",
+            Memory::LastSeen => "when it was last seen",
+            Memory::LastActive => "when it was last active",
+            Memory::OpenedAt => "when it was opened",
+            Memory::Device => "its devices",
+            Memory::Country => "its countries",
+            Memory::ReferredAt => "when it was referred",
+            Memory::Place => "where it was",
+            Memory::PlaceTime => "when it was there",
+        }
+    }
+
     /// The tables that a fact is made of.
     fn behind(source: &ReadSource) -> &'static [Memory] {
         match source {
@@ -162,6 +177,13 @@ impl AccountTables {
             Memory::Country => Some(Signal::IpCountry),
             _ => None,
         })
+    }
+
+    /// What these remember and the others do not, in words.
+    pub(super) fn beyond(&self, others: &AccountTables) -> Vec<&'static str> {
+        let known = |memory: &Memory| others.kept.iter().any(|(known, _)| known == memory);
+        let new = self.kept.iter().map(|(memory, _)| *memory).filter(|memory| !known(memory)).map(Memory::said);
+        new.chain((self.referrers && !others.referrers).then_some("who invited it")).collect()
     }
 
     /// Whether there is nothing to remember.

@@ -37,6 +37,6 @@ pub use judgement::{Judgement, Judgements, Outcome, Piece};
 pub use machine::{Engine, EngineOptions};
 pub use policy::{Policy, ProgramPolicy, Rates, Thresholds};
 pub use record::write_verdict;
-pub use reload::wanted_after;
+pub use reload::{begins_to_remember, wanted_after};
 pub use tally::Tally;
 pub use watch::{FeatureSize, StateSize};

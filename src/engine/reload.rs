@@ -8,6 +8,7 @@
 use std::sync::Arc;
 
 use super::Engine;
+use super::account::AccountTables;
 use super::chunk::Chunk;
 use super::plan::{Plan, window_spec};
 use super::programs::Programs;
@@ -23,6 +24,12 @@ pub fn wanted_after(before: Wanted, rules: &RuleSet) -> Wanted {
     let mut wanted = Wanted { signals: Plan::new(rules).signals, fields: rules.fields };
     keep_subjects(before, &mut wanted);
     wanted
+}
+
+/// What is remembered of accounts for the second rule set and not for the first, in words: it begins with a reload.
+pub fn begins_to_remember(from: &RuleSet, to: &RuleSet) -> Vec<&'static str> {
+    let tables = |rules: &RuleSet| AccountTables::new(rules.reads.reads().iter().map(|read| &read.source));
+    tables(to).beyond(&tables(from))
 }
 
 fn keep_subjects(before: Wanted, wanted: &mut Wanted) {

@@ -97,6 +97,8 @@ pub struct NamedList {
     pub managed: bool,
     /// The file that its entries come from, relative to the folder of the rules; absent: they stand in the pack.
     pub file: Option<String>,
+    /// First 16 hex digits of the SHA-256 over its kind and its values as written.
+    pub print: String,
     /// What is in it.
     pub list: List,
 }

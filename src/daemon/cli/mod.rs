@@ -3,6 +3,7 @@
 mod advice;
 mod bench;
 mod check;
+mod difference;
 mod eval;
 mod explain;
 mod failure;

@@ -173,20 +173,20 @@ impl<'a> MacroPrints<'a> {
 }
 
 /// A SHA-256 over parts, each with its length before it.
-struct Hash(Sha256);
+pub(super) struct Hash(Sha256);
 
 impl Hash {
-    fn new() -> Hash {
+    pub(super) fn new() -> Hash {
         Hash(Sha256::new())
     }
 
-    fn part(&mut self, text: &str) {
+    pub(super) fn part(&mut self, text: &str) {
         self.0.update((text.len() as u64).to_le_bytes());
         self.0.update(text.as_bytes());
     }
 
     /// First 16 hex digits.
-    fn hex(self) -> String {
+    pub(super) fn hex(self) -> String {
         self.0.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect()
     }
 }
