@@ -49,6 +49,7 @@ rules:
     when: event.account_id != ""
     score: 5
     mode: shadow
+    breaker: {share: 50%, over: 1h, rearm: 1h}
   - id: overflows
     title: Cannot be computed
     on: [order.placed]
@@ -344,6 +345,7 @@ fn counts_are_those_of_a_known_stream() {
     assert_eq!(scrape.counted("rule_matches_total"), matches);
     assert_eq!(scrape.of("rule_matches_total").len(), 2 * 4, "without the rule that is off");
     assert_eq!(scrape.counted("rule_errors_total"), [(vec!["overflows"], 2.0)]);
+    assert_eq!(scrape.of("breaker_open"), [(vec!["any-login"], 0.0)], "the one that has a breaker");
 
     assert_eq!(scrape.get("event_latency_seconds_count", &["source=orders"]), Some(7.0));
     assert_eq!(scrape.get("event_latency_seconds_bucket", &["source=orders", "le=+Inf"]), Some(7.0));

@@ -256,6 +256,23 @@ fn refuses_to_start(config: &Path, why: &str) {
 }
 
 #[test]
+fn a_breaker_is_told_when_it_opens_and_stays_open_over_a_reload() {
+    let breaker = "action: block, breaker: {share: 5%, over: 1h, rearm: 1h, min_events: 10}";
+    let place = Place::with(&[("many.yaml", &pack("many", "true").replace("score: 1", breaker))]);
+    let mut running = place.start();
+    (0..10).for_each(|_| assert_eq!(running.tell()["verdict"], "block"));
+    let told = running.daemon.said("a breaker has opened: the rule matched too much, and counts for less");
+    assert_eq!((&told["rule"], &told["program"], &told["level"]), (&json!("many"), &json!("default"), &json!("WARN")));
+    assert_eq!(running.tell()["verdict"], "hold");
+    assert_eq!(running.metric("breaker_open{rule=\"many\"}"), Some(1.0));
+    place.write("b.yaml", &pack("b", "true"));
+    running.daemon.said("new rules are in force");
+    let verdict = running.tell();
+    assert_eq!((rules(&verdict), &verdict["verdict"]), (vec!["b", "many"], &json!("hold")));
+    assert_eq!(running.metric("breaker_open{rule=\"many\"}"), Some(1.0));
+}
+
+#[test]
 fn check_says_what_a_reload_would_change() {
     let place = Place::with(&[("counted.yaml", COUNTED), ("b.yaml", &pack("b", "true"))]);
     let config = place.at("refguard.yaml");

@@ -7,6 +7,7 @@
 //! `tests/oracle_engine.rs`.
 
 mod account;
+mod breaker;
 mod calendar;
 mod chunk;
 mod clock;
@@ -27,6 +28,7 @@ mod subject;
 mod tally;
 mod watch;
 
+pub use breaker::{BREAKER_MATCHES_MIN, BreakerOpening};
 pub use clock::{Clock, Moment};
 pub use decide::program_name;
 pub use decisions::{DecisionCause, DecisionReach, DecisionRecord, Decisions, InForce};

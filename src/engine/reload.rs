@@ -55,6 +55,7 @@ impl Engine {
         let swept = |place: usize| self.swept_keys.get(place).copied();
         self.swept_keys = places.into_iter().map(|place| place.and_then(swept).unwrap_or(0)).collect();
         self.tally = self.tally.carried(&self.rules, &rules);
+        self.breakers.reload(&self.rules, &rules, self.every_rule_in_force);
         // Thresholds stand there by type, and what the last chunk holds by place.
         self.programs = Programs::default();
         self.chunk = Chunk::default();

@@ -228,7 +228,9 @@ fn breaker(of: Breaker) -> String {
         BreakerThen::Challenge => "challenge",
         BreakerThen::Shadow => "shadow",
     };
-    format!("{} over {}, then {then}, again after {}", share(of.share_permille), span(of.over_ms), span(of.rearm_ms))
+    let Breaker { share_permille, over_ms, rearm_ms, min_events, .. } = of;
+    let (share, over, rearm) = (share(share_permille), span(over_ms), span(rearm_ms));
+    format!("{share} of at least {min_events} over {over}, then {then}, again after {rearm}")
 }
 
 fn share(permille: u32) -> String {

@@ -380,6 +380,8 @@ pub struct Breaker {
     pub then: BreakerThen,
     /// After which span it is tried again, in milliseconds.
     pub rearm_ms: i64,
+    /// How many events it must have judged in the span before it can open, from 1.
+    pub min_events: u32,
 }
 
 /// What the matches of a rule are worth while its breaker is open.
@@ -391,6 +393,17 @@ pub enum BreakerThen {
     Challenge,
     /// Nothing: they are written down.
     Shadow,
+}
+
+impl BreakerThen {
+    /// The most that a match gives; `None`: it is only written down.
+    pub fn verdict(self) -> Option<Verdict> {
+        match self {
+            BreakerThen::Hold => Some(Verdict::Hold),
+            BreakerThen::Challenge => Some(Verdict::Challenge),
+            BreakerThen::Shadow => None,
+        }
+    }
 }
 
 /// A test inside a rule file.

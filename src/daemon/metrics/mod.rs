@@ -196,6 +196,7 @@ impl Metrics {
             counters.reset();
         }
         for gauges in [
+            &families.breaker_open,
             &families.state_entries,
             &families.summarised_keys,
             &families.saturated,
@@ -208,6 +209,10 @@ impl Metrics {
             families.rule_matches_total.with_label_values(&[rule, "enforce"]).inc_by(matches[0]);
             families.rule_matches_total.with_label_values(&[rule, "shadow"]).inc_by(matches[1]);
             families.rule_errors_total.with_label_values(&[rule]).inc_by(errors);
+        }
+        for (place, programs) in &snapshot.breakers {
+            let rule = snapshot.rules.rules[*place].id.as_str();
+            families.breaker_open.with_label_values(&[rule]).set(*programs as f64);
         }
         for (size, complete) in snapshot.size.features.iter().zip(&snapshot.complete) {
             let feature = [size.feature.as_str()];

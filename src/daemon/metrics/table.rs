@@ -100,6 +100,8 @@ families! {
         "Events that a rule matched; in the mode shadow it moved nothing.";
     Counter rule_errors_total ["rule"] "errors"
         "Conditions and exceptions of a rule that erred on an event, such as by an overflow: they did not hold.";
+    Gauge breaker_open ["rule"] "programs"
+        "In how many programs the rule's breaker is open: it matched too much, and its matches count for less. Page on more than 0.";
     Histogram event_latency_seconds ["source"] "seconds"
         "From the arrival of an event to its verdict in the sink's hands.";
     Gauge source_lag_events ["source"] "events"
