@@ -61,7 +61,7 @@ fn the_usual_parts_have_figures() {
         assert!(whole(&feature["bytes"]) > whole(&feature["keys"]) && whole(&feature["keys"]) > 0, "{feature}");
     }
     assert_path(&report["file_to_verdict_lines"], 3000);
-    assert!(["workload", "kafka_to_kafka", "growth"].iter().all(|part| report[part].is_null()));
+    assert!(["workload", "kafka_to_kafka", "growth", "links"].iter().all(|part| report[part].is_null()));
 }
 
 #[test]
@@ -119,9 +119,33 @@ fn growth_tells_of_memory_and_pauses() {
 }
 
 #[test]
+fn links_tell_of_every_shape() {
+    let links = &figures(&["--alone", "--links", "2000"])["links"];
+    let shapes: Vec<&Value> = links.as_array().unwrap().iter().collect();
+    assert_eq!(shapes.len(), 4);
+    for shape in &shapes {
+        assert_eq!(whole(&shape["accounts"]), 2000);
+        positive(&shape["events_per_second"]["made"]);
+        positive(&shape["events_per_second"]["renewed"]);
+        let batch = ["p999", "longest"].map(|of| positive(&shape["batch_us"][of]));
+        assert!(batch.is_sorted(), "{batch:?}");
+    }
+    let nodes: Vec<u64> = shapes.iter().map(|shape| whole(&shape["nodes"])).collect();
+    assert_eq!(nodes, [4000, 4000, 2106, 4000], "accounts, and the values that link them");
+}
+
+#[test]
 fn the_tables_name_every_part_and_what_was_left_out() {
-    let text = String::from_utf8(bench(&["--workload", "--growth", "2000"]).out).unwrap();
-    for part in ["engine events/s", "user agents", "geometric mean", "file to verdict lines: ", "w5 ", "longest "] {
+    let text = String::from_utf8(bench(&["--workload", "--growth", "2000", "--links", "2000"]).out).unwrap();
+    for part in [
+        "engine events/s",
+        "user agents",
+        "geometric mean",
+        "file to verdict lines: ",
+        "w5 ",
+        "longest ",
+        "stars of 19 ",
+    ] {
         assert!(text.contains(part), "{part}:\n{text}");
     }
     assert!(text.contains("topic to topic: not measured; `--kafka HOST:PORT` does it"), "{text}");
@@ -137,6 +161,7 @@ fn what_cannot_be_measured_is_told() {
     assert!(told(&["--alone"]).contains("hint: add `--workload`"));
     assert!(told(&["--accounts", "10"]).contains("too few"));
     assert!(told(&["--growth", "10"]).contains("too few"));
+    assert!(told(&["--links", "10"]).contains("too few"));
     assert!(told(&["--alone", "--workload", "nowhere.jsonl"]).contains("nowhere.jsonl"));
 }
 

@@ -14,6 +14,8 @@ mod absence;
 mod breaker;
 #[path = "engine/by_id.rs"]
 mod by_id;
+#[path = "engine/components.rs"]
+mod components;
 #[path = "engine/decisions.rs"]
 mod decisions;
 #[path = "engine/known.rs"]

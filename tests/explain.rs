@@ -345,3 +345,53 @@ fn explaining_leaves_nothing_behind() {
     assert_eq!(fs::read_dir(temporary.path()).unwrap().count(), 0, "standard input is not kept");
     assert!(Path::new(ROOT).join(TRAFFIC).exists());
 }
+
+#[test]
+fn a_component_shows_the_events_of_all_its_accounts() {
+    const RING: &str = r#"
+version: 1
+pack: ring
+features:
+  ring:
+    on: [login.succeeded]
+    key: [event.account_id]
+    aggregate: component
+    links: [device.id, event.payment_fingerprint]
+    window: 30d
+rules:
+  - id: ring
+    on: [referral.completed]
+    when: ring > 2 && same(ring, event.account_id, event.referrer_id)
+    score: 10
+"#;
+    let folder = folder();
+    fs::write(folder.path().join("rules/small.yaml"), RING).unwrap();
+    let login = |id, minute, account, device, card| {
+        let data = json!({"account_id": account, "device_id": device, "payment_fingerprint": card});
+        event(id, "login.succeeded", minute, data)
+    };
+    let events = [
+        login("l1", 0, "a", "d1", ""),
+        login("l2", 1, "stranger", "d2", ""),
+        // Known when the referral comes, and later than it.
+        login("l3", 9, "b", "d1", "card"),
+        login("l4", 3, "c", "d3", "card"),
+        event("r1", "referral.completed", 5, json!({"account_id": "c", "referrer_id": "a"})),
+        login("l5", 6, "c", "d3", "card"),
+    ];
+    fs::write(folder.path().join("log.jsonl"), events.map(|event| format!("{event}\n")).concat()).unwrap();
+    let told = told(folder.path(), &["--event", "r1"]);
+    assert_eq!(rule(&told, "ring")["end"], "matched");
+    let terms = rule(&told, "ring")["when"]["terms"].as_array().unwrap();
+    assert_eq!(terms[1]["text"], "same(ring, event.account_id, event.referrer_id)");
+    let features = told["features"].as_array().unwrap();
+    assert_eq!((&features[0]["value"], &features[1]["value"]), (&json!(3), &json!(true)));
+    for read in features {
+        let events = read["events"].as_array().unwrap();
+        let behind: BTreeSet<(&str, &str)> =
+            events.iter().map(|of| (of["id"].as_str().unwrap(), of["value"].as_str().unwrap())).collect();
+        assert_eq!(behind, BTreeSet::from([("l1", "d1"), ("l3", "d1, card"), ("l4", "d3, card")]), "{read}");
+        assert_eq!(read["events_total"], 3);
+    }
+    assert_eq!(features[0]["window"]["after"], "2026-03-31T23:59:59.999Z", "a day's start less the window");
+}

@@ -75,6 +75,7 @@ fn history(shape: Shape, random: &mut Random, value: impl Fn(u64) -> u64) -> Vec
             id: random.below(IDS as u64) as u32,
             add: !random.chance(25),
             members: random.chance(80),
+            compare: false,
         };
         let repeated = if random.chance(8) { ops.get(random.below(ops.len() as u64 + 1) as usize) } else { None };
         ops.push(repeated.map_or(op, |earlier| Op { horizon_ms, ..*earlier }));
@@ -137,7 +138,9 @@ impl Recount {
             Aggregate::Min(Number::Double) => Value::Double(doubles(&events)[0]),
             Aggregate::Max(Number::Double) => Value::Double(*doubles(&events).last().expect("there is one")),
             Aggregate::First => Value::Time(events.iter().map(|event| event.time_ms).min().expect("there is one")),
-            Aggregate::Rate { .. } | Aggregate::Sequence(_) => unreachable!("they have oracles of their own"),
+            Aggregate::Rate { .. } | Aggregate::Sequence(_) | Aggregate::Component { .. } => {
+                unreachable!("they have oracles of their own")
+            }
         };
         (value, known, Vec::new())
     }

@@ -9,7 +9,7 @@ use std::ops::Range;
 
 use super::referrers::Referrers;
 use crate::event::{Event, EventBatch, Field, Signal, Signals};
-use crate::ruleset::cel::{AccountFact, GeoFact, ReadSource, ReadingValue, Role};
+use crate::ruleset::cel::{AccountFact, GeoFact, ReadSource, ReadingValue, Referral, Role};
 use crate::state::{
     Aggregate, FeatureTable, KeyHash, KeyHasher, Op, PartHash, Reach, Reading, Readings, Scalar, Value, WindowSpec,
 };
@@ -83,6 +83,7 @@ impl Memory {
         match source {
             ReadSource::Feature { .. } => &[],
             ReadSource::Geo(_) => &[Memory::Place, Memory::PlaceTime],
+            ReadSource::Referral(_) => &[Memory::ReferredAt],
             ReadSource::Account { fact, .. } => match fact {
                 AccountFact::Age => &[Memory::OpenedAt, Memory::FirstSeen],
                 AccountFact::FirstSeen => &[Memory::FirstSeen],
@@ -154,7 +155,8 @@ impl AccountTables {
         let mut roles: [Vec<Role>; MEMORIES.len()] = Default::default();
         let mut referrers = false;
         for source in reads {
-            referrers |= matches!(source, ReadSource::Account { fact: AccountFact::Referrer, .. });
+            referrers |=
+                matches!(source, ReadSource::Account { fact: AccountFact::Referrer, .. } | ReadSource::Referral(_));
             let role = match source {
                 ReadSource::Account { role, .. } => *role,
                 _ => Role::Account,
@@ -369,32 +371,49 @@ impl AccountMemory {
                 }
             }
         }
-        self.apply_referrers(hasher, &visit);
-    }
-
-    /// Learns who invited whom, and notes it for each event as of then.
-    fn apply_referrers<'a>(&mut self, hasher: &KeyHasher, visit: &impl Fn(usize) -> Visit<'a>) {
-        let Some(referrers) = &mut self.referrers else { return };
         self.names.clear();
         self.invited_by.clear();
-        for (at, (ids, seen)) in self.ids.iter().zip(&self.seen).enumerate() {
-            let visit = visit(at);
-            let key = |role: Role| ids[role as usize].map(|id| hasher.key(visit.program, &[id]));
-            let first_ms = |role: Role| seen[role as usize][Memory::ReferredAt as usize].bits().map(|bits| bits as i64);
-            if visit.feeds
-                && Memory::ReferredAt.value(visit.batch, visit.event).is_some()
-                && let Some(account) = key(Role::Account)
-            {
-                let referrer = visit.batch.field(visit.event, Field::ReferrerId);
-                referrers.refer(account, visit.event.event_time_ms, first_ms(Role::Account), referrer);
+    }
+
+    /// Learns who invited whom from the next event of the chunk, and notes what is known as of then.
+    pub(super) fn refer(&mut self, at: usize, hasher: &KeyHasher, visit: &Visit<'_>) {
+        let Some(referrers) = &mut self.referrers else { return };
+        let (ids, seen) = (&self.ids[at], &self.seen[at]);
+        let key = |role: Role| ids[role as usize].map(|id| hasher.key(visit.program, &[id]));
+        let first_ms = |role: Role| seen[role as usize][Memory::ReferredAt as usize].bits().map(|bits| bits as i64);
+        if visit.feeds
+            && Memory::ReferredAt.value(visit.batch, visit.event).is_some()
+            && let Some(account) = key(Role::Account)
+        {
+            let referrer = visit.batch.field(visit.event, Field::ReferrerId);
+            referrers.refer(account, visit.event.event_time_ms, first_ms(Role::Account), referrer);
+        }
+        self.invited_by.push([Role::Account, Role::Referrer, Role::Recipient].map(|role| {
+            let start = self.names.len();
+            if let Some(referrer) = key(role).zip(first_ms(role)).and_then(|(key, at)| referrers.of(key, at)) {
+                self.names.push_str(referrer);
             }
-            self.invited_by.push([Role::Account, Role::Referrer, Role::Recipient].map(|role| {
-                let start = self.names.len();
-                if let Some(referrer) = key(role).zip(first_ms(role)).and_then(|(key, at)| referrers.of(key, at)) {
-                    self.names.push_str(referrer);
-                }
-                start..self.names.len()
-            }));
+            start..self.names.len()
+        }));
+    }
+
+    /// Answers a question about the chain of referrers above an account, as of the event that was learned from last.
+    pub(super) fn referral(
+        &self,
+        question: &Referral,
+        accounts: &[&str],
+        hasher: &KeyHasher,
+        visit: &Visit<'_>,
+    ) -> ReadingValue {
+        let as_of_ms = visit.event.event_time_ms.max(visit.horizon_ms);
+        let key = |account: &str| hasher.key(visit.program, &[hasher.part(Scalar::Text(account))]);
+        let above = |account| self.referrers.iter().flat_map(move |of| of.above(account, as_of_ms, key));
+        match (question, accounts) {
+            (Referral::Depth(_), [account]) => ReadingValue::Int(above(account).count() as i64),
+            (Referral::Cycle(_), [referrer, referee]) => ReadingValue::Bool(
+                !referrer.is_empty() && (referrer == referee || above(referrer).any(|account| account == *referee)),
+            ),
+            _ => ReadingValue::Unknown,
         }
     }
 
@@ -409,7 +428,7 @@ impl AccountMemory {
         let (role, fact) = match source {
             ReadSource::Account { role, fact } => (*role, *fact),
             ReadSource::Geo(fact) => return self.geo(at, *fact, visit.event),
-            ReadSource::Feature { .. } => return ReadingValue::Unknown,
+            ReadSource::Feature { .. } | ReadSource::Referral(_) => return ReadingValue::Unknown,
         };
         let role = stands_for(role, &self.ids[at]);
         let seen = |memory: Memory| self.seen[at][role as usize][memory as usize].bits().map(|bits| bits as i64);

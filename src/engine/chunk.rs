@@ -2,6 +2,8 @@
 //!
 //! Everything here is cleared and reused; in the steady state nothing is allocated for an event.
 
+mod links;
+
 use super::account::{AccountMemory, Visit};
 use super::clock::Moment;
 use super::facts::Row;
@@ -11,7 +13,7 @@ use crate::event::{Event, EventBatch, Field, Signals};
 use crate::ruleset::cel::{Compiled, Element, Leaf, ReadIndex, ReadSource, Reading, ReadingValue, Scalar};
 use crate::ruleset::program::{Feature, KEY_PARTS_MAX, RuleSet, Step, TypeIndex};
 use crate::state::{
-    self, FeatureTable, Fetch, Guesses, Identity, KeyHash, KeyHasher, Op, PartHash, Readings, Sighting, Value,
+    self, FeatureTable, Fetch, Guesses, Identity, KeyHash, KeyHasher, Links, Op, PartHash, Readings, Sighting, Value,
 };
 
 /// One event of a chunk: where it stands in time, in its program and among the identities.
@@ -86,6 +88,8 @@ pub(super) struct Chunk {
     /// By feature.
     ops: Vec<Vec<Op>>,
     targets: Vec<Vec<Target>>,
+    /// By feature: what the operations of a component bring.
+    links: Vec<Links>,
     guesses: Vec<Guesses>,
     ids: Vec<[u8; 16]>,
     /// What the last table said, and the members of sets that all of them did.
@@ -128,6 +132,7 @@ impl Chunk {
         self.parts.resize(events * plan.parts.len(), None);
         self.ops.resize_with(features, Vec::new);
         self.targets.resize_with(features, Vec::new);
+        self.links.resize_with(features, Links::default);
         self.guesses.resize_with(features, Guesses::default);
     }
 
@@ -136,32 +141,38 @@ impl Chunk {
         if ground.plan.accounts.is_empty() {
             return;
         }
-        let Chunk { entries, readings, ranges, texts, .. } = self;
-        let visit = |at: usize| {
-            let entry = &entries[at];
-            Visit {
-                batch: ground.batch,
-                event: &ground.events[at],
-                signals: &ground.signals[at],
-                program: ground.programs.get(entry.program).part,
-                identity: entry.identity,
-                horizon_ms: entry.moment.horizon_ms,
-                feeds: entry.feeds(),
-            }
-        };
-        accounts.apply(&ground.plan.accounts, ground.hasher, entries.len(), visit);
-        for (at, entry) in entries.iter().enumerate() {
-            for read in &ground.plan.steps(entry.type_index).accounts {
+        accounts.apply(&ground.plan.accounts, ground.hasher, self.entries.len(), |at| self.visit(ground, at));
+        for at in 0..self.entries.len() {
+            let visit = self.visit(ground, at);
+            accounts.refer(at, ground.hasher, &visit);
+            for read in &ground.plan.steps(self.entries[at].type_index).accounts {
                 let source = &ground.rules.reads.get(*read).source;
-                let value = accounts.fact(at, source, &visit(at));
+                let value = match source {
+                    ReadSource::Referral(question) => self.referral(ground, at, question, accounts, &visit),
+                    _ => accounts.fact(at, source, &visit),
+                };
                 let slot = at * ground.plan.reads + read.0 as usize;
-                readings[slot] = Reading::of(value);
+                self.readings[slot] = Reading::of(value);
                 if let (ReadingValue::Text, ReadSource::Account { role, .. }) = (value, source) {
                     let text = accounts.referrer(at, *role);
-                    ranges[slot] = (texts.len() as u32, text.len() as u32);
-                    texts.push_str(text);
+                    self.ranges[slot] = (self.texts.len() as u32, text.len() as u32);
+                    self.texts.push_str(text);
                 }
             }
+        }
+    }
+
+    /// An event as the first round sees it.
+    fn visit<'a>(&self, ground: &Ground<'a>, at: usize) -> Visit<'a> {
+        let entry = &self.entries[at];
+        Visit {
+            batch: ground.batch,
+            event: &ground.events[at],
+            signals: &ground.signals[at],
+            program: ground.programs.get(entry.program).part,
+            identity: entry.identity,
+            horizon_ms: entry.moment.horizon_ms,
+            feeds: entry.feeds(),
         }
     }
 
@@ -171,6 +182,7 @@ impl Chunk {
             ops.clear();
             targets.clear();
         }
+        self.links.iter_mut().for_each(Links::clear);
         self.ids.clear();
         for at in 0..self.entries.len() {
             // Repeats and reused ids have an id too, so that events and ids have the same places.
@@ -216,7 +228,10 @@ impl Chunk {
             };
             match self.key(ground, at, read_space, &step.key) {
                 Some(read_key) => {
-                    let value = if step.feeds && feeds { self.counted_value(ground, at, step) } else { None };
+                    let mut value = if step.feeds && feeds { self.counted_value(ground, at, step) } else { None };
+                    if value.is_some() && ground.plan.features[step.feature as usize].value == ValueUse::Links {
+                        value = Some(self.give_links(ground, at, step.feature, read_space));
+                    }
                     let op = Op { key: read_key, value: value.unwrap_or(0), add: value.is_some(), ..op };
                     if offset_ms == 0 {
                         self.plan_own(at, step, op);
@@ -232,6 +247,10 @@ impl Chunk {
                 }
             }
             for other in &step.others {
+                if other.same {
+                    self.plan_same(ground, at, step.feature, other, op, read_space);
+                    continue;
+                }
                 match self.key(ground, at, read_space, &other.key) {
                     Some(key) => {
                         let time_ms = op.time_ms - offset_ms;
@@ -322,7 +341,8 @@ impl Chunk {
         let entry = &self.entries[at];
         let step = ground.plan.steps(entry.type_index).steps.iter().find(|step| step.feature == feature)?;
         let other = step.others.iter().find(|other| other.read == read);
-        let parts = other.map_or(&step.key, |other| &other.key);
+        // Of two accounts that are compared, the first.
+        let parts = other.map_or(&*step.key, |other| if other.same { &other.key[..1] } else { &other.key });
         let FeaturePlan { offset_ms, space, .. } = ground.plan.features[feature as usize];
         let as_of_ms = entry.as_of_ms(&ground.events[at]).saturating_sub(offset_ms);
         self.key(ground, at, space.part(ground.programs.get(entry.program), ground.hasher, as_of_ms), parts)
@@ -338,7 +358,7 @@ impl Chunk {
             return None;
         }
         match ground.plan.features[step.feature as usize].value {
-            ValueUse::None => Some(0),
+            ValueUse::None | ValueUse::Links => Some(0),
             ValueUse::Steps => {
                 let row = self.row(ground, at);
                 let steps = steps(feature, self.entries[at].type_index, &row);
@@ -371,7 +391,10 @@ impl Chunk {
             }
             let ids: &[[u8; 16]] = if feature.ordered_by_id { &self.ids } else { &[] };
             self.seen.readings.clear();
-            table.apply_fetched(ops, &self.guesses[index], ids, &mut self.seen);
+            match feature.value {
+                ValueUse::Links => table.apply_links(ops, &self.links[index], &mut self.seen),
+                _ => table.apply_fetched(ops, &self.guesses[index], ids, &mut self.seen),
+            }
             for ((target, op), seen) in self.targets[index].iter().zip(ops).zip(&self.seen.readings) {
                 if target.at == u32::MAX {
                     continue;
@@ -398,6 +421,7 @@ fn reading(seen: &state::Reading, feature: &FeaturePlan, complete: bool) -> Read
         Value::Overflow => ReadingValue::Overflow,
         Value::Flag(value) => ReadingValue::Bool(value),
         Value::Time(ms) => ReadingValue::TimestampMs(ms),
+        Value::Set { size, .. } if feature.value == ValueUse::Links => ReadingValue::Int(i64::from(size)),
         Value::Set { size, .. } => ReadingValue::Set { size: u64::from(size) },
         Value::Scalar(bits) => match feature.element {
             Some(Element::Text) => ReadingValue::Hash(bits),

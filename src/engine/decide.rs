@@ -20,7 +20,7 @@ use crate::event::{Cause, Event, Field, Mode, SubjectKind, Verdict};
 use crate::ruleset::cel::{Facts, Fault, ReadIndex, ReadKey, ReadSource, Role, Scalar as CelScalar};
 use crate::ruleset::program::{AppliesTo, Decide, DecideSubject, Rule, RuleSet, WhenIncomplete};
 use crate::signals::SubjectReader;
-use crate::state::KeyHasher;
+use crate::state::{FeatureTable, KeyHasher};
 
 /// A rule that matched.
 #[derive(Clone, Copy, Debug)]
@@ -59,6 +59,8 @@ pub(super) struct Decider<'a> {
     pub rules: &'a RuleSet,
     pub plan: &'a Plan,
     pub hasher: &'a KeyHasher,
+    /// By feature: they know the members of components by name.
+    pub tables: &'a [FeatureTable],
     pub decisions: &'a mut Decisions,
     pub tally: &'a mut Tally,
     pub scratch: &'a mut Scratch,
@@ -283,6 +285,12 @@ impl Decider<'_> {
     fn remember(&mut self, rule: &Rule, row: &Row<'_>, made: Made<'_>, elements: &mut Elements<'_>) {
         for decide in &rule.decide {
             let (kind, subject) = match &decide.subject {
+                DecideSubject::Members(read) => {
+                    for member in self.members(*read, row) {
+                        self.put(rule, decide, row, made, (SubjectKind::Account, member), elements);
+                    }
+                    continue;
+                }
                 DecideSubject::Role(role) => (SubjectKind::Account, row.text(role.id_field()).to_owned()),
                 DecideSubject::Thing(kind) => {
                     (*kind, subjects(row, *kind).next().map_or_else(String::new, |(_, subject)| subject.to_owned()))
@@ -295,16 +303,39 @@ impl Decider<'_> {
                     _ => continue,
                 },
             };
-            if subject.is_empty() {
-                continue;
-            }
-            let cause = self.cause(rule, decide, row, kind, &subject, made);
-            let id = cause.id.clone();
-            let key = subject_key(self.hasher, row, kind, &subject);
-            if self.decisions.decide(key, made.as_of_ms, || (row.program.into(), kind, subject.into()), cause) {
-                write_string(elements.next(), &id);
-            }
+            self.put(rule, decide, row, made, (kind, subject), elements);
         }
+    }
+
+    /// Puts a decision on one subject, unless it is empty, and appends its id if it is new.
+    fn put(
+        &mut self,
+        rule: &Rule,
+        decide: &Decide,
+        row: &Row<'_>,
+        made: Made<'_>,
+        (kind, subject): (SubjectKind, String),
+        elements: &mut Elements<'_>,
+    ) {
+        if subject.is_empty() {
+            return;
+        }
+        let cause = self.cause(rule, decide, row, kind, &subject, made);
+        let id = cause.id.clone();
+        let key = subject_key(self.hasher, row, kind, &subject);
+        if self.decisions.decide(key, made.as_of_ms, || (row.program.into(), kind, subject.into()), cause) {
+            write_string(elements.next(), &id);
+        }
+    }
+
+    /// The ids of the accounts of a component, in their order.
+    fn members(&self, read: ReadIndex, row: &Row<'_>) -> Vec<String> {
+        let ReadSource::Feature { feature, .. } = &self.rules.reads.get(read).source else { return Vec::new() };
+        let table = &self.tables[feature.0 as usize];
+        let mut members: Vec<String> =
+            row.set_members(read).iter().map(|member| table.member_name(*member).to_owned()).collect();
+        members.sort_unstable();
+        members
     }
 
     fn cause(

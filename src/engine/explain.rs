@@ -4,6 +4,7 @@
 //! Made after the judgement, from what the chunk still holds: the conditions see the same facts again. The events behind a
 //! reading are found by feeding the same log once more to an engine that is told which keys to watch for.
 
+use std::collections::BTreeSet;
 use std::ops::Range;
 
 use super::Engine;
@@ -16,7 +17,7 @@ use super::record;
 use super::subject::{subject_key, subjects};
 use crate::event::{EventBatch, Field, Signals, SubjectKind, Verdict};
 use crate::ruleset::cel::{Compiled, Facts, FeatureIndex, ReadIndex, ReadKey, ReadSource, Reading, Term};
-use crate::ruleset::program::Reach;
+use crate::ruleset::program::{Aggregate, Reach};
 use crate::state::KeyHash;
 
 /// Why an event was judged as it was.
@@ -127,11 +128,11 @@ pub struct DecisionExplained {
     pub expires_ms: Option<i64>,
 }
 
-/// A key of a feature.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Keys of a feature: the one that was read, and of a component those of all accounts that are linked with it.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Watched {
     feature: FeatureIndex,
-    key: KeyHash,
+    keys: Vec<KeyHash>,
 }
 
 /// An event that was counted under a key that is watched for.
@@ -155,10 +156,16 @@ pub(super) struct Watch {
 impl Watch {
     /// Notes which of a chunk's operations count an event under a watched key; `from` is the chunk's place in its batch.
     pub(super) fn look(&mut self, chunk: &Chunk, ground: &Ground<'_>, from: usize) {
-        for (watched, Watched { feature, key }) in self.keys.iter().enumerate() {
-            for at in chunk.counted(feature.0 as usize, *key) {
+        for (watched, Watched { feature, keys }) in self.keys.iter().enumerate() {
+            let counted = keys.iter().flat_map(|key| chunk.counted(feature.0 as usize, *key));
+            for at in counted.collect::<BTreeSet<usize>>() {
                 let counted = &ground.rules.features[feature.0 as usize];
-                let value = counted.value.as_ref().map(|value| rendered(value, &chunk.row(ground, at)));
+                let shown = |value| rendered(value, &chunk.row(ground, at));
+                let links = counted.links.iter().map(|link| shown(&link.value)).filter(|text| !text.is_empty());
+                let value = match counted.aggregate {
+                    Aggregate::Component(_) => Some(links.collect::<Vec<_>>().join(", ")),
+                    _ => counted.value.as_ref().map(shown),
+                };
                 self.seen.push(Witnessed { watched, event: from + at, value });
             }
         }
@@ -253,12 +260,20 @@ impl Engine {
         let own = *key == ReadKey::Own;
         let parts: &[Compiled] = match key {
             ReadKey::Own => &of.key,
-            ReadKey::At(parts) => parts,
+            ReadKey::At(parts) | ReadKey::Same(parts) => parts,
         };
         let hash = self.chunk.key_of_last(ground, feature.0, read);
         let until_ms = row.event.event_time_ms - of.offset_ms;
         let since_ms = match of.reach {
-            Reach::Window(reach_ms) => Some(until_ms - reach_ms),
+            Reach::Window(reach_ms) => match of.aggregate {
+                Aggregate::Component(component) => {
+                    let generation_ms = component.generation_ms;
+                    let as_of_ms = self.chunk.entries.last()?.as_of_ms(row.event);
+                    // The first instant counts.
+                    Some(as_of_ms.div_euclid(generation_ms) * generation_ms - reach_ms - 1)
+                }
+                _ => Some(until_ms - reach_ms),
+            },
             Reach::Calendar(_) => {
                 let entry = self.chunk.entries.last()?;
                 let space = self.plan.features[feature.0 as usize].space;
@@ -275,8 +290,13 @@ impl Engine {
             own,
             reading: row.reading(read),
             window_ms: (since_ms, until_ms),
-            watched: hash.map(|key| Watched { feature: *feature, key }),
+            watched: hash.map(|key| self.watched(*feature, key, row)),
         })
+    }
+
+    fn watched(&self, feature: FeatureIndex, key: KeyHash, row: &Row<'_>) -> Watched {
+        let as_of_ms = self.chunk.entries.last().map_or(i64::MAX, |entry| entry.as_of_ms(row.event));
+        Watched { feature, keys: self.tables[feature.0 as usize].linked_with(key, as_of_ms) }
     }
 
     fn explain_decisions(&self, row: &Row<'_>, as_of_ms: i64) -> Vec<DecisionExplained> {

@@ -355,6 +355,7 @@ impl Engine {
             rules: &self.rules,
             plan: &self.plan,
             hasher: &self.hasher,
+            tables: &self.tables,
             decisions: &mut self.decisions,
             tally: &mut self.tally,
             scratch: &mut self.scratch,

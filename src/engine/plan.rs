@@ -46,6 +46,8 @@ pub(super) struct Other {
     pub read: ReadIndex,
     pub key: Box<[PartIndex]>,
     pub members: bool,
+    /// Whether the key's parts are two accounts of a component, to be compared.
+    pub same: bool,
 }
 
 /// Everything that happens to events of one type.
@@ -72,6 +74,8 @@ pub(super) enum ValueUse {
     Hashed(PartIndex),
     /// As the steps of a sequence that the event can be.
     Steps,
+    /// As the values that link its account.
+    Links,
 }
 
 /// What stands before the parts of a key.
@@ -179,6 +183,8 @@ pub(super) struct Plan {
     pub parts: Vec<Part>,
     /// By feature.
     pub features: Vec<FeaturePlan>,
+    /// By feature: the values that link its accounts.
+    pub links: Vec<Box<[PartIndex]>>,
     /// By rule.
     pub rule_texts: Vec<RuleText>,
     /// By [`TypeIndex`]; the last is for types that nobody names.
@@ -196,6 +202,7 @@ impl Plan {
     pub(super) fn new(rules: &RuleSet) -> Plan {
         let mut parts = Parts::default();
         let features = rules.features.iter().map(|feature| FeaturePlan::new(feature, &mut parts)).collect();
+        let links = rules.features.iter().map(|feature| link_parts(feature, &mut parts)).collect();
         let mut signals = rules.signals;
         let reads = rules.reads.reads();
         let accounts = AccountTables::new(reads.iter().map(|read| &read.source));
@@ -205,6 +212,7 @@ impl Plan {
         Plan {
             parts: parts.0,
             features,
+            links,
             rule_texts: rules.rules.iter().map(RuleText::new).collect(),
             by_type: by_type.into_iter().chain([TypeSteps::default()]).collect(),
             accounts,
@@ -257,18 +265,19 @@ fn type_steps(rules: &RuleSet, of: TypeIndex, parts: &mut Parts) -> TypeSteps {
     }
     let mut at = 0;
     while let Some(read) = reads.get(at) {
-        if let ReadSource::Feature { feature, key } = &rules.reads.get(*read).source {
-            let parts = match key {
-                ReadKey::Own => &rules.features[feature.0 as usize].key,
-                ReadKey::At(parts) => parts,
-            };
-            let behind: Vec<ReadIndex> = parts.iter().flat_map(|part| part.uses().reads.iter().copied()).collect();
-            behind.into_iter().for_each(|read| {
-                if !reads.contains(&read) {
-                    reads.push(read)
-                }
-            });
-        }
+        // A read comes after those that its own expressions need: they were interned before it.
+        let parts: &[Compiled] = match &rules.reads.get(*read).source {
+            ReadSource::Feature { feature, key: ReadKey::Own } => &rules.features[feature.0 as usize].key,
+            ReadSource::Feature { key: ReadKey::At(parts) | ReadKey::Same(parts), .. } => parts,
+            ReadSource::Referral(referral) => referral.accounts(),
+            ReadSource::Account { .. } | ReadSource::Geo(_) => &[],
+        };
+        let behind: Vec<ReadIndex> = parts.iter().flat_map(|part| part.uses().reads.iter().copied()).collect();
+        behind.into_iter().for_each(|read| {
+            if !reads.contains(&read) {
+                reads.push(read)
+            }
+        });
         at += 1;
     }
     reads.sort_unstable();
@@ -289,8 +298,10 @@ fn expressions(rule: &Rule, note: &mut dyn FnMut(&[ReadIndex])) {
         note(&message.uses().reads);
     }
     for decide in &rule.decide {
-        if let DecideSubject::ById(_, id) = &decide.subject {
-            note(&id.uses().reads);
+        match &decide.subject {
+            DecideSubject::ById(_, id) => note(&id.uses().reads),
+            DecideSubject::Members(read) => note(&[*read]),
+            DecideSubject::Role(_) | DecideSubject::Thing(_) => {}
         }
     }
 }
@@ -314,7 +325,10 @@ fn step(
         let members = known.wants_contents;
         match key {
             ReadKey::Own => own = Some(Own { read: *read, members }),
-            ReadKey::At(keys) => others.push(Other { read: *read, key: parts.intern_all(keys), members }),
+            ReadKey::At(keys) | ReadKey::Same(keys) => {
+                let same = matches!(key, ReadKey::Same(_));
+                others.push(Other { read: *read, key: parts.intern_all(keys), members, same });
+            }
         }
     }
     if !feeds && own.is_none() && others.is_empty() {
@@ -327,18 +341,28 @@ fn step(
 fn step_parts(rules: &RuleSet, step: &TypeStep, parts: &mut Parts) -> Vec<PartIndex> {
     let mut used: Vec<PartIndex> = step.key.to_vec();
     used.extend(step.others.iter().flat_map(|other| other.key.iter().copied()));
+    let feature = &rules.features[step.feature as usize];
     if step.feeds
-        && let ValueUse::Hashed(value) = value_use(&rules.features[step.feature as usize], parts)
+        && let ValueUse::Hashed(value) = value_use(feature, parts)
     {
         used.push(value);
+    }
+    if step.feeds {
+        used.extend(link_parts(feature, parts));
     }
     used
 }
 
+/// The values that link the accounts of a component.
+fn link_parts(feature: &Feature, parts: &mut Parts) -> Box<[PartIndex]> {
+    parts.intern_all(feature.links.iter().map(|link| &link.value))
+}
+
 fn value_use(feature: &Feature, parts: &mut Parts) -> ValueUse {
-    use program::Aggregate::{Distinct, Previous, Sequence, Set};
+    use program::Aggregate::{Component, Distinct, Previous, Sequence, Set};
     match (&feature.value, feature.aggregate) {
         (None, Sequence) => ValueUse::Steps,
+        (None, Component(_)) => ValueUse::Links,
         (None, _) => ValueUse::None,
         (Some(value), Distinct | Set) => ValueUse::Hashed(parts.intern(value)),
         (Some(value), Previous) if Element::of(value.result()) == Some(Element::Text) => {
@@ -376,6 +400,11 @@ pub(super) fn window_spec(feature: &Feature, default_max_entries: u32) -> Window
             const { assert!(program::STEPS_MAX <= Steps::MAX) };
             state::Aggregate::Sequence(Steps::new(feature.steps.iter().map(|step| step.min)))
         }
+        Aggregate::Component(component) => state::Aggregate::Component {
+            generation_ms: component.generation_ms,
+            hub: component.hub,
+            lists_members: feature.lists_members,
+        },
         Aggregate::Rate(rate) => state::Aggregate::Rate { limit: rate.limit, per_ms: rate.per_ms, burst: rate.burst },
     };
     let reach = match feature.reach {

@@ -10,6 +10,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::state::KeyHash;
 
+/// How long a chain of referrers is looked at: those of honest people have two or three.
+const CHAIN_MAX: usize = 64;
 /// What one account's record takes beside its texts: the record, its place in the queue, and a share of the nodes.
 const RECORD_BYTES: usize = 2 * (2 * size_of::<KeyHash>() + size_of::<Record>() + size_of::<i64>());
 
@@ -33,6 +35,8 @@ struct Record {
 #[derive(Debug)]
 struct Referral {
     time_ms: i64,
+    /// The newest referral from this one on, before the next of these.
+    last_ms: i64,
     referrer: Box<str>,
 }
 
@@ -62,17 +66,24 @@ impl Referrers {
         });
         record.last_ms = record.last_ms.max(time_ms);
         let place = record.referrals.partition_point(|known| known.time_ms < time_ms);
-        if !new || record.referrals.get(place).is_some_and(|known| known.time_ms == time_ms) {
+        if !new {
+            let before = record.referrals.iter_mut().rfind(|known| known.time_ms <= time_ms);
+            before.into_iter().for_each(|known| known.last_ms = known.last_ms.max(time_ms));
             return;
         }
-        let referral = Referral { time_ms, referrer: referrer.into() };
+        if record.referrals.get(place).is_some_and(|known| known.time_ms == time_ms) {
+            return;
+        }
+        let referral = Referral { time_ms, last_ms: time_ms, referrer: referrer.into() };
         self.bytes += referral.bytes();
         record.referrals.insert(place, referral);
         // One that follows within the retention is no longer a first one.
         while let Some(next) = record.referrals.get(place + 1)
             && next.time_ms.saturating_sub(time_ms) < self.retention_ms
         {
-            self.bytes -= record.referrals.remove(place + 1).bytes();
+            let joined = record.referrals.remove(place + 1);
+            record.referrals[place].last_ms = record.referrals[place].last_ms.max(joined.last_ms);
+            self.bytes -= joined.bytes();
         }
     }
 
@@ -81,6 +92,33 @@ impl Referrers {
         let referrals = &self.records.get(&account)?.referrals;
         let place = referrals.binary_search_by_key(&first_ms, |known| known.time_ms).ok()?;
         Some(&*referrals[place].referrer).filter(|referrer| !referrer.is_empty())
+    }
+
+    /// Who invited the account, as of an instant: by the first referral since it was last without one for the retention.
+    pub(super) fn as_of(&self, account: KeyHash, time_ms: i64) -> Option<&str> {
+        let referrals = &self.records.get(&account)?.referrals;
+        let mut place = referrals.partition_point(|known| known.time_ms <= time_ms).checked_sub(1)?;
+        if time_ms.saturating_sub(referrals[place].last_ms) >= self.retention_ms {
+            return None;
+        }
+        // A late referral may have closed the gap before.
+        while let Some(earlier) = place.checked_sub(1)
+            && referrals[place].time_ms.saturating_sub(referrals[earlier].last_ms) < self.retention_ms
+        {
+            place = earlier;
+        }
+        Some(&*referrals[place].referrer).filter(|referrer| !referrer.is_empty())
+    }
+
+    /// The accounts above one, the nearest first; at most [`CHAIN_MAX`].
+    pub(super) fn above<'a>(
+        &'a self,
+        account: &str,
+        time_ms: i64,
+        key: impl Fn(&str) -> KeyHash + 'a,
+    ) -> impl Iterator<Item = &'a str> {
+        let first = self.as_of(key(account), time_ms);
+        std::iter::successors(first, move |account| self.as_of(key(account), time_ms)).take(CHAIN_MAX)
     }
 
     /// Forgets the accounts that no event from the horizon on can see as referred.

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::engine::{Engine, EngineOptions, Explanation, FeatureExplained, Judgement, Judgements};
 use crate::event::{EventBatch, Field, Signals};
-use crate::ruleset::program::RuleSet;
+use crate::ruleset::program::{Aggregate, RuleSet};
 use crate::stream::file::LineSink;
 use crate::stream::pipeline::{Intake, Observer, Reader, Sinks, Stage, Work, run_through};
 use crate::stream::{Sink, StreamError};
@@ -98,7 +98,7 @@ pub fn explain<E: From<StreamError>>(
     feed(reader, &mut finder, &stop)?;
     let Some((event, judgement, explanation)) = finder.found else { return Ok(None) };
     let mut engine = engine();
-    engine.watch(explanation.features.iter().filter_map(|read| read.watched).collect());
+    engine.watch(explanation.features.iter().filter_map(|read| read.watched.clone()).collect());
     let stop = AtomicBool::new(false);
     let traced = explanation.features.iter().map(Trace::new).collect();
     let mut tracer = Tracer { asked, engine, judgements: Judgements::default(), traced, done: false, stop: &stop };
@@ -183,7 +183,9 @@ impl Trace {
     fn add(&mut self, behind: Behind) {
         let (since_ms, until_ms) = self.read.window_ms;
         let time_ms = behind.event.time_ms;
-        if time_ms > until_ms || since_ms.is_some_and(|since_ms| time_ms <= since_ms) {
+        // A component has all links that were known when the event came, those of later times too.
+        let after = time_ms > until_ms && self.read.aggregate != Aggregate::COMPONENT;
+        if after || since_ms.is_some_and(|since_ms| time_ms <= since_ms) {
             return;
         }
         self.total += 1;

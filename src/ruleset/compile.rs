@@ -18,7 +18,7 @@ use super::cel::{
 };
 use super::diagnostic::{Diagnostic, SourceFile};
 use super::pack::{CaseDef, FeatureDef, ListDef, MacroDef, Name, Pack, RuleDef, unknown_rule};
-use super::program::{Expectation, Place, RuleSet, TestCase, TypePlan};
+use super::program::{DecideSubject, Expectation, Place, RuleSet, TestCase, TypePlan};
 use super::yaml::Reader;
 use crate::event::{KINDS, Mode, Presence, Signal, SignalSet};
 use names::TypeNames;
@@ -75,11 +75,26 @@ pub(super) fn compile(packs: Vec<Pack>, list_file: &mut ListFile<'_>, reader: &m
     let whole = if set.features.len() == definitions.features.len() { set.features.as_slice() } else { &[] };
     set.rules = rules.iter().filter_map(|rule| rules::rule(rule, &types, &scope, whole, &mut reads, reader)).collect();
     set.reads = reads;
+    note_members(&mut set);
     (set.signals, set.fields) = wanted(&set);
     set.by_type = by_type(&set);
     set.tests = tests(cases, &rules, reader);
     warn_unused(&set, &definitions, &rules, reader);
     set
+}
+
+/// Notes which components list their members: their state holds the names of accounts, so it is another.
+fn note_members(set: &mut RuleSet) {
+    let on = set.rules.iter().filter(|rule| rule.mode != Mode::Off);
+    let listed = on.flat_map(|rule| &rule.decide).filter_map(|decide| match decide.subject {
+        DecideSubject::Members(read) => Some(read),
+        _ => None,
+    });
+    for read in listed {
+        if let ReadSource::Feature { feature, .. } = set.reads.get(read).source {
+            features::list_members(&mut set.features[feature.0 as usize]);
+        }
+    }
 }
 
 /// Puts the packs' definitions together, sorted by name, without second definitions.

@@ -3,7 +3,7 @@
 //! Indexes mean nothing from one set to the other, so everything is compared as text, macros put in. May import `program`
 //! and `cel`. Invariant: equal sets have no difference; what differs is told in the order of names.
 
-use super::cel::Compiled;
+use super::cel::{Compiled, Names, ReadSource};
 use super::program::{
     Aggregate, AppliesTo, Breaker, BreakerThen, Decide, DecideSubject, Feature, NamedList, OnExpiry, Reach, Rule,
     RuleSet, Scope, TypeIndex, WhenIncomplete,
@@ -152,6 +152,10 @@ fn feature_keys(set: &RuleSet, feature: &Feature) -> Vec<Said> {
         let filter = step.filter.as_ref().map_or_else(String::new, |filter| format!(" where {}", filter.written(set)));
         format!("{} of {}{filter}", step.min, types(set, &step.on))
     });
+    let links = feature.links.iter().map(|link| {
+        let ignored = link.ignored.as_ref().map_or_else(String::new, |of| format!(" unless {}", of.written(set)));
+        format!("{}{ignored}", link.value.written(set))
+    });
     let reach = match feature.reach {
         Reach::Window(ms) | Reach::Retention(ms) => span(ms),
         Reach::Calendar(unit) => format!("{unit:?}").to_lowercase(),
@@ -162,6 +166,9 @@ fn feature_keys(set: &RuleSet, feature: &Feature) -> Vec<Said> {
     };
     let aggregate = match feature.aggregate {
         Aggregate::Rate(of) => format!("rate of {} per {} with {} at once", of.limit, span(of.per_ms), of.burst),
+        Aggregate::Component(of) => {
+            format!("component in generations of {} with hubs from {}", span(of.generation_ms), of.hub)
+        }
         other => other.name().to_owned(),
     };
     vec![
@@ -171,6 +178,8 @@ fn feature_keys(set: &RuleSet, feature: &Feature) -> Vec<Said> {
         ("aggregate", aggregate),
         ("value", one(&feature.value)),
         ("steps", steps.collect::<Vec<_>>().join(", then ")),
+        ("links", links.collect::<Vec<_>>().join(", ")),
+        ("members", if feature.lists_members { "kept by id" } else { "" }.to_owned()),
         ("window", window),
         ("retention", retention),
         ("offset", span(feature.offset_ms)),
@@ -211,6 +220,10 @@ fn decide(set: &RuleSet, of: &Decide) -> String {
         DecideSubject::Role(role) => role.name().to_owned(),
         DecideSubject::Thing(kind) => kind.name().to_owned(),
         DecideSubject::ById(kind, id) => format!("{} {}", kind.name(), id.written(set)),
+        DecideSubject::Members(read) => match set.read(*read) {
+            ReadSource::Feature { feature, .. } => format!("each of {}", set.feature(*feature)),
+            _ => "each".to_owned(),
+        },
     };
     let on_expiry = match of.on_expiry {
         OnExpiry::Keep => "",

@@ -5,6 +5,7 @@
 //! body is faulty keeps its name, so that who uses it is not blamed too.
 
 mod cases;
+mod components;
 mod decide;
 mod features;
 mod lists;
@@ -20,6 +21,7 @@ use crate::event::{KINDS, Mode, nearest, nearest_type};
 
 pub use cases::TEST_BASE_MS;
 pub(super) use cases::{CaseDef, unknown_rule};
+pub(super) use components::ComponentDef;
 pub(super) use decide::{DecideDef, SubjectDef};
 pub(super) use features::{AggregateWord, FeatureBody, FeatureDef};
 pub(super) use lists::ListDef;
@@ -266,9 +268,4 @@ fn warn_if_misspelt(reader: &mut Reader, node: &Node, text: &str) {
 /// The value of a key that may be absent; `None` when it is there and faulty.
 fn optional<T>(fields: &yaml::Fields<'_>, key: &str, read: impl FnOnce(&Node) -> Option<T>) -> Option<Option<T>> {
     fields.get(key).map_or(Some(None), |node| read(node).map(Some))
-}
-
-/// Something that the format has and this version does not act on.
-fn not_supported(node: &Node, what: &str) -> Diagnostic {
-    node.error("not-supported", format!("{what} is not supported by this version"))
 }

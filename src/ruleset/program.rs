@@ -15,6 +15,8 @@ use crate::lists::List;
 pub const KEY_PARTS_MAX: usize = 8;
 /// How many steps a sequence has at most.
 pub const STEPS_MAX: usize = 16;
+/// How many expressions link the accounts of a component at most.
+pub const LINKS_MAX: usize = 8;
 
 /// A type of event that rules can name: the known ones by their place in [`KINDS`], then those of [`RuleSet::types`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -118,6 +120,10 @@ pub struct Feature {
     pub value: Option<Compiled>,
     /// The steps of a sequence, in their order; of other aggregates none.
     pub steps: Vec<Step>,
+    /// What links the accounts of a component; of other aggregates nothing.
+    pub links: Vec<Link>,
+    /// Whether some rule decides about every member of it, so that the names of accounts are kept.
+    pub lists_members: bool,
     /// What is computed.
     pub aggregate: Aggregate,
     /// How far back.
@@ -160,9 +166,14 @@ pub enum Aggregate {
     Rate(Rate),
     /// How many of the feature's steps happened in their order.
     Sequence,
+    /// How many accounts are linked with the key's, through any chain of shared values.
+    Component(Component),
 }
 
 impl Aggregate {
+    /// The word for linked accounts.
+    pub const COMPONENT: &str = "component";
+
     /// The word for it in a rule file.
     pub fn name(self) -> &'static str {
         match self {
@@ -178,6 +189,7 @@ impl Aggregate {
             Aggregate::Previous => "previous",
             Aggregate::Rate(_) => "rate",
             Aggregate::Sequence => "sequence",
+            Aggregate::Component(_) => Aggregate::COMPONENT,
         }
     }
 }
@@ -202,6 +214,24 @@ pub struct Rate {
     pub burst: u32,
 }
 
+/// When links fade, and which values make none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Component {
+    /// Milliseconds, from a minute: at time t a link counts if it was made since floor(t / this) * this, less the window.
+    pub generation_ms: i64,
+    /// At which of its accounts a value stops linking, from 3.
+    pub hub: u32,
+}
+
+/// One expression that links the accounts of a component.
+#[derive(Clone, Debug)]
+pub struct Link {
+    /// Its value: a text.
+    pub value: Compiled,
+    /// Whether the value links nothing; absent: none is ignored.
+    pub ignored: Option<Compiled>,
+}
+
 /// One step of a sequence.
 #[derive(Clone, Debug)]
 pub struct Step {
@@ -217,7 +247,8 @@ impl Feature {
     /// What is evaluated of an event that is counted.
     pub fn expressions(&self) -> impl Iterator<Item = &Compiled> {
         let steps = self.steps.iter().filter_map(|step| step.filter.as_ref());
-        self.filter.iter().chain(&self.key).chain(&self.value).chain(steps)
+        let links = self.links.iter().flat_map(|link| std::iter::once(&link.value).chain(&link.ignored));
+        self.filter.iter().chain(&self.key).chain(&self.value).chain(steps).chain(links)
     }
 }
 
@@ -356,6 +387,8 @@ pub enum DecideSubject {
     Thing(SubjectKind),
     /// The subject of this kind whose id the expression gives.
     ById(SubjectKind, Compiled),
+    /// Every account of the component that this reads at the event's own key.
+    Members(ReadIndex),
 }
 
 /// What becomes of what was held when a decision ends by itself.

@@ -1,5 +1,6 @@
 //! The table of one feature, whatever its aggregate.
 
+use super::component::{ComponentRule, Components};
 use super::latest::{Last, Previous};
 use super::numbers::{Choice, Count, DoubleSum, Extreme, FirstTime, IntSum, Total};
 use super::presence::{Presence, PresenceRule, View};
@@ -8,7 +9,7 @@ use super::sequence::Sequence;
 use super::table::Table;
 use super::timed::Rule;
 use super::window::Window;
-use super::{Aggregate, Number, Op, Reach, Reading, Readings, WindowSpec};
+use super::{Aggregate, KeyHash, Links, Number, Op, Reach, Reading, Readings, WindowSpec};
 
 /// Operations whose memory is asked for together: its lines fit in the first-level cache.
 const PASS: usize = 64;
@@ -53,6 +54,7 @@ enum Kind {
     Previous(Table<Previous>),
     Rate(Table<Rate>),
     Sequence(Table<Sequence>),
+    Component(Box<Components>),
 }
 
 macro_rules! each {
@@ -68,6 +70,7 @@ macro_rules! each {
             Kind::Previous($table) => $body,
             Kind::Rate($table) => $body,
             Kind::Sequence($table) => $body,
+            Kind::Component($table) => $body,
         }
     };
 }
@@ -93,6 +96,16 @@ impl FeatureTable {
                 Kind::Rate(Table::new(RateRule::new(limit, per_ms, burst), spec.reach_ms()))
             }
             Aggregate::Sequence(steps) => Kind::Sequence(timed(&spec, steps)),
+            Aggregate::Component { generation_ms, hub, lists_members } => {
+                let (Reach::Window(window_ms) | Reach::Retention(window_ms)) = spec.reach;
+                let rule = ComponentRule {
+                    window_ms: window_ms.max(1),
+                    generation_ms: generation_ms.max(ComponentRule::GENERATION_MS_LEAST),
+                    hub: hub.max(ComponentRule::HUB_LEAST),
+                    lists_members,
+                };
+                Kind::Component(Box::new(Components::new(rule)))
+            }
         };
         FeatureTable { spec, kind }
     }
@@ -130,6 +143,31 @@ impl FeatureTable {
     pub fn apply_fetched(&mut self, ops: &[Op], guesses: &Guesses, ids: &[[u8; 16]], out: &mut Readings) {
         assert_eq!(ops.len(), guesses.0.len(), "the steps were taken for these operations");
         each!(&mut self.kind, table => table.apply(ops, &guesses.0, ids, out));
+    }
+
+    /// As [`FeatureTable::apply`], for a component: with what the operations bring beside their keys.
+    pub fn apply_links(&mut self, ops: &[Op], links: &Links, out: &mut Readings) {
+        match &mut self.kind {
+            Kind::Component(components) => components.apply_links(ops, links, out),
+            _ => self.apply(ops, &[], out),
+        }
+    }
+
+    /// What a member of a component is called; for one that the last batch of operations listed.
+    pub fn member_name(&self, member: u64) -> &str {
+        match &self.kind {
+            Kind::Component(components) => components.member_name(member),
+            _ => "",
+        }
+    }
+
+    /// The keys of all accounts that a component links with this one, itself included, as of an instant from the horizon
+    /// on; of another aggregate the key itself. Looks at the whole table.
+    pub fn linked_with(&self, key: KeyHash, as_of_ms: i64) -> Vec<KeyHash> {
+        match &self.kind {
+            Kind::Component(components) => components.linked_with(key, as_of_ms),
+            _ => vec![key],
+        }
     }
 
     /// What a key without events reads: for an event whose key has an empty part.

@@ -15,12 +15,17 @@
 //!
 //! Tested beside each file and, against brute force over long random histories, in `tests/oracle_state.rs`.
 
+mod component;
 mod dedup;
 mod entries;
 mod feature;
+mod few;
+mod forest;
 mod hash;
 mod index;
+mod kin;
 mod latest;
+mod links;
 mod numbers;
 mod operation;
 mod presence;
@@ -37,5 +42,6 @@ mod window;
 pub use dedup::{Dedup, Entry, Identity, Sighting};
 pub use feature::{FeatureTable, Fetch, Guesses};
 pub use hash::{HashKey, KeyHash, KeyHasher, PartHash, Scalar};
+pub use links::Links;
 pub use operation::{Op, Reading, Readings, Value};
 pub use spec::{Aggregate, Number, Reach, Steps, WindowSpec};

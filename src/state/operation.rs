@@ -16,14 +16,16 @@ pub struct Op {
     /// Hash of the event's identity: a second event of equal time and hash is not counted again.
     pub event: u64,
     /// The feature's `value`: an `i64`, an `f64` by its bits, milliseconds, or [`PartHash::value`](super::PartHash::value)
-    /// of a text; unused by aggregates without a value.
+    /// of a text; what [`Links::give`](super::Links::give) answered; unused by aggregates without a value.
     pub value: u64,
     /// Index of the event's id in the `ids` given with the operations; read by sums and means of doubles alone.
     pub id: u32,
     /// Whether to count the event at this key; else only to read, as at a key given by `.at`.
     pub add: bool,
-    /// Whether a set's members are wanted, not only their number.
+    /// Whether the members of a set or component are wanted, not only their number.
     pub members: bool,
+    /// Of a component: whether its account is to be compared with another, and not counted or read.
+    pub compare: bool,
 }
 
 /// The value of a feature at one event.
@@ -31,19 +33,19 @@ pub struct Op {
 pub enum Value {
     /// Nothing is known: `min`, `max`, `avg`, `first`, `last` or `previous` of no event.
     Unknown,
-    /// `count`, `distinct`, or `sum`, `min`, `max` of ints.
+    /// `count`, `distinct`, `component`, or `sum`, `min`, `max` of ints.
     Int(i64),
     /// `avg`, or `sum`, `min`, `max` of doubles.
     Double(f64),
     /// A sum of ints beyond 64 bits.
     Overflow,
-    /// `rate`.
+    /// `rate`, or whether two accounts are of one component.
     Flag(bool),
     /// `first`, `last`: milliseconds since the Unix epoch.
     Time(i64),
     /// `previous`: as the value came in.
     Scalar(u64),
-    /// `set`.
+    /// `set`; `component`, if members were asked for.
     Set {
         /// How many members there are; past the bound of entries, an estimate.
         size: u32,
@@ -70,7 +72,8 @@ pub struct Reading {
 pub struct Readings {
     /// One an operation.
     pub readings: Vec<Reading>,
-    /// Members of sets, ascending within each reading.
+    /// Members of sets, ascending within each reading; of components, in no order, for
+    /// [`FeatureTable::member_name`](super::FeatureTable::member_name).
     pub members: Vec<u64>,
     pub(super) guesses: Guesses,
 }

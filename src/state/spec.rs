@@ -45,6 +45,16 @@ pub enum Aggregate {
     },
     /// How many of these steps happened in their order; an operation's value has a bit for each step that its event can be.
     Sequence(Steps),
+    /// How many accounts are linked with the key's account, through any chain of shared values. It takes its operations by
+    /// [`FeatureTable::apply_links`](super::FeatureTable::apply_links).
+    Component {
+        /// Milliseconds, from a minute: a link counts in a whole generation or not at all.
+        generation_ms: i64,
+        /// At which of its accounts a value stops linking, at least 3.
+        hub: u32,
+        /// Whether members are listed, and so the names of accounts kept.
+        lists_members: bool,
+    },
 }
 
 /// The steps of a sequence.
@@ -110,6 +120,9 @@ impl WindowSpec {
     pub fn reach_ms(&self) -> i64 {
         match (self.aggregate, self.reach) {
             (Aggregate::Rate { limit, per_ms, burst }, _) => RateRule::new(limit, per_ms, burst).reach_ms(),
+            (Aggregate::Component { generation_ms, .. }, Reach::Window(ms) | Reach::Retention(ms)) => {
+                ms.max(1).saturating_add(generation_ms.max(1))
+            }
             (_, Reach::Window(ms) | Reach::Retention(ms)) => ms.max(1),
         }
     }

@@ -18,7 +18,7 @@ use super::window::{Lost, Window, feed, out_of_reach};
 use super::{Op, Reading, Readings};
 
 /// The guess for a key that is new: no slot has this number.
-const NO_SLOT: u32 = u32::MAX;
+pub(super) const NO_SLOT: u32 = u32::MAX;
 const _: () = assert!(NO_SLOT > SLOT_MAX);
 
 #[derive(Debug)]

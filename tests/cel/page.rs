@@ -41,6 +41,7 @@ features:
   devices: {on: [login.succeeded], key: [event.account_id], aggregate: set, value: device.id, window: 1h}
   amounts: {on: [order.placed], key: [event.account_id], aggregate: set, value: event.amount_minor, window: 1h}
   pairs: {on: [order.placed], key: [event.channel, event.amount_minor], aggregate: count, window: 1h}
+  ring: {on: [login.succeeded], key: [event.account_id], aggregate: component, links: [device.id], window: 30d}
 rules:
 ";
 

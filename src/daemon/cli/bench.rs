@@ -38,7 +38,10 @@ pub(super) struct Arguments {
     /// million, takes about 5 GB of memory and some minutes.
     #[arg(long, value_name = "KEYS", num_args = 0..=1, default_missing_value = "10000000")]
     growth: Option<u64>,
-    /// Only what `--workload`, `--kafka` and `--growth` ask for.
+    /// Also linked accounts in rings, chains and stars: so many of them a shape, a million by default.
+    #[arg(long, value_name = "ACCOUNTS", num_args = 0..=1, default_missing_value = "1000000")]
+    links: Option<u64>,
+    /// Only what `--workload`, `--kafka`, `--growth` and `--links` ask for.
     #[arg(long)]
     alone: bool,
     /// Print JSON instead of tables.
@@ -64,9 +67,13 @@ fn plan(arguments: &Arguments) -> Result<Plan, Failure> {
     if let Some(few) = arguments.growth.filter(|keys| *keys < KEYS_LEAST) {
         return Err(Failure::usage(format!("{few} keys are too few to measure with"), Some("give 1000 or more")));
     }
-    let asked = arguments.workload.is_some() || arguments.kafka.is_some() || arguments.growth.is_some();
+    if let Some(few) = arguments.links.filter(|accounts| *accounts < ACCOUNTS_LEAST) {
+        return Err(Failure::usage(format!("{few} accounts are too few to measure with"), Some("give 1000 or more")));
+    }
+    let sizes = [arguments.growth, arguments.links];
+    let asked = arguments.workload.is_some() || arguments.kafka.is_some() || sizes.iter().any(Option::is_some);
     if arguments.alone && !asked {
-        let hint = "add `--workload`, `--kafka` or `--growth`";
+        let hint = "add `--workload`, `--kafka`, `--growth` or `--links`";
         return Err(Failure::usage("`--alone` leaves nothing to measure", Some(hint)));
     }
     let rules = match &arguments.rules {
@@ -83,6 +90,7 @@ fn plan(arguments: &Arguments) -> Result<Plan, Failure> {
         workload: arguments.workload.as_ref().map(traffic),
         kafka: arguments.kafka.clone(),
         growth: arguments.growth,
+        links: arguments.links,
         monotonic: clock::monotonic,
     })
 }

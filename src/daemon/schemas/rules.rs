@@ -68,10 +68,62 @@ fn list() -> Value {
     schema
 }
 
+/// The aggregates over a window, those of a value, and those without one.
+const WINDOWED: &[&str] = &["count", "sum", "avg", "min", "max", "distinct", "set", "component"];
+const WITH_VALUE: &[&str] = &["sum", "avg", "min", "max", "distinct", "set", "previous"];
+const WITHOUT_VALUE: &[&str] = &["count", "first", "last", "rate", "sequence", "component"];
+
 fn feature() -> Value {
-    let windowed = ["count", "sum", "avg", "min", "max", "distinct", "set"];
-    let with_value = ["sum", "avg", "min", "max", "distinct", "set", "previous"];
-    let all = ["count", "sum", "avg", "min", "max", "distinct", "set", "first", "last", "previous", "rate", "sequence"];
+    let all: Vec<&str> = WITH_VALUE.iter().chain(WITHOUT_VALUE).copied().collect();
+    let keys = [
+        ("on", types()),
+        ("where", described(expression(), "Which of these events are counted; absent: all.")),
+        (
+            "key",
+            described(
+                json!({"type": "array", "minItems": 1, "maxItems": 8, "items": expression()}),
+                "By what it is counted. An event with an empty part is not.",
+            ),
+        ),
+        ("value", described(expression(), "What is added, compared or collected.")),
+        ("aggregate", described(json!({"enum": all}), "What is computed.")),
+        (
+            "window",
+            described(
+                json!({"anyOf": [span(), {"enum": ["day", "week", "month", "year"]}]}),
+                "How far back it looks: a span, or since the calendar's unit began in the program's time zone.",
+            ),
+        ),
+        (
+            "retention",
+            described(
+                json!({"type": "string", "pattern": SPAN, "default": "400d"}),
+                "How long a key without events is kept; for `first`, `last`, `previous` and `rate`.",
+            ),
+        ),
+        ("offset", described(span(), "Shifts both ends of the window back.")),
+        (
+            "max_entries",
+            described(
+                whole(1, 1 << 20),
+                "How many entries a key keeps; past it the oldest are summarised, and the value is marked as not exact.",
+            ),
+        ),
+        (
+            "scope",
+            described(
+                json!({"enum": ["program", "global"], "default": "program"}),
+                "Whose events meet at a key: those of one program, or of all.",
+            ),
+        ),
+    ];
+    let mut schema = section(&["key", "aggregate"], keys.into_iter().chain(keys_of_aggregates()));
+    schema["allOf"] = shapes();
+    schema
+}
+
+/// The keys that belong to one aggregate.
+fn keys_of_aggregates() -> impl Iterator<Item = (&'static str, Value)> {
     let step = section(
         &["on"],
         [
@@ -80,67 +132,59 @@ fn feature() -> Value {
             ("min", described(whole(1, 1 << 20), "How many of them it takes; absent: one.")),
         ],
     );
-    let mut schema = section(
-        &["key", "aggregate"],
-        [
-            ("on", types()),
-            ("where", described(expression(), "Which of these events are counted; absent: all.")),
-            (
-                "key",
-                described(
-                    json!({"type": "array", "minItems": 1, "maxItems": 8, "items": expression()}),
-                    "By what it is counted. An event with an empty part is not.",
-                ),
+    let of_others = [
+        ("limit", described(whole(1, i64::from(u32::MAX)), "How many events a period takes; for `rate`.")),
+        ("per", described(span(), "The period of `limit`.")),
+        ("burst", described(whole(1, i64::from(u32::MAX)), "How many may come at once; absent: `limit`.")),
+        ("within", described(span(), "The span in which the steps happen; for `sequence`.")),
+        (
+            "steps",
+            described(
+                json!({"type": "array", "minItems": 1, "maxItems": 16, "items": step}),
+                "What happens one after the other; for `sequence`.",
             ),
-            ("value", described(expression(), "What is added, compared or collected.")),
-            ("aggregate", described(json!({"enum": all}), "What is computed.")),
-            (
-                "window",
-                described(
-                    json!({"anyOf": [span(), {"enum": ["day", "week", "month", "year"]}]}),
-                    "How far back it looks: a span, or since the calendar's unit began in the program's time zone.",
-                ),
+        ),
+    ];
+    let of_components = [
+        (
+            "links",
+            described(
+                json!({"type": "array", "minItems": 1, "maxItems": 8, "items": expression()}),
+                "The values by which accounts are linked; for `component`.",
             ),
-            (
-                "retention",
-                described(
-                    json!({"type": "string", "pattern": SPAN, "default": "400d"}),
-                    "How long a key without events is kept; for `first`, `last`, `previous` and `rate`.",
-                ),
+        ),
+        (
+            "hub",
+            described(
+                json!({"type": "integer", "minimum": 3, "maximum": 1000, "default": 20}),
+                "At which of its accounts a value stops linking; for `component`.",
             ),
-            ("offset", described(span(), "Shifts both ends of the window back.")),
-            (
-                "max_entries",
-                described(
-                    whole(1, 1 << 20),
-                    "How many entries a key keeps; past it the oldest are summarised, and the value is marked as not exact.",
-                ),
+        ),
+        (
+            "ignore",
+            described(
+                json!({"anyOf": [text(), {"type": "array", "maxItems": 1000, "items": text()}]}),
+                "Values that link nothing: texts, and declared lists as `lists.NAME`; for `component`.",
             ),
-            ("limit", described(whole(1, i64::from(u32::MAX)), "How many events a period takes; for `rate`.")),
-            ("per", described(span(), "The period of `limit`.")),
-            ("burst", described(whole(1, i64::from(u32::MAX)), "How many may come at once; absent: `limit`.")),
-            ("within", described(span(), "The span in which the steps happen; for `sequence`.")),
-            (
-                "steps",
-                described(
-                    json!({"type": "array", "minItems": 1, "maxItems": 16, "items": step}),
-                    "What happens one after the other; for `sequence`.",
-                ),
+        ),
+        (
+            "generation",
+            described(
+                json!({"type": "string", "pattern": SPAN, "default": "1d"}),
+                "In which steps links fade, a minute or longer; for `component`.",
             ),
-            (
-                "scope",
-                described(
-                    json!({"enum": ["program", "global"], "default": "program"}),
-                    "Whose events meet at a key: those of one program, or of all.",
-                ),
-            ),
-        ],
-    );
+        ),
+    ];
+    of_others.into_iter().chain(of_components)
+}
+
+/// Which keys an aggregate needs, and which mean nothing to it.
+fn shapes() -> Value {
     let only = |keys: &[&str]| -> Vec<Value> { keys.iter().map(|key| json!({"required": [key]})).collect() };
-    schema["allOf"] = json!([
-        when(&windowed, json!({"required": ["window"], "not": {"required": ["retention"]}})),
-        when(&with_value, json!({"required": ["value"]})),
-        when(&["count", "first", "last", "rate", "sequence"], json!({"not": {"required": ["value"]}})),
+    json!([
+        when(WINDOWED, json!({"required": ["window"], "not": {"required": ["retention"]}})),
+        when(WITH_VALUE, json!({"required": ["value"]})),
+        when(WITHOUT_VALUE, json!({"not": {"required": ["value"]}})),
         {
             "if": is(&["rate"]),
             "then": {"required": ["limit", "per"], "not": {"anyOf": only(&["window", "offset"])}},
@@ -151,9 +195,13 @@ fn feature() -> Value {
             "then": {"required": ["within", "steps"], "not": {"anyOf": only(&["on", "window", "retention"])}},
             "else": {"required": ["on"], "not": {"anyOf": only(&["within", "steps"])}},
         },
+        {
+            "if": is(&["component"]),
+            "then": {"required": ["links"], "not": {"required": ["offset"]}, "properties": {"key": {"maxItems": 1}}},
+            "else": {"not": {"anyOf": only(&["links", "hub", "ignore", "generation"])}},
+        },
         {"not": {"required": ["window", "retention"]}},
-    ]);
-    schema
+    ])
 }
 
 /// Something that holds for these aggregates.
@@ -279,6 +327,7 @@ fn decision() -> Value {
         [
             ("subject", described(json!({"enum": subjects}), "Who or what it is about.")),
             ("id", described(expression(), "Which one; absent: the event's own.")),
+            ("each", described(text(), "The component whose accounts it is about, all of them.")),
             ("verdict", described(json!({"enum": verdicts}), "What further events of the subject get at least.")),
             ("ttl", described(span(), "When it ends by itself; absent: never.")),
             (
@@ -292,6 +341,9 @@ fn decision() -> Value {
         ],
     );
     schema["dependentRequired"] = json!({"on_expiry": ["ttl"]});
+    schema["dependentSchemas"] = json!({
+        "each": {"properties": {"subject": {"const": "account"}}, "not": {"required": ["id"]}},
+    });
     schema
 }
 

@@ -72,7 +72,9 @@ impl Interpreter {
             context.add_variable_from_value(group, signals);
         }
         for (at, read) in rules.reads.reads().iter().enumerate() {
-            if let ReadSource::Feature { feature, key } = &read.source {
+            if let ReadSource::Feature { feature, key } = &read.source
+                && !matches!(key, ReadKey::Same(_))
+            {
                 let name = &rules.features[feature.0 as usize].name;
                 let name = if *key == ReadKey::Own { name.clone() } else { at_key(name) };
                 context.add_variable_from_value(name, reading_value(facts, ReadIndex(at as u32)));

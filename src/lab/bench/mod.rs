@@ -10,6 +10,7 @@ mod folder;
 mod growth;
 mod interpreter;
 mod kafka;
+mod links;
 mod packs;
 mod paths;
 mod report;
@@ -26,6 +27,7 @@ use crate::stream::StreamError;
 
 pub use conditions::{Condition, Conditions};
 pub use growth::{Growth, Table};
+pub use links::Shape;
 pub use packs::BuiltIn;
 pub use paths::PathReport;
 pub use report::{Report, render_json, render_table};
@@ -61,6 +63,8 @@ pub struct Plan {
     pub kafka: Option<String>,
     /// To how many keys each of the tables grows, if that is measured.
     pub growth: Option<u64>,
+    /// How many accounts are linked in each shape, if that is measured.
+    pub links: Option<u64>,
     /// The clock.
     pub monotonic: fn() -> Instant,
 }
@@ -130,6 +134,9 @@ pub fn run(plan: &Plan, mut say: impl FnMut(&str)) -> Result<Report, BenchError>
     }
     if let Some(keys) = plan.growth {
         report.growth = Some(growth::measure(keys, plan, &mut say)?);
+    }
+    if let Some(accounts) = plan.links {
+        report.links = Some(links::measure(accounts, plan, &mut say)?);
     }
     Ok(report)
 }

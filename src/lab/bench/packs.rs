@@ -21,6 +21,9 @@ impl BuiltIn {
     /// A feature of each of the aggregates whose memory is stated, by account.
     pub const GROWTH: BuiltIn = BuiltIn(include_str!("../../../benches/growth/growth.yaml"));
 
+    /// One component, of two values.
+    pub const LINKS: BuiltIn = BuiltIn(include_str!("../../../benches/links/links.yaml"));
+
     /// The rules, ready to run.
     pub fn rules(self) -> Arc<RuleSet> {
         Arc::new(load_from(&self).expect("the built-in packs load").set)
@@ -99,7 +102,7 @@ mod tests {
 
     #[test]
     fn every_built_in_pack_loads() {
-        for pack in [BuiltIn::BENCH, BuiltIn::WORKLOAD, BuiltIn::GROWTH] {
+        for pack in [BuiltIn::BENCH, BuiltIn::WORKLOAD, BuiltIn::GROWTH, BuiltIn::LINKS] {
             assert!(!pack.rules().rules.is_empty());
         }
     }

@@ -6,7 +6,7 @@ mod table;
 pub use json::render_json;
 pub use table::render_table;
 
-use super::{Conditions, Growth, PathReport, StepsReport, WorkloadReport};
+use super::{Conditions, Growth, PathReport, Shape, StepsReport, WorkloadReport};
 
 /// What was measured; a part that was not is empty.
 #[derive(Clone, Debug, Default)]
@@ -23,4 +23,6 @@ pub struct Report {
     pub kafka: Option<PathReport>,
     /// Tables that grow.
     pub growth: Option<Growth>,
+    /// Linked accounts, by shape.
+    pub links: Option<Vec<Shape>>,
 }

@@ -40,8 +40,8 @@ pub fn source(text: &str) -> Source {
 /// A scope with a feature of every type, a list of every kind, and macros.
 ///
 /// Features, all by account: `logins` (int), `spend` (double), `burst` (bool), `seen` (timestamp), `gap` (duration),
-/// `place` (a hashed string), `devices` (a set of strings), `amounts` (a set of ints); and `pairs` (int, by string and
-/// int). Lists: `words`, `networks`, `domains`, `holidays`. Macros: `is_web`, `busy`.
+/// `place` (a hashed string), `devices` (a set of strings), `amounts` (a set of ints), `ring` (a component); and `pairs` (int, by
+/// string and int). Lists: `words`, `networks`, `domains`, `holidays`. Macros: `is_web`, `busy`.
 pub fn demo_scope() -> Scope {
     let mut scope = Scope::new();
     let features = [
@@ -54,6 +54,7 @@ pub fn demo_scope() -> Scope {
         ("devices", Type::Set(Element::Text), vec![Type::Text]),
         ("amounts", Type::Set(Element::Int), vec![Type::Text]),
         ("pairs", Type::Int, vec![Type::Text, Type::Int]),
+        ("ring", Type::Component, vec![Type::Text]),
     ];
     for (index, (name, result, key)) in features.into_iter().enumerate() {
         scope.add_feature(name, FeatureDecl { index: FeatureIndex(index as u32), result, key });
@@ -132,8 +133,9 @@ impl Facts for DemoFacts<'_> {
         signal == Signal::DeviceBot
     }
     fn reading(&self, read: ReadIndex) -> Reading {
-        use super::{AccountFact, ReadSource};
+        use super::{AccountFact, ReadKey, ReadSource, Referral};
         let value = match &self.reads.get(read).source {
+            ReadSource::Feature { key: ReadKey::Same(_), .. } => ReadingValue::Bool(true),
             ReadSource::Feature { feature, .. } => match feature.0 {
                 0 => ReadingValue::Int(5),
                 1 => ReadingValue::Double(99.5),
@@ -152,6 +154,8 @@ impl Facts for DemoFacts<'_> {
                 _ => ReadingValue::TimestampMs(1_777_000_000_000),
             },
             ReadSource::Geo(_) => ReadingValue::Double(12.0),
+            ReadSource::Referral(Referral::Depth(_)) => ReadingValue::Int(1),
+            ReadSource::Referral(Referral::Cycle(_)) => ReadingValue::Bool(false),
         };
         Reading { exact: read.0.is_multiple_of(2), ..Reading::of(value) }
     }

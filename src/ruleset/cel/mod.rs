@@ -22,6 +22,7 @@ mod function;
 pub mod fuzz;
 mod interpret;
 mod lexical;
+mod listed;
 mod lower;
 mod node;
 mod probe;
@@ -43,7 +44,10 @@ pub use compiled::{Compiled, Leaf, Uses};
 pub use demand::Demand;
 pub use explain::Term;
 pub use facts::{Facts, Fault, Reading, ReadingValue, Scalar};
-pub use reads::{AccountFact, FeatureIndex, GeoFact, ListIndex, Read, ReadIndex, ReadKey, ReadSource, ReadTable, Role};
+pub use listed::compile_listed;
+pub use reads::{
+    AccountFact, FeatureIndex, GeoFact, ListIndex, Read, ReadIndex, ReadKey, ReadSource, ReadTable, Referral, Role,
+};
 pub use scope::{FeatureDecl, ListDecl, Scope, is_reserved};
 pub use sets::overlap;
 pub use source::{Segment, Source};

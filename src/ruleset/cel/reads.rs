@@ -127,6 +127,8 @@ pub enum ReadKey {
     Own,
     /// At the key that these expressions give: `name.at(k1, ...)`. As many as the feature has key parts.
     At(Vec<Compiled>),
+    /// At the two accounts that these expressions give, of a component: whether they are linked.
+    Same(Vec<Compiled>),
 }
 
 /// Where the value of a read comes from.
@@ -148,6 +150,35 @@ pub enum ReadSource {
     },
     /// What follows from the account's previous place.
     Geo(GeoFact),
+    /// What follows from who invited whom.
+    Referral(Referral),
+}
+
+/// A question about the chain of referrers above an account.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Referral {
+    /// How long the chain above this account is.
+    Depth(Box<Compiled>),
+    /// Whether the chain above the first account, itself included, has the second one.
+    Cycle(Box<[Compiled; 2]>),
+}
+
+impl Referral {
+    /// The expressions of the accounts.
+    pub fn accounts(&self) -> &[Compiled] {
+        match self {
+            Referral::Depth(account) => std::slice::from_ref(account),
+            Referral::Cycle(accounts) => accounts.as_slice(),
+        }
+    }
+
+    /// The function of rule files.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Referral::Depth(_) => "referral_depth",
+            Referral::Cycle(_) => "referral_cycle",
+        }
+    }
 }
 
 /// One value that the rule set needs for an event.
@@ -155,7 +186,7 @@ pub enum ReadSource {
 pub struct Read {
     /// Where it comes from.
     pub source: ReadSource,
-    /// Whether the members of a set are needed, and not only its size.
+    /// Whether the members of a set or component are needed, and not only its size.
     pub wants_contents: bool,
 }
 
@@ -191,10 +222,18 @@ impl ReadTable {
         self.reads[read.0 as usize].wants_contents = true;
     }
 
-    /// What the arguments of a read's `.at` use.
+    /// The read of a component's members, at the event's own key.
+    pub fn members_of(&mut self, feature: FeatureIndex) -> ReadIndex {
+        let read = self.intern(ReadSource::Feature { feature, key: ReadKey::Own });
+        self.want_contents(read);
+        read
+    }
+
+    /// What the arguments of a read use.
     pub(super) fn key_uses(&self, read: ReadIndex) -> impl Iterator<Item = &Uses> {
         let keys = match &self.get(read).source {
-            ReadSource::Feature { key: ReadKey::At(keys), .. } => keys.as_slice(),
+            ReadSource::Feature { key: ReadKey::At(keys) | ReadKey::Same(keys), .. } => keys.as_slice(),
+            ReadSource::Referral(referral) => referral.accounts(),
             _ => &[],
         };
         keys.iter().map(Compiled::uses)

@@ -106,7 +106,7 @@ pub enum Type {
     Hashed(Element),
     /// A declared list: for the right of `in`, and as an argument.
     Members(ListKind),
-    /// A component of linked accounts; reserved.
+    /// A component of linked accounts, for `same`; read by its name it is the int of its size.
     Component,
     /// Of something that already has a diagnostic: it fits everywhere, so that one fault is told once.
     Faulty,

@@ -7,7 +7,7 @@ use std::fmt::Write as _;
 use super::function::{Function, OVERLOADS, Operator};
 use super::node::{Comprehension, Node, NodeKind, Presence, Quantity, Question};
 use super::value::Value;
-use super::{FeatureIndex, ListIndex, ReadIndex, ReadKey, ReadSource, text, time};
+use super::{Compiled, FeatureIndex, ListIndex, ReadIndex, ReadKey, ReadSource, text, time};
 use crate::event::{Field, Signal};
 
 /// The names that a rule set gives what expressions know by index.
@@ -183,27 +183,44 @@ impl Writer<'_> {
         let names = self.names;
         match names.read(read) {
             ReadSource::Feature { feature, key } => {
-                self.put(names.feature(*feature));
-                if let ReadKey::At(parts) = key {
-                    self.put(".at(");
-                    for (at, part) in parts.iter().enumerate() {
-                        if at > 0 {
-                            self.put(", ");
-                        }
-                        self.node(part.node(), Binding::Choice);
-                    }
-                    self.put(")");
+                let (before, parts, behind) = match key {
+                    ReadKey::Own => ("", &[] as &[Compiled], ""),
+                    ReadKey::At(parts) => (".at(", parts.as_slice(), ")"),
+                    ReadKey::Same(parts) => (", ", parts.as_slice(), ")"),
+                };
+                if matches!(key, ReadKey::Same(_)) {
+                    self.put("same(");
                 }
+                self.put(names.feature(*feature));
+                self.put(before);
+                self.listed(parts);
+                self.put(behind);
             }
             ReadSource::Account { role, fact } => {
                 self.put(role.name());
                 self.put(".");
                 self.put(fact.name());
             }
+            ReadSource::Referral(referral) => {
+                self.put(referral.name());
+                self.put("(");
+                self.listed(referral.accounts());
+                self.put(")");
+            }
             ReadSource::Geo(fact) => {
                 self.put("geo.");
                 self.put(fact.name());
             }
+        }
+    }
+
+    /// Expressions with commas between them.
+    fn listed(&mut self, parts: &[Compiled]) {
+        for (at, part) in parts.iter().enumerate() {
+            if at > 0 {
+                self.put(", ");
+            }
+            self.node(part.node(), Binding::Choice);
         }
     }
 

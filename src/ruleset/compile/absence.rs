@@ -30,14 +30,23 @@ pub(super) fn concludes_from(when: &Compiled, reads: &ReadTable, features: &[Fea
 
 /// How long the feature must have been fed before what it reads is whole.
 fn seen_ms(feature: &Feature) -> i64 {
-    feature.reach.longest_ms().saturating_add(feature.offset_ms)
+    let generation_ms = match feature.aggregate {
+        Aggregate::Component(component) => component.generation_ms,
+        _ => 0,
+    };
+    feature.reach.longest_ms().saturating_add(feature.offset_ms).saturating_add(generation_ms)
 }
 
 /// Whether it is 0 or empty where nothing was counted, and not unknown.
 fn reads_as_nothing(feature: &Feature) -> bool {
     matches!(
         feature.aggregate,
-        Aggregate::Count | Aggregate::Sum(_) | Aggregate::Distinct | Aggregate::Set | Aggregate::Sequence
+        Aggregate::Count
+            | Aggregate::Sum(_)
+            | Aggregate::Distinct
+            | Aggregate::Set
+            | Aggregate::Sequence
+            | Aggregate::Component(_)
     )
 }
 

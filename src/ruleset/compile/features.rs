@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 
 use sha2::{Digest, Sha256};
 
-use super::{Definitions, TypeNames, expression, names, scope_with};
-use crate::ruleset::cel::{Compiled, Element, Position, ReadTable, Scope, Source, Type, Wanted};
-use crate::ruleset::pack::{AggregateWord, FeatureBody, FeatureDef, MacroDef};
-use crate::ruleset::program::{Aggregate, Feature, Number, Step};
+use super::{Definitions, TypeNames, expression, names, scope_with, take};
+use crate::ruleset::cel::{self, Compiled, Element, Position, ReadTable, Scope, Source, Type, Wanted};
+use crate::ruleset::pack::{AggregateWord, ComponentDef, FeatureBody, FeatureDef, MacroDef};
+use crate::ruleset::program::{Aggregate, Feature, Link, Number, Step};
 use crate::ruleset::yaml::Reader;
 
 /// The names while features are compiled: those of features are known, so that reading one is refused in plain words.
@@ -49,6 +49,7 @@ pub(super) fn feature(
             Some(Step { on: types.indexes(&step.on), filter, min: step.min })
         })
         .collect();
+    let links = body.component.as_ref().map_or(Some(Vec::new()), |component| links(component, scope, reads, reader));
     let aggregate = aggregate(body, value.as_ref().and_then(Option::as_ref), reader);
     Some(Feature {
         name: definition.name.text.clone(),
@@ -63,6 +64,8 @@ pub(super) fn feature(
             None => None,
         },
         steps: steps.into_iter().collect::<Option<Vec<_>>>()?,
+        links: links?,
+        lists_members: false,
         aggregate: aggregate?,
         reach: body.reach,
         scope: body.scope,
@@ -70,6 +73,31 @@ pub(super) fn feature(
         max_entries: body.max_entries,
         definition: fingerprint(body, macros),
     })
+}
+
+/// What links the accounts of a component.
+fn links(component: &ComponentDef, scope: &Scope, reads: &mut ReadTable, reader: &mut Reader) -> Option<Vec<Link>> {
+    let mut link = |source: &Source| {
+        let value = expression(source, scope, reads, Position::Feature, Wanted::Text, reader)?;
+        let ignored = match component.ignore.as_slice() {
+            [] => None,
+            ignored => Some(take(cel::compile_listed(&value, ignored, scope), reader)?),
+        };
+        Some(Link { value, ignored })
+    };
+    let links: Vec<Option<Link>> = component.links.iter().map(&mut link).collect();
+    links.into_iter().collect()
+}
+
+/// Makes a component list its members.
+pub(super) fn list_members(feature: &mut Feature) {
+    if !feature.lists_members {
+        feature.lists_members = true;
+        let mut hash = Hash::new();
+        hash.part(&feature.definition);
+        hash.part("members");
+        feature.definition = hash.hex();
+    }
 }
 
 fn is_numeric(word: AggregateWord) -> bool {
@@ -107,8 +135,7 @@ fn aggregate(body: &FeatureBody, value: Option<&Compiled>, reader: &mut Reader) 
         AggregateWord::Last => Aggregate::Last,
         AggregateWord::Rate => Aggregate::Rate(body.rate?),
         AggregateWord::Sequence => Aggregate::Sequence,
-        // It was refused when the pack was read.
-        AggregateWord::Component => return None,
+        AggregateWord::Component => Aggregate::Component(body.component.as_ref()?.shape),
     })
 }
 
@@ -126,6 +153,7 @@ fn result(feature: &Feature) -> Type {
         Aggregate::Set => element().map_or(Type::Faulty, Type::Set),
         Aggregate::First | Aggregate::Last => Type::Timestamp,
         Aggregate::Rate(_) => Type::Bool,
+        Aggregate::Component(_) => Type::Component,
         // A text is kept as its hash; what fits into 64 bits is kept as it is.
         Aggregate::Previous => match element() {
             Some(Element::Text) => Type::Hashed(Element::Text),
@@ -206,6 +234,9 @@ fn fingerprint(body: &FeatureBody, macros: &MacroPrints<'_>) -> String {
     for source in body.sources() {
         hash.part(&source.text);
         names::words(&source.text).filter_map(|word| macros.0.get(word)).for_each(|print| hash.part(print));
+    }
+    if let Some(component) = &body.component {
+        hash.part(&format!("{} {:?}", component.links.len(), component.shape));
     }
     hash.part(&format!("{:?}", (body.aggregate, body.rate, body.reach, body.scope, body.offset_ms, body.max_entries)));
     hash.hex()

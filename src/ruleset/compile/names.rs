@@ -100,7 +100,7 @@ pub(super) fn all_texts<'a>(definitions: &'a Definitions, rules: &'a [PackRule])
     let rules = rules.flat_map(|rule| {
         let ids = rule.decide.iter().filter_map(|decide| match &decide.subject {
             SubjectDef::ById(_, id) => Some(id),
-            SubjectDef::Role(_) | SubjectDef::Thing(_) => None,
+            SubjectDef::Role(_) | SubjectDef::Thing(_) | SubjectDef::Each(_) => None,
         });
         std::iter::once(&rule.when).chain(&rule.except).chain(&rule.message).chain(&rule.group_by).chain(ids)
     });

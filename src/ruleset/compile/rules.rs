@@ -2,11 +2,11 @@
 
 use super::{PackRule, TypeNames, absence, expression, place, take};
 use crate::event::{Mode, Signal, Verdict};
-use crate::ruleset::cel::{Compiled, Position, ReadTable, Scope, Source, Template, Wanted};
+use crate::ruleset::cel::{Compiled, Position, ReadIndex, ReadTable, Scope, Source, Template, Type, Wanted};
 use crate::ruleset::diagnostic::Diagnostic;
-use crate::ruleset::pack::{DecideDef, RuleDef, SubjectDef};
-use crate::ruleset::program::{Decide, DecideSubject, Feature, Rule, WhenIncomplete};
-use crate::ruleset::yaml::Reader;
+use crate::ruleset::pack::{DecideDef, Name, RuleDef, SubjectDef};
+use crate::ruleset::program::{self, Decide, DecideSubject, Feature, Rule, WhenIncomplete};
+use crate::ruleset::yaml::{Reader, suggest};
 
 /// Compiles one rule; `None` when it is faulty.
 pub(super) fn rule(
@@ -25,8 +25,8 @@ pub(super) fn rule(
     let when = compile(&rule.when, Wanted::Bool, reader);
     let except: Vec<_> = rule.except.iter().map(|source| compile(source, Wanted::Bool, reader)).collect();
     let group_by: Vec<_> = rule.group_by.iter().map(|source| compile(source, Wanted::Key, reader)).collect();
-    let mut compile_id = |source: &Source| compile(source, Wanted::Text, reader);
-    let decide: Vec<_> = rule.decide.iter().map(|decide| self::decide(decide, types, &mut compile_id)).collect();
+    let decide: Vec<_> =
+        rule.decide.iter().map(|decide| self::decide(decide, types, scope, features, reads, reader)).collect();
     let message = rule.message.as_ref().map(|source| take(Template::compile(source, scope, reads), reader));
     warn(rule, reader);
     if let Some(when) = &when {
@@ -65,12 +65,19 @@ pub(super) fn rule(
 fn decide(
     definition: &DecideDef,
     types: &TypeNames,
-    compile_id: &mut impl FnMut(&Source) -> Option<Compiled>,
+    scope: &Scope,
+    features: &[Feature],
+    reads: &mut ReadTable,
+    reader: &mut Reader,
 ) -> Option<Decide> {
     let subject = match &definition.subject {
         SubjectDef::Role(role) => DecideSubject::Role(*role),
         SubjectDef::Thing(kind) => DecideSubject::Thing(*kind),
-        SubjectDef::ById(kind, id) => DecideSubject::ById(*kind, compile_id(id)?),
+        SubjectDef::ById(kind, id) => {
+            let id = expression(id, scope, reads, Position::Condition, Wanted::Text, reader)?;
+            DecideSubject::ById(*kind, id)
+        }
+        SubjectDef::Each(name) => DecideSubject::Members(members(name, scope, features, reads, reader)?),
     };
     Some(Decide {
         subject,
@@ -79,6 +86,38 @@ fn decide(
         on_expiry: definition.on_expiry,
         on: definition.on.as_ref().map(|on| types.indexes(on)),
     })
+}
+
+/// The read of a component's members.
+fn members(
+    name: &Name,
+    scope: &Scope,
+    features: &[Feature],
+    reads: &mut ReadTable,
+    reader: &mut Reader,
+) -> Option<ReadIndex> {
+    let Some(feature) = scope.feature(&name.text) else {
+        let components =
+            features.iter().filter(|feature| matches!(feature.aggregate, program::Aggregate::Component(_)));
+        let hint = suggest(&name.text, components.map(|feature| feature.name.as_str()));
+        reader.push(name.error("unknown-name", format!("there is no feature `{}`", name.text)).hint(hint));
+        return None;
+    };
+    match feature.result {
+        Type::Component => {}
+        Type::Faulty => return None,
+        _ => {
+            let message = format!("`each` takes a component, and `{}` is none", name.text);
+            reader.push(name.error("wrong-type", message));
+            return None;
+        }
+    }
+    if features.get(feature.index.0 as usize).is_some_and(|feature| feature.scope == program::Scope::Global) {
+        let message = format!("a decision is made in one program, and `{}` has the accounts of all", name.text);
+        reader.push(name.error("wrong-type", message).hint("name a component of `scope: program`"));
+        return None;
+    }
+    Some(reads.members_of(feature.index))
 }
 
 /// What loads and is probably not meant.
@@ -120,7 +159,7 @@ fn warn_of_absence(rule: &RuleDef, when: &Compiled, reads: &ReadTable, features:
 pub(super) fn expressions(rule: &Rule) -> impl Iterator<Item = &Compiled> {
     let ids = rule.decide.iter().filter_map(|decide| match &decide.subject {
         DecideSubject::ById(_, id) => Some(id),
-        DecideSubject::Role(_) | DecideSubject::Thing(_) => None,
+        DecideSubject::Role(_) | DecideSubject::Thing(_) | DecideSubject::Members(_) => None,
     });
     std::iter::once(&rule.when).chain(&rule.except).chain(&rule.group_by).chain(ids)
 }
@@ -129,7 +168,7 @@ pub(super) fn expressions(rule: &Rule) -> impl Iterator<Item = &Compiled> {
 pub(super) fn subject_signal(decide: &Decide) -> Option<Signal> {
     let kind = match &decide.subject {
         DecideSubject::Thing(kind) | DecideSubject::ById(kind, _) => *kind,
-        DecideSubject::Role(_) => return None,
+        DecideSubject::Role(_) | DecideSubject::Members(_) => return None,
     };
     kind.signal()
 }

@@ -1,6 +1,6 @@
 //! What a rule's `decide` says: who is remembered beyond the event, and for how long.
 
-use super::{choice, expression, not_supported, optional, types};
+use super::{Name, choice, expression, optional, types};
 use crate::event::{SubjectKind, Verdict};
 use crate::ruleset::cel::{Role, Source};
 use crate::ruleset::program::OnExpiry;
@@ -20,6 +20,8 @@ pub(in crate::ruleset) enum SubjectDef {
     Role(Role),
     Thing(SubjectKind),
     ById(SubjectKind, Source),
+    /// Every member of the component of this name.
+    Each(Name),
 }
 
 const KEYS: &[&str] = &["subject", "id", "each", "verdict", "ttl", "on_expiry", "on"];
@@ -71,8 +73,7 @@ fn subject(reader: &mut Reader, fields: &Fields<'_>) -> Option<SubjectDef> {
     let words: Vec<(&str, Subject)> = roles.chain(things).collect();
     let subject = fields.required("subject", reader).and_then(|node| reader.choice(node, "subject", &words));
     if let Some(node) = fields.get("each") {
-        reader.push(not_supported(node, "`each`").hint("name one subject, or an `id` by expression"));
-        return None;
+        return each(reader, fields, node, subject?);
     }
     match (subject?, fields.get("id")) {
         (Subject::Role(role), None) => Some(SubjectDef::Role(role)),
@@ -80,6 +81,25 @@ fn subject(reader: &mut Reader, fields: &Fields<'_>) -> Option<SubjectDef> {
         (Subject::Role(_), Some(node)) => Some(SubjectDef::ById(SubjectKind::Account, expression(reader, node)?)),
         (Subject::Thing(kind), Some(node)) => Some(SubjectDef::ById(kind, expression(reader, node)?)),
     }
+}
+
+/// `each: NAME`: everybody in a component.
+fn each(reader: &mut Reader, fields: &Fields<'_>, node: &Node, subject: Subject) -> Option<SubjectDef> {
+    let feature = reader.filled_text(node)?;
+    if !matches!(subject, Subject::Role(Role::Account)) {
+        let message = "`each` decides about accounts";
+        reader.push(fields.error_at_key("subject", "type", message).hint("write `subject: account`"));
+        return None;
+    }
+    if fields.get("id").is_some() {
+        reader.push(fields.error_at_key("id", "unused-key", "a decision has an `id` or is about `each`, not both"));
+        return None;
+    }
+    Some(SubjectDef::Each(Name {
+        text: feature.to_owned(),
+        file: std::sync::Arc::clone(&node.file),
+        span: node.span.clone(),
+    }))
 }
 
 #[derive(Clone, Copy)]

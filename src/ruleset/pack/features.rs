@@ -1,6 +1,7 @@
 //! The `features` of a pack: what is counted, by which key, over which span.
 
-use super::{Name, expression, expressions, identifier, not_supported, optional, types};
+use super::components::{self, ComponentDef};
+use super::{Name, expression, expressions, identifier, optional, types};
 use crate::ruleset::cel::Source;
 use crate::ruleset::program::{KEY_PARTS_MAX, Rate, Reach, STEPS_MAX, Scope};
 use crate::ruleset::yaml::{Fields, Node, Reader, Width};
@@ -20,6 +21,7 @@ pub(in crate::ruleset) struct FeatureBody {
     pub(in crate::ruleset) aggregate: AggregateWord,
     pub(in crate::ruleset) rate: Option<Rate>,
     pub(in crate::ruleset) steps: Vec<StepDef>,
+    pub(in crate::ruleset) component: Option<ComponentDef>,
     pub(in crate::ruleset) reach: Reach,
     pub(in crate::ruleset) scope: Scope,
     pub(in crate::ruleset) offset_ms: i64,
@@ -37,7 +39,8 @@ impl FeatureBody {
     /// Every expression of it.
     pub(in crate::ruleset) fn sources(&self) -> impl Iterator<Item = &Source> {
         let steps = self.steps.iter().filter_map(|step| step.filter.as_ref());
-        self.filter.iter().chain(&self.key).chain(&self.value).chain(steps)
+        let links = self.component.iter().flat_map(|component| component.links.iter().chain(&component.ignore));
+        self.filter.iter().chain(&self.key).chain(&self.value).chain(steps).chain(links)
     }
 }
 
@@ -88,8 +91,8 @@ impl AggregateWord {
 
     /// Whether it is computed over a window, and not over what is retained.
     fn needs_window(self) -> bool {
-        use AggregateWord::{Avg, Count, Distinct, Max, Min, Set, Sum};
-        matches!(self, Count | Sum | Avg | Min | Max | Distinct | Set)
+        use AggregateWord::{Avg, Component, Count, Distinct, Max, Min, Set, Sum};
+        matches!(self, Count | Sum | Avg | Min | Max | Distinct | Set | Component)
     }
 }
 
@@ -154,17 +157,16 @@ fn body(reader: &mut Reader, fields: &Fields<'_>) -> Option<FeatureBody> {
     let scope = fields.get("scope").map_or(Some(Scope::Program), |node| reader.choice(node, "scope", SCOPES));
     refuse_bucket(reader, fields);
     let aggregate = aggregate?;
-    if aggregate == AggregateWord::Component {
-        let node = fields.get("aggregate")?;
-        reader.push(not_supported(node, &format!("the aggregate `{}`", aggregate.name())));
-        return None;
-    }
     refuse_foreign_keys(reader, fields, aggregate);
     let value = value(reader, fields, aggregate);
     let rate = if aggregate == AggregateWord::Rate { rate(reader, fields).map(Some) } else { Some(None) };
     let steps = if aggregate == AggregateWord::Sequence { steps(reader, fields) } else { Some(Vec::new()) };
     let reach =
         if aggregate == AggregateWord::Sequence { within(reader, fields) } else { reach(reader, fields, aggregate) };
+    let component = match aggregate {
+        AggregateWord::Component => components::read(reader, fields, reach).map(Some),
+        _ => Some(None),
+    };
     let steps = steps?;
     Some(FeatureBody {
         on: on?.unwrap_or_else(|| steps.iter().flat_map(|step| step.on.clone()).collect()),
@@ -174,6 +176,7 @@ fn body(reader: &mut Reader, fields: &Fields<'_>) -> Option<FeatureBody> {
         aggregate,
         rate: rate?,
         steps,
+        component: component?,
         reach: reach?,
         scope: scope?,
         offset_ms: offset_ms?,
@@ -314,5 +317,9 @@ fn refuse_foreign_keys(reader: &mut Reader, fields: &Fields<'_>, aggregate: Aggr
     }
     if aggregate == AggregateWord::Rate && fields.get("offset").is_some() {
         reader.push(fields.error_at_key("offset", "unused-key", "`rate` has no window that `offset` could shift"));
+    }
+    if aggregate == AggregateWord::Component && fields.get("offset").is_some() {
+        let message = "a `component` has all links up to now: `offset` cannot shift it";
+        reader.push(fields.error_at_key("offset", "unused-key", message));
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::Report;
-use crate::lab::bench::{Conditions, Growth, PathReport, StepsReport, WorkloadReport};
+use crate::lab::bench::{Conditions, Growth, PathReport, Shape, StepsReport, WorkloadReport};
 use crate::signals::CacheUse;
 
 /// The figures as one object.
@@ -17,6 +17,7 @@ pub fn render_json(report: &Report) -> Value {
         "workload": report.workload.as_ref().map(workload),
         "kafka_to_kafka": report.kafka.as_ref().map(path),
         "growth": report.growth.as_ref().map(growth),
+        "links": report.links.as_ref().map(|shapes| shapes.iter().map(shape).collect::<Vec<_>>()),
     })
 }
 
@@ -77,6 +78,17 @@ fn workload(report: &WorkloadReport) -> Value {
         "refused": report.refused,
         "events_per_second": report.events_per_second,
         "matches": Value::Object(matches.collect()),
+    })
+}
+
+fn shape(shape: &Shape) -> Value {
+    json!({
+        "shape": shape.name,
+        "accounts": shape.accounts,
+        "events_per_second": {"made": shape.made_per_second, "renewed": shape.renewed_per_second},
+        "batch_us": {"p999": shape.p999.as_nanos() as f64 / 1000.0, "longest": shape.longest.as_nanos() as f64 / 1000.0},
+        "nodes": shape.nodes,
+        "bytes": shape.bytes,
     })
 }
 

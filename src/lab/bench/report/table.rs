@@ -4,7 +4,7 @@ use std::fmt::{Result, Write};
 use std::time::Duration;
 
 use super::Report;
-use crate::lab::bench::{Conditions, Growth, PathReport, StepsReport, WorkloadReport};
+use crate::lab::bench::{Conditions, Growth, PathReport, Shape, StepsReport, WorkloadReport};
 use crate::signals::CacheUse;
 
 /// Tables, one a part, apart by empty lines; of what was not measured, how to.
@@ -32,8 +32,12 @@ fn write_all(out: &mut String, report: &Report) -> Result {
         None => writeln!(out, "topic to topic: not measured; `--kafka HOST:PORT` does it")?,
     }
     match &report.growth {
-        Some(growth) => write_growth(out, growth),
-        None => writeln!(out, "memory of a key, and pauses: not measured; `--growth` does it"),
+        Some(growth) => write_growth(out, growth)?,
+        None => writeln!(out, "memory of a key, and pauses: not measured; `--growth` does it")?,
+    }
+    match &report.links {
+        Some(shapes) => write_links(out, shapes),
+        None => writeln!(out, "linked accounts: not measured; `--links` does it"),
     }
 }
 
@@ -148,6 +152,28 @@ fn write_growth(out: &mut String, report: &Growth) -> Result {
         report.rounds,
         micros(report.longest_seen)
     )
+}
+
+fn write_links(out: &mut String, shapes: &[Shape]) -> Result {
+    writeln!(
+        out,
+        "linked accounts       accounts  events/s: links made  renewed  256 events, us: p99.9  longest  bytes an account"
+    )?;
+    for shape in shapes {
+        let micros = |of: Duration| of.as_nanos() as f64 / 1000.0;
+        writeln!(
+            out,
+            "  {:<17}  {:>9}  {:>20.0}  {:>7.0}  {:>21.0}  {:>7.0}  {:>16.1}",
+            shape.name,
+            shape.accounts,
+            shape.made_per_second,
+            shape.renewed_per_second,
+            micros(shape.p999),
+            micros(shape.longest),
+            shape.bytes as f64 / shape.accounts as f64
+        )?;
+    }
+    Ok(())
 }
 
 fn mebibytes(bytes: usize) -> f64 {

@@ -13,10 +13,22 @@ use crate::ruleset::cel::time::Zone;
 use crate::ruleset::cel::value::Value;
 use crate::ruleset::cel::{ListKind, ReadSource, Type};
 
-/// Functions of the rule format that come later.
-const LATER: &[&str] = &["same", "referral_depth", "referral_cycle"];
 /// Functions that are no functions of values.
-const SPECIAL: &[&str] = &["has", "known", "complete", "exact", "at", "all", "exists", "exists_one", "map", "filter"];
+const SPECIAL: &[&str] = &[
+    "has",
+    "known",
+    "complete",
+    "exact",
+    "same",
+    "referral_depth",
+    "referral_cycle",
+    "at",
+    "all",
+    "exists",
+    "exists_one",
+    "map",
+    "filter",
+];
 /// The most memory of a compiled regular expression, in bytes.
 const PATTERN_BYTES_MAX: usize = 1 << 20;
 
@@ -30,14 +42,13 @@ impl Checker<'_> {
         span: &Range<usize>,
     ) -> Node {
         let name = name.strip_prefix('.').unwrap_or(name);
-        if LATER.contains(&name) && target.is_none() {
-            return self.error("not-supported", name_span, format!("`{name}` is not supported by this version"));
-        }
         match (name, target) {
             ("has", None) => return self.has(args, span),
             ("known", None) => return self.ask(Question::Known, name, args, span),
             ("complete", None) => return self.ask(Question::Complete, name, args, span),
             ("exact", None) => return self.ask(Question::Exact, name, args, span),
+            ("same", None) => return self.same(args, span),
+            ("referral_depth" | "referral_cycle", None) => return self.referral(name, args, span),
             ("at", Some(target)) => return self.feature_at(target, args, span),
             ("all" | "exists" | "exists_one" | "existsOne" | "map" | "filter", Some(target)) => {
                 return self.comprehension(name, target, args, span);

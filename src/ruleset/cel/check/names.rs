@@ -11,7 +11,8 @@ use crate::ruleset::cel::scope::{Named, Parsed};
 use crate::ruleset::cel::syntax::{Expr, ExprKind};
 use crate::ruleset::cel::value::Value;
 use crate::ruleset::cel::{
-    AccountFact, Compiled, Element, FeatureDecl, GeoFact, Position, ReadKey, ReadSource, Role, Source, Type, Wanted,
+    AccountFact, Compiled, Element, FeatureDecl, GeoFact, Position, ReadKey, ReadSource, Referral, Role, Source, Type,
+    Wanted,
 };
 
 /// Names whose fields can be read, but that are no values.
@@ -93,10 +94,8 @@ impl Checker<'_> {
         }
         let ty = match &feature.result {
             Type::Faulty => return Node::faulty(),
-            Type::Component => {
-                let message = format!("`{name}` is a component, which this version does not support in conditions");
-                return self.error("not-supported", span, message);
-            }
+            Type::Component if matches!(key, ReadKey::Same(_)) => Type::Bool,
+            Type::Component => Type::Int,
             Type::Text => Type::Hashed(Element::Text),
             ty => ty.clone(),
         };
@@ -125,7 +124,62 @@ impl Checker<'_> {
             return self.error("argument-count", span, message);
         }
         let Some(keys) = keys.into_iter().collect::<Option<Vec<Compiled>>>() else { return Node::faulty() };
-        for ((key, wanted), arg) in keys.iter().zip(&feature.key).zip(args) {
+        self.fit_keys(&name, &keys, feature.key.iter(), args);
+        self.feature(&name, &feature, ReadKey::At(keys), span)
+    }
+
+    /// `same(component, a, b)`.
+    pub(super) fn same(&mut self, args: &[Expr], span: &Range<usize>) -> Node {
+        let [target, accounts @ ..] = args else {
+            return self.error("argument-count", span, "`same` takes a component and two accounts");
+        };
+        let declared = match &target.kind {
+            ExprKind::Name(name) => self.scope.feature(name).cloned().map(|feature| (name.clone(), feature)),
+            _ => None,
+        };
+        let Some((name, feature)) =
+            declared.filter(|(_, feature)| matches!(feature.result, Type::Component | Type::Faulty))
+        else {
+            return match self.node(target).ty {
+                Type::Faulty => Node::faulty(),
+                _ => self.error("wrong-type", &target.span, "`same` takes a component, and this is none"),
+            };
+        };
+        if accounts.len() != 2 {
+            let message = format!("`same` takes a component and two accounts, and here are {}", accounts.len());
+            return self.error("argument-count", span, message);
+        }
+        let keys: Vec<Option<Compiled>> = accounts.iter().map(|arg| self.key(arg)).collect();
+        let Some(keys) = keys.into_iter().collect::<Option<Vec<Compiled>>>() else { return Node::faulty() };
+        self.fit_keys(&name, &keys, feature.key.iter().cycle(), accounts);
+        self.feature(&name, &feature, ReadKey::Same(keys), span)
+    }
+
+    /// `referral_depth(account)`, `referral_cycle(referrer, referee)`.
+    pub(super) fn referral(&mut self, name: &str, args: &[Expr], span: &Range<usize>) -> Node {
+        let keys: Vec<Option<Compiled>> = args.iter().map(|arg| self.key(arg)).collect();
+        let Some(keys) = keys.into_iter().collect::<Option<Vec<Compiled>>>() else { return Node::faulty() };
+        let other = keys.iter().zip(args).find(|(key, _)| *key.result() != Type::Text);
+        if let Some((key, arg)) = other {
+            let message = format!("`{name}` takes ids of accounts, and this is {}", with_article(key.result()));
+            return self.error("wrong-type", &arg.span, message);
+        }
+        let (wanted, given) = (if name == "referral_depth" { 1 } else { 2 }, keys.len());
+        let (referral, ty) = match <[Compiled; 2]>::try_from(keys) {
+            Ok(accounts) if wanted == 2 => (Referral::Cycle(Box::new(accounts)), Type::Bool),
+            Err(mut keys) if wanted == 1 && given == 1 => (Referral::Depth(Box::new(keys.remove(0))), Type::Int),
+            _ => {
+                let message = format!("`{name}` takes {}, and here are {given}", count(wanted, "argument"));
+                return self.error("argument-count", span, message);
+            }
+        };
+        let read = self.read(ReadSource::Referral(referral));
+        Node::new(NodeKind::Read(read), ty)
+    }
+
+    /// Whether arguments are of the types that the parts of a key have.
+    fn fit_keys<'t>(&mut self, name: &str, keys: &[Compiled], types: impl Iterator<Item = &'t Type>, args: &[Expr]) {
+        for ((key, wanted), arg) in keys.iter().zip(types).zip(args) {
             let fits =
                 key.result() == wanted || Element::of(wanted).is_some_and(|of| *key.result() == Type::Hashed(of));
             if !fits && !wanted.is_open() {
@@ -137,7 +191,6 @@ impl Checker<'_> {
                 self.error("wrong-type", &arg.span, message);
             }
         }
-        self.feature(&name, &feature, ReadKey::At(keys), span)
     }
 
     /// An argument of `.at`, an expression of its own; `None` when it has a diagnostic.
