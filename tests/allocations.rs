@@ -88,7 +88,8 @@ fn day(number: usize) -> String {
 
 /// Judges some days until all windows are full, and counts from then on.
 fn check(rules: Arc<RuleSet>) {
-    let mut replay = Replay::new(rules, &SignalConfig::default(), EngineOptions::default()).unwrap();
+    let mut replay = Replay::new(rules, &SignalConfig::default(), EngineOptions::default())
+        .expect("the default signals need no file");
     let mut out = Vec::new();
     let (mut events, mut plain, mut counts) = (0, 0, [0; 4]);
     for number in 0..WARM_DAYS + 2 {

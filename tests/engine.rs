@@ -10,6 +10,8 @@ use serde_json::{Value, json};
 
 #[path = "engine/absence.rs"]
 mod absence;
+#[path = "engine/breaker.rs"]
+mod breaker;
 #[path = "engine/by_id.rs"]
 mod by_id;
 #[path = "engine/components.rs"]
@@ -22,6 +24,8 @@ mod known;
 mod pack;
 #[path = "engine/referrer.rs"]
 mod referrer;
+#[path = "engine/reload.rs"]
+mod reload;
 
 /// 2026-05-01T00:00:00Z.
 const START_MS: i64 = 1_777_593_600_000;

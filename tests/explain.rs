@@ -278,6 +278,36 @@ fn a_rule_that_does_not_judge_such_an_event_says_why() {
 }
 
 #[test]
+fn an_open_breaker_says_what_it_changed() {
+    for (then, end, because, page) in [
+        ("hold", "eased", "breaker: hold", "matched while its breaker is open: it gives hold at most"),
+        ("shadow", "shadowed", "breaker", "matched in shadow: its breaker is open"),
+    ] {
+        let folder = folder();
+        let breaker = format!("breaker: {{share: 5%, over: 1h, then: {then}, rearm: 1h, min_events: 10}}");
+        let rule = format!("{{id: many, on: [login.succeeded], when: 'true', action: block, score: 80, {breaker}}}");
+        let pack = format!("version: 1\npack: small\nrules:\n  - {rule}\n");
+        fs::write(folder.path().join("rules/small.yaml"), pack).unwrap();
+        let login = |at| event(&format!("l{at}"), "login.succeeded", at, json!({"account_id": "a"}));
+        let events: String = (0..12).map(|at| format!("{}\n", login(at))).collect();
+        fs::write(folder.path().join("log.jsonl"), events).unwrap();
+        let opens = told(folder.path(), &["--event", "l9"]);
+        assert_eq!((&opens["verdict"], &rule_of(&opens)["end"]), (&json!("block"), &json!("matched")), "{then}");
+        let open = told(folder.path(), &["--event", "l10"]);
+        let told_of = rule_of(&open);
+        assert_eq!((&told_of["end"], &told_of["because"]), (&json!(end), &json!(because)));
+        let verdict = if then == "hold" { "hold" } else { "allow" };
+        assert_eq!((&open["verdict"], &open["score"]["sum"]), (&json!(verdict), &json!(0)));
+        let text = text(folder.path(), &["--event", "l10", "log.jsonl"]);
+        assert!(text.contains(&format!("many {page}")), "{text}");
+    }
+}
+
+fn rule_of(told: &Value) -> &Value {
+    rule(told, "many")
+}
+
+#[test]
 fn the_log_may_come_by_standard_input() {
     let folder = folder();
     let file = text(folder.path(), &["--event", "r1", "log.jsonl"]);

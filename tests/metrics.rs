@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use refguard::daemon::metrics::{self, BatchObserver, EngineProbe, Kind, Metric, Metrics, TABLE};
+use refguard::daemon::metrics::{self, BatchObserver, EngineProbe, Kind, Metric, Metrics, ReloadOutcome, TABLE};
 use refguard::engine::{Engine, EngineOptions};
 use refguard::event::{KINDS, ParseOptions, Parser};
 use refguard::ruleset;
@@ -49,6 +49,7 @@ rules:
     when: event.account_id != ""
     score: 5
     mode: shadow
+    breaker: {share: 50%, over: 1h, rearm: 1h}
   - id: overflows
     title: Cannot be computed
     on: [order.placed]
@@ -344,6 +345,7 @@ fn counts_are_those_of_a_known_stream() {
     assert_eq!(scrape.counted("rule_matches_total"), matches);
     assert_eq!(scrape.of("rule_matches_total").len(), 2 * 4, "without the rule that is off");
     assert_eq!(scrape.counted("rule_errors_total"), [(vec!["overflows"], 2.0)]);
+    assert_eq!(scrape.of("breaker_open"), [(vec!["any-login"], 0.0)], "the one that has a breaker");
 
     assert_eq!(scrape.get("event_latency_seconds_count", &["source=orders"]), Some(7.0));
     assert_eq!(scrape.get("event_latency_seconds_bucket", &["source=orders", "le=+Inf"]), Some(7.0));
@@ -461,6 +463,23 @@ fn what_is_away_is_told() {
     assert_eq!(watched.metrics.away(), ["sources.orders"]);
 }
 
+#[test]
+fn reloads_are_counted_from_0_on_and_lists_that_are_gone_are_not_told() {
+    let watched = Watched::new(&["orders"], &["default"]);
+    watched.metrics.list("gone", noon_ms());
+    watched.metrics.rules_in_force_since(noon_ms());
+    for outcome in [ReloadOutcome::Refused, ReloadOutcome::Swapped, ReloadOutcome::Refused] {
+        watched.metrics.reloaded(outcome);
+    }
+    on_this_thread(watched.metrics.scrape());
+    watched.metrics.set_lists(vec![("stays".to_owned(), noon_ms())]);
+    let scrape = Scrape::parse(&on_this_thread(watched.metrics.scrape()));
+    let counted = [(vec!["refused"], 2.0), (vec!["swapped"], 1.0), (vec!["unchanged"], 0.0)];
+    assert_eq!(scrape.of("rules_reload_total"), counted);
+    assert_eq!(scrape.of("last_reload_timestamp_seconds"), [(vec![], noon_ms() as f64 / 1000.0)]);
+    assert_eq!(scrape.of("list_age_seconds").iter().map(|(list, _)| list[0]).collect::<Vec<_>>(), ["stays"]);
+}
+
 /// The judgement of Prometheus's own tool on a scrape in which every family that can has samples.
 #[test]
 fn promtool_has_nothing_to_say() {
@@ -468,6 +487,7 @@ fn promtool_has_nothing_to_say() {
     watched.run(&[("orders", &known_stream())]);
     watched.metrics.depend("sources.orders", || Some(true));
     watched.metrics.list("signals.tor", noon_ms());
+    watched.metrics.rules_in_force_since(noon_ms());
     let Watched { metrics, engine, probe, .. } = &mut watched;
     let text = on_this_thread(async {
         let looked = async {

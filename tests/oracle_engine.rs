@@ -16,6 +16,8 @@ mod auditor;
 mod pack;
 #[path = "support/random.rs"]
 mod random;
+#[path = "oracle_engine/reloads.rs"]
+mod reloads;
 #[path = "oracle_engine/world.rs"]
 mod world;
 

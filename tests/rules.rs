@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 use refguard::ruleset::diagnostic;
 use refguard::ruleset::load::{Files, Loaded, load, load_from};
 
+#[path = "rules/difference.rs"]
+mod difference;
 #[path = "rules/findings.rs"]
 mod findings;
 

@@ -1,4 +1,4 @@
-//! The roof: configuration, wiring, shutdown, health, metrics and the commands.
+//! The roof: configuration, wiring, reloads of rules, shutdown, health, metrics and the commands.
 //!
 //! The only floor that reads the clock, the environment and the configuration, that logs and counts. It knows every other
 //! and decides nothing about events.
@@ -12,6 +12,7 @@ pub mod key;
 pub mod log;
 pub mod metrics;
 pub mod progress;
+pub mod reload;
 pub mod schemas;
 pub mod stop;
 pub mod wiring;

@@ -25,6 +25,7 @@ pub fn verdict() -> Value {
             "customer": maybe_text,
             "message": maybe_text,
             "tags": {"type": "array", "items": text},
+            "breaker": {"const": "open"},
         },
     });
     let evidence = json!({

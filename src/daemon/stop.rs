@@ -1,4 +1,4 @@
-//! The end of the daemon: SIGTERM and SIGINT set a flag, and what was read is finished.
+//! What the process is asked from outside: SIGTERM and SIGINT end it after what was read, SIGHUP has the rules read again.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -6,21 +6,30 @@ use std::time::Duration;
 
 use tokio::signal::unix::{SignalKind, signal};
 
-/// How often the flag is looked at by those who only wait for it.
+/// How often a flag is looked at by those who only wait for it.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 
-/// A flag that is set once the process is asked to end. A second request ends it at once.
+/// What was asked for.
+#[derive(Debug)]
+pub struct Asked {
+    /// The end. A second request ends the process at once.
+    pub stop: Arc<AtomicBool>,
+    /// The rules, again; whoever answers takes it back.
+    pub reload: Arc<AtomicBool>,
+}
+
+/// Flags that are set once a signal asks for something.
 ///
 /// # Errors
 ///
 /// If the system refuses the handlers.
-pub fn on_signal() -> std::io::Result<Arc<AtomicBool>> {
-    let stop = Arc::new(AtomicBool::new(false));
-    let flag = Arc::clone(&stop);
+pub fn on_signal() -> std::io::Result<Asked> {
+    let (stop, reload) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
+    let (stops, reloads) = (Arc::clone(&stop), Arc::clone(&reload));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let (mut terminate, mut interrupt) = {
+    let (mut terminate, mut interrupt, mut hangup) = {
         let _entered = runtime.enter();
-        (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?)
+        (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?, signal(SignalKind::hangup())?)
     };
     std::thread::Builder::new().name("signals".to_owned()).spawn(move || {
         runtime.block_on(async {
@@ -28,14 +37,18 @@ pub fn on_signal() -> std::io::Result<Arc<AtomicBool>> {
                 tokio::select! {
                     _ = terminate.recv() => {}
                     _ = interrupt.recv() => {}
+                    _ = hangup.recv() => {
+                        reloads.store(true, Ordering::Release);
+                        continue;
+                    }
                 }
-                if flag.swap(true, Ordering::AcqRel) {
+                if stops.swap(true, Ordering::AcqRel) {
                     force();
                 }
             }
         });
     })?;
-    Ok(stop)
+    Ok(Asked { stop, reload })
 }
 
 /// Waits for the flag.

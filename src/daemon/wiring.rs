@@ -91,7 +91,7 @@ impl WiringError {
 }
 
 /// The engine's options.
-pub fn engine_options(config: &Config, rules: &RuleSet, key: &StateKey) -> EngineOptions {
+pub fn engine_options(config: &Config, key: &StateKey) -> EngineOptions {
     EngineOptions {
         hash_key: key.windows(),
         allowed_lateness_ms: config.state.allowed_lateness.0,
@@ -101,12 +101,17 @@ pub fn engine_options(config: &Config, rules: &RuleSet, key: &StateKey) -> Engin
         retention_ms: config.state.retention.0,
         state_max_bytes: usize::try_from(config.state.max_bytes.0).unwrap_or(usize::MAX),
         every_rule_in_force: false,
-        policy: policy(config, rules),
+        policy: policy(config),
     }
 }
 
-fn policy(config: &Config, rules: &RuleSet) -> Policy {
-    let types = || (0..rules.by_type.len() as u16).map(|of| rules.type_name(crate::ruleset::program::TypeIndex(of)));
+/// Thresholds of the types that the configuration names; all others have those of their program. So it holds for any rule
+/// set.
+fn policy(config: &Config) -> Policy {
+    let by_program = config.policy.programs.values().flat_map(|program| program.types.keys());
+    let mut types: Vec<&String> = config.policy.types.keys().chain(by_program).collect();
+    types.sort_unstable();
+    types.dedup();
     let of = |name: &str| {
         let program = config.program(name);
         let thresholds = |event_type: &str| {
@@ -115,7 +120,7 @@ fn policy(config: &Config, rules: &RuleSet) -> Policy {
         };
         ProgramPolicy {
             thresholds: thresholds(""),
-            by_type: types().map(|event_type| (event_type.to_owned(), thresholds(event_type))).collect(),
+            by_type: types.iter().map(|event_type| ((*event_type).clone(), thresholds(event_type))).collect(),
             observe_only: program.observe_only,
             rates: Rates {
                 base: program.base_currency.clone(),
@@ -374,7 +379,7 @@ mod tests {
             "policy: {programs: {default: {thresholds: {block: 95}}}}\nprograms: {default: {observe_only: true}}";
         let file = Arc::new(SourceFile { path: "c.yaml".into(), text: text.to_owned() });
         let config = config::parse(&file, std::iter::empty()).expect("it is valid").config;
-        let policy = policy(&config, &RuleSet::default());
+        let policy = policy(&config);
         assert_eq!(policy.default.thresholds.block, 95);
         assert!(policy.default.observe_only);
         assert_eq!(policy.programs[0].1.thresholds.block, 95);

@@ -63,6 +63,21 @@ impl Memory {
         }
     }
 
+    /// What it remembers, in words.
+    fn said(self) -> &'static str {
+        match self {
+            Memory::FirstSeen => "when an account was first seen",
+            Memory::LastSeen => "when it was last seen",
+            Memory::LastActive => "when it was last active",
+            Memory::OpenedAt => "when it was opened",
+            Memory::Device => "its devices",
+            Memory::Country => "its countries",
+            Memory::ReferredAt => "when it was referred",
+            Memory::Place => "where it was",
+            Memory::PlaceTime => "when it was there",
+        }
+    }
+
     /// The tables that a fact is made of.
     fn behind(source: &ReadSource) -> &'static [Memory] {
         match source {
@@ -166,6 +181,13 @@ impl AccountTables {
         })
     }
 
+    /// What these remember and the others do not, in words.
+    pub(super) fn beyond(&self, others: &AccountTables) -> Vec<&'static str> {
+        let known = |memory: &Memory| others.kept.iter().any(|(known, _)| known == memory);
+        let new = self.kept.iter().map(|(memory, _)| *memory).filter(|memory| !known(memory)).map(Memory::said);
+        new.chain((self.referrers && !others.referrers).then_some("who invited it")).collect()
+    }
+
     /// Whether there is nothing to remember.
     pub(super) fn is_empty(&self) -> bool {
         self.kept.is_empty()
@@ -252,6 +274,34 @@ impl AccountMemory {
             ids: Vec::new(),
             seen: Vec::new(),
         }
+    }
+
+    /// Goes over to other tables: those that both know keep what they hold, the rest begin empty. Answers for each of the
+    /// tables now which of those before it is.
+    pub(super) fn reload(
+        &mut self,
+        from: &AccountTables,
+        to: &AccountTables,
+        retention_ms: i64,
+        max_entries: u32,
+    ) -> Vec<Option<usize>> {
+        let fresh = AccountMemory::new(to, retention_ms, max_entries);
+        let kept = |memory: &Memory| from.kept.iter().position(|(known, _)| known == memory);
+        let places: Vec<Option<usize>> = to.kept.iter().map(|(memory, _)| kept(memory)).collect();
+        let mut before: Vec<Option<FeatureTable>> = std::mem::take(&mut self.tables).into_iter().map(Some).collect();
+        let tables = fresh.tables.into_iter().zip(&places);
+        let tables = tables.map(|(fresh, place)| place.and_then(|place| before[place].take()).unwrap_or(fresh));
+        let tables = tables.collect();
+        let referrers = match (self.referrers.take(), fresh.referrers) {
+            (Some(known), Some(_)) => Some(known),
+            (_, fresh) => fresh,
+        };
+        *self = AccountMemory {
+            tables,
+            referrers,
+            ..AccountMemory::new(&AccountTables::default(), retention_ms, max_entries)
+        };
+        places
     }
 
     /// The tables, for accounting and sweeping.

@@ -12,6 +12,8 @@ pub struct Clock {
     /// By partition index; `None` for one that is not in use.
     newest_ms: Vec<Option<i64>>,
     watermark_ms: i64,
+    /// The newest event time of any partition, in use or not.
+    latest_ms: i64,
     allowed_lateness_ms: i64,
 }
 
@@ -29,7 +31,7 @@ pub struct Moment {
 impl Clock {
     /// A clock that has seen nothing.
     pub fn new(allowed_lateness_ms: i64) -> Clock {
-        Clock { newest_ms: Vec::new(), watermark_ms: i64::MIN, allowed_lateness_ms }
+        Clock { newest_ms: Vec::new(), watermark_ms: i64::MIN, latest_ms: i64::MIN, allowed_lateness_ms }
     }
 
     /// Takes a partition into use before it has shown an event: it holds the watermark back until it shows one or a
@@ -47,6 +49,7 @@ impl Clock {
     /// An event of a partition arrives.
     #[inline]
     pub fn observe(&mut self, partition: u32, event_time_ms: i64) -> Moment {
+        self.latest_ms = self.latest_ms.max(event_time_ms);
         let newest = self.slot(partition);
         if newest.is_none_or(|newest| newest < event_time_ms) {
             *newest = Some(event_time_ms);
@@ -68,6 +71,11 @@ impl Clock {
     /// Lowest newest event time over the partitions in use; `None` before every one has shown an event.
     pub fn watermark_ms(&self) -> Option<i64> {
         (self.watermark_ms != i64::MIN).then_some(self.watermark_ms)
+    }
+
+    /// The newest event time that was shown at all; `None` before the first event.
+    pub fn latest_ms(&self) -> Option<i64> {
+        (self.latest_ms != i64::MIN).then_some(self.latest_ms)
     }
 
     /// Watermark less allowed lateness.

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use sha2::{Digest, Sha256};
 
+use super::breaker::{Breakers, Seen, eased, most};
 use super::chunk::Entry;
 use super::decisions::{DecisionCause, DecisionReach, Decisions};
 use super::explain::ShadowCause;
@@ -28,6 +29,12 @@ pub(super) struct Match {
     pub rule: u32,
     /// Whether it counts, or runs in shadow.
     pub enforced: bool,
+    /// Whether its breaker is open.
+    pub open: bool,
+    /// What it gives by itself.
+    pub action: Option<Verdict>,
+    /// What it adds to the score.
+    pub score: u32,
 }
 
 /// Reused memory of the decider.
@@ -58,6 +65,7 @@ pub(super) struct Decider<'a> {
     pub tally: &'a mut Tally,
     pub scratch: &'a mut Scratch,
     pub spelling: &'a mut SubjectReader,
+    pub breakers: &'a mut Breakers,
     /// Rollout counts as 100 % and nothing expires.
     pub every_rule_in_force: bool,
 }
@@ -77,6 +85,8 @@ struct Made<'a> {
     sequence: u64,
     /// Region of telephone numbers without a country code.
     region: &'a str,
+    /// Nothing graver is decided.
+    most: Verdict,
 }
 
 impl Decider<'_> {
@@ -90,18 +100,18 @@ impl Decider<'_> {
         out: &mut Judgements,
     ) -> Judgement {
         self.scratch.bare_rules.clear();
-        self.match_rules(row, entry);
+        self.match_rules(row, entry, program);
         let mut judgement = Judgement { outcome: Outcome::Judged, late: entry.moment.late, ..Judgement::default() };
         let (mut referrer, mut referee) = (Side::default(), Side::default());
         let mut by_rule = Verdict::Allow;
         for matched in self.scratch.matches.iter().filter(|matched| matched.enforced) {
             let rule = &self.rules.rules[matched.rule as usize];
-            judgement.score += i64::from(rule.score);
-            let action = rule.action.unwrap_or(Verdict::Allow);
+            judgement.score += i64::from(matched.score);
+            let action = matched.action.unwrap_or(Verdict::Allow);
             by_rule = by_rule.max(action);
             for (side, other) in [(&mut referrer, AppliesTo::Referee), (&mut referee, AppliesTo::Referrer)] {
                 if rule.applies_to != other {
-                    side.score += i64::from(rule.score);
+                    side.score += i64::from(matched.score);
                     side.verdict = side.verdict.max(action);
                 }
             }
@@ -137,36 +147,48 @@ impl Decider<'_> {
         judgement
     }
 
-    fn match_rules(&mut self, row: &Row<'_>, entry: &Entry) {
+    fn match_rules(&mut self, row: &Row<'_>, entry: &Entry, program: &Program) {
         self.scratch.matches.clear();
+        self.breakers.begin();
         let Some(plan) = entry.type_index.and_then(|of| self.rules.by_type.get(of.0 as usize)) else { return };
         for index in &plan.rules {
             let rule = &self.rules.rules[*index as usize];
             if is_expired(rule, row) && !self.every_rule_in_force {
                 continue;
             }
-            let erred = |fault: Fault| u64::from(fault.is_error());
-            match rule.when.test(row) {
-                Ok(true) => {}
-                Ok(false) => continue,
-                Err(fault) => {
-                    self.tally.rule_errors[*index as usize] += erred(fault);
-                    continue;
-                }
-            }
-            let excepted = rule.except.iter().any(|except| {
-                except.test(row).unwrap_or_else(|fault| {
-                    self.tally.rule_errors[*index as usize] += erred(fault);
-                    false
-                })
-            });
-            if excepted {
+            let matched = self.is_match(*index, row);
+            if !matched && !self.breakers.watches(*index) {
                 continue;
             }
-            let enforced = standing(rule, row, self.every_rule_in_force) == Standing::Enforced;
+            let counts = standing(rule, row, self.every_rule_in_force) == Standing::Enforced;
+            // Only events for which a match would count: a rule that is rolled out to few is not measured by all.
+            let seen = Seen { time_ms: entry.as_of_ms(row.event), counts: !entry.moment.late, matched };
+            let open = counts && self.breakers.judge(*index, &rule.id, (program.part, row.program), seen);
+            if !matched {
+                continue;
+            }
+            let enforced = counts && !(open && most(rule) == Verdict::Allow);
+            let (action, score) = if open && enforced {
+                (Some(eased(rule, program.thresholds(entry.type_index))).filter(|of| *of != Verdict::Allow), 0)
+            } else {
+                (rule.action, rule.score)
+            };
             self.tally.rule_matches[*index as usize][usize::from(!enforced)] += 1;
-            self.scratch.matches.push(Match { rule: *index, enforced });
+            self.scratch.matches.push(Match { rule: *index, enforced, open, action, score });
         }
+    }
+
+    /// Whether a rule's condition holds and none of its exceptions does; what errs does not hold, and is counted.
+    fn is_match(&mut self, index: u32, row: &Row<'_>) -> bool {
+        let rule = &self.rules.rules[index as usize];
+        let errors = &mut self.tally.rule_errors[index as usize];
+        let mut holds = |tested: Result<bool, Fault>| {
+            tested.unwrap_or_else(|fault| {
+                *errors += u64::from(fault.is_error());
+                false
+            })
+        };
+        holds(rule.when.test(row)) && !rule.except.iter().any(|except| holds(except.test(row)))
     }
 
     /// Appends the ids of the decisions that count for this event, and gives the gravest.
@@ -221,11 +243,11 @@ impl Decider<'_> {
                 if let Some(message) = &rule.message {
                     message.render(row, &mut self.scratch.message);
                 }
-                text.write(elements.next(), matched.enforced, Some(&self.scratch.message));
+                text.write(elements.next(), rule, matched, Some(&self.scratch.message));
                 if !self.scratch.bare_rules.is_empty() {
                     self.scratch.bare_rules.push(b',');
                 }
-                text.write(&mut self.scratch.bare_rules, matched.enforced, None);
+                text.write(&mut self.scratch.bare_rules, rule, matched, None);
                 self.scratch.evidence.extend(rule.when.uses().reads.iter());
                 self.scratch.evidence.extend(rule.except.iter().flat_map(|except| except.uses().reads.iter()));
             }
@@ -244,7 +266,8 @@ impl Decider<'_> {
                 let matched = self.scratch.matches[at];
                 if matched.enforced {
                     let rule = &self.rules.rules[matched.rule as usize];
-                    let made = Made { as_of_ms: entry.as_of_ms(row.event), sequence, region: &program.region };
+                    let most = if matched.open { most(rule) } else { Verdict::Block };
+                    let made = Made { as_of_ms: entry.as_of_ms(row.event), sequence, region: &program.region, most };
                     self.remember(rule, row, made, elements);
                 }
             }
@@ -297,7 +320,7 @@ impl Decider<'_> {
         if subject.is_empty() {
             return;
         }
-        let cause = self.cause(rule, decide, row, kind, &subject, made.sequence);
+        let cause = self.cause(rule, decide, row, kind, &subject, made);
         let id = cause.id.clone();
         let key = subject_key(self.hasher, row, kind, &subject);
         if self.decisions.decide(key, made.as_of_ms, || (row.program.into(), kind, subject.into()), cause) {
@@ -322,25 +345,26 @@ impl Decider<'_> {
         row: &Row<'_>,
         kind: SubjectKind,
         subject: &str,
-        sequence: u64,
+        made: Made<'_>,
     ) -> DecisionCause {
-        let of = [row.program, kind.name(), subject, &rule.id, decide.verdict.name()];
+        let verdict = decide.verdict.min(made.most);
+        let of = [row.program, kind.name(), subject, &rule.id, verdict.name()];
         let by = [row.text(Field::Source), row.text(Field::Id)];
         let created_ms = row.event.event_time_ms;
         let on = || decide.on.iter().flatten().map(|of| self.rules.type_name(*of));
         let reach = match &decide.on {
             Some(_) => DecisionReach::Types(on().map(Box::from).collect()),
-            None => DecisionReach::default_for(decide.verdict),
+            None => DecisionReach::default_for(verdict),
         };
         DecisionCause {
             id: derived_id("dec", of.into_iter().chain(by).chain(on())),
             rule: rule.id.as_str().into(),
             ruleset: self.rules.hash.as_str().into(),
-            verdict: decide.verdict,
+            verdict,
             reach,
             created_ms,
             expires_ms: decide.ttl_ms.map(|ttl_ms| created_ms.saturating_add(ttl_ms)),
-            sequence,
+            sequence: made.sequence,
         }
     }
 }

@@ -8,6 +8,7 @@ use std::collections::BTreeSet;
 use std::ops::Range;
 
 use super::Engine;
+use super::breaker::{eased, most};
 use super::chunk::{Chunk, Ground};
 use super::decide::{Standing, evidence_order, standing};
 use super::facts::Row;
@@ -56,6 +57,8 @@ pub enum RuleEnd {
     Enforced,
     /// It matched, and is only written down, for this reason.
     Shadowed(ShadowCause),
+    /// It matched, and its breaker is open: it counts for no more than this, and its score for nothing.
+    Eased(Verdict),
     /// An exception holds: its place.
     Excepted(usize),
     /// Its condition does not hold, or has no value.
@@ -73,6 +76,8 @@ pub enum ShadowCause {
     Rollout,
     /// A feature has not seen a whole window, and the rule waits for that.
     Incomplete,
+    /// Its breaker is open, and says so.
+    Breaker,
 }
 
 /// A feature as the event read it.
@@ -187,8 +192,10 @@ impl Engine {
         let entry = self.chunk.entries.last().filter(|entry| entry.is_new())?;
         let row = self.chunk.row(&ground, chunk - 1);
         let program = self.programs.get(entry.program);
+        let thresholds = *program.thresholds(entry.type_index);
         let judged_by = entry.type_index.map_or(&[] as &[u32], |of| &self.rules.by_type[of.0 as usize].rules);
-        let rules: Vec<RuleExplained> = judged_by.iter().map(|rule| self.explain_rule(*rule as usize, &row)).collect();
+        let rules: Vec<RuleExplained> =
+            judged_by.iter().map(|rule| self.explain_rule(*rule, &row, &thresholds)).collect();
         let mut reads: Vec<ReadIndex> = judged_by
             .iter()
             .map(|rule| &self.rules.rules[*rule as usize])
@@ -199,7 +206,6 @@ impl Engine {
         reads.dedup();
         let features = reads.iter().filter_map(|read| self.explain_read(*read, &ground, &row)).collect();
         let decisions = self.explain_decisions(&row, entry.as_of_ms(row.event));
-        let thresholds = *program.thresholds(entry.type_index);
         Some(Explanation { program: program.name.to_string(), thresholds, rules, features, decisions })
     }
 
@@ -222,7 +228,8 @@ impl Engine {
         }
     }
 
-    fn explain_rule(&self, rule: usize, row: &Row<'_>) -> RuleExplained {
+    fn explain_rule(&self, place: u32, row: &Row<'_>, thresholds: &Thresholds) -> RuleExplained {
+        let rule = place as usize;
         let of = &self.rules.rules[rule];
         let names = self.rules.as_ref();
         let when = of.when.explain(row, names);
@@ -233,10 +240,12 @@ impl Engine {
             standing => match (of.except.iter().position(|except| except.test(row) == Ok(true)), standing) {
                 (Some(place), _) => RuleEnd::Excepted(place),
                 (None, Standing::Shadow(cause)) => RuleEnd::Shadowed(cause),
-                (None, _) => RuleEnd::Enforced,
+                (None, _) if !self.breakers.was_open(place) => RuleEnd::Enforced,
+                (None, _) if most(of) == Verdict::Allow => RuleEnd::Shadowed(ShadowCause::Breaker),
+                (None, _) => RuleEnd::Eased(eased(of, thresholds)),
             },
         };
-        let matched = matches!(end, RuleEnd::Enforced | RuleEnd::Shadowed(_));
+        let matched = matches!(end, RuleEnd::Enforced | RuleEnd::Shadowed(_) | RuleEnd::Eased(_));
         let message = of.message.as_ref().filter(|_| matched).map(|message| {
             let mut text = String::new();
             message.render(row, &mut text);

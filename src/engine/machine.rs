@@ -4,6 +4,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use super::account::AccountMemory;
+use super::breaker::{BreakerOpening, Breakers};
 use super::chunk::{Chunk, Entry, Ground};
 use super::clock::Clock;
 use super::decide::{Decider, Scratch, program_name};
@@ -51,7 +52,7 @@ pub struct EngineOptions {
     pub retention_ms: i64,
     /// Bound of the memory of windows, identities and decisions, in bytes.
     pub state_max_bytes: usize,
-    /// Rollout counts as 100 % and nothing expires: for the tests inside rule files.
+    /// Rollout counts as 100 %, nothing expires, and no breaker opens: for the tests inside rule files.
     pub every_rule_in_force: bool,
     /// Thresholds and programs.
     pub policy: Policy,
@@ -82,18 +83,23 @@ pub struct Engine {
     pub(super) plan: Plan,
     policy: Policy,
     pub(super) every_rule_in_force: bool,
+    /// How many entries a key keeps where its feature does not say.
+    pub(super) max_entries: u32,
+    /// How long facts about accounts are kept, in milliseconds.
+    pub(super) retention_ms: i64,
     pub(super) hasher: KeyHasher,
-    clock: Clock,
+    pub(super) clock: Clock,
     pub(super) programs: Programs,
-    accounts: AccountMemory,
+    pub(super) accounts: AccountMemory,
     pub(super) tables: Vec<FeatureTable>,
     dedup: Dedup,
     remembered: Remembered,
     pub(super) decisions: Decisions,
     watch: MemoryWatch,
     /// By table, those of accounts last: how many keys it had after its last sweep.
-    swept_keys: Vec<usize>,
-    tally: Tally,
+    pub(super) swept_keys: Vec<usize>,
+    pub(super) breakers: Breakers,
+    pub(super) tally: Tally,
     /// How many events were taken in.
     pub(super) sequence: u64,
     /// Event time of the first of them.
@@ -128,8 +134,11 @@ impl Engine {
             scratch: Scratch::default(),
             spelling: SubjectReader::default(),
             watching: None,
+            breakers: Breakers::new(&rules, options.every_rule_in_force),
             policy: options.policy,
             every_rule_in_force: options.every_rule_in_force,
+            max_entries: options.max_entries,
+            retention_ms: options.retention_ms,
             plan,
             rules,
         }
@@ -155,9 +164,24 @@ impl Engine {
         &self.decisions
     }
 
+    /// How many events were taken in.
+    pub fn taken_in(&self) -> u64 {
+        self.sequence
+    }
+
     /// Counts since the engine was made.
     pub fn tally(&self) -> &Tally {
         &self.tally
+    }
+
+    /// The rules that have a breaker, by place, each with the number of programs in which it is open at the watermark.
+    pub fn open_breakers(&self) -> impl Iterator<Item = (usize, usize)> {
+        self.breakers.open(self.clock.watermark_ms().unwrap_or(i64::MIN))
+    }
+
+    /// The breakers that have opened since the last call, the latest hundred, in order.
+    pub fn take_breaker_openings(&mut self) -> Vec<BreakerOpening> {
+        self.breakers.take_openings()
     }
 
     /// Which features have seen a whole window by the watermark, in the order of the rule set.
@@ -176,6 +200,7 @@ impl Engine {
         let mut size =
             StateSize::of(&self.rules, &self.tables, accounts, &self.dedup, &self.remembered, self.decisions.bytes());
         size.account_bytes += self.accounts.text_bytes();
+        size.decision_bytes += self.breakers.bytes();
         size
     }
 
@@ -335,6 +360,7 @@ impl Engine {
             tally: &mut self.tally,
             scratch: &mut self.scratch,
             spelling: &mut self.spelling,
+            breakers: &mut self.breakers,
             every_rule_in_force: self.every_rule_in_force,
         };
         let judgement = decider.decide(&row, entry, self.programs.get(entry.program), self.sequence, out);
@@ -357,8 +383,10 @@ impl Engine {
         }
         self.accounts.expire_texts(horizon_ms);
         self.decisions.expire(horizon_ms);
+        self.breakers.expire(horizon_ms);
         self.remembered.trim(self.dedup.oldest());
-        let others = self.dedup.bytes() + self.remembered.bytes() + self.decisions.bytes() + self.accounts.text_bytes();
+        let beside = self.accounts.text_bytes() + self.breakers.bytes();
+        let others = self.dedup.bytes() + self.remembered.bytes() + self.decisions.bytes() + beside;
         self.watch.look(&mut self.tables, self.accounts.tables_mut(), others);
     }
 }

@@ -7,6 +7,7 @@
 //! `tests/oracle_engine.rs`.
 
 mod account;
+mod breaker;
 mod calendar;
 mod chunk;
 mod clock;
@@ -21,12 +22,14 @@ mod policy;
 mod programs;
 mod record;
 mod referrers;
+mod reload;
 mod remembered;
 mod rule_text;
 mod subject;
 mod tally;
 mod watch;
 
+pub use breaker::{BREAKER_MATCHES_MIN, BreakerOpening};
 pub use clock::{Clock, Moment};
 pub use decide::program_name;
 pub use decisions::{DecisionCause, DecisionReach, DecisionRecord, Decisions, InForce};
@@ -37,5 +40,6 @@ pub use judgement::{Judgement, Judgements, Outcome, Piece};
 pub use machine::{Engine, EngineOptions};
 pub use policy::{Policy, ProgramPolicy, Rates, Thresholds};
 pub use record::write_verdict;
+pub use reload::{begins_to_remember, wanted_after};
 pub use tally::Tally;
 pub use watch::{FeatureSize, StateSize};

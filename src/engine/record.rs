@@ -1,6 +1,6 @@
 //! The verdict as its readers see it: one line of JSON, members in the order of docs/verdicts.md.
 
-use super::decide::{hold_id, program_name};
+use super::decide::{Match, hold_id, program_name};
 use super::judgement::{Judgement, Judgements, Outcome};
 use crate::event::json::{write_double, write_int, write_string, write_timestamp};
 use crate::event::{Event, EventBatch, Field, Verdict};
@@ -88,19 +88,19 @@ fn write_word(out: &mut Vec<u8>, before: &str, verdict: Verdict) {
 }
 
 /// Appends an element of `rules` up to the value of its message.
-pub(super) fn write_rule_before_message(out: &mut Vec<u8>, rule: &Rule, enforced: bool) {
+pub(super) fn write_rule_before_message(out: &mut Vec<u8>, rule: &Rule, matched: &Match) {
     out.extend_from_slice(b"{\"id\":");
     write_string(out, &rule.id);
-    match rule.action {
+    match matched.action {
         Some(action) => write_word(out, ",\"action\":\"", action),
         None => out.extend_from_slice(b",\"action\":null"),
     }
     out.extend_from_slice(b",\"score\":");
-    write_int(out, i64::from(rule.score));
+    write_int(out, i64::from(matched.score));
     for (name, word) in [
         (",\"severity\":", Some(rule.severity.name())),
         (",\"kind\":", Some(rule.kind.name())),
-        (",\"mode\":", Some(if enforced { "enforce" } else { "shadow" })),
+        (",\"mode\":", Some(if matched.enforced { "enforce" } else { "shadow" })),
         (",\"customer\":", rule.customer.as_deref()),
     ] {
         out.extend_from_slice(name.as_bytes());
@@ -113,7 +113,7 @@ pub(super) fn write_rule_before_message(out: &mut Vec<u8>, rule: &Rule, enforced
 }
 
 /// Appends what stands behind the value of its message.
-pub(super) fn write_rule_after_message(out: &mut Vec<u8>, rule: &Rule) {
+pub(super) fn write_rule_after_message(out: &mut Vec<u8>, rule: &Rule, matched: &Match) {
     out.extend_from_slice(b",\"tags\":[");
     for (at, tag) in rule.tags.iter().enumerate() {
         if at > 0 {
@@ -121,7 +121,11 @@ pub(super) fn write_rule_after_message(out: &mut Vec<u8>, rule: &Rule) {
         }
         write_string(out, tag);
     }
-    out.extend_from_slice(b"]}");
+    out.push(b']');
+    if matched.open {
+        out.extend_from_slice(b",\"breaker\":\"open\"");
+    }
+    out.push(b'}');
 }
 
 /// Appends one element of `evidence`.

@@ -72,7 +72,7 @@ pub struct StateSize {
     pub identities: usize,
     /// Bytes of identities and remembered verdicts.
     pub identity_bytes: usize,
-    /// Bytes of decisions on subjects.
+    /// Bytes of decisions on subjects, and of breakers.
     pub decision_bytes: usize,
     /// Every identity of a later event time is remembered, in milliseconds since the Unix epoch.
     pub dedup_horizon_ms: i64,

@@ -70,6 +70,11 @@ impl Presence {
         Presence(self.0 | other.0)
     }
 
+    /// Whether every field of another set is in this one.
+    pub fn covers(self, other: Presence) -> bool {
+        other.0 & !self.0 == 0
+    }
+
     /// Marks a field as absent.
     pub fn remove(&mut self, field: Field) {
         self.0 &= !(1 << (field as u8));

@@ -112,6 +112,11 @@ impl SignalSet {
         self.0 >> (signal as u8) & 1 == 1
     }
 
+    /// Whether every signal of another set is in this one.
+    pub fn covers(self, other: SignalSet) -> bool {
+        other.0 & !self.0 == 0
+    }
+
     /// Whether any signal of this group (`email`, `ip`, ...) is in the set.
     pub fn needs_group(self, group: &str) -> bool {
         Signal::ALL.iter().any(|signal| self.contains(*signal) && signal.group() == group)

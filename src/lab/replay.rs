@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use crate::engine::{Engine, EngineOptions, Judgement, Judgements, Outcome, write_verdict};
+use crate::engine::{Engine, EngineOptions, Judgement, Judgements, Outcome, wanted_after, write_verdict};
 use crate::event::{Event, EventBatch, ParseOptions, Parser, Place, Position, Reason, Signals};
 use crate::ruleset::cel::Facts;
 use crate::ruleset::program::RuleSet;
@@ -40,6 +40,17 @@ impl Replay {
             judgements: Judgements::default(),
             line: 0,
         })
+    }
+
+    /// Puts another rule set in force for the lines from here on.
+    ///
+    /// # Errors
+    ///
+    /// As [`Replay::new`]; then nothing has changed.
+    pub fn reload(&mut self, rules: Arc<RuleSet>, signals: &SignalConfig) -> Result<(), SignalError> {
+        self.deriver = Deriver::new(wanted_after(self.engine.wanted(), &rules), signals)?;
+        self.engine.reload(rules);
+        Ok(())
     }
 
     /// The machine.

@@ -51,6 +51,8 @@ pub struct Loaded {
     pub set: RuleSet,
     /// Warnings, sorted.
     pub warnings: Vec<Diagnostic>,
+    /// The files that it was read from, packs and lists, by path below the folder; sorted. The hash is over them.
+    pub files: Vec<(String, Arc<SourceFile>)>,
 }
 
 /// Loads the packs of a folder.
@@ -90,7 +92,11 @@ pub fn load_from(files: &dyn Files) -> Result<Loaded, Vec<Diagnostic>> {
     set.hash = hash(&read);
     let mut found = reader.found;
     diagnostic::sort(&mut found);
-    if diagnostic::has_errors(&found) { Err(found) } else { Ok(Loaded { set, warnings: found }) }
+    if diagnostic::has_errors(&found) {
+        Err(found)
+    } else {
+        Ok(Loaded { set, warnings: found, files: read.into_iter().collect() })
+    }
 }
 
 /// Reads one pack from memory, list files absent. For fuzzing: it must never panic, whatever the text.

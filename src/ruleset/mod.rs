@@ -9,6 +9,7 @@
 pub mod cel;
 mod compile;
 pub mod diagnostic;
+pub mod difference;
 pub mod load;
 mod pack;
 pub mod program;

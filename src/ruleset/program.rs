@@ -99,6 +99,8 @@ pub struct NamedList {
     pub managed: bool,
     /// The file that its entries come from, relative to the folder of the rules; absent: they stand in the pack.
     pub file: Option<String>,
+    /// First 16 hex digits of the SHA-256 over its kind and its values as written.
+    pub print: String,
     /// What is in it.
     pub list: List,
 }
@@ -411,6 +413,8 @@ pub struct Breaker {
     pub then: BreakerThen,
     /// After which span it is tried again, in milliseconds.
     pub rearm_ms: i64,
+    /// How many events it must have judged in the span before it can open, from 1.
+    pub min_events: u32,
 }
 
 /// What the matches of a rule are worth while its breaker is open.
@@ -422,6 +426,17 @@ pub enum BreakerThen {
     Challenge,
     /// Nothing: they are written down.
     Shadow,
+}
+
+impl BreakerThen {
+    /// The most that a match gives; `None`: it is only written down.
+    pub fn verdict(self) -> Option<Verdict> {
+        match self {
+            BreakerThen::Hold => Some(Verdict::Hold),
+            BreakerThen::Challenge => Some(Verdict::Challenge),
+            BreakerThen::Shadow => None,
+        }
+    }
 }
 
 /// A test inside a rule file.

@@ -23,6 +23,13 @@ pub struct Wanted {
     pub fields: Presence,
 }
 
+impl Wanted {
+    /// Whether what is derived for this serves whoever wants the other. What was derived beyond that is read by nobody.
+    pub fn covers(self, other: Wanted) -> bool {
+        self.signals.covers(other.signals) && self.fields.covers(other.fields)
+    }
+}
+
 /// Everything that deriving needs beyond the events.
 #[derive(Clone, Debug)]
 pub struct SignalConfig {

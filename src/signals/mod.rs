@@ -39,6 +39,7 @@ use user_agent::UserAgentReader;
 /// Derives the signals of events, batch by batch.
 #[derive(Debug)]
 pub struct Deriver {
+    wanted: Wanted,
     plan: Plan,
     email: EmailReader,
     address: AddressReader,
@@ -102,6 +103,7 @@ impl Deriver {
         let marks = NetworkMarks::new(wanted.signals, config)?;
         let geo = GeoReader::new(wanted.signals, config)?;
         Ok(Deriver {
+            wanted,
             plan,
             email: EmailReader::new(config.disposable_domains()?),
             address: AddressReader::new(marks, geo),
@@ -111,11 +113,18 @@ impl Deriver {
         })
     }
 
+    /// What it derives and checks.
+    pub fn wanted(&self) -> Wanted {
+        self.wanted
+    }
+
     /// Derives the wanted signals of every event: afterwards `rows` has one row an event, in their order.
     ///
     /// A text that is not what its field wants (no country, an address that does not parse, an impossible telephone
     /// number) is taken out of its event and noted in [`Event::unreadable`]; a country becomes upper case. Texts that
-    /// are made go into the batch. What was not wanted is unknown, or true all the same.
+    /// are made go into the batch. What was not wanted is unknown, or true all the same. Deriving again, by this deriver or
+    /// another one, gives what deriving once would have given: what was taken out is what the other would take out too, or
+    /// what nobody reads.
     pub fn derive(&mut self, batch: &mut EventBatch, rows: &mut Vec<Signals>) {
         rows.clear();
         rows.resize(batch.events.len(), Signals::default());

@@ -107,6 +107,11 @@ impl Daemon {
         self.child.stdout.take().expect("its output is a pipe that nobody has taken")
     }
 
+    /// Asks it to read the rules again.
+    pub(crate) fn hang_up(&self) {
+        signal(self.child.id(), "HUP");
+    }
+
     pub(crate) fn terminate(&self) {
         signal(self.child.id(), "TERM");
     }

@@ -1,12 +1,24 @@
-//! `refguard check`: is what people wrote right, and does it do what its tests say.
+//! `refguard check`: is what people wrote right, and does it do what its tests say; and what would a reload change.
 
-use super::{Failure, Opened, Setup, advice, failure, test};
+use std::io::Write as _;
+use std::path::PathBuf;
+
+use super::{Failure, Opened, Setup, advice, difference, failure, reachable, test};
 use crate::daemon::clock;
+use crate::daemon::config::Config;
+use crate::daemon::reload::LastGood;
+use crate::ruleset;
+use crate::ruleset::program::RuleSet;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
     #[command(flatten)]
     setup: Setup,
+    /// Also says what a reload would change against the rules in this folder; without one, against the last good ones
+    /// of the state folder.
+    #[arg(long, value_name = "DIR")]
+    #[expect(clippy::option_option, reason = "the option may come without a value")]
+    diff: Option<Option<PathBuf>>,
 }
 
 pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
@@ -22,5 +34,23 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
         rules.tests.len(),
         failed,
     ));
+    if let Some(against) = &arguments.diff {
+        diff(against.clone(), &config, &rules)?;
+    }
     if failed > 0 { Err(Failure::No) } else { Ok(()) }
+}
+
+fn diff(against: Option<PathBuf>, config: &Config, rules: &RuleSet) -> Result<(), Failure> {
+    let last_good = || {
+        let message = format!("there are no last good rules in {}", config.state.path.display());
+        let hint = "they are kept there by `refguard run`; name a folder to compare with: `--diff DIR`";
+        LastGood::below(&config.state.path).folder().ok_or_else(|| Failure::usage(message, Some(hint)))
+    };
+    let folder = against.map_or_else(last_good, Ok)?;
+    reachable(std::fs::read_dir(&folder), "rules", &folder)?;
+    let before = ruleset::load(&folder).map_err(Failure::Refused)?.set;
+    let text = difference::text(&folder, &before, rules);
+    // A reader that has seen enough is no failure.
+    drop(std::io::stdout().lock().write_all(text.as_bytes()));
+    Ok(())
 }

@@ -3,11 +3,13 @@
 mod advice;
 mod bench;
 mod check;
+mod difference;
 mod eval;
 mod explain;
 mod failure;
 mod run;
 mod schema;
+mod start;
 mod test;
 
 use std::ffi::OsString;
@@ -167,7 +169,7 @@ impl Setup {
         let rules = Setup::rules(&loaded.config)?;
         let key = self.key(&loaded.config)?;
         let signals = Setup::signals(&loaded, &rules, &key)?;
-        let options = wiring::engine_options(&loaded.config, &rules, &key);
+        let options = wiring::engine_options(&loaded.config, &key);
         Ok(Opened { config: loaded.config, rules, signals, options })
     }
 

@@ -2,15 +2,21 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
+use crossbeam_channel::{Receiver, Sender};
+
+use super::start::{self, Start};
 use super::{Failure, Setup};
 use crate::daemon::config::Config;
 use crate::daemon::health::{self, Readiness};
 use crate::daemon::key::StateKey;
-use crate::daemon::metrics::{EngineProbe, Metrics};
+use crate::daemon::metrics::{EngineProbe, Metrics, ReloadOutcome};
+use crate::daemon::reload::{self, LastGood, Reloader};
 use crate::daemon::{clock, log, stop, wiring};
-use crate::engine::Engine;
-use crate::stream::pipeline::{Pipeline, Reader, Sinks};
+use crate::engine::{Engine, EngineOptions};
+use crate::signals::SignalConfig;
+use crate::stream::pipeline::{Pipeline, Reader, Reload, Sinks};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
@@ -27,34 +33,37 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     log::start(&config.log);
     // Before anything is made or taken into use.
     wiring::check_sources(config)?;
-    let stop = stop::on_signal().map_err(|error| Failure::usage(format!("signals cannot be caught: {error}"), None))?;
-    let rules = Setup::rules(config)?;
+    let asked =
+        stop::on_signal().map_err(|error| Failure::usage(format!("signals cannot be caught: {error}"), None))?;
+    let start = start::rules(&arguments.setup, &loaded)?;
     let opened = StateKey::open(&config.state.key_file, &config.state.path)?;
     if opened.made {
         tracing::warn!(path = %config.state.key_file.display(), "made the key of the state: keep a copy of it");
     }
-    let signals = Setup::signals(&loaded, &rules, &opened.key)?;
-    let mut engine = Engine::new(Arc::clone(&rules), wiring::engine_options(config, &rules, &opened.key));
+    let signals = Setup::signals(&loaded, &start.rules, &opened.key)?;
+    let options = wiring::engine_options(config, &opened.key);
+    let mut engine = Engine::new(Arc::clone(&start.rules), options.clone());
     let metrics = Arc::new(Metrics::default());
-    for (list, path) in wiring::list_files(config, &rules) {
-        if let Some(modified_ms) = clock::modified_ms(&path) {
-            metrics.list(list, modified_ms);
-        }
-    }
     let mut probe = metrics.probe();
     probe.show(&mut engine);
+    let (hand_over, reloads) = crossbeam_channel::unbounded();
+    let mut reloader = reloader(config, start, &metrics, signals, options, hand_over);
+    reloader.wanted = engine.wanted();
     let readiness = Readiness::new("the sources are being opened");
     let server = health::serve(&config.metrics.listen.0, Arc::clone(&metrics), readiness.clone())?;
     tracing::info!(address = %server.address(), "metrics and probes");
     let sinks = wiring::sinks(config)?;
-    let readers = wiring::readers(config, &engine, &signals)?;
+    let readers = wiring::readers(config, &engine, &reloader.signals)?;
+    reloader.readers = readers.len();
     // Before it is told: whoever reads the line may ask at once.
     readiness.ready();
+    let rules = engine.rules();
     tracing::info!(ruleset = %rules.hash, rules = rules.rules.len(), sources = readers.len(), "judging");
-    let ended = judge(config, &mut engine, &metrics, &mut probe, readers, sinks, &stop);
-    if ended.is_ok() && arguments.linger && !stop.load(Ordering::Acquire) {
+    let parts = Parts { config, engine: &mut engine, metrics: &metrics, probe: &mut probe, readers, sinks };
+    let ended = judge(parts, reloader, reloads, &asked);
+    if ended.is_ok() && arguments.linger && !asked.stop.load(Ordering::Acquire) {
         tracing::info!("every source has ended; metrics stay until a signal comes");
-        stop::wait(&stop);
+        stop::wait(&asked.stop);
     }
     readiness.drain();
     tracing::info!("stopped");
@@ -62,20 +71,66 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     ended
 }
 
-fn judge(
+/// What reads the rules again, once it is told what is derived and how many readers there are. A copy of the rules is
+/// kept, and the start is counted.
+fn reloader(
     config: &Config,
-    engine: &mut Engine,
+    start: Start,
     metrics: &Arc<Metrics>,
-    probe: &mut EngineProbe,
+    signals: SignalConfig,
+    options: EngineOptions,
+    hand_over: Sender<Reload>,
+) -> Reloader {
+    let last_good = LastGood::below(&config.state.path);
+    metrics.set_lists(reload::ages(wiring::list_files(config, &start.rules)));
+    metrics.rules_in_force_since(clock::wall_clock_ms());
+    match &start.files {
+        Some(files) => reload::keep(&last_good, &start.rules.hash, files),
+        None => metrics.reloaded(ReloadOutcome::Refused),
+    }
+    let configured = config.clone();
+    Reloader {
+        folder: config.rules.path.clone(),
+        settle: Duration::from_millis(config.rules.settle.0.unsigned_abs()),
+        watches: config.rules.reload,
+        signals,
+        options,
+        readers: 0,
+        wanted: Default::default(),
+        in_force: start.rules,
+        examined: start.examined,
+        hand_over,
+        metrics: Arc::clone(metrics),
+        lists: Box::new(move |rules| wiring::list_files(&configured, rules)),
+        last_good,
+    }
+}
+
+/// What judges.
+struct Parts<'a> {
+    config: &'a Config,
+    engine: &'a mut Engine,
+    metrics: &'a Metrics,
+    probe: &'a mut EngineProbe,
     readers: Vec<Reader>,
     sinks: Sinks,
-    stop: &AtomicBool,
-) -> Result<(), Failure> {
+}
+
+/// Judges until the sources have ended, or the end was asked for; the rules are read again meanwhile.
+fn judge(parts: Parts<'_>, reloader: Reloader, reloads: Receiver<Reload>, asked: &stop::Asked) -> Result<(), Failure> {
+    let Parts { config, engine, metrics, probe, readers, sinks } = parts;
     metrics.watch(&readers, &sinks);
     let sources: Vec<String> = readers.iter().map(|reader| reader.name.clone()).collect();
     let programs = config.programs.keys().cloned();
     let mut observer = metrics.observer(sources, programs, engine.rules(), clock::monotonic);
     let works_per_source = wiring::works_per_source(config);
+    let stop = asked.stop.as_ref();
     let pipeline = Pipeline { readers, engine, probe, sinks, observer: &mut observer, works_per_source, stop };
-    Ok(pipeline.run()?)
+    let over = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| reloader.run(&asked.reload, &over));
+        let ended = pipeline.run_reloading(reloads);
+        over.store(true, Ordering::Release);
+        Ok(ended?)
+    })
 }

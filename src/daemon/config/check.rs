@@ -324,9 +324,6 @@ impl Check<'_> {
             self.not_acted_upon(path);
         }
         let mut settings: Vec<Vec<&str>> = Vec::new();
-        if config.rules.reload != default.rules.reload {
-            settings.push(vec!["rules", "reload"]);
-        }
         if config.policy.on_state_unavailable != default.policy.on_state_unavailable {
             settings.push(vec!["policy", "on_state_unavailable"]);
         }

@@ -75,7 +75,9 @@ settings! {
         path: PathBuf = "rules",
             "Their folder: every `*.yaml` and `*.yml` below it is a pack, but for the folder `lists`.";
         reload: bool = "true",
-            "Whether they are read again when files change. Read and not acted upon by this version: rules are read at the start.";
+            "Whether they are read again when files change. SIGHUP asks for it in any case.";
+        settle: Millis = "500ms",
+            "How long no file may have changed before they are read again, so that files written one after the other count as one change.";
     }
 
     /// From scores to verdicts.

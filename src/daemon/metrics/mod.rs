@@ -34,6 +34,29 @@ const PATIENCE: Duration = Duration::from_millis(500);
 /// The value of `type` and `program` for a name that is none of ours.
 const OTHER: &str = "other";
 
+/// What came of reading the rules again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ReloadOutcome {
+    /// New rules are in force.
+    Swapped,
+    /// They are those that were in force.
+    Unchanged,
+    /// They are broken: those in force stay.
+    Refused,
+}
+
+impl ReloadOutcome {
+    const ALL: [ReloadOutcome; 3] = [ReloadOutcome::Swapped, ReloadOutcome::Unchanged, ReloadOutcome::Refused];
+
+    fn name(self) -> &'static str {
+        match self {
+            ReloadOutcome::Swapped => "swapped",
+            ReloadOutcome::Unchanged => "unchanged",
+            ReloadOutcome::Refused => "refused",
+        }
+    }
+}
+
 /// A service that may be away.
 struct Dependency {
     name: String,
@@ -115,6 +138,24 @@ impl Metrics {
         }
     }
 
+    /// Counts a reload of the rules.
+    pub fn reloaded(&self, outcome: ReloadOutcome) {
+        self.families.rules_reload_total.with_label_values(&[outcome.name()]).inc();
+    }
+
+    /// Since when the rules are in force, in milliseconds since the Unix epoch. Shows the counts of reloads from 0 on.
+    pub fn rules_in_force_since(&self, clock_ms: i64) {
+        self.families.last_reload_timestamp_seconds.with_label_values(NONE).set(seconds(clock_ms));
+        for outcome in ReloadOutcome::ALL {
+            self.families.rules_reload_total.with_label_values(&[outcome.name()]);
+        }
+    }
+
+    /// Tells how old these lists are, and none of those before; as [`Metrics::list`] does.
+    pub fn set_lists(&self, lists: Vec<(String, i64)>) {
+        *self.lists.lock().expect(UNBROKEN) = lists;
+    }
+
     /// Tells how old a list is. `name` is bounded by what is configured; `modified_ms` is when the file was last changed
     /// before it was read, in milliseconds since the Unix epoch.
     pub fn list(&self, name: impl Into<String>, modified_ms: i64) {
@@ -155,6 +196,7 @@ impl Metrics {
             counters.reset();
         }
         for gauges in [
+            &families.breaker_open,
             &families.state_entries,
             &families.summarised_keys,
             &families.saturated,
@@ -167,6 +209,10 @@ impl Metrics {
             families.rule_matches_total.with_label_values(&[rule, "enforce"]).inc_by(matches[0]);
             families.rule_matches_total.with_label_values(&[rule, "shadow"]).inc_by(matches[1]);
             families.rule_errors_total.with_label_values(&[rule]).inc_by(errors);
+        }
+        for (place, programs) in &snapshot.breakers {
+            let rule = snapshot.rules.rules[*place].id.as_str();
+            families.breaker_open.with_label_values(&[rule]).set(*programs as f64);
         }
         for (size, complete) in snapshot.size.features.iter().zip(&snapshot.complete) {
             let feature = [size.feature.as_str()];
@@ -199,6 +245,7 @@ impl Metrics {
             }
         }
         let now_ms = clock::wall_clock_ms();
+        self.families.list_age_seconds.reset();
         for (list, modified_ms) in &*self.lists.lock().expect(UNBROKEN) {
             let age = &self.families.list_age_seconds.with_label_values(&[list.as_str()]);
             age.set(seconds(now_ms.saturating_sub(*modified_ms).max(0)));

@@ -88,6 +88,12 @@ impl BatchObserver {
         }
     }
 
+    /// Goes over to another rule set, between two batches: nothing waits to be counted then.
+    fn renew(&mut self, rules: &Arc<RuleSet>) {
+        self.rules = Arc::clone(rules);
+        self.sources.iter_mut().for_each(|source| source.types = type_counts(rules));
+    }
+
     fn count(&mut self, work: &Work, event: &Event, judgement: &Judgement) {
         let source = &mut self.sources[work.source];
         if judgement.outcome == Outcome::IdReused {
@@ -137,6 +143,9 @@ impl BatchObserver {
 
 impl Observer for BatchObserver {
     fn written(&mut self, work: &Work) {
+        if !Arc::ptr_eq(&self.rules, &work.rules) {
+            self.renew(&work.rules);
+        }
         for (event, judgement) in work.batch.events.iter().zip(&work.judgements.events) {
             self.count(work, event, judgement);
         }
@@ -160,7 +169,7 @@ impl Observer for BatchObserver {
 impl SourceCounts {
     fn new(name: String, families: &Families, rules: &RuleSet) -> SourceCounts {
         SourceCounts {
-            types: Counts::new(KINDS.len() + rules.types.len() + 1),
+            types: type_counts(rules),
             dead_letters: Counts::new(Reason::CODES.len()),
             late: Counts::new(1),
             duplicates: Counts::new(1),
@@ -195,6 +204,11 @@ impl SourceCounts {
             families.source_skew_seconds.with_label_values(&name).set(seconds(self.clock.skew_ms()));
         }
     }
+}
+
+/// By type that some rule of the set can name, and one for all others.
+fn type_counts(rules: &RuleSet) -> Counts {
+    Counts::new(KINDS.len() + rules.types.len() + 1)
 }
 
 /// Counts of one batch by place, and the counters that they are added to. A counter is looked up by its labels once.
@@ -311,6 +325,25 @@ mod tests {
         assert_eq!(observer.families.events_total.with_label_values(&["orders", "order.placed"]).get(), 2);
         assert_eq!(observer.families.duplicates_total.with_label_values(&["orders"]).get(), 1);
         assert_eq!(observer.families.verdicts_total.with_label_values(&["allow", "default"]).get(), 1);
+    }
+
+    #[test]
+    fn types_that_only_a_later_rule_set_names_are_counted_by_name_from_then_on() {
+        let mut observer = observer();
+        let mut work = work(0, &[], &[(0, 1)]);
+        let event = &mut work.batch.events[0];
+        event.kind = EventKind::OTHER;
+        let mut named = |rules: RuleSet| {
+            work.rules = Arc::new(rules);
+            let span = work.batch.make("shop.visited");
+            work.batch.events[0].set_span(Field::Type, span);
+            observer.written(&work);
+        };
+        named(RuleSet::default());
+        named(RuleSet { types: vec!["shop.closed".to_owned(), "shop.visited".to_owned()], ..RuleSet::default() });
+        named(RuleSet { types: vec!["shop.visited".to_owned()], ..RuleSet::default() });
+        let counted = |name: &str| observer.families.events_total.with_label_values(&["orders", name]).get();
+        assert_eq!((counted("other"), counted("shop.visited"), counted("shop.closed")), (1, 2, 0));
     }
 
     #[test]

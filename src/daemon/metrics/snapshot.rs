@@ -2,7 +2,8 @@
 //!
 //! A scrape asks by raising a flag; the engine's thread looks at the flag between two batches, and leaves a copy. So the
 //! engine pays for a scrape once, and nothing else. One copy is left before the first batch and one after the last, so that
-//! there is always something to show. Invariant: a copy is of one moment between two batches.
+//! there is always something to show. That a breaker has opened is logged here, once. Invariant: a copy is of one moment
+//! between two batches.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -10,7 +11,7 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
-use crate::engine::{Engine, StateSize, Tally};
+use crate::engine::{BreakerOpening, Engine, StateSize, Tally};
 use crate::event::{Mode, Verdict};
 use crate::ruleset::program::RuleSet;
 use crate::stream::pipeline::Probe;
@@ -26,6 +27,8 @@ pub struct Snapshot {
     pub size: StateSize,
     /// Which features have seen a whole window, in the same order.
     pub complete: Vec<bool>,
+    /// The rules with a breaker, by place, each with the number of programs in which it is open.
+    pub breakers: Vec<(usize, usize)>,
     /// How many subjects stand under each verdict, by `Verdict as usize`.
     pub decisions: [usize; Verdict::ALL.len()],
 }
@@ -37,6 +40,7 @@ impl Snapshot {
             rules: Arc::clone(engine.rules()),
             tally: engine.tally().clone(),
             complete: engine.complete_features().collect(),
+            breakers: engine.open_breakers().collect(),
             decisions: engine.decisions().active_by_verdict(),
         }
     }
@@ -101,6 +105,14 @@ impl EngineProbe {
 
 impl Probe for EngineProbe {
     fn look(&mut self, engine: &mut Engine) {
+        for BreakerOpening { rule, program, at_ms } in engine.take_breaker_openings() {
+            tracing::warn!(
+                rule,
+                program,
+                at_ms,
+                "a breaker has opened: the rule matched too much, and counts for less"
+            );
+        }
         let wanted = &self.exchange.wanted;
         if wanted.load(Ordering::Relaxed) && wanted.swap(false, Ordering::AcqRel) {
             self.show(engine);

@@ -100,6 +100,8 @@ families! {
         "Events that a rule matched; in the mode shadow it moved nothing.";
     Counter rule_errors_total ["rule"] "errors"
         "Conditions and exceptions of a rule that erred on an event, such as by an overflow: they did not hold.";
+    Gauge breaker_open ["rule"] "programs"
+        "In how many programs the rule's breaker is open: it matched too much, and its matches count for less. Page on more than 0.";
     Histogram event_latency_seconds ["source"] "seconds"
         "From the arrival of an event to its verdict in the sink's hands.";
     Gauge source_lag_events ["source"] "events"
@@ -130,6 +132,10 @@ families! {
         "The rule set in force: its hash stands on every verdict.";
     Gauge rules_loaded [] "rules"
         "Rules in force; those that are off do not count.";
+    Counter rules_reload_total ["outcome"] "reloads"
+        "Times the rules were read again: swapped (new ones are in force), unchanged, or refused (broken: those in force stay). Alert on refused.";
+    Gauge last_reload_timestamp_seconds [] "seconds since 1970"
+        "When the rules in force took over, at the start or by a reload.";
     Gauge build_info ["version"] "1"
         "The version of refguard.";
 }

@@ -270,13 +270,7 @@ fn standing() -> impl Iterator<Item = (&'static str, Value)> {
                 "For how many accounts it counts; for the rest it runs in shadow.",
             ),
         ),
-        (
-            "breaker",
-            described(
-                breaker(),
-                "What happens when it suddenly matches much. Checked, and not acted upon by this version.",
-            ),
-        ),
+        ("breaker", described(breaker(), "What happens when it suddenly matches much.")),
         (
             "when_incomplete",
             described(
@@ -299,12 +293,25 @@ fn standing() -> impl Iterator<Item = (&'static str, Value)> {
 
 fn breaker() -> Value {
     section(
-        &["share", "over", "then", "rearm"],
+        &["share", "over", "rearm"],
         [
             ("share", described(json!({"type": "string", "pattern": SHARE}), "Of the events it judged.")),
             ("over", described(span(), "Counted over this span.")),
-            ("then", described(json!({"enum": ["hold", "challenge", "shadow"]}), "What its matches are from then on.")),
-            ("rearm", described(span(), "When it counts again.")),
+            (
+                "then",
+                described(
+                    json!({"enum": ["hold", "challenge", "shadow"]}),
+                    "What its matches give at most from then on; absent: hold for a rule that holds or blocks, else shadow.",
+                ),
+            ),
+            ("rearm", described(span(), "How long it stays open.")),
+            (
+                "min_events",
+                described(
+                    json!({"type": "integer", "minimum": 1, "default": 100}),
+                    "It opens only once so many events were judged in the span.",
+                ),
+            ),
         ],
     )
 }

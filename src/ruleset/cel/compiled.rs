@@ -8,7 +8,7 @@ use super::lower;
 use super::node::{Node, NodeKind, Presence as NodePresence};
 use super::program::{self, BoolExpr, DoubleExpr, IntExpr, NanosExpr, TextExpr};
 use super::value::Value;
-use super::{Absence, Facts, Fault, Names, ReadIndex, Scalar, Type, assume, interpret, text, time};
+use super::{Absence, Facts, Fault, Names, ReadIndex, Scalar, Type, assume, interpret, text, time, written};
 use crate::event::{Field, Presence, Signal, SignalSet};
 use crate::ruleset::diagnostic::Diagnostic;
 
@@ -159,6 +159,11 @@ impl Compiled {
     /// The checked tree that it was compiled from.
     pub(super) fn node(&self) -> &Node {
         &self.findings.node
+    }
+
+    /// It as CEL, macros put in and constants folded.
+    pub fn written(&self, names: &dyn Names) -> String {
+        written::write(self.node(), names)
     }
 
     /// Its terms, and what each comes to: for people, and as slow as that allows.

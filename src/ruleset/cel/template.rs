@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::{Compiled, Facts, Position, ReadTable, Scope, Source, Uses, Wanted, compile};
+use super::{Compiled, Facts, Names, Position, ReadTable, Scope, Source, Uses, Wanted, compile};
 use crate::ruleset::diagnostic::Diagnostic;
 
 /// The most expressions of one message.
@@ -58,6 +58,15 @@ impl Template {
     /// What its expressions need.
     pub fn uses(&self) -> &Uses {
         &self.uses
+    }
+
+    /// It as it can be written, macros put in.
+    pub fn written(&self, names: &dyn Names) -> String {
+        let part = |part: &Part| match part {
+            Part::Text(text) => text.replace('{', "{{").replace('}', "}}"),
+            Part::Value(compiled) => format!("{{{}}}", compiled.written(names)),
+        };
+        self.parts.iter().map(part).collect()
     }
 
     /// Appends the message. A part without a value is `?`.

@@ -201,20 +201,20 @@ impl<'a> MacroPrints<'a> {
 }
 
 /// A SHA-256 over parts, each with its length before it.
-struct Hash(Sha256);
+pub(super) struct Hash(Sha256);
 
 impl Hash {
-    fn new() -> Hash {
+    pub(super) fn new() -> Hash {
         Hash(Sha256::new())
     }
 
-    fn part(&mut self, text: &str) {
+    pub(super) fn part(&mut self, text: &str) {
         self.0.update((text.len() as u64).to_le_bytes());
         self.0.update(text.as_bytes());
     }
 
     /// First 16 hex digits.
-    fn hex(self) -> String {
+    pub(super) fn hex(self) -> String {
         self.0.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect()
     }
 }
@@ -229,7 +229,7 @@ fn fingerprint(body: &FeatureBody, macros: &MacroPrints<'_>) -> String {
     hash.part(&on.join("\n"));
     hash.part(&format!("{} {}", body.filter.is_some(), body.key.len()));
     for step in &body.steps {
-        hash.part(&format!("{} {}", step.on.join("\n"), step.min));
+        hash.part(&format!("{} {} {}", step.on.join("\n"), step.min, step.filter.is_some()));
     }
     for source in body.sources() {
         hash.part(&source.text);

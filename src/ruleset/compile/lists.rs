@@ -4,6 +4,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use super::ListFile;
+use super::features::Hash;
 use crate::lists::{List, ListKind};
 use crate::ruleset::cel;
 use crate::ruleset::diagnostic::{Diagnostic, SourceFile};
@@ -14,21 +15,25 @@ use crate::ruleset::yaml::{Node, Reader};
 /// Makes one list; what is wrong with its values is reported, and the list is empty then.
 pub(super) fn list(definition: &ListDef, file_of: &mut ListFile<'_>, reader: &mut Reader) -> NamedList {
     let kind = kind(definition.kind);
+    let mut print = Hash::new();
+    print.part(kind.name());
     let list = match &definition.file {
-        Some(node) => from_file(kind, node, file_of, reader),
-        None => from_values(kind, &definition.values, reader),
+        Some(node) => from_file(kind, node, file_of, &mut print, reader),
+        None => from_values(kind, &definition.values, &mut print, reader),
     };
     let empty = || List::from_values(kind, []).expect("no values, no fault");
     NamedList {
         name: definition.name.text.clone(),
         managed: definition.managed,
         file: definition.file.as_ref().and_then(|node| reader.filled_text(node)).map(str::to_owned),
+        print: print.hex(),
         list: list.unwrap_or_else(empty),
     }
 }
 
-fn from_values(kind: ListKind, nodes: &[Node], reader: &mut Reader) -> Option<List> {
+fn from_values(kind: ListKind, nodes: &[Node], print: &mut Hash, reader: &mut Reader) -> Option<List> {
     let values: Vec<&str> = nodes.iter().filter_map(|node| reader.filled_text(node)).collect();
+    values.iter().for_each(|value| print.part(value));
     if values.len() < nodes.len() {
         return None;
     }
@@ -45,7 +50,13 @@ fn from_values(kind: ListKind, nodes: &[Node], reader: &mut Reader) -> Option<Li
     }
 }
 
-fn from_file(kind: ListKind, node: &Node, file_of: &mut ListFile<'_>, reader: &mut Reader) -> Option<List> {
+fn from_file(
+    kind: ListKind,
+    node: &Node,
+    file_of: &mut ListFile<'_>,
+    print: &mut Hash,
+    reader: &mut Reader,
+) -> Option<List> {
     let path = reader.filled_text(node)?;
     let file = match file_of(path) {
         Ok(file) => file,
@@ -54,6 +65,7 @@ fn from_file(kind: ListKind, node: &Node, file_of: &mut ListFile<'_>, reader: &m
             return None;
         }
     };
+    print.part(&file.text);
     match List::parse(kind, &file.text) {
         Ok(list) => Some(list),
         Err(faults) => {

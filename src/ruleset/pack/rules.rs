@@ -57,6 +57,9 @@ const KEYS: &[&str] = &[
 ];
 
 const SCORE_MAX: i64 = 100;
+/// How many events a breaker waits for, unless its rule says otherwise: the first match of a morning opens none.
+const BREAKER_EVENTS: i64 = 100;
+const BREAKER_EVENTS_MAX: i64 = 1_000_000_000;
 /// A rule without a title is called by its id; without a severity it is this.
 const SEVERITY: Severity = Severity::Medium;
 
@@ -82,7 +85,7 @@ fn rule(reader: &mut Reader, node: &Node) -> Option<RuleDef> {
     let owner = fields.get("owner").and_then(|node| reader.filled_text(node)).map(str::to_owned);
     let expires_ms = fields.get("expires").and_then(|node| reader.date_ms(node));
     let group_by = fields.get("group_by").map(|node| expressions(reader, node)).unwrap_or_default();
-    let breaker = fields.get("breaker").and_then(|node| breaker(reader, node));
+    let breaker = fields.get("breaker").and_then(|node| breaker(reader, node, action));
     let words = words(reader, &fields);
     warn_without_effect(reader, &fields);
     warn_not_acted_upon(reader, &fields);
@@ -158,10 +161,10 @@ fn customer(reader: &mut Reader, node: &Node) -> Option<String> {
     Some(text.to_owned())
 }
 
-fn breaker(reader: &mut Reader, node: &Node) -> Option<Breaker> {
+fn breaker(reader: &mut Reader, node: &Node, action: Option<Verdict>) -> Option<Breaker> {
     const THEN: &[(&str, BreakerThen)] =
         &[("hold", BreakerThen::Hold), ("challenge", BreakerThen::Challenge), ("shadow", BreakerThen::Shadow)];
-    let fields = reader.fields(node, "a breaker", &["share", "over", "then", "rearm"])?;
+    let fields = reader.fields(node, "a breaker", &["share", "over", "then", "rearm", "min_events"])?;
     let share = fields.required("share", reader).and_then(|node| {
         let share = reader.permille(node)?;
         if share == 0 {
@@ -170,9 +173,15 @@ fn breaker(reader: &mut Reader, node: &Node) -> Option<Breaker> {
         Some(share)
     });
     let over_ms = fields.required("over", reader).and_then(|node| reader.positive_duration_ms(node));
-    let then = fields.required("then", reader).and_then(|node| reader.choice(node, "value of `then`", THEN));
+    // What stops a customer is held for review instead; what is less than that is not made more.
+    let stops = action.is_some_and(|action| action >= Verdict::Hold);
+    let default = if stops { BreakerThen::Hold } else { BreakerThen::Shadow };
+    let then = fields.get("then").map_or(Some(default), |node| reader.choice(node, "value of `then`", THEN));
+    let min_events =
+        fields.get("min_events").map_or(Some(BREAKER_EVENTS), |node| reader.int(node, 1..=BREAKER_EVENTS_MAX));
     let rearm_ms = fields.required("rearm", reader).and_then(|node| reader.positive_duration_ms(node));
-    Some(Breaker { share_permille: share?, over_ms: over_ms?, then: then?, rearm_ms: rearm_ms? })
+    let min_events = u32::try_from(min_events?).ok()?;
+    Some(Breaker { share_permille: share?, over_ms: over_ms?, then: then?, rearm_ms: rearm_ms?, min_events })
 }
 
 fn warn_without_effect(reader: &mut Reader, fields: &Fields<'_>) {
@@ -185,10 +194,8 @@ fn warn_without_effect(reader: &mut Reader, fields: &Fields<'_>) {
 
 /// What is read and checked, and has no effect in this version.
 fn warn_not_acted_upon(reader: &mut Reader, fields: &Fields<'_>) {
-    for key in ["breaker", "group_by"] {
-        if fields.get(key).is_some() {
-            let message = format!("`{key}` is checked, and not acted upon by this version");
-            reader.push(fields.warning_at_key(key, "not-acted-upon", message));
-        }
+    if fields.get("group_by").is_some() {
+        let message = "`group_by` is checked, and not acted upon by this version";
+        reader.push(fields.warning_at_key("group_by", "not-acted-upon", message));
     }
 }

@@ -1,11 +1,13 @@
 //! The thread of the machine: judges, and owns nothing else.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 
 use super::Message;
 use super::reader::Intake;
+use super::reload::Reloads;
 use super::work::{Notice, Work};
 use crate::engine::{Engine, Outcome};
 use crate::event::{DeadLetter, Position, Reason};
@@ -67,20 +69,24 @@ pub(super) struct Judge<'a> {
     engine: &'a mut Engine,
     probe: &'a mut dyn Probe,
     places: Places,
+    reloads: Reloads,
 }
 
 impl<'a> Judge<'a> {
-    pub(super) fn new(engine: &'a mut Engine, probe: &'a mut dyn Probe, sources: usize) -> Judge<'a> {
-        Judge { engine, probe, places: Places { by_source: vec![Vec::new(); sources], next: 0 } }
+    pub(super) fn new(engine: &'a mut Engine, probe: &'a mut dyn Probe, reloads: Reloads) -> Judge<'a> {
+        let by_source = vec![Vec::new(); reloads.readers()];
+        Judge { engine, probe, places: Places { by_source, next: 0 }, reloads }
     }
 }
 
 impl Stage for Judge<'_> {
     fn pass(&mut self, work: &mut Work, intake: &Intake) {
+        self.reloads.derive_again(self.engine, work);
         judge(self.engine, &mut self.places, intake, work);
     }
 
     fn idle(&mut self) {
+        self.reloads.take(self.engine);
         self.probe.look(self.engine);
     }
 
@@ -129,8 +135,9 @@ fn judge(engine: &mut Engine, places: &mut Places, intake: &Intake, work: &mut W
         event.position.partition = places.of(work.source, event.position.partition);
     }
     engine.judge(&work.batch, &work.signals, &mut work.judgements);
-    work.ruleset.clear();
-    work.ruleset.push_str(&engine.rules().hash);
+    if !Arc::ptr_eq(&work.rules, engine.rules()) {
+        work.rules = Arc::clone(engine.rules());
+    }
     refuse_reused(places, intake, work);
 }
 

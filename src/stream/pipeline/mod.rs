@@ -14,20 +14,24 @@
 mod engine_thread;
 mod line_thread;
 mod reader;
+mod reload;
 mod work;
 mod writer;
 
 pub use engine_thread::{Probe, Stage};
 pub use reader::{Input, Intake, Reader};
+pub use reload::Reload;
 pub use work::{DeadLetters, Notice, VerdictLines, Work};
 pub use writer::{Observer, Sinks};
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use crossbeam_channel::{Receiver, Sender, bounded};
+use crossbeam_channel::{Receiver, Sender, bounded, never, unbounded};
 
 use self::engine_thread::Judge;
+use self::reload::Reloads;
 use crate::engine::Engine;
+use crate::signals::Deriver;
 use crate::stream::StreamError;
 
 /// Everything that runs together.
@@ -58,9 +62,20 @@ impl Pipeline<'_> {
     ///
     /// The first fault of a source or a sink. What was not committed by then is read again at the next start.
     pub fn run(self) -> Result<(), StreamError> {
+        self.run_reloading(never())
+    }
+
+    /// The same, with rule sets that take over between two batches, in the order in which they come.
+    ///
+    /// # Errors
+    ///
+    /// As [`Pipeline::run`].
+    pub fn run_reloading(self, reloads: Receiver<Reload>) -> Result<(), StreamError> {
         let Pipeline { readers, engine, probe, sinks, observer, works_per_source, stop } = self;
-        let mut judge = Judge::new(engine, probe, readers.len());
-        run_through(readers, &mut judge, sinks, observer, works_per_source, stop)
+        // A reader takes what waits for it at its next batch, so hardly ever more than one deriver does.
+        let (renew, renewed) = readers.iter().map(|_| unbounded()).unzip();
+        let mut judge = Judge::new(engine, probe, Reloads::new(reloads, renew));
+        run_threads(readers, renewed, &mut judge, sinks, observer, works_per_source, stop)
     }
 }
 
@@ -71,6 +86,20 @@ impl Pipeline<'_> {
 /// As [`Pipeline::run`].
 pub fn run_through(
     readers: Vec<Reader>,
+    stage: &mut dyn Stage,
+    sinks: Sinks,
+    observer: &mut dyn Observer,
+    works_per_source: usize,
+    stop: &AtomicBool,
+) -> Result<(), StreamError> {
+    let renewed = readers.iter().map(|_| never()).collect();
+    run_threads(readers, renewed, stage, sinks, observer, works_per_source, stop)
+}
+
+/// `renewed` has a queue for each reader, of derivers that take the place of its own.
+fn run_threads(
+    readers: Vec<Reader>,
+    renewed: Vec<Receiver<Deriver>>,
     stage: &mut dyn Stage,
     sinks: Sinks,
     observer: &mut dyn Observer,
@@ -89,9 +118,9 @@ pub fn run_through(
         .unzip();
     let (returns, supplies): (Vec<_>, Vec<_>) = pools.into_iter().unzip();
     let ended = std::thread::scope(|scope| {
-        for (reader, supply) in readers.into_iter().zip(supplies) {
+        for ((reader, supply), renewed) in readers.into_iter().zip(supplies).zip(renewed) {
             let to_engine = to_engine.clone();
-            scope.spawn(move || reader.run(&supply, &to_engine, stop));
+            scope.spawn(move || reader.run(&supply, &to_engine, &renewed, stop));
         }
         drop(to_engine);
         scope.spawn(move || engine_thread::run(stage, &names, &from_readers, &to_writer));

@@ -42,6 +42,12 @@ pub struct Intake {
 }
 
 impl Intake {
+    /// A source of lines, without a reader.
+    #[cfg(test)]
+    pub(super) fn of_lines(name: &str) -> Intake {
+        Intake { name: name.to_owned(), kafka: None }
+    }
+
     /// A place in the source as people find it: `topic/partition/offset`, or the line of a file; and which event of an
     /// array.
     pub(super) fn position(&self, at: Position) -> String {
@@ -98,7 +104,13 @@ impl Reader {
         }
     }
 
-    pub(super) fn run(self, supply: &Receiver<Box<Work>>, out: &Sender<Message>, stop: &AtomicBool) {
+    pub(super) fn run(
+        self,
+        supply: &Receiver<Box<Work>>,
+        out: &Sender<Message>,
+        renewed: &Receiver<Deriver>,
+        stop: &AtomicBool,
+    ) {
         let intake = self.intake();
         let Reader { index, name: _, input, parser, mapping, mut deriver, wall_clock_ms, monotonic, ticks } = self;
         let input = match input {
@@ -128,6 +140,9 @@ impl Reader {
             match read {
                 Ok(Next::End) => return,
                 Ok(next) => {
+                    // What a new rule set wants; what is on its way already is derived again by the engine's thread.
+                    renewed.try_iter().for_each(|newer| deriver = newer);
+                    work.wanted = deriver.wanted();
                     deriver.derive(&mut work.batch, &mut work.signals);
                     if out.send(Ok(work)).is_err() || matches!(next, Next::Last) {
                         return;
@@ -356,7 +371,7 @@ mod tests {
         (0..most).for_each(|_| back.send(Box::default()).expect("the supply is open"));
         drop(back);
         let (out, works) = crossbeam_channel::unbounded();
-        reader.run(&supply, &out, &AtomicBool::new(false));
+        reader.run(&supply, &out, &crossbeam_channel::never(), &AtomicBool::new(false));
         drop(out);
         works.iter().map(|work| *work.expect("lines can be read")).collect()
     }

@@ -1,9 +1,12 @@
 //! What goes round in the pipeline: a batch with everything that is made of it, used again and again.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use crate::engine::{Judgements, Outcome, write_verdict};
 use crate::event::{DeadLetter, EventBatch, Position, Signals};
+use crate::ruleset::program::RuleSet;
+use crate::signals::Wanted;
 use crate::stream::kafka::{BatchEnd, Revocation};
 
 /// What a source says beside events, in the order of the log. Its partition is the source's own number up to the engine
@@ -115,10 +118,12 @@ pub struct Work {
     pub batch: EventBatch,
     /// What was derived of them.
     pub signals: Vec<Signals>,
+    /// What they were derived for.
+    pub wanted: Wanted,
     /// What the engine says of them.
     pub judgements: Judgements,
-    /// Hash of the rule set that they were judged by.
-    pub ruleset: String,
+    /// The rule set that they were judged by.
+    pub rules: Arc<RuleSet>,
     /// The same as lines.
     pub verdicts: VerdictLines,
     /// What was refused.
@@ -135,7 +140,7 @@ impl Work {
         let judged = self.batch.events.iter().zip(&self.judgements.events).enumerate();
         for (at, (event, judgement)) in judged.filter(|(_, (_, judgement))| judgement.outcome != Outcome::IdReused) {
             let line = &mut self.verdicts.text;
-            write_verdict(line, &self.batch, event, judgement, &self.judgements, &self.ruleset);
+            write_verdict(line, &self.batch, event, judgement, &self.judgements, &self.rules.hash);
             self.verdicts.end_line(at);
         }
     }

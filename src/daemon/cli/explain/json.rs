@@ -46,6 +46,7 @@ fn rule_json(rules: &RuleSet, of: &RuleExplained) -> Value {
     let (end, because) = match of.end {
         RuleEnd::Enforced => ("matched", None),
         RuleEnd::Shadowed(cause) => ("shadowed", Some(shadow(cause).to_owned())),
+        RuleEnd::Eased(verdict) => ("eased", Some(format!("breaker: {}", verdict.name()))),
         RuleEnd::Excepted(place) => ("excepted", of.except.get(place).map(|term| term.text.clone())),
         RuleEnd::NotMatched => ("not_matched", None),
         RuleEnd::Expired => ("expired", None),
@@ -98,6 +99,7 @@ pub(super) fn shadow(cause: ShadowCause) -> &'static str {
         ShadowCause::Mode => "mode",
         ShadowCause::Rollout => "rollout",
         ShadowCause::Incomplete => "incomplete",
+        ShadowCause::Breaker => "breaker",
     }
 }
 

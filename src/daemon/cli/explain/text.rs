@@ -141,10 +141,13 @@ impl Page {
 
     fn rule(&mut self, rules: &RuleSet, of: &RuleExplained, full: bool) {
         let rule = &rules.rules[of.rule];
-        let matched = matches!(of.end, RuleEnd::Enforced | RuleEnd::Shadowed(_));
+        let matched = matches!(of.end, RuleEnd::Enforced | RuleEnd::Shadowed(_) | RuleEnd::Eased(_));
         let end = match of.end {
             RuleEnd::Enforced => "matched".to_owned(),
             RuleEnd::Shadowed(cause) => format!("matched in shadow: {}", shadow(cause)),
+            RuleEnd::Eased(verdict) => {
+                format!("matched while its breaker is open: it gives {} at most", verdict.name())
+            }
             RuleEnd::Excepted(place) => {
                 format!("excepted: {}", of.except.get(place).map_or("", |term| term.text.as_str()))
             }
@@ -228,6 +231,7 @@ fn shadow(cause: ShadowCause) -> &'static str {
         ShadowCause::Mode => "the rule's mode is `shadow`",
         ShadowCause::Rollout => "the account is outside its rollout",
         ShadowCause::Incomplete => "a feature that it reads has not seen a whole window",
+        ShadowCause::Breaker => "its breaker is open",
     }
 }
 

@@ -1,0 +1,170 @@
+//! Rule sets on their way into the engine, with what deriving for them needs.
+//!
+//! Events are derived in the readers' threads, some batches ahead of the engine. Those that were derived for the rules
+//! before and are judged by the new ones are derived once more, in the engine's thread: deriving again gives what deriving
+//! once would have given. Everything costly is made before, by whoever hands a rule set over.
+
+use std::sync::Arc;
+
+use crossbeam_channel::{Receiver, Sender, bounded};
+
+use super::work::Work;
+use crate::engine::Engine;
+use crate::ruleset::program::RuleSet;
+use crate::signals::{Deriver, SignalConfig, SignalError, Wanted};
+
+/// A rule set, ready to be put in force.
+pub struct Reload {
+    rules: Arc<RuleSet>,
+    /// One for the engine's thread, then one for each reader.
+    derivers: Vec<Deriver>,
+    taken: Sender<u64>,
+}
+
+impl Reload {
+    /// Makes a rule set ready for a pipeline with so many readers. `wanted` is what
+    /// [`wanted_after`](crate::engine::wanted_after) says.
+    ///
+    /// The other value tells, once the rule set is in force, how many events were judged by those before it.
+    ///
+    /// # Errors
+    ///
+    /// If a database or list that signals need is broken.
+    pub fn new(
+        rules: Arc<RuleSet>,
+        wanted: Wanted,
+        signals: &SignalConfig,
+        readers: usize,
+    ) -> Result<(Reload, Receiver<u64>), SignalError> {
+        let derivers = (0..=readers).map(|_| Deriver::new(wanted, signals)).collect::<Result<Vec<_>, _>>()?;
+        let (taken, told) = bounded(1);
+        Ok((Reload { rules, derivers, taken }, told))
+    }
+}
+
+/// The engine thread's end of reloads.
+pub(super) struct Reloads {
+    waiting: Receiver<Reload>,
+    /// By reader: where its next deriver goes.
+    renew: Vec<Sender<Deriver>>,
+    /// For batches that were derived for an earlier rule set; `None` before the first reload.
+    deriver: Option<Deriver>,
+}
+
+impl Reloads {
+    pub(super) fn new(waiting: Receiver<Reload>, renew: Vec<Sender<Deriver>>) -> Reloads {
+        Reloads { waiting, renew, deriver: None }
+    }
+
+    /// How many readers there are.
+    pub(super) fn readers(&self) -> usize {
+        self.renew.len()
+    }
+
+    /// Puts what waits in force.
+    pub(super) fn take(&mut self, engine: &mut Engine) {
+        while let Ok(Reload { rules, derivers, taken }) = self.waiting.try_recv() {
+            engine.reload(rules);
+            let mut derivers = derivers.into_iter();
+            self.deriver = derivers.next();
+            for (renew, deriver) in self.renew.iter().zip(derivers) {
+                // A reader that has ended derives nothing more.
+                drop(renew.send(deriver));
+            }
+            // Who handed it over may have stopped waiting.
+            taken.send(engine.taken_in()).ok();
+        }
+    }
+
+    /// Derives a batch again that was derived for less than the rules in force want.
+    pub(super) fn derive_again(&mut self, engine: &Engine, work: &mut Work) {
+        let wanted = engine.wanted();
+        if let Some(deriver) = self.deriver.as_mut().filter(|_| !work.wanted.covers(wanted)) {
+            deriver.derive(&mut work.batch, &mut work.signals);
+            work.wanted = deriver.wanted();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::engine_thread::{Judge, Stage};
+    use super::super::{Intake, Probe};
+    use super::*;
+    use crate::engine::{EngineOptions, wanted_after};
+    use crate::event::{ParseOptions, Parser, Place, Position};
+    use crate::ruleset::load::{Files, load_from};
+
+    struct One(String);
+
+    impl Files for One {
+        fn packs(&self) -> Result<Vec<String>, String> {
+            Ok(vec!["p.yaml".to_owned()])
+        }
+
+        fn read(&self, _path: &str, _max_bytes: u64) -> Result<Vec<u8>, String> {
+            Ok(self.0.clone().into_bytes())
+        }
+    }
+
+    fn rules(condition: &str) -> Arc<RuleSet> {
+        let rule = format!("  - {{id: r, on: [login.succeeded], when: '{condition}', action: flag}}\n");
+        let loaded = load_from(&One(format!("version: 1\npack: p\nrules:\n{rule}"))).expect("the pack is right");
+        Arc::new(loaded.set)
+    }
+
+    struct Nobody;
+
+    impl Probe for Nobody {
+        fn look(&mut self, _engine: &mut Engine) {}
+    }
+
+    /// A batch of one event, derived for this.
+    fn work(id: &str, wanted: Wanted) -> Work {
+        let mut work = Work::default();
+        let event = format!(
+            r#"{{"specversion":"1.0","id":"{id}","source":"/s","type":"login.succeeded","time":"2026-05-01T10:00:00Z","data":{{"account_id":"a","ip":"::ffff:198.51.100.7","phone":"0501234567"}}}}"#
+        );
+        let at = Place { position: Position::default(), ingest_time_ms: 0 };
+        work.batch.input.push_str(&event);
+        let mut parser = Parser::new(ParseOptions { allow_future: true });
+        parser.parse_structured(&mut work.batch, 0..event.len(), at).expect("it is a valid event");
+        let mut deriver = Deriver::new(wanted, &SignalConfig::default()).expect("the defaults need no file");
+        deriver.derive(&mut work.batch, &mut work.signals);
+        work.wanted = wanted;
+        work
+    }
+
+    #[test]
+    fn what_was_derived_for_the_rules_before_is_derived_again_for_the_new_ones() {
+        let (by_ip, by_phone) =
+            (rules(r#"ip.address == "198.51.100.7""#), rules(r#"phone.normalized == "+966501234567""#));
+        let mut engine = Engine::new(Arc::clone(&by_ip), EngineOptions::default());
+        let before = engine.wanted();
+        let after = wanted_after(before, &by_phone);
+        assert!(!before.covers(after));
+        let (hand_over, waiting) = crossbeam_channel::unbounded();
+        let (renew, renewed) = crossbeam_channel::unbounded();
+        let mut nobody = Nobody;
+        let mut judge = Judge::new(&mut engine, &mut nobody, Reloads::new(waiting, vec![renew]));
+        let intake = Intake::of_lines("lines");
+        let judged = |judge: &mut Judge<'_>, id: &str, wanted| {
+            let mut work = work(id, wanted);
+            judge.pass(&mut work, &intake);
+            judge.idle();
+            work.write_verdicts();
+            let line = String::from_utf8_lossy(work.verdicts.text()).into_owned();
+            (line.contains("\"verdict\":\"flag\""), line.contains(&by_phone.hash), work.wanted)
+        };
+        assert_eq!(judged(&mut judge, "1", before), (true, false, before));
+        let (reload, told) =
+            Reload::new(Arc::clone(&by_phone), after, &SignalConfig::default(), 1).expect("nothing is broken");
+        hand_over.send(reload).expect("the queue is open");
+        // It waits until the work that is under way is done.
+        assert_eq!(judged(&mut judge, "2", before), (true, false, before));
+        assert_eq!(told.try_recv(), Ok(2), "events before it");
+        assert_eq!(judged(&mut judge, "3", before), (true, true, after), "derived by a reader for the rules before");
+        assert_eq!(renewed.try_recv().map(|deriver| deriver.wanted()), Ok(after), "the reader's next deriver");
+        assert_eq!(judged(&mut judge, "4", after), (true, true, after));
+    }
+}
