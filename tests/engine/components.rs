@@ -88,3 +88,20 @@ fn a_family_an_agency_and_links_of_the_past_make_no_ring() {
     }
     assert_eq!(matched(&invite(&mut past, 31 * DAY_MS, "d", "a", "d1")), []);
 }
+
+#[test]
+fn a_ring_outlives_a_reload_unless_its_members_are_to_be_known_or_not() {
+    let mut story = story();
+    for (at_ms, account) in ["a", "b", "c"].into_iter().enumerate() {
+        login(&mut story, at_ms as i64, account, "d1", "");
+    }
+    let other_rule = PACK.replace("score: 10", "score: 11");
+    story.reload(&other_rule);
+    let held = invite(&mut story, 4, "d", "a", "d1");
+    assert_eq!((held["score"].as_i64(), held["created"].as_array().map(Vec::len)), (Some(11), Some(4)));
+    // Hashes alone are kept now, and names were kept before: another state.
+    let without_each = PACK.replace("    decide: [{subject: account, each: ring, verdict: hold, ttl: 7d}]\n", "");
+    assert_ne!(without_each, PACK);
+    story.reload(&without_each);
+    assert_eq!(matched(&invite(&mut story, 5, "e", "a", "d1")), []);
+}

@@ -13,7 +13,7 @@ fn rules_of(rules: &str) -> String {
 }
 
 impl Story {
-    fn reload(&mut self, pack: &str) {
+    pub(super) fn reload(&mut self, pack: &str) {
         self.replay.reload(pack::rules(pack), &SignalConfig::default()).unwrap();
     }
 }
