@@ -151,7 +151,7 @@ struct Counters {
 /// All breakers of a rule set.
 #[derive(Debug, Default)]
 pub(super) struct Breakers {
-    /// By place of the rule; `None`: it has none.
+    /// By place of the rule; `None`: it has none. Empty if none has, so that an event costs nothing.
     rules: Vec<Option<Box<Counters>>>,
     /// How many counters there are.
     counters: usize,
@@ -163,8 +163,12 @@ pub(super) struct Breakers {
 impl Breakers {
     /// Those of a rule set, closed; none where every rule counts in full.
     pub(super) fn new(rules: &RuleSet, every_rule_in_force: bool) -> Breakers {
+        let watched = !every_rule_in_force && rules.rules.iter().any(|rule| rule.breaker.is_some());
+        if !watched {
+            return Breakers::default();
+        }
         let counters = |breaker| Box::new(Counters { breaker, by_program: BTreeMap::new(), shared: Counter::new() });
-        let breakers = rules.rules.iter().map(|rule| rule.breaker.filter(|_| !every_rule_in_force).map(counters));
+        let breakers = rules.rules.iter().map(|rule| rule.breaker.map(counters));
         Breakers { rules: breakers.collect(), ..Breakers::default() }
     }
 
@@ -177,7 +181,7 @@ impl Breakers {
             let known = &from.rules[place];
             if known.breaker == rule.breaker
                 && judges_alike((from, known), (to, rule))
-                && let Some(kept) = self.rules[place].take()
+                && let Some(kept) = self.rules.get_mut(place).and_then(Option::take)
             {
                 next.counters += kept.by_program.len();
                 *counters = kept;

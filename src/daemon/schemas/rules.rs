@@ -69,17 +69,7 @@ fn list() -> Value {
 }
 
 fn feature() -> Value {
-    let windowed = ["count", "sum", "avg", "min", "max", "distinct", "set"];
-    let with_value = ["sum", "avg", "min", "max", "distinct", "set", "previous"];
     let all = ["count", "sum", "avg", "min", "max", "distinct", "set", "first", "last", "previous", "rate", "sequence"];
-    let step = section(
-        &["on"],
-        [
-            ("on", types()),
-            ("where", described(expression(), "Which of these events; absent: all.")),
-            ("min", described(whole(1, 1 << 20), "How many of them it takes; absent: one.")),
-        ],
-    );
     let mut schema = section(
         &["key", "aggregate"],
         [
@@ -123,7 +113,7 @@ fn feature() -> Value {
             (
                 "steps",
                 described(
-                    json!({"type": "array", "minItems": 1, "maxItems": 16, "items": step}),
+                    json!({"type": "array", "minItems": 1, "maxItems": 16, "items": step()}),
                     "What happens one after the other; for `sequence`.",
                 ),
             ),
@@ -136,8 +126,28 @@ fn feature() -> Value {
             ),
         ],
     );
+    schema["allOf"] = by_aggregate();
+    schema
+}
+
+/// A step of a sequence.
+fn step() -> Value {
+    section(
+        &["on"],
+        [
+            ("on", types()),
+            ("where", described(expression(), "Which of these events; absent: all.")),
+            ("min", described(whole(1, 1 << 20), "How many of them it takes; absent: one.")),
+        ],
+    )
+}
+
+/// Which keys go with which aggregate.
+fn by_aggregate() -> Value {
+    let windowed = ["count", "sum", "avg", "min", "max", "distinct", "set"];
+    let with_value = ["sum", "avg", "min", "max", "distinct", "set", "previous"];
     let only = |keys: &[&str]| -> Vec<Value> { keys.iter().map(|key| json!({"required": [key]})).collect() };
-    schema["allOf"] = json!([
+    json!([
         when(&windowed, json!({"required": ["window"], "not": {"required": ["retention"]}})),
         when(&with_value, json!({"required": ["value"]})),
         when(&["count", "first", "last", "rate", "sequence"], json!({"not": {"required": ["value"]}})),
@@ -152,8 +162,7 @@ fn feature() -> Value {
             "else": {"required": ["on"], "not": {"anyOf": only(&["within", "steps"])}},
         },
         {"not": {"required": ["window", "retention"]}},
-    ]);
-    schema
+    ])
 }
 
 /// Something that holds for these aggregates.
