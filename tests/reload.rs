@@ -59,7 +59,7 @@ impl Place {
             "sources: {{pipe: {{stdin: {{}}}}}}\n\
              sinks: {{verdicts: {{stdout: {{}}}}, dead_letters: {{file: {}}}}}\n\
              state: {{path: {}, key_file: {}}}\n\
-             rules: {{path: {}, settle: 300ms{more}}}\n\
+             rules: {{path: {}, settle: 1s{more}}}\n\
              metrics: {{listen: \"127.0.0.1:0\"}}\n",
             at("dead.jsonl"),
             at("state"),

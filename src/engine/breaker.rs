@@ -151,7 +151,7 @@ struct Counters {
 /// All breakers of a rule set.
 #[derive(Debug, Default)]
 pub(super) struct Breakers {
-    /// By place of the rule; `None`: it has none.
+    /// By place of the rule; `None`: it has none. Empty if none has, so that an event costs nothing.
     rules: Vec<Option<Box<Counters>>>,
     /// How many counters there are.
     counters: usize,
@@ -163,8 +163,12 @@ pub(super) struct Breakers {
 impl Breakers {
     /// Those of a rule set, closed; none where every rule counts in full.
     pub(super) fn new(rules: &RuleSet, every_rule_in_force: bool) -> Breakers {
+        let watched = !every_rule_in_force && rules.rules.iter().any(|rule| rule.breaker.is_some());
+        if !watched {
+            return Breakers::default();
+        }
         let counters = |breaker| Box::new(Counters { breaker, by_program: BTreeMap::new(), shared: Counter::new() });
-        let breakers = rules.rules.iter().map(|rule| rule.breaker.filter(|_| !every_rule_in_force).map(counters));
+        let breakers = rules.rules.iter().map(|rule| rule.breaker.map(counters));
         Breakers { rules: breakers.collect(), ..Breakers::default() }
     }
 
@@ -177,7 +181,7 @@ impl Breakers {
             let known = &from.rules[place];
             if known.breaker == rule.breaker
                 && judges_alike((from, known), (to, rule))
-                && let Some(kept) = self.rules[place].take()
+                && let Some(kept) = self.rules.get_mut(place).and_then(Option::take)
             {
                 next.counters += kept.by_program.len();
                 *counters = kept;
@@ -258,5 +262,79 @@ impl Breakers {
         let rules = self.rules.iter().flatten().count();
         // An entry takes its pair and a share of the tree's nodes.
         rules * size_of::<Counters>() + self.counters * 2 * size_of::<(PartHash, Counter)>()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ruleset::load::{Files, load_from};
+    use crate::state::{HashKey, KeyHasher, Scalar};
+
+    struct One;
+
+    impl Files for One {
+        fn packs(&self) -> Result<Vec<String>, String> {
+            Ok(vec!["p.yaml".to_owned()])
+        }
+
+        fn read(&self, _path: &str, _max_bytes: u64) -> Result<Vec<u8>, String> {
+            let rule = "{id: r, on: [order.placed], when: 'true', action: block, breaker: {share: 5%, over: 1m, rearm: 1h, min_events: 10}}";
+            Ok(format!("version: 1\npack: p\nrules:\n  - {rule}\n").into_bytes())
+        }
+    }
+
+    fn breakers() -> Breakers {
+        Breakers::new(&load_from(&One).expect("the pack is right").set, false)
+    }
+
+    fn judge(breakers: &mut Breakers, program: usize, time_ms: i64, matched: bool) -> bool {
+        let name = format!("p{program}");
+        let part = KeyHasher::new(HashKey([7; 16])).part(Scalar::Text(&name));
+        breakers.begin();
+        breakers.judge(0, "r", (part, &name), Seen { time_ms, counts: true, matched })
+    }
+
+    #[test]
+    fn programs_past_the_bound_share_a_counter_and_idle_ones_make_room() {
+        let mut breakers = breakers();
+        (0..COUNTERS_MAX).for_each(|program| assert!(!judge(&mut breakers, program, 0, false)));
+        let full = breakers.bytes();
+        let (a, b) = (COUNTERS_MAX, COUNTERS_MAX + 1);
+        (0..10).for_each(|at| assert!(!judge(&mut breakers, if at % 2 == 0 { a } else { b }, 0, true)));
+        assert_eq!(breakers.bytes(), full, "no room is made for them");
+        assert!(judge(&mut breakers, a, 1, true) && judge(&mut breakers, b, 1, true), "ten matches of both together");
+        assert!(!judge(&mut breakers, 5, 1, true), "one that has a counter is told apart");
+        assert_eq!(breakers.open(1).collect::<Vec<_>>(), [(0, 1)]);
+        breakers.expire(61_875);
+        assert_eq!(breakers.counters, 1, "the span and a slice later all are idle but the one that was seen last");
+        breakers.expire(61_876);
+        assert_eq!(
+            (breakers.counters, breakers.open(1).collect::<Vec<_>>()),
+            (0, vec![(0, 1)]),
+            "what is shared stays"
+        );
+        assert!(!judge(&mut breakers, a, 70_000, true), "there is room for a counter of its own");
+        assert_eq!(breakers.counters, 1);
+    }
+
+    #[test]
+    fn an_open_breaker_is_not_idle_before_it_closes() {
+        let mut breakers = breakers();
+        (0..10).for_each(|_| assert!(!judge(&mut breakers, 1, 0, true)));
+        breakers.expire(3_599_999);
+        assert!(judge(&mut breakers, 1, 3_599_999, false), "still open");
+        breakers.expire(3_700_000);
+        assert_eq!(breakers.counters, 0);
+    }
+
+    #[test]
+    fn the_latest_openings_are_told_in_order() {
+        let mut breakers = breakers();
+        (0..130).for_each(|program| (0..10).for_each(|_| assert!(!judge(&mut breakers, program, 0, true))));
+        let told: Vec<String> = breakers.take_openings().into_iter().map(|opening| opening.program).collect();
+        let latest: Vec<String> = (30..130).map(|program| format!("p{program}")).collect();
+        assert_eq!(told, latest);
+        assert_eq!(breakers.take_openings(), []);
     }
 }
