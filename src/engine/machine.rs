@@ -25,7 +25,7 @@ use crate::state::{Dedup, FeatureTable, HashKey, Identity, KeyHasher, Scalar, Si
 
 /// How many events are planned and applied together. A feature has an operation in one event of two to ten: so many fill
 /// the passes of its table, within which the waits for memory overlap.
-const CHUNK_EVENTS: usize = 128;
+const CHUNK_EVENTS: usize = 256;
 /// After how many events idle keys are swept and memory is measured: at fixed places of the log, so that what a batch
 /// is cut into changes nothing.
 const UPKEEP_EVENTS: u64 = 1024;

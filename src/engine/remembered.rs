@@ -41,7 +41,9 @@ impl Remembered {
             return;
         }
         if self.chunks.back().is_none_or(|chunk| chunk.firsts.len() == CHUNK_VERDICTS) {
-            let chunk = self.spare.take().unwrap_or_else(Chunk::new);
+            // As much text as the one before it took: growing step by step would copy it each time.
+            let text_bytes = self.chunks.back().map_or(0, |chunk| chunk.text.len());
+            let chunk = self.spare.take().unwrap_or_else(|| Chunk::new(text_bytes));
             self.bytes += chunk.bytes();
             self.chunks.push_back(chunk);
         }
@@ -105,8 +107,8 @@ impl Remembered {
 }
 
 impl Chunk {
-    fn new() -> Chunk {
-        Chunk { firsts: Vec::with_capacity(CHUNK_VERDICTS), text: Vec::new() }
+    fn new(text_bytes: usize) -> Chunk {
+        Chunk { firsts: Vec::with_capacity(CHUNK_VERDICTS), text: Vec::with_capacity(text_bytes) }
     }
 
     fn keep(&mut self, text: &[u8]) -> Piece {
