@@ -2,8 +2,8 @@
 
 use super::decide::{Match, hold_id, program_name};
 use super::judgement::{Judgement, Judgements, Outcome};
-use crate::event::json::{write_double, write_int, write_string, write_timestamp};
-use crate::event::{Event, EventBatch, Field, Verdict};
+use crate::event::json::{write_double, write_escaped, write_int, write_string, write_timestamp};
+use crate::event::{Cause, Event, EventBatch, Field, Verdict, write_time_ms};
 use crate::ruleset::cel::{Reading, ReadingValue};
 use crate::ruleset::program::Rule;
 
@@ -17,22 +17,65 @@ pub fn write_verdict(
     ruleset: &str,
 ) {
     let program = program_name(batch, event);
-    out.extend_from_slice(b"{\"specversion\":\"1\",\"event_id\":");
-    write_string(out, batch.field(event, Field::Id));
-    out.extend_from_slice(b",\"source\":");
-    write_string(out, batch.field(event, Field::Source));
-    out.extend_from_slice(b",\"program\":");
-    write_string(out, program);
-    out.extend_from_slice(b",\"type\":");
-    write_string(out, batch.field(event, Field::Type));
-    out.extend_from_slice(b",\"account_id\":");
+    out.extend_from_slice(b"{\"specversion\":\"1\",\"event_id\":\"");
+    write_escaped(out, batch.field(event, Field::Id));
+    out.extend_from_slice(b"\",\"source\":\"");
+    write_escaped(out, batch.field(event, Field::Source));
+    out.extend_from_slice(b"\",\"program\":\"");
+    write_escaped(out, program);
+    out.extend_from_slice(b"\",\"type\":\"");
+    write_escaped(out, batch.field(event, Field::Type));
     match batch.field(event, Field::AccountId) {
-        "" => out.extend_from_slice(b"null"),
-        account => write_string(out, account),
+        "" => out.extend_from_slice(b"\",\"account_id\":null,\"time\":\""),
+        account => {
+            out.extend_from_slice(b"\",\"account_id\":\"");
+            write_escaped(out, account);
+            out.extend_from_slice(b"\",\"time\":\"");
+        }
     }
-    out.extend_from_slice(b",\"time\":");
-    write_timestamp(out, event.event_time_ms);
-    out.extend_from_slice(b",\"verdict\":\"");
+    write_time_ms(out, event.event_time_ms);
+    if !write_nothing_found(out, judgement) {
+        write_findings(out, judgement, judgements);
+        out.extend_from_slice(b",\"hold_id\":");
+        if judgement.verdict == Verdict::Hold {
+            write_string(out, &hold_id(program, batch.field(event, Field::Source), batch.field(event, Field::Id)));
+        } else {
+            out.extend_from_slice(b"null");
+        }
+        out.extend_from_slice(b",\"ruleset\":\"");
+    }
+    out.extend_from_slice(ruleset.as_bytes());
+    out.push(b'"');
+    write_marks(out, judgement);
+    out.push(b'}');
+}
+
+/// Appends, if nothing speaks against the event and none of it was written down, what stands behind its time up to the
+/// hash of the rule set; answers whether it did. Most verdicts are such.
+fn write_nothing_found(out: &mut Vec<u8>, judgement: &Judgement) -> bool {
+    let Judgement { verdict, cause, score, rules, evidence, decisions, created, .. } = judgement;
+    let written = [rules, evidence, decisions, created].iter().any(|piece| piece.start != piece.end);
+    if written || *score != 0 || (*verdict, *cause) != (Verdict::Allow, Cause::None) {
+        return false;
+    }
+    out.extend_from_slice(match judgement.parties {
+        None => {
+            b"\",\"verdict\":\"allow\",\"cause\":\"none\",\"score\":0,\"parties\":{},\"rules\":[],\"evidence\":[],\
+              \"decisions\":[],\"created\":[],\"hold_id\":null,\"ruleset\":\""
+        }
+        Some((Verdict::Allow, Verdict::Allow)) => {
+            b"\",\"verdict\":\"allow\",\"cause\":\"none\",\"score\":0,\
+              \"parties\":{\"referrer\":\"allow\",\"referee\":\"allow\"},\"rules\":[],\"evidence\":[],\
+              \"decisions\":[],\"created\":[],\"hold_id\":null,\"ruleset\":\""
+        }
+        Some(_) => return false,
+    });
+    true
+}
+
+/// Appends what stands behind the time of the event up to `created`.
+fn write_findings(out: &mut Vec<u8>, judgement: &Judgement, judgements: &Judgements) {
+    out.extend_from_slice(b"\",\"verdict\":\"");
     out.extend_from_slice(judgement.verdict.name().as_bytes());
     out.extend_from_slice(b"\",\"cause\":\"");
     out.extend_from_slice(judgement.cause.name().as_bytes());
@@ -54,17 +97,6 @@ pub fn write_verdict(
         out.extend_from_slice(judgements.piece(piece));
         out.push(b']');
     }
-    out.extend_from_slice(b",\"hold_id\":");
-    if judgement.verdict == Verdict::Hold {
-        write_string(out, &hold_id(program, batch.field(event, Field::Source), batch.field(event, Field::Id)));
-    } else {
-        out.extend_from_slice(b"null");
-    }
-    out.extend_from_slice(b",\"ruleset\":\"");
-    out.extend_from_slice(ruleset.as_bytes());
-    out.push(b'"');
-    write_marks(out, judgement);
-    out.push(b'}');
 }
 
 /// Appends the members that stand only where they apply.
@@ -152,6 +184,41 @@ pub(super) fn write_value(out: &mut Vec<u8>, reading: &Reading) {
             out.extend_from_slice(b"{\"size\":");
             write_int(out, size as i64);
             out.push(b'}');
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::judgement::Piece;
+    use super::*;
+
+    #[test]
+    fn what_stands_ready_is_what_would_be_written() {
+        let judgements = Judgements::default();
+        let allow = Some((Verdict::Allow, Verdict::Allow));
+        for parties in [None, allow] {
+            let judgement = Judgement { parties, ..Judgement::default() };
+            let (mut ready, mut written) = (Vec::new(), Vec::new());
+            assert!(write_nothing_found(&mut ready, &judgement));
+            write_findings(&mut written, &judgement, &judgements);
+            written.extend_from_slice(b",\"hold_id\":null,\"ruleset\":\"");
+            assert_eq!(String::from_utf8(ready), String::from_utf8(written));
+        }
+        let piece = Piece { start: 1, end: 2 };
+        for found in [
+            Judgement { verdict: Verdict::Flag, ..Judgement::default() },
+            Judgement { cause: Cause::Score, ..Judgement::default() },
+            Judgement { score: 1, ..Judgement::default() },
+            Judgement { parties: Some((Verdict::Allow, Verdict::Flag)), ..Judgement::default() },
+            Judgement { parties: Some((Verdict::Flag, Verdict::Allow)), ..Judgement::default() },
+            Judgement { rules: piece, ..Judgement::default() },
+            Judgement { evidence: piece, ..Judgement::default() },
+            Judgement { decisions: piece, ..Judgement::default() },
+            Judgement { created: piece, ..Judgement::default() },
+        ] {
+            let mut out = Vec::new();
+            assert!(!write_nothing_found(&mut out, &found) && out.is_empty(), "{found:?}");
         }
     }
 }

@@ -56,21 +56,32 @@ pub fn write_time_ms(out: &mut Vec<u8>, time_ms: i64) {
     let time_ms = time_ms.clamp(TIME_MIN_MS, TIME_MAX_MS);
     let (year, month, day) = civil_from_days(time_ms.div_euclid(DAY_MS));
     let in_day_ms = time_ms.rem_euclid(DAY_MS);
-    let mut text = *b"0000-00-00T00:00:00.000Z";
-    let mut put = |at: usize, width: usize, mut value: i64| {
-        for place in text[at..at + width].iter_mut().rev() {
-            *place = b'0' + (value % 10) as u8;
-            value /= 10;
+    // Below 10,000 and below 86,400,000: short divisions do.
+    let (year, in_day_ms) = (year as u32, in_day_ms as u32);
+    let in_day = in_day_ms / 1000;
+    let in_second_ms = in_day_ms % 1000;
+    let [[y0, y1], [y2, y3]] = [digits(year / 100), digits(year % 100)];
+    let [[m0, m1], [d0, d1]] = [digits(month as u32), digits(day as u32)];
+    let [[h0, h1], [n0, n1], [s0, s1]] = [in_day / 3600, in_day / 60 % 60, in_day % 60].map(digits);
+    let (f0, [f1, f2]) = (b'0' + (in_second_ms / 100) as u8, digits(in_second_ms % 100));
+    out.extend_from_slice(&[
+        y0, y1, y2, y3, b'-', m0, m1, b'-', d0, d1, b'T', h0, h1, b':', n0, n1, b':', s0, s1, b'.', f0, f1, f2, b'Z',
+    ]);
+}
+
+/// The two decimal digits of a number below 100.
+#[inline]
+fn digits(value: u32) -> [u8; 2] {
+    const PAIRS: [[u8; 2]; 100] = {
+        let mut pairs = [[0; 2]; 100];
+        let mut value = 0;
+        while value < pairs.len() {
+            pairs[value] = [b'0' + (value / 10) as u8, b'0' + (value % 10) as u8];
+            value += 1;
         }
+        pairs
     };
-    put(0, 4, year);
-    put(5, 2, month);
-    put(8, 2, day);
-    put(11, 2, in_day_ms / 3_600_000);
-    put(14, 2, in_day_ms / 60_000 % 60);
-    put(17, 2, in_day_ms / 1000 % 60);
-    put(20, 3, in_day_ms % 1000);
-    out.extend_from_slice(&text);
+    PAIRS[value as usize]
 }
 
 /// Milliseconds of an optional `.fraction`, and what follows it.

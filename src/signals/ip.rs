@@ -99,22 +99,26 @@ impl AddressReader {
         if !(prefix || site || wanted.contains(Signal::IpAddress)) {
             return;
         }
+        let entered = batch.field(event, Field::Ip);
+        // An address of IPv4 has one spelling: without blanks and without IPv6 around it, the text is that.
+        let canonical = address.is_ipv4() && entered.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
         self.address.clear();
         match address {
+            _ if canonical => self.address.push_str(entered),
             IpAddr::V4(v4) => push_v4(v4, &mut self.address),
             IpAddr::V6(v6) => push_v6(v6, &mut self.address),
         }
         if wanted.contains(Signal::IpAddress) {
-            let as_entered = batch.field(event, Field::Ip) == self.address;
+            let as_entered = canonical || entered == self.address;
             let span = if as_entered { event.span(Field::Ip) } else { batch.make(&self.address) };
             row.set_text(Signal::IpAddress, span);
         }
         match address {
             IpAddr::V4(_) if prefix || site => {
-                self.network.clear();
-                self.network.push_str(self.address.trim_end_matches(|c| c != '.'));
-                self.network.push_str("0/24");
-                let span = batch.make(&self.network);
+                let last_dot = self.address.bytes().rposition(|byte| byte == b'.').unwrap_or_default();
+                self.address.truncate(last_dot);
+                self.address.push_str(".0/24");
+                let span = batch.make(&self.address);
                 row.set_text(Signal::IpPrefix, span);
                 row.set_text(Signal::IpSite, span);
             }
@@ -140,7 +144,11 @@ impl AddressReader {
 /// The address that a text spells, IPv4 inside IPv6 (`::ffff:192.0.2.1`) as IPv4; `None` for anything else, such as a
 /// port, a zone or a list of addresses behind it.
 pub(super) fn parse(raw: &str) -> Option<IpAddr> {
-    raw.trim().parse().ok().map(|address: IpAddr| address.to_canonical())
+    // Nearly all texts are of ASCII and have no blanks: finding that out costs less than trimming.
+    let bare = raw.as_bytes().first().is_some_and(u8::is_ascii_hexdigit)
+        && raw.as_bytes().last().is_some_and(u8::is_ascii_hexdigit);
+    let raw = if bare { raw } else { raw.trim() };
+    raw.parse().ok().map(|address: IpAddr| address.to_canonical())
 }
 
 /// What kind of address it is.

@@ -46,32 +46,32 @@ impl<'a> Draft<'a> {
         self.input
     }
 
-    /// Reads a whole event in structured mode.
+    /// Reads a whole event in structured mode, into a draft that is new: the short way, and if that does not take the
+    /// text, the general way from the same beginning.
     pub(super) fn read_envelope(&mut self, text: &str) -> Result<(), Reason> {
-        self.read(text, Draft::read_plain_envelope, Draft::read_general_envelope)
+        let made_before = self.made.len();
+        if self.read_plain_envelope(text).is_some() {
+            return Ok(());
+        }
+        // Nothing was known of the event but where and when it came.
+        let Event { raw, position, ingest_time_ms, .. } = *self.event;
+        *self.event = Event::default();
+        (self.event.raw, self.event.position, self.event.ingest_time_ms) = (raw, position, ingest_time_ms);
+        (self.seen, self.is_version_1) = (0, false);
+        self.made.truncate(made_before);
+        self.read_general_envelope(text)
     }
 
     /// Reads `data` that stands alone.
     pub(super) fn read_data(&mut self, text: &str) -> Result<(), Reason> {
         self.begin_extra(Extra::Data)?;
-        self.read(text, Draft::read_plain_data, Draft::read_general_data)
-    }
-
-    /// Reads the short way, and if that does not take the text, the general way from the same beginning.
-    #[inline]
-    fn read(
-        &mut self,
-        text: &str,
-        plain: impl FnOnce(&mut Self, &str) -> Option<()>,
-        general: impl FnOnce(&mut Self, &str) -> Result<(), Reason>,
-    ) -> Result<(), Reason> {
-        let before = (self.event.clone(), self.made.len(), self.seen, self.is_version_1);
-        if plain(self, text).is_some() {
+        let before = (self.event.clone(), self.made.len(), self.seen);
+        if self.read_plain_data(text).is_some() {
             return Ok(());
         }
-        (*self.event, _, self.seen, self.is_version_1) = before;
+        (*self.event, _, self.seen) = before;
         self.made.truncate(before.1);
-        general(self, text)
+        self.read_general_data(text)
     }
 
     /// Begins a field; `Err` when it has been there before.

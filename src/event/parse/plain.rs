@@ -8,6 +8,7 @@
 use super::draft::{Draft, Extra};
 use super::envelope::Attribute;
 use super::map;
+use crate::event::json::special_bytes;
 use crate::event::{Event, Field, FieldType};
 use serde::de::IgnoredAny;
 
@@ -241,39 +242,6 @@ impl<'t> Scanner<'t> {
             self.at += 1;
             if depth == 0 {
                 return self.text.get(start..self.at);
-            }
-        }
-    }
-}
-
-/// Sets the top bit of each byte that ends a plain run of a string: a control character, `"` or `\`. Bits above the
-/// lowest one may be false.
-#[inline]
-fn special_bytes(word: u64) -> u64 {
-    const ONES: u64 = u64::from_le_bytes([0x01; 8]);
-    const TOPS: u64 = u64::from_le_bytes([0x80; 8]);
-    // A borrow out of a byte below the subtrahend sets its top bit (Warren, "Hacker's Delight", 6-1).
-    let below = |word: u64, bound: u8| word.wrapping_sub(ONES * bound as u64) & !word;
-    // Flipping the second bit takes `"` (0x22) to 0x20, right behind the control characters, and a blank away from there.
-    let quote_or_control = below(word ^ (ONES * 0x02), 0x21);
-    let backslash = below(word ^ (ONES * b'\\' as u64), 1);
-    (quote_or_control | backslash) & TOPS
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_byte_that_ends_a_run_is_found_first() {
-        for byte in 0..=u8::MAX {
-            let ends = byte < 0x20 || byte == b'"' || byte == b'\\';
-            for (place, filler) in (0..8).flat_map(|place| [(place, b'a'), (place, 0xff), (place, b' ')]) {
-                let mut text = [filler; 8];
-                text[place] = byte;
-                let special = special_bytes(u64::from_le_bytes(text));
-                let found = (special != 0).then(|| special.trailing_zeros() as usize / 8);
-                assert_eq!(found, ends.then_some(place), "{byte:#04x} at {place}");
             }
         }
     }

@@ -47,7 +47,7 @@ pub(super) struct Outcome {
 impl Outcome {
     pub(super) fn add(&mut self, work: &Work) {
         self.events += work.batch.events.len() as u64;
-        self.lines += work.verdicts.iter().count() as u64;
+        self.lines += work.verdicts.iter().len() as u64;
         self.bytes += work.verdicts.text().len() as u64;
         self.refused += work.dead_letters.len() as u64;
     }

@@ -185,6 +185,11 @@ impl LineSource {
         &self.name
     }
 
+    /// Whether it is a file that is read as it is on the disk: such a read waits for nobody and costs little.
+    pub fn is_plain_file(&self) -> bool {
+        self.progress.total_bytes.is_some() && !self.compressed
+    }
+
     /// How far it has been read.
     pub fn progress(&self) -> ReadProgress {
         self.progress.clone()

@@ -37,6 +37,12 @@ struct Ledger {
     groups: VecDeque<Group>,
     /// The number of the first of them. Numbers start at 1: mark 0 is before everything.
     first: u64,
+    /// Records of all groups that are not settled.
+    undelivered: u64,
+    /// Threads that wait for records to be settled.
+    waiting: u32,
+    /// They are told once no more records than that are undelivered.
+    wake_at: u64,
     /// The first record that could not be delivered; nothing after it counts.
     failure: Option<Failure>,
 }
@@ -58,16 +64,24 @@ impl Ledger {
         self.first + self.groups.len() as u64 - 1
     }
 
-    fn sent(&mut self) -> u64 {
+    /// Notes so many records as sent, and answers the number of their group.
+    fn sent(&mut self, records: u64) -> u64 {
         let number = self.open_number();
-        self.groups.back_mut().expect("a group is open").undelivered += 1;
+        self.groups.back_mut().expect("a group is open").undelivered += records;
+        self.undelivered += records;
         number
     }
 
-    /// Takes back or settles one record of a group.
-    fn settled(&mut self, number: u64) {
+    /// Takes back or settles records of a group.
+    fn settled(&mut self, number: u64, records: u64) {
         let group = usize::try_from(number - self.first).ok().and_then(|at| self.groups.get_mut(at));
-        group.expect("a group stays until all its records are settled").undelivered -= 1;
+        group.expect("a group stays until all its records are settled").undelivered -= records;
+        self.undelivered -= records;
+    }
+
+    /// Whether somebody waits for what has just been settled.
+    fn is_awaited(&self) -> bool {
+        self.waiting > 0 && (self.undelivered <= self.wake_at || self.failure.is_some())
     }
 
     /// Closes the open group.
@@ -85,17 +99,13 @@ impl Ledger {
         }
         self.first.saturating_sub(1)
     }
-
-    fn undelivered(&self) -> u64 {
-        self.groups.iter().map(|group| group.undelivered).sum()
-    }
 }
 
 /// What the client calls back.
 #[derive(Debug, Default)]
 struct Deliveries {
     ledger: Mutex<Ledger>,
-    /// Told whenever a record is settled.
+    /// Told when what is waited for has been settled: telling it is a system call, too dear for each record.
     settled: Condvar,
     reachable: AtomicBool,
 }
@@ -105,10 +115,17 @@ impl Deliveries {
         self.ledger.lock().expect("no thread panics while it holds the ledger")
     }
 
-    /// Waits a moment for a delivery.
-    fn wait(&self) {
-        let guard = self.lock();
-        drop(self.settled.wait_timeout(guard, WAIT).expect("no thread panics while it holds the ledger"));
+    /// Waits a moment until no more than so many records are undelivered, or one has failed.
+    fn wait(&self, undelivered: u64) {
+        let mut ledger = self.lock();
+        if ledger.undelivered <= undelivered || ledger.failure.is_some() {
+            return;
+        }
+        // Who waits for more of them to be settled is woken too early, and waits again.
+        ledger.wake_at = if ledger.waiting == 0 { undelivered } else { ledger.wake_at.max(undelivered) };
+        ledger.waiting += 1;
+        let waited = self.settled.wait_timeout(ledger, WAIT);
+        waited.expect("no thread panics while it holds the ledger").0.waiting -= 1;
     }
 }
 
@@ -135,13 +152,16 @@ impl ProducerContext for Deliveries {
 
     fn delivery(&self, result: &DeliveryResult<'_>, number: usize) {
         let mut ledger = self.lock();
-        ledger.settled(number as u64);
+        ledger.settled(number as u64, 1);
         if let Err((error, message)) = result {
             let failure = Failure::of(error, message);
             ledger.failure.get_or_insert(failure);
         }
+        let awaited = ledger.is_awaited();
         drop(ledger);
-        self.settled.notify_all();
+        if awaited {
+            self.settled.notify_all();
+        }
     }
 }
 
@@ -256,13 +276,13 @@ impl KafkaProducer {
             if self.undelivered() == 0 {
                 return Ok(());
             }
-            self.deliveries().wait();
+            self.deliveries().wait(0);
         }
     }
 
     /// Records that were sent and are not acknowledged.
     pub fn undelivered(&self) -> u64 {
-        self.deliveries().lock().undelivered()
+        self.deliveries().lock().undelivered
     }
 
     /// Whether some broker is connected, as of the last second.
@@ -270,18 +290,37 @@ impl KafkaProducer {
         self.deliveries().reachable.load(Ordering::Relaxed)
     }
 
-    /// Sends a record. Blocks while the queue is full: that is what holds the pipeline back when brokers are slow.
-    fn send(&self, topic: &str, key: &str, payload: &[u8]) -> Result<(), StreamError> {
+    /// Sends records of one group.
+    fn send_all<'r>(
+        &self,
+        topic: &str,
+        records: impl ExactSizeIterator<Item = (&'r str, &'r [u8])>,
+    ) -> Result<(), StreamError> {
         let deliveries = self.deliveries();
+        let mut unsent = records.len() as u64;
+        let number = deliveries.lock().sent(unsent);
+        for (key, payload) in records {
+            let sent = self.send(topic, key, payload, number, unsent);
+            if sent.is_err() {
+                deliveries.lock().settled(number, unsent);
+                return sent;
+            }
+            unsent -= 1;
+        }
+        Ok(())
+    }
+
+    /// Sends a record that is noted as sent, of a group that so many still belong to which are not. Blocks while the queue
+    /// is full: that is what holds the pipeline back when brokers are slow.
+    fn send(&self, topic: &str, key: &str, payload: &[u8], number: u64, unsent: u64) -> Result<(), StreamError> {
+        let deliveries = self.deliveries();
+        let opaque = usize::try_from(number).expect("fewer batches than a usize counts");
         loop {
-            let number = deliveries.lock().sent();
-            let opaque = usize::try_from(number).expect("fewer batches than a usize counts");
             let mut record = BaseRecord::with_opaque_to(topic, opaque).payload(payload);
             if !key.is_empty() {
                 record = record.key(key);
             }
             let Err((error, _)) = self.producer.send(record) else { return Ok(()) };
-            deliveries.lock().settled(number);
             if error.rdkafka_error_code() != Some(RDKafkaErrorCode::QueueFull) {
                 let failure = Failure {
                     code: error.rdkafka_error_code(),
@@ -292,7 +331,9 @@ impl KafkaProducer {
                 return Err(failure.error());
             }
             self.delivered()?;
-            deliveries.wait();
+            // Woken at each record of the room that comes, this thread and the client's would do little else.
+            let queued = self.undelivered().saturating_sub(unsent);
+            deliveries.wait(unsent + queued / 4 * 3);
         }
     }
 
@@ -315,7 +356,19 @@ impl KafkaSink {
     ///
     /// As [`KafkaProducer::delivered`], for this record or an earlier one.
     pub fn write(&self, key: &str, payload: &[u8]) -> Result<(), StreamError> {
-        self.producer.send(&self.topic, key, payload)
+        self.write_all([(key, payload)].into_iter())
+    }
+
+    /// Sends records, as [`KafkaSink::write`] sends one, for less than one by one.
+    ///
+    /// # Errors
+    ///
+    /// As [`KafkaSink::write`]; the records before the one that could not be sent are.
+    pub fn write_all<'r>(
+        &self,
+        records: impl ExactSizeIterator<Item = (&'r str, &'r [u8])>,
+    ) -> Result<(), StreamError> {
+        self.producer.send_all(&self.topic, records)
     }
 
     /// The producer it belongs to: its marks count for all its topics.
@@ -337,25 +390,40 @@ mod tests {
     fn a_mark_is_delivered_when_it_and_all_before_it_are() {
         let mut ledger = Ledger::default();
         assert_eq!(ledger.delivered(), 0);
-        let (a, b) = (ledger.sent(), ledger.sent());
+        let (a, b) = (ledger.sent(1), ledger.sent(1));
         let first = ledger.mark();
-        let c = ledger.sent();
+        let c = ledger.sent(1);
         let second = ledger.mark();
         let third = ledger.mark();
         assert_eq!((a, b, c), (first, first, second));
 
-        ledger.settled(c);
+        ledger.settled(c, 1);
         assert_eq!(ledger.delivered(), 0, "the second is safe, but not the first");
-        ledger.settled(a);
+        ledger.settled(a, 1);
         assert_eq!(ledger.delivered(), 0);
-        ledger.settled(b);
+        ledger.settled(b, 1);
         assert_eq!(ledger.delivered(), third, "an empty mark is safe with those before it");
-        assert_eq!(ledger.undelivered(), 0);
+        assert_eq!(ledger.undelivered, 0);
 
-        let d = ledger.sent();
+        let d = ledger.sent(3);
+        ledger.settled(d, 2);
+        assert_eq!(ledger.undelivered, 1);
         assert_eq!(ledger.delivered(), third);
-        ledger.settled(d);
+        ledger.settled(d, 1);
         assert_eq!(ledger.mark(), third + 1);
         assert_eq!(ledger.delivered(), third + 1);
+    }
+
+    #[test]
+    fn who_waits_is_told_once_enough_is_delivered() {
+        let mut ledger = Ledger::default();
+        let number = ledger.sent(4);
+        ledger.settled(number, 1);
+        assert!(!ledger.is_awaited(), "nobody waits");
+        (ledger.waiting, ledger.wake_at) = (1, 1);
+        ledger.settled(number, 1);
+        assert!(!ledger.is_awaited(), "two are too many");
+        ledger.settled(number, 1);
+        assert!(ledger.is_awaited());
     }
 }

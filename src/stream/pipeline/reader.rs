@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, Sender};
 
 use super::Message;
-use super::line_thread::{LineThread, Lines};
+use super::line_thread::{LineInput, Lines};
 use super::work::{Notice, Work};
 use crate::event::mapping::Mapping;
 use crate::event::{DeadLetter, MessageMode, Parser, Place, Position, Reason, is_array};
@@ -118,7 +118,7 @@ impl Reader {
             Input::Lines(source) => {
                 // A file is read to its end and then over: only a pipe can be quiet.
                 let quiet_since = (ticks && source.progress().total_bytes.is_none()).then(monotonic);
-                LineThread::start(*source).map(|lines| Open::Lines { lines, quiet_since })
+                LineInput::start(*source).map(|lines| Open::Lines { lines, quiet_since })
             }
         };
         let mut conversion = Conversion { intake, parser, mapping, wall_clock_ms, monotonic };
@@ -162,7 +162,7 @@ impl Reader {
 enum Open {
     /// `quiet_since`: since when nothing has come, or the last tick; `None` where quiet means nothing.
     Lines {
-        lines: LineThread,
+        lines: LineInput,
         quiet_since: Option<Instant>,
     },
     Kafka {
@@ -183,7 +183,7 @@ struct Conversion {
 impl Conversion {
     fn read_lines(
         &mut self,
-        lines: &LineThread,
+        lines: &mut LineInput,
         quiet_since: &mut Option<Instant>,
         work: &mut Work,
         stop: &AtomicBool,

@@ -99,9 +99,9 @@ impl VerdictLines {
     }
 
     /// The lines, without line feeds, each with its event's place in the batch.
-    pub fn iter(&self) -> impl Iterator<Item = (&[u8], usize)> {
-        let starts = std::iter::once(0).chain(self.ends.iter().map(|(end, _)| *end));
-        starts.zip(&self.ends).map(|(start, (end, event))| (&self.text[start..*end - 1], *event))
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = (&[u8], usize)> {
+        let mut start = 0;
+        self.ends.iter().map(move |(end, event)| (&self.text[std::mem::replace(&mut start, *end)..*end - 1], *event))
     }
 }
 

@@ -118,9 +118,8 @@ fn write(sinks: &mut Sinks, work: &Work) -> Result<(), StreamError> {
     match &mut sinks.verdicts {
         Sink::Lines(lines) => lines.write_lines(work.verdicts.text())?,
         Sink::Kafka(topic) => {
-            for (line, event) in work.verdicts.iter() {
-                topic.write(work.batch.field(&work.batch.events[event], Field::AccountId), line)?;
-            }
+            let account = |event: usize| work.batch.field(&work.batch.events[event], Field::AccountId);
+            topic.write_all(work.verdicts.iter().map(|(line, event)| (account(event), line)))?;
         }
     }
     for (line, _) in work.dead_letters.iter() {
