@@ -4,7 +4,7 @@ set -eu
 cd "$(dirname "$0")/.."
 program="${CARGO_TARGET_DIR:-target}/release/refguard"
 {
-    echo "refguard judges a day of example traffic (examples/traffic.jsonl) by rules/referral.yaml."
+    echo "refguard judges a day of example traffic (examples/traffic.jsonl) by the rules in rules/."
     echo "Each line below is a verdict. Only what was stopped or flagged: make run | grep -v '\"verdict\":\"allow\"'"
     echo "Metrics: http://127.0.0.1:9464/metrics   health: http://127.0.0.1:9464/readyz   Ctrl-C ends it."
 } >&2
