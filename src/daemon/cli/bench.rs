@@ -14,11 +14,17 @@ const ACCOUNTS_LEAST: u64 = 1000;
 /// Tables of fewer keys show nothing of growth.
 const KEYS_LEAST: u64 = 1000;
 
+/// More events an account a day than this pass within the time of one.
+const DAILY_MOST: f64 = 86_400.0;
+
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
     /// Sizes of the population, in accounts; paths are measured with the first. 10 million take about 12 GB of memory.
     #[arg(long, value_name = "N", value_delimiter = ',', default_values_t = [100_000, 1_000_000])]
     accounts: Vec<u64>,
+    /// Events that an account sends in a day of event time, on average: the more, the more windows hold.
+    #[arg(long, value_name = "N", default_value_t = 10.0, value_parser = daily)]
+    daily: f64,
     /// Events a round.
     #[arg(long, value_name = "N", default_value_t = 500_000, value_parser = clap::value_parser!(u32).range(1..))]
     events: u32,
@@ -59,6 +65,14 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     Ok(())
 }
 
+/// Reads a number of events a day: more than none.
+fn daily(text: &str) -> Result<f64, String> {
+    match text.parse() {
+        Ok(events) if events > 0.0 && events <= DAILY_MOST => Ok(events),
+        _ => Err(format!("give a number above 0, at most {DAILY_MOST}")),
+    }
+}
+
 fn plan(arguments: &Arguments) -> Result<Plan, Failure> {
     if let Some(few) = arguments.accounts.iter().find(|accounts| **accounts < ACCOUNTS_LEAST) {
         let message = format!("{few} accounts are too few to measure with");
@@ -83,6 +97,7 @@ fn plan(arguments: &Arguments) -> Result<Plan, Failure> {
     let traffic = |file: &Option<PathBuf>| file.clone().map_or(Traffic::MadeUp, Traffic::File);
     Ok(Plan {
         accounts: arguments.accounts.clone(),
+        daily: arguments.daily,
         events: arguments.events as usize,
         rounds: usize::from(arguments.rounds),
         rules,

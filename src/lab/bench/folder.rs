@@ -4,8 +4,7 @@ use std::fs::{self, File};
 use std::io::{BufWriter, Write as _};
 use std::path::{Path, PathBuf};
 
-use super::{BATCH_EVENTS, BenchError, EVENTS_PER_SECOND, SEED};
-use crate::lab::population::Population;
+use super::{BATCH_EVENTS, BenchError, Plan};
 
 /// A folder of our own below the system's place for such.
 pub(super) struct Folder(PathBuf);
@@ -22,10 +21,10 @@ impl Folder {
         self.0.join("verdicts.jsonl")
     }
 
-    /// Makes a file of so many events of a population.
-    pub(super) fn events(&self, accounts: u64, events: usize) -> Result<PathBuf, BenchError> {
+    /// Makes a file of the events that the first population sends in a round.
+    pub(super) fn events(&self, plan: &Plan) -> Result<PathBuf, BenchError> {
         let path = self.0.join("events.jsonl");
-        write_events(&path, accounts, events).map_err(|source| BenchError::Folder { path: path.clone(), source })?;
+        write_events(&path, plan).map_err(|source| BenchError::Folder { path: path.clone(), source })?;
         Ok(path)
     }
 }
@@ -37,13 +36,13 @@ impl Drop for Folder {
     }
 }
 
-fn write_events(path: &Path, accounts: u64, events: usize) -> std::io::Result<()> {
+fn write_events(path: &Path, plan: &Plan) -> std::io::Result<()> {
     let mut file = BufWriter::new(File::create(path)?);
     let mut text = String::new();
-    let mut population = Population::new(accounts, EVENTS_PER_SECOND, SEED);
-    for from in (0..events).step_by(BATCH_EVENTS) {
+    let mut population = plan.population(plan.accounts[0]);
+    for from in (0..plan.events).step_by(BATCH_EVENTS) {
         text.clear();
-        for _ in from..events.min(from + BATCH_EVENTS) {
+        for _ in from..plan.events.min(from + BATCH_EVENTS) {
             population.write_next(&mut text);
         }
         file.write_all(text.as_bytes())?;

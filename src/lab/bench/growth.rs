@@ -7,7 +7,7 @@
 use std::time::{Duration, Instant};
 
 use super::packs::BuiltIn;
-use super::{BenchError, EVENTS_PER_SECOND, Plan, SEED};
+use super::{BenchError, Plan, SEED};
 use crate::engine::EngineOptions;
 use crate::lab::Replay;
 use crate::lab::population::Population;
@@ -15,6 +15,8 @@ use crate::signals::SignalConfig;
 
 /// Events of a timed batch: what the engine plans and applies together.
 const BATCH_ACCOUNTS: u64 = 32;
+/// Keys a second of event time: so many that none leaves before the end.
+const KEYS_PER_SECOND: f64 = 1000.0;
 /// How often everything is grown.
 const ROUNDS: usize = 3;
 /// Waits are looked at from this share of the keys on.
@@ -111,7 +113,7 @@ impl Waits {
 fn grow(keys: u64, monotonic: fn() -> Instant, waits: &mut Waits) -> Result<Replay, BenchError> {
     let options = EngineOptions { state_max_bytes: usize::MAX, ..EngineOptions::default() };
     let mut replay = Replay::new(BuiltIn::GROWTH.rules(), &SignalConfig::default(), options)?;
-    let mut population = Population::new(keys, EVENTS_PER_SECOND, SEED);
+    let mut population = Population::new(keys, KEYS_PER_SECOND, SEED);
     let mut text = String::new();
     let mut batch = 0;
     for from in (0..keys).step_by(BATCH_ACCOUNTS as usize) {

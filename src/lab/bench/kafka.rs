@@ -12,8 +12,7 @@ use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
 
 use super::paths::{self, Middle, Outcome, PathReport};
-use super::{BATCH_EVENTS, BenchError, EVENTS_PER_SECOND, Plan, READ_EVENTS_MAX, SEED};
-use crate::lab::population::Population;
+use super::{BATCH_EVENTS, BenchError, Plan, READ_EVENTS_MAX};
 use crate::ruleset::program::RuleSet;
 use crate::stream::kafka::{ClientOptions, KafkaProducer, KafkaSink, KafkaSource, ProducerOptions, SourceOptions};
 use crate::stream::pipeline::{Input, Observer, Sinks, Work};
@@ -40,7 +39,7 @@ pub(super) fn measure(rules: &Arc<RuleSet>, broker: &str, plan: &Plan) -> Result
 fn fill(topic: &str, client: &ClientOptions, plan: &Plan) -> Result<(), BenchError> {
     let producer = KafkaProducer::open(ProducerOptions { client: client.clone() })?;
     let sink = producer.topic(topic)?;
-    let mut population = Population::new(plan.accounts[0], EVENTS_PER_SECOND, SEED);
+    let mut population = plan.population(plan.accounts[0]);
     let mut text = String::new();
     for from in (0..plan.events).step_by(BATCH_EVENTS) {
         text.clear();

@@ -21,6 +21,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
+use crate::lab::population::Population;
 use crate::ruleset::program::RuleSet;
 use crate::signals::SignalError;
 use crate::stream::StreamError;
@@ -38,8 +39,7 @@ pub use workload::WorkloadReport;
 const BATCH_EVENTS: usize = 256;
 /// The most events that a source hands over at once: as a daemon's by default.
 const READ_EVENTS_MAX: usize = 1024;
-/// Events a second of event time: a million events span 1000 s, and windows of minutes slide.
-const EVENTS_PER_SECOND: f64 = 1000.0;
+const SECONDS_PER_DAY: f64 = 86_400.0;
 /// Any number does, as long as it is always the same one.
 const SEED: u64 = 42;
 
@@ -48,6 +48,8 @@ const SEED: u64 = 42;
 pub struct Plan {
     /// Sizes of the population, in accounts, at least one; paths are measured with the first.
     pub accounts: Vec<u64>,
+    /// Events that an account sends in a day of event time, on average: decides how much windows hold.
+    pub daily: f64,
     /// Events a round.
     pub events: usize,
     /// Rounds; the middle one counts.
@@ -67,6 +69,13 @@ pub struct Plan {
     pub links: Option<u64>,
     /// The clock.
     pub monotonic: fn() -> Instant,
+}
+
+impl Plan {
+    /// A population of so many accounts, from its beginning.
+    fn population(&self, accounts: u64) -> Population {
+        Population::new(accounts, accounts as f64 * self.daily / SECONDS_PER_DAY, SEED)
+    }
 }
 
 /// Where events come from.
@@ -116,14 +125,14 @@ pub fn run(plan: &Plan, mut say: impl FnMut(&str)) -> Result<Report, BenchError>
     let folder = folder::Folder::new()?;
     if plan.usual {
         say("file to verdict lines, with the engine and without");
-        let events = folder.events(plan.accounts[0], plan.events)?;
+        let events = folder.events(plan)?;
         let run = |middle: paths::Middle<'_>| paths::run_file(&events, &folder.verdicts(), middle, plan.monotonic);
         report.file = Some(paths::compare(&rules, plan, run)?);
     }
     if let Some(traffic) = &plan.workload {
         say("the comparison workload");
         let events = match traffic {
-            Traffic::MadeUp => folder.events(plan.accounts[0], plan.events)?,
+            Traffic::MadeUp => folder.events(plan)?,
             Traffic::File(path) => path.clone(),
         };
         report.workload = Some(workload::measure(&events, &folder.verdicts(), plan)?);

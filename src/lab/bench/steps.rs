@@ -5,7 +5,7 @@ mod report;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::{BATCH_EVENTS, EVENTS_PER_SECOND, Plan, SEED};
+use super::{BATCH_EVENTS, Plan};
 use crate::engine::EngineOptions;
 use crate::lab::Replay;
 use crate::lab::population::Population;
@@ -17,6 +17,7 @@ pub use report::{Size, Steps, StepsReport};
 /// One population being measured.
 pub(super) struct Subject {
     pub accounts: u64,
+    daily: f64,
     pub population: Population,
     pub replay: Replay,
     text: String,
@@ -33,7 +34,7 @@ pub(super) fn measure(
     let mut subjects = Vec::new();
     for accounts in &plan.accounts {
         say(&format!("{accounts} accounts: every one opens"));
-        subjects.push(Subject::new(rules, *accounts)?);
+        subjects.push(Subject::new(rules, plan, *accounts)?);
     }
     for round in 1..=plan.rounds {
         for subject in &mut subjects {
@@ -46,12 +47,13 @@ pub(super) fn measure(
 }
 
 impl Subject {
-    fn new(rules: &Arc<RuleSet>, accounts: u64) -> Result<Subject, SignalError> {
+    fn new(rules: &Arc<RuleSet>, plan: &Plan, accounts: u64) -> Result<Subject, SignalError> {
         let signals = SignalConfig::default();
         let options = EngineOptions { state_max_bytes: usize::MAX, ..EngineOptions::default() };
         let mut subject = Subject {
             accounts,
-            population: Population::new(accounts, EVENTS_PER_SECOND, SEED),
+            daily: plan.daily,
+            population: plan.population(accounts),
             replay: Replay::new(Arc::clone(rules), &signals, options)?,
             text: String::new(),
             lines: Vec::new(),
@@ -112,6 +114,7 @@ impl Subject {
         });
         StepsReport {
             accounts: self.accounts,
+            daily: self.daily,
             devices: self.population.devices(),
             addresses: self.population.addresses(),
             user_agents: self.population.user_agents(),

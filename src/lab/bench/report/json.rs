@@ -26,6 +26,7 @@ fn population(report: &StepsReport) -> Value {
     let cache = |of: CacheUse| json!({"hits": of.hits, "misses": of.misses});
     json!({
         "accounts": report.accounts,
+        "daily_events_per_account": report.daily,
         "distinct": {
             "devices": report.devices, "addresses": report.addresses, "user_agents": report.user_agents,
         },

@@ -76,7 +76,11 @@ fn write_steps(out: &mut String, reports: &[StepsReport]) -> Result {
         )?;
     }
     let Some(last) = reports.last() else { return Ok(()) };
-    writeln!(out, "\nmemory at {} accounts, a feature a line:", last.accounts)?;
+    writeln!(
+        out,
+        "\neach sends {} events a day of event time\nmemory at {} accounts, a feature a line:",
+        last.daily, last.accounts
+    )?;
     for size in &last.sizes {
         let each = size.bytes as f64 / size.keys.max(1) as f64;
         writeln!(out, "  {:<28} {:>10} keys  {each:>7.1} bytes a key", size.feature, size.keys)?;

@@ -52,6 +52,8 @@ pub struct Size {
 pub struct StepsReport {
     /// Accounts.
     pub accounts: u64,
+    /// Events that one of them sends in a day of event time, on average.
+    pub daily: f64,
     /// Different devices it can show.
     pub devices: u64,
     /// Different addresses it can show.
