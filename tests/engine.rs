@@ -10,6 +10,8 @@ use serde_json::{Value, json};
 
 #[path = "engine/absence.rs"]
 mod absence;
+#[path = "engine/backfill.rs"]
+mod backfill;
 #[path = "engine/breaker.rs"]
 mod breaker;
 #[path = "engine/by_id.rs"]

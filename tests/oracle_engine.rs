@@ -12,6 +12,8 @@ use serde_json::Value;
 
 #[path = "oracle_engine/auditor.rs"]
 mod auditor;
+#[path = "oracle_engine/histories.rs"]
+mod histories;
 #[path = "support/pack.rs"]
 mod pack;
 #[path = "support/random.rs"]

@@ -32,11 +32,12 @@ pub(super) struct Entry {
 impl Entry {
     /// Whether it is judged: repeats and reused ids are not.
     pub(super) fn is_new(&self) -> bool {
-        matches!(self.sighting, Some(Sighting::New(_)))
+        matches!(self.sighting, Some(Sighting::New(_) | Sighting::Unjudged(_)))
     }
 
+    /// Whether it is counted: late ones are not, nor those that were counted as history.
     fn feeds(&self) -> bool {
-        self.is_new() && !self.moment.late
+        matches!(self.sighting, Some(Sighting::New(_))) && !self.moment.late
     }
 
     /// The instant that it is judged as of: its event time, or the horizon if it is later than that, since what only an
@@ -137,13 +138,14 @@ impl Chunk {
     }
 
     /// First round: what is remembered of accounts and places.
-    pub(super) fn apply_accounts(&mut self, ground: &Ground<'_>, accounts: &mut AccountMemory) {
+    /// `learns` is whether these events add to it, as those do that are counted.
+    pub(super) fn apply_accounts(&mut self, ground: &Ground<'_>, accounts: &mut AccountMemory, learns: bool) {
         if ground.plan.accounts.is_empty() {
             return;
         }
-        accounts.apply(&ground.plan.accounts, ground.hasher, self.entries.len(), |at| self.visit(ground, at));
+        accounts.apply(&ground.plan.accounts, ground.hasher, self.entries.len(), |at| self.visit(ground, at, learns));
         for at in 0..self.entries.len() {
-            let visit = self.visit(ground, at);
+            let visit = self.visit(ground, at, learns);
             accounts.refer(at, ground.hasher, &visit);
             for read in &ground.plan.steps(self.entries[at].type_index).accounts {
                 let source = &ground.rules.reads.get(*read).source;
@@ -163,7 +165,7 @@ impl Chunk {
     }
 
     /// An event as the first round sees it.
-    fn visit<'a>(&self, ground: &Ground<'a>, at: usize) -> Visit<'a> {
+    fn visit<'a>(&self, ground: &Ground<'a>, at: usize, learns: bool) -> Visit<'a> {
         let entry = &self.entries[at];
         Visit {
             batch: ground.batch,
@@ -172,7 +174,7 @@ impl Chunk {
             program: ground.programs.get(entry.program).part,
             identity: entry.identity,
             horizon_ms: entry.moment.horizon_ms,
-            feeds: entry.feeds(),
+            feeds: learns && entry.feeds(),
         }
     }
 
@@ -190,6 +192,16 @@ impl Chunk {
             if self.entries[at].is_new() {
                 self.hash_parts(ground, at);
                 self.plan_event(ground, tables, at);
+            }
+        }
+    }
+
+    /// Drops the operations of features that are not among these.
+    pub(super) fn keep_only(&mut self, features: &[bool]) {
+        for ((ops, targets), kept) in self.ops.iter_mut().zip(&mut self.targets).zip(features) {
+            if !kept {
+                ops.clear();
+                targets.clear();
             }
         }
     }

@@ -34,6 +34,11 @@ impl Clock {
         Clock { newest_ms: Vec::new(), watermark_ms: i64::MIN, latest_ms: i64::MIN, allowed_lateness_ms }
     }
 
+    /// A clock that has seen nothing, with the same allowance.
+    pub(super) fn begun_anew(&self) -> Clock {
+        Clock::new(self.allowed_lateness_ms)
+    }
+
     /// Takes a partition into use before it has shown an event: it holds the watermark back until it shows one or a
     /// tick releases it.
     pub fn assign(&mut self, partition: u32) {

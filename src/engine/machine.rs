@@ -25,7 +25,7 @@ use crate::state::{Dedup, FeatureTable, HashKey, Identity, KeyHasher, Scalar, Si
 
 /// How many events are planned and applied together. A feature has an operation in one event of two to ten: so many fill
 /// the passes of its table, within which the waits for memory overlap.
-const CHUNK_EVENTS: usize = 256;
+pub(super) const CHUNK_EVENTS: usize = 256;
 /// After how many events idle keys are swept and memory is measured: at fixed places of the log, so that what a batch
 /// is cut into changes nothing.
 const UPKEEP_EVENTS: u64 = 1024;
@@ -92,7 +92,7 @@ pub struct Engine {
     pub(super) programs: Programs,
     pub(super) accounts: AccountMemory,
     pub(super) tables: Vec<FeatureTable>,
-    dedup: Dedup,
+    pub(super) dedup: Dedup,
     remembered: Remembered,
     pub(super) decisions: Decisions,
     watch: MemoryWatch,
@@ -229,12 +229,18 @@ impl Engine {
     /// As [`Engine::judge`], for some of the events: the parts of a batch make the same of it as the whole.
     pub fn judge_part(&mut self, batch: &EventBatch, signals: &[Signals], part: Range<usize>, out: &mut Judgements) {
         assert_eq!(batch.events.len(), signals.len(), "signals were derived for every event of the batch");
+        self.in_chunks(part, |engine, chunk| engine.judge_chunk(batch, chunk.start, &signals[chunk], out));
+    }
+
+    /// Cuts some of the events of a batch into chunks and hands them over, one after the other. Upkeep comes at its fixed
+    /// places between them.
+    pub(super) fn in_chunks(&mut self, part: Range<usize>, mut take: impl FnMut(&mut Engine, Range<usize>)) {
         let mut from = part.start;
         while from < part.end {
             let to_upkeep = UPKEEP_EVENTS - self.sequence % UPKEEP_EVENTS;
             let left = part.end - from;
             let size = CHUNK_EVENTS.min(left).min(to_upkeep as usize);
-            self.judge_chunk(batch, from, &signals[from..from + size], out);
+            take(self, from..from + size);
             from += size;
             if self.sequence.is_multiple_of(UPKEEP_EVENTS) {
                 self.upkeep();
@@ -256,10 +262,19 @@ impl Engine {
 
     fn judge_chunk(&mut self, batch: &EventBatch, from: usize, signals: &[Signals], out: &mut Judgements) {
         let events = &batch.events[from..from + signals.len()];
-        if let (None, Some(first)) = (self.started_ms, events.first()) {
-            self.started_ms = Some(first.event_time_ms);
-        }
         self.place(batch, events);
+        self.count(batch, from, signals, None);
+        for at in 0..events.len() {
+            let judgement = self.decide(batch, events, signals, at, out);
+            out.events.push(judgement);
+            self.sequence += 1;
+        }
+    }
+
+    /// Counts the events of a batch from one on, as many as there are signals, and reads for them; they are placed. `only`
+    /// is by feature which ones change: then nothing else does.
+    pub(super) fn count(&mut self, batch: &EventBatch, from: usize, signals: &[Signals], only: Option<&[bool]>) {
+        let events = &batch.events[from..from + signals.len()];
         let ground = Ground {
             plan: &self.plan,
             rules: &self.rules,
@@ -271,21 +286,22 @@ impl Engine {
             started_ms: self.started_ms.unwrap_or(i64::MAX),
         };
         self.chunk.open(&self.plan, self.tables.len());
-        self.chunk.apply_accounts(&ground, &mut self.accounts);
+        self.chunk.apply_accounts(&ground, &mut self.accounts, only.is_none());
         self.chunk.plan(&ground, &self.tables);
         if let Some(watch) = &mut self.watching {
             watch.look(&self.chunk, &ground, from);
         }
-        self.chunk.apply(&ground, &mut self.tables);
-        for at in 0..events.len() {
-            let judgement = self.decide(batch, events, signals, at, out);
-            out.events.push(judgement);
-            self.sequence += 1;
+        if let Some(only) = only {
+            self.chunk.keep_only(only);
         }
+        self.chunk.apply(&ground, &mut self.tables);
     }
 
     /// Places the events in time, in their programs and among the identities.
-    fn place(&mut self, batch: &EventBatch, events: &[Event]) {
+    pub(super) fn place(&mut self, batch: &EventBatch, events: &[Event]) {
+        if let (None, Some(first)) = (self.started_ms, events.first()) {
+            self.started_ms = Some(first.event_time_ms);
+        }
         let chunk = &mut self.chunk;
         chunk.entries.clear();
         chunk.identities.clear();
@@ -330,7 +346,7 @@ impl Engine {
     ) -> Judgement {
         let entry = &self.chunk.entries[at];
         let first = match entry.sighting {
-            Some(Sighting::New(first)) => first,
+            Some(Sighting::New(first) | Sighting::Unjudged(first)) => first,
             Some(Sighting::Repeat(first)) => {
                 let invited = !batch.field(&events[at], Field::ReferrerId).is_empty();
                 let observe_only = self.programs.get(entry.program).observe_only;

@@ -7,6 +7,7 @@
 //! `tests/oracle_engine.rs`.
 
 mod account;
+mod backfill;
 mod breaker;
 mod calendar;
 mod chunk;
@@ -29,6 +30,7 @@ mod subject;
 mod tally;
 mod watch;
 
+pub use backfill::{Backfill, Filling};
 pub use breaker::{BREAKER_MATCHES_MIN, BreakerOpening};
 pub use clock::{Clock, Moment};
 pub use decide::program_name;

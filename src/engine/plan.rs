@@ -138,8 +138,8 @@ pub(super) struct FeaturePlan {
     pub element: Option<Element>,
     /// Whether ties are ordered by the event's id (sums of doubles).
     pub ordered_by_id: bool,
-    /// From this event time on it has been there for every event: `i64::MIN` unless it came with a reload.
-    pub since_ms: i64,
+    /// From this event time on it has counted every event; `None`: from the first one that the engine took in.
+    pub since_ms: Option<i64>,
 }
 
 impl FeaturePlan {
@@ -151,14 +151,14 @@ impl FeaturePlan {
             value: value_use(feature, parts),
             element: feature.value.as_ref().and_then(|value| Element::of(value.result())),
             ordered_by_id: is_ordered_by_id(feature),
-            since_ms: i64::MIN,
+            since_ms: None,
         }
     }
 
     /// Whether the feature has seen a whole window before this time, whatever the calendar.
     #[inline]
     pub(super) fn is_complete(&self, time_ms: i64, started_ms: i64) -> bool {
-        time_ms.saturating_sub(self.reach_ms) >= started_ms.max(self.since_ms)
+        time_ms.saturating_sub(self.reach_ms) >= self.since_ms.unwrap_or(started_ms)
     }
 
     /// Whether it has seen the whole window that ends at this time, for a program.
@@ -170,7 +170,7 @@ impl FeaturePlan {
         started_ms: i64,
     ) -> bool {
         match self.space.start_ms(program, time_ms) {
-            Some(start_ms) => start_ms >= started_ms.max(self.since_ms),
+            Some(start_ms) => start_ms >= self.since_ms.unwrap_or(started_ms),
             None => self.is_complete(time_ms, started_ms),
         }
     }

@@ -67,7 +67,7 @@ impl Engine {
     /// Goes over to the tables of another rule set. Answers for each of its features which one before it is.
     fn reload_features(&mut self, rules: &RuleSet, plan: &mut Plan) -> Vec<Option<usize>> {
         // An event at the very time of the newest may have been among those that were missed.
-        let since_ms = self.clock.latest_ms().map_or(i64::MIN, |latest_ms| latest_ms.saturating_add(1));
+        let since_ms = self.clock.latest_ms().map(|latest_ms| latest_ms.saturating_add(1));
         let mut before: Vec<Option<FeatureTable>> = std::mem::take(&mut self.tables).into_iter().map(Some).collect();
         let mut places = Vec::with_capacity(rules.features.len());
         for (feature, planned) in rules.features.iter().zip(&mut plan.features) {

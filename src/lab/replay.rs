@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use crate::engine::{Engine, EngineOptions, Judgement, Judgements, Outcome, wanted_after, write_verdict};
+use crate::engine::{Backfill, Engine, EngineOptions, Judgement, Judgements, Outcome, wanted_after, write_verdict};
 use crate::event::{Event, EventBatch, ParseOptions, Parser, Place, Position, Reason, Signals};
 use crate::ruleset::cel::Facts;
 use crate::ruleset::program::RuleSet;
@@ -69,6 +69,14 @@ impl Replay {
         self.derive();
         self.decide();
         refused
+    }
+
+    /// Reads lines of history, an event each, and counts the valid ones without judging them.
+    pub fn backfill(&mut self, lines: &str, into: &mut Backfill) {
+        self.parse(lines);
+        self.derive();
+        self.judgements.clear();
+        self.engine.backfill(&self.batch, &self.signals, into);
     }
 
     /// First step: text to events.

@@ -8,6 +8,7 @@
 //! entry of a key.
 
 use std::collections::VecDeque;
+use std::ops::Range;
 
 use prefetch_index::prefetch_index;
 
@@ -45,6 +46,8 @@ pub struct Entry(u64);
 pub enum Sighting {
     /// Not seen, or forgotten: remembered from now on.
     New(Entry),
+    /// Counted as history, and not judged yet: remembered from now on as one that is.
+    Unjudged(Entry),
     /// The same event again: the first one's entry. It may stand earlier in the same batch.
     Repeat(Entry),
     /// The same identity with other content.
@@ -63,6 +66,8 @@ pub struct Dedup {
     /// Number of the oldest entry held.
     first: u64,
     held: u64,
+    /// Ranges of the entries that were counted as history, ascending.
+    unjudged: VecDeque<Range<u64>>,
     /// Newest event time among the entries that the bound pushed out early.
     forced_ms: i64,
     watermark_ms: i64,
@@ -87,9 +92,15 @@ impl Dedup {
             spare: None,
             first: 0,
             held: 0,
+            unjudged: VecDeque::new(),
             forced_ms: i64::MIN,
             watermark_ms: i64::MIN,
         }
+    }
+
+    /// An empty memory with the same bounds.
+    pub fn begun_anew(&self) -> Dedup {
+        Dedup::new(self.span_ms, self.max_entries as u32)
     }
 
     /// Looks each event up in order, and remembers the new ones; earlier events of a batch are visible to later ones.
@@ -123,11 +134,21 @@ impl Dedup {
             let entry = Entry(self.number(slot));
             let held = self.at_slot(slot);
             if self.is_remembered(entry.0, held.time_ms) {
-                let same = held.fingerprint == event.fingerprint;
-                return if same { Sighting::Repeat(entry) } else { Sighting::Reused(entry) };
+                if held.fingerprint != event.fingerprint {
+                    return Sighting::Reused(entry);
+                }
+                if self.is_unjudged(entry.0) {
+                    return Sighting::Unjudged(self.remember(event, known));
+                }
+                return Sighting::Repeat(entry);
             }
         }
         Sighting::New(self.remember(event, known))
+    }
+
+    fn is_unjudged(&self, number: u64) -> bool {
+        let after = self.unjudged.partition_point(|range| range.end <= number);
+        self.unjudged.get(after).is_some_and(|range| range.contains(&number))
     }
 
     fn is_remembered(&self, number: u64, time_ms: i64) -> bool {
@@ -179,6 +200,25 @@ impl Dedup {
                 self.spare = self.chunks.pop_front();
                 self.spare.iter_mut().for_each(Vec::clear);
             }
+        }
+    }
+
+    /// The entry that the next new event gets.
+    pub fn next(&self) -> Entry {
+        Entry(self.first + self.held)
+    }
+
+    /// Notes that all entries from this one on were counted as history and have no verdict: a repeat of theirs is to be
+    /// judged.
+    pub fn note_unjudged(&mut self, from: Entry) {
+        while self.unjudged.front().is_some_and(|range| range.end <= self.first) {
+            self.unjudged.pop_front();
+        }
+        let end = self.next().0;
+        match self.unjudged.back_mut() {
+            Some(last) if last.end == from.0 => last.end = end,
+            _ if from.0 < end => self.unjudged.push_back(from.0..end),
+            _ => {}
         }
     }
 

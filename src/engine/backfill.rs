@@ -1,0 +1,122 @@
+//! History into state: events that happened before refguard watched, or before a feature was defined, are counted and not
+//! judged.
+//!
+//! *Whole* history comes before the events that are judged, in the same log and clock: everything that is remembered
+//! learns from it, and only deciding is left out. An event of it that comes again to be judged is judged, since it has no
+//! verdict yet, and is not counted a second time.
+//!
+//! History for *some features* comes while other events are judged: those that a reload brought, which began empty. It has
+//! a clock and a memory of identities of its own, so that what is late in it, sent twice or under a used id counts as it
+//! would have, had the feature been there; only the tables of these features change. Counting an event twice changes
+//! nothing where a window keeps the events apart, so that history may overlap with what was counted since. `rate` depends
+//! on the order of arrival and does not take part: it is whole again by itself once its period has passed.
+//!
+//! Tested in `tests/engine/backfill.rs` and, against judging, in `tests/oracle_engine/histories.rs`.
+
+use super::Engine;
+use super::clock::Clock;
+use super::machine::CHUNK_EVENTS;
+use crate::event::{EventBatch, Signals};
+use crate::ruleset::program::Feature;
+use crate::state::{Aggregate, Dedup, FeatureTable};
+
+/// What history is counted into.
+#[derive(Debug)]
+pub enum Backfill {
+    /// Everything that is remembered.
+    Whole,
+    /// The windows of some features.
+    Features(Box<Filling>),
+}
+
+/// History on its way into some features.
+#[derive(Debug)]
+pub struct Filling {
+    names: Vec<String>,
+    clock: Clock,
+    dedup: Dedup,
+}
+
+impl Engine {
+    /// Begins to count history into the features of these names; those that no rule set has or had then are left alone.
+    pub fn begin_backfill(&self, features: Vec<String>) -> Backfill {
+        let (clock, dedup) = (self.clock.begun_anew(), self.dedup.begun_anew());
+        Backfill::Features(Box::new(Filling { names: features, clock, dedup }))
+    }
+
+    /// Counts the events of a batch of history into what `into` says, in order, without judging them.
+    ///
+    /// `signals` are those of [`Engine::wanted`], one row an event.
+    pub fn backfill(&mut self, batch: &EventBatch, signals: &[Signals], into: &mut Backfill) {
+        assert_eq!(batch.events.len(), signals.len(), "signals were derived for every event of the batch");
+        match into {
+            Backfill::Whole => self.backfill_whole(batch, signals),
+            Backfill::Features(filling) => self.backfill_features(batch, signals, filling),
+        }
+    }
+
+    /// Says that history was counted from this instant on without a gap: what was filled is complete once a whole window
+    /// lies behind it.
+    pub fn backfilled(&mut self, into: &Backfill, since_ms: i64) {
+        match into {
+            Backfill::Whole => self.started_ms = Some(self.started_ms.map_or(since_ms, |ms| ms.min(since_ms))),
+            Backfill::Features(filling) => {
+                let taking_part = self.taking_part(&filling.names);
+                for (feature, _) in self.plan.features.iter_mut().zip(taking_part).filter(|(_, part)| *part) {
+                    feature.since_ms = Some(feature.since_ms.map_or(since_ms, |ms| ms.min(since_ms)));
+                }
+            }
+        }
+    }
+
+    /// How far back from an event history matters to these features, in milliseconds: the longest reach, offsets included.
+    /// `None` when there is none that takes part.
+    pub fn backfill_reach_ms(&self, into: &Backfill) -> Option<i64> {
+        let taking_part = match into {
+            Backfill::Whole => vec![true; self.plan.features.len()],
+            Backfill::Features(filling) => self.taking_part(&filling.names),
+        };
+        let reaches = self.plan.features.iter().zip(taking_part).filter(|(_, part)| *part);
+        let reaches = reaches.map(|(feature, _)| feature.reach_ms.saturating_add(feature.offset_ms));
+        let accounts = (matches!(into, Backfill::Whole) && !self.plan.accounts.is_empty()).then_some(self.retention_ms);
+        reaches.chain(accounts).max()
+    }
+
+    /// By feature, whether it is among these and takes part.
+    fn taking_part(&self, names: &[String]) -> Vec<bool> {
+        let takes_part = |(feature, table): (&Feature, &FeatureTable)| {
+            names.contains(&feature.name) && !matches!(table.spec().aggregate, Aggregate::Rate { .. })
+        };
+        self.rules.features.iter().zip(&self.tables).map(takes_part).collect()
+    }
+
+    fn backfill_whole(&mut self, batch: &EventBatch, signals: &[Signals]) {
+        let first = self.dedup.next();
+        self.in_chunks(0..batch.events.len(), |engine, chunk| {
+            engine.place(batch, &batch.events[chunk.clone()]);
+            engine.count(batch, chunk.start, &signals[chunk.clone()], None);
+            engine.sequence += chunk.len() as u64;
+        });
+        self.dedup.note_unjudged(first);
+    }
+
+    fn backfill_features(&mut self, batch: &EventBatch, signals: &[Signals], filling: &mut Filling) {
+        let taking_part = self.taking_part(&filling.names);
+        let horizon_ms = self.clock.horizon_ms();
+        for (from, signals) in (0..).step_by(CHUNK_EVENTS).zip(signals.chunks(CHUNK_EVENTS)) {
+            self.exchange(filling);
+            self.place(batch, &batch.events[from..from + signals.len()]);
+            self.exchange(filling);
+            // What events that are judged can still see stays, and what history can still add to is not refused.
+            for entry in &mut self.chunk.entries {
+                entry.moment.horizon_ms = entry.moment.horizon_ms.min(horizon_ms);
+            }
+            self.count(batch, from, signals, Some(&taking_part));
+        }
+    }
+
+    fn exchange(&mut self, filling: &mut Filling) {
+        std::mem::swap(&mut self.clock, &mut filling.clock);
+        std::mem::swap(&mut self.dedup, &mut filling.dedup);
+    }
+}
