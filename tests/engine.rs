@@ -10,6 +10,8 @@ use serde_json::{Value, json};
 
 #[path = "engine/absence.rs"]
 mod absence;
+#[path = "engine/attributes.rs"]
+mod attributes;
 #[path = "engine/breaker.rs"]
 mod breaker;
 #[path = "engine/by_id.rs"]
@@ -26,6 +28,8 @@ mod pack;
 mod referrer;
 #[path = "engine/reload.rs"]
 mod reload;
+#[path = "engine/seen.rs"]
+mod seen;
 
 /// 2026-05-01T00:00:00Z.
 const START_MS: i64 = 1_777_593_600_000;
