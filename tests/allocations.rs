@@ -10,8 +10,8 @@ use std::sync::Arc;
 use refguard::engine::EngineOptions;
 use refguard::event::Verdict;
 use refguard::lab::Replay;
-use refguard::ruleset::load;
 use refguard::ruleset::program::RuleSet;
+use refguard::ruleset::{Premises, load};
 use refguard::signals::SignalConfig;
 
 #[path = "support/pack.rs"]
@@ -117,7 +117,7 @@ fn check(rules: Arc<RuleSet>) {
 #[test]
 fn a_plain_event_costs_no_allocation() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/pack");
-    check(Arc::new(load(&folder).expect("the pack loads").set));
+    check(Arc::new(load(&folder, &Premises::default()).expect("the pack loads").set));
 }
 
 #[test]

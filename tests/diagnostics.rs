@@ -1,14 +1,20 @@
 //! What is said of broken files, word for word: each `tests/diagnostics/NAME.yaml` beside its `NAME.txt`.
 //!
-//! Files named `rules-*` are read as packs, `config-*` as configurations. `cargo test --test diagnostics -- --ignored`
+//! Files named `rules-*` are read as packs, `config-*` as configurations; of `tests-*` the tests inside are run. Packs find their
+//! lists beside them, in `lists/`, and can read the attributes `tier` (a string) and `visits` (an int). `cargo test --test diagnostics -- --ignored`
 //! writes the texts anew; read the difference before you commit it.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use refguard::daemon::config;
+use refguard::engine::EngineOptions;
+use refguard::event::AttributeType;
+use refguard::lab::pack_tests;
 use refguard::ruleset::diagnostic::{self, Diagnostic, SourceFile};
-use refguard::ruleset::load::{Files, load_from};
+use refguard::ruleset::load::{Files, Premises, load_under};
+use refguard::ruleset::program::RuleSet;
+use refguard::signals::SignalConfig;
 
 /// One pack, shown under its file's name.
 struct One {
@@ -22,7 +28,10 @@ impl Files for One {
     }
 
     fn read(&self, path: &str, _max_bytes: u64) -> Result<Vec<u8>, String> {
-        if path == self.name { Ok(self.text.clone().into_bytes()) } else { Err(format!("no file `{path}`")) }
+        if path == self.name {
+            return Ok(self.text.clone().into_bytes());
+        }
+        std::fs::read(folder().join(path)).map_err(|_| format!("no file `{path}`"))
     }
 }
 
@@ -48,16 +57,34 @@ fn said_of(name: &str) -> String {
         let file = Arc::new(SourceFile { path: file_name.into(), text });
         config::parse(&file, std::iter::empty()).map_or_else(|found| found, |loaded| loaded.warnings)
     } else {
-        load_from(&One { name: file_name, text }).map_or_else(|found| found, |loaded| loaded.warnings)
+        let attributes = [("tier", AttributeType::Text), ("visits", AttributeType::Int)];
+        let attributes = attributes.into_iter().map(|(name, of)| (name.to_owned(), of)).collect();
+        let premises = Premises { attributes, ..Premises::default() };
+        match load_under(&One { name: file_name, text }, &premises) {
+            Ok(loaded) if name.starts_with("tests-") => return failures(&Arc::new(loaded.set)),
+            loaded => loaded.map_or_else(|found| found, |loaded| loaded.warnings),
+        }
     };
     assert!(!found.is_empty(), "{name}: nothing is said of it");
     diagnostic::render(&found, false)
 }
 
+/// What is said of the tests that fail.
+fn failures(set: &Arc<RuleSet>) -> String {
+    let outcomes =
+        pack_tests::run(set, &SignalConfig::default(), &EngineOptions::default()).expect("no file is needed");
+    let failed = outcomes.into_iter().filter(|outcome| !outcome.failures.is_empty()).map(|outcome| {
+        let case = &set.tests[outcome.test];
+        let (path, line) = (case.place.path.display(), case.place.line);
+        format!("{path}:{line}: error[test]: {}\n  {}\n", case.name, outcome.failures.join("\n  "))
+    });
+    failed.collect()
+}
+
 #[test]
 fn every_broken_file_is_explained_as_before() {
     let cases = cases();
-    assert!(cases.len() >= 25, "{} cases", cases.len());
+    assert!(cases.len() >= 60, "{} cases", cases.len());
     for (name, said) in cases {
         let expected = std::fs::read_to_string(folder().join(format!("{name}.txt"))).unwrap_or_default();
         assert_eq!(said, expected, "{name}: cargo test --test diagnostics -- --ignored writes it anew");

@@ -10,6 +10,8 @@ use serde_json::{Value, json};
 
 #[path = "engine/absence.rs"]
 mod absence;
+#[path = "engine/attributes.rs"]
+mod attributes;
 #[path = "engine/backfill.rs"]
 mod backfill;
 #[path = "engine/breaker.rs"]
@@ -28,6 +30,8 @@ mod pack;
 mod referrer;
 #[path = "engine/reload.rs"]
 mod reload;
+#[path = "engine/seen.rs"]
+mod seen;
 
 /// 2026-05-01T00:00:00Z.
 const START_MS: i64 = 1_777_593_600_000;

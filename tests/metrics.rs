@@ -76,7 +76,7 @@ fn noon_ms() -> i64 {
 fn rules() -> Arc<RuleSet> {
     let folder = tempfile::tempdir().expect("a folder can be made");
     std::fs::write(folder.path().join("counted.yaml"), RULES).expect("the folder can be written");
-    let loaded = ruleset::load(folder.path());
+    let loaded = ruleset::load(folder.path(), &ruleset::Premises::default());
     let loaded = loaded.unwrap_or_else(|found| panic!("{}", ruleset::diagnostic::render(&found, false)));
     Arc::new(loaded.set)
 }

@@ -149,6 +149,29 @@ fn distinct_values_are_estimated_within_the_promised_error() {
     assert!(distinct.table.bytes() < 1 << 20, "{} bytes", distinct.table.bytes());
 }
 
+/// A busy key by buckets is as large as its window is long, and nothing of it is summarised.
+#[test]
+fn buckets_bound_the_memory_of_a_key() {
+    for aggregate in
+        [Aggregate::Count, Aggregate::Sum(Number::Int), Aggregate::Avg(Number::Double), Aggregate::Max(Number::Int)]
+    {
+        let spec = WindowSpec::new(aggregate, Reach::Window(WINDOW_MS));
+        let spec = WindowSpec { bucket_ms: Some(BUCKET_MS), max_entries: ENTRIES_MAX, ..spec };
+        let mut fed = Fed { table: FeatureTable::new(spec), out: Readings::default(), events: 0 };
+        fed.add(0, 1);
+        let before = fed.table.bytes();
+        for step in 0..200_000 {
+            assert!(fed.add(step, 1).exact, "{aggregate:?} at {step}");
+        }
+        // 64 buckets of the window, those of an eighth of it in which events may be late, and room to grow.
+        let grown = fed.table.bytes() - before;
+        assert!((1..=74 * 32 * 3).contains(&grown), "{aggregate:?}: {grown} bytes");
+        assert_eq!(fed.table.truncated_keys(), 0, "{aggregate:?}");
+        fed.table.sweep(200_000 + 2 * WINDOW_MS, fed.table.slots());
+        assert_eq!(fed.table.keys(), 0, "{aggregate:?}");
+    }
+}
+
 /// A key that is busy no more gives the memory back, and is exact again.
 #[test]
 fn what_is_summarised_leaves_with_its_window() {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use refguard::ruleset::diagnostic;
-use refguard::ruleset::load::{Files, Loaded, load, load_from};
+use refguard::ruleset::load::{Files, Loaded, Premises, load, load_from};
 
 #[path = "rules/difference.rs"]
 mod difference;
@@ -36,14 +36,15 @@ fn loaded(files: &[(&'static str, &str)]) -> Loaded {
 
 #[test]
 fn the_shipped_packs_load_without_a_finding() {
-    let loaded = load(&repository("rules")).unwrap_or_else(|found| panic!("{}", diagnostic::render(&found, false)));
+    let loaded = load(&repository("rules"), &Premises::default())
+        .unwrap_or_else(|found| panic!("{}", diagnostic::render(&found, false)));
     assert_eq!(diagnostic::render(&loaded.warnings, false), "");
     assert!(loaded.set.rules.len() >= 32 && loaded.set.features.len() >= 40);
 }
 
 #[test]
 fn every_rule_of_the_shipped_packs_has_a_test_that_fires_and_one_that_does_not() {
-    let set = load(&repository("rules")).expect("the packs are valid").set;
+    let set = load(&repository("rules"), &Premises::default()).expect("the packs are valid").set;
     for rule in &set.rules {
         let fires = set.tests.iter().any(|test| test.expect.rules.contains(&rule.id));
         let spares = set.tests.iter().any(|test| test.expect.not_rules.contains(&rule.id));

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use refguard::engine::EngineOptions;
 use refguard::lab::Replay;
 use refguard::ruleset::diagnostic::render;
-use refguard::ruleset::load;
+use refguard::ruleset::{Premises, load};
 use refguard::signals::SignalConfig;
 
 #[path = "support/random.rs"]
@@ -136,7 +136,8 @@ fn run(events_count: usize, step_ms: i64, seed: u64) {
     let mut random = Random(seed);
     let events: Vec<Event> = (0..events_count as i64).map(|at| event(&mut random, START_MS + at * step_ms)).collect();
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/workload");
-    let rules = Arc::new(load(&folder).unwrap_or_else(|found| panic!("{}", render(&found, false))).set);
+    let rules =
+        Arc::new(load(&folder, &Premises::default()).unwrap_or_else(|found| panic!("{}", render(&found, false))).set);
     let mut replay = Replay::new(rules, &SignalConfig::default(), EngineOptions::default()).unwrap();
     for (batch, events) in events.chunks(500).enumerate() {
         let mut lines = String::new();

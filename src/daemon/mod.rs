@@ -12,6 +12,7 @@ pub mod key;
 pub mod log;
 pub mod metrics;
 pub mod progress;
+pub mod reference;
 pub mod reload;
 pub mod schemas;
 pub mod stop;

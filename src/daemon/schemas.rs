@@ -2,6 +2,8 @@
 
 mod rules;
 
+pub(super) use rules::{EXPRESSION_BYTES_MAX, SHARE, SPAN, pack};
+
 use serde_json::{Value, json};
 
 use crate::event::{Cause, RuleKind, Severity, Verdict};

@@ -12,8 +12,9 @@ use super::config::{self, Config};
 use super::key::StateKey;
 use crate::engine::{Engine, EngineOptions, Policy, ProgramPolicy, Rates, Thresholds};
 use crate::event::mapping::Mapping;
-use crate::event::{ParseOptions, Parser};
+use crate::event::{Attributes, ParseOptions, Parser};
 use crate::lists::{List, ListKind};
+use crate::ruleset::Premises;
 use crate::ruleset::program::RuleSet;
 use crate::signals::{CacheSizes, Deriver, SignalConfig, SignalError};
 use crate::stream::file::{LineOptions, LineSink, LineSource, WriteMode};
@@ -160,6 +161,7 @@ pub fn signal_config(config: &Config, key: &StateKey) -> Result<SignalConfig, Wi
         vpn: list("vpn", &wanted.vpn, ListKind::Network)?,
         relay: list("relay", &wanted.relay, ListKind::Network)?,
         datacenter: list("datacenter", &wanted.datacenter, ListKind::Network)?,
+        attributes: Arc::new(attributes(config)),
         cache: CacheSizes {
             phones: wanted.cache.phones.0 as usize,
             user_agents: wanted.cache.user_agents.0 as usize,
@@ -171,6 +173,22 @@ pub fn signal_config(config: &Config, key: &StateKey) -> Result<SignalConfig, Wi
         signals.disposable = Some(disposable);
     }
     Ok(signals)
+}
+
+/// The attributes that programs declare. A name has one type in all of them, which was checked when the configuration was
+/// read.
+fn attributes(config: &Config) -> Attributes {
+    let declared = config.programs.values().flat_map(|program| &program.attributes);
+    declared.map(|(name, of)| (name.clone(), (*of).into())).collect()
+}
+
+/// What rules are checked against.
+pub fn premises(config: &Config) -> Premises {
+    Premises {
+        attributes: attributes(config),
+        max_entries: u32::try_from(config.state.max_entries.0).unwrap_or(u32::MAX),
+        cost_max: config.rules.max_cost.0.unsigned_abs(),
+    }
 }
 
 /// The files of lists, by the names that metrics give them: those that packs declare, and `signals.NAME`.

@@ -20,7 +20,7 @@ const EARTH_RADIUS_KM: f64 = 6371.0088;
 /// What one table remembers, by account.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Memory {
-    /// Its first event.
+    /// The first event that names it as the one that acts, gets or receives.
     FirstSeen,
     /// Its latest event.
     LastSeen,
@@ -39,6 +39,9 @@ enum Memory {
     /// When it was there.
     PlaceTime,
 }
+
+/// The roles in the order in which an event is told of them: what is only read comes last, so that it sees the event too.
+const ROLES: [Role; 3] = [Role::Account, Role::Recipient, Role::Referrer];
 
 const MEMORIES: [Memory; 9] = [
     Memory::FirstSeen,
@@ -109,11 +112,20 @@ impl Memory {
         Some((!text.is_empty()).then_some(text))
     }
 
+    /// Whether an event is remembered of the account in this role. Who receives has been seen, though he did not act; who is
+    /// named as a referrer may be anybody.
+    fn learns_of(self, role: Role) -> bool {
+        role == Role::Account || role == Role::Recipient && self == Memory::FirstSeen
+    }
+
     /// Whether it remembers this event, and with which value.
     fn value(self, batch: &EventBatch, event: &Event) -> Option<u64> {
         let has = |field| event.presence.has(field);
         match self {
-            Memory::FirstSeen | Memory::LastSeen | Memory::Device | Memory::Country => Some(0),
+            Memory::FirstSeen | Memory::LastSeen => Some(0),
+            // What anybody can bring about who only tries, such as a failed login, does not make his device known. Of
+            // types that refguard does not know it cannot tell.
+            Memory::Device | Memory::Country => event.kind.spec().is_none_or(|spec| spec.active).then_some(0),
             Memory::LastActive => event.kind.spec().is_some_and(|spec| spec.active).then_some(0),
             Memory::OpenedAt => has(Field::AccountCreatedAt).then_some(event.account_created_at_ms as u64),
             Memory::ReferredAt => (batch.field(event, Field::Type) == "referral.completed").then_some(0),
@@ -339,11 +351,12 @@ impl AccountMemory {
             self.readings.clear();
             for (at, ids) in self.ids.iter().enumerate() {
                 let visit = visit(at);
-                for (role, id) in Role::ALL.iter().zip(ids) {
+                for role in &ROLES {
+                    let id = &ids[*role as usize];
                     if *role != stands_for(*role, ids) {
                         continue;
                     }
-                    let adds = *role == Role::Account && visit.feeds;
+                    let adds = memory.learns_of(*role) && visit.feeds;
                     let value = if adds { memory.value(visit.batch, visit.event) } else { None };
                     // A referral's own reading tells whether it is the first.
                     let read = roles.iter().any(|asked| stands_for(*asked, ids) == *role)

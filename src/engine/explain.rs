@@ -264,6 +264,11 @@ impl Engine {
         };
         let hash = self.chunk.key_of_last(ground, feature.0, read);
         let until_ms = row.event.event_time_ms - of.offset_ms;
+        let whole = |time_ms: i64| match of.bucket_ms {
+            // Buckets count whole: the one that the window begins in from its first instant, the one it ends in to its last.
+            Some(bucket_ms) => time_ms.div_euclid(bucket_ms) * bucket_ms,
+            None => time_ms,
+        };
         let since_ms = match of.reach {
             Reach::Window(reach_ms) => match of.aggregate {
                 Aggregate::Component(component) => {
@@ -272,6 +277,7 @@ impl Engine {
                     // The first instant counts.
                     Some(as_of_ms.div_euclid(generation_ms) * generation_ms - reach_ms - 1)
                 }
+                _ if of.bucket_ms.is_some() => Some(whole(until_ms - reach_ms + 1) - 1),
                 _ => Some(until_ms - reach_ms),
             },
             Reach::Calendar(_) => {
@@ -289,7 +295,7 @@ impl Engine {
             key: hash.map(|_| parts.iter().map(|part| rendered(part, row)).collect()),
             own,
             reading: row.reading(read),
-            window_ms: (since_ms, until_ms),
+            window_ms: (since_ms, of.bucket_ms.map_or(until_ms, |bucket_ms| whole(until_ms) + bucket_ms - 1)),
             watched: hash.map(|key| self.watched(*feature, key, row)),
         })
     }

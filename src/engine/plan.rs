@@ -375,7 +375,8 @@ fn value_use(feature: &Feature, parts: &mut Parts) -> ValueUse {
 
 fn is_ordered_by_id(feature: &Feature) -> bool {
     use program::{Aggregate, Number};
-    matches!(feature.aggregate, Aggregate::Sum(Number::Double) | Aggregate::Avg(Number::Double))
+    feature.bucket_ms.is_none()
+        && matches!(feature.aggregate, Aggregate::Sum(Number::Double) | Aggregate::Avg(Number::Double))
 }
 
 /// The definition of a feature's table.
@@ -413,5 +414,6 @@ pub(super) fn window_spec(feature: &Feature, default_max_entries: u32) -> Window
         program::Reach::Calendar(unit) => state::Reach::Window(unit.longest_ms()),
         program::Reach::Retention(ms) => state::Reach::Retention(ms),
     };
-    WindowSpec { max_entries: feature.max_entries.unwrap_or(default_max_entries), ..WindowSpec::new(aggregate, reach) }
+    let max_entries = feature.max_entries.unwrap_or(default_max_entries);
+    WindowSpec { bucket_ms: feature.bucket_ms, max_entries, ..WindowSpec::new(aggregate, reach) }
 }

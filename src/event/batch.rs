@@ -99,7 +99,8 @@ pub struct Event {
     spans: [Span; Field::SPANS],
     /// Which fields were given.
     pub presence: Presence,
-    /// Fields that were given, but whose value is not what the field wants: they read as absent and are counted.
+    /// Fields that were given, but whose value is not what the field wants: they read as absent and are counted. Of
+    /// `attributes` those that do not fit read as absent, and the others stand.
     pub unreadable: Presence,
     /// What kind of event it is.
     pub kind: EventKind,

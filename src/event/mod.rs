@@ -4,6 +4,7 @@
 //! Invariant: an [`Event`] is valid (its required fields are there, of the right type) and all its text is UTF-8 in the
 //! [`EventBatch`] that it belongs to.
 
+mod attributes;
 mod batch;
 mod field;
 mod fuzz;
@@ -20,6 +21,7 @@ mod signal;
 mod time;
 mod verdict;
 
+pub use attributes::{AttributeType, AttributeValue, Attributes, attribute};
 pub use batch::{Event, EventBatch, Position, Presence, Span};
 pub use field::{Field, FieldType};
 pub use fuzz::{fuzz_mapping, fuzz_parse};

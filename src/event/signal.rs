@@ -55,6 +55,10 @@ signals! {
     EmailLocal "email" "local" Text "the part before the @, as the provider reads it";
     EmailSkeleton "email" "skeleton" Text "the local part with digits as #, separators and doubled letters dropped";
     EmailDomain "email" "domain" Text "the part after the @, lower-case ASCII";
+    ReferrerEmailNormalized "referrer_email" "normalized" Text "the mailbox that the referrer's address reaches, for linking";
+    ReferrerEmailLocal "referrer_email" "local" Text "the part before the @, as the provider reads it";
+    ReferrerEmailSkeleton "referrer_email" "skeleton" Text "the local part with digits as #, separators and doubled letters dropped";
+    ReferrerEmailDomain "referrer_email" "domain" Text "the part after the @, lower-case ASCII";
     IpAddress "ip" "address" Text "the address in canonical form; IPv4 in IPv6 as IPv4";
     IpPrefix "ip" "prefix" Text "its /24 (IPv4) or /64 (IPv6)";
     IpSite "ip" "site" Text "its /24 (IPv4) or /56 (IPv6)";
@@ -71,9 +75,13 @@ signals! {
     IpVersion "ip" "version" Int "4 or 6";
     IpAsn "ip" "asn" Int "autonomous system number, where a database is configured";
     EmailGibberish "email" "gibberish" Double "how unlike a name or a word the local part is, 0 to 1";
+    ReferrerEmailGibberish "referrer_email" "gibberish" Double "how unlike a name or a word the local part is, 0 to 1";
     EmailDisposable "email" "disposable" Flag "the domain, or a parent of it, gives out throw-away mailboxes";
     EmailRelay "email" "relay" Flag "a forwarding address of a privacy service; not disposable";
     EmailAlias "email" "alias" Flag "entered differently from the mailbox that it reaches";
+    ReferrerEmailDisposable "referrer_email" "disposable" Flag "the domain, or a parent of it, gives out throw-away mailboxes";
+    ReferrerEmailRelay "referrer_email" "relay" Flag "a forwarding address of a privacy service; not disposable";
+    ReferrerEmailAlias "referrer_email" "alias" Flag "entered differently from the mailbox that it reaches";
     IpCarrier "ip" "carrier" Flag "in the list of mobile carriers' networks";
     IpTor "ip" "tor" Flag "in the list of Tor exits";
     IpVpn "ip" "vpn" Flag "in the list of VPN exits";

@@ -39,16 +39,25 @@ fn run_one(
     options: &EngineOptions,
     case: &TestCase,
 ) -> Result<Vec<String>, SignalError> {
+    let lateness_ms = options.allowed_lateness_ms;
     let options = EngineOptions { every_rule_in_force: true, ..options.clone() };
     let mut replay = Replay::new(Arc::clone(rules), signals, options)?;
     let mut failures = Vec::new();
     let mut last = Vec::new();
-    for event in &case.events {
+    for (number, event) in case.events.iter().enumerate() {
         for (_, reason) in replay.judge(event) {
             failures.push(format!("an event of the test is not valid: {reason}"));
         }
         last.clear();
         replay.write(&mut last);
+        if serde_json::from_slice::<Value>(&last).is_ok_and(|verdict| verdict["late"] == true) {
+            let number = number + 1;
+            failures.push(format!(
+                "event {number} is older than one before it by more than `state.allowed_lateness` ({} s), so it counts nothing: \
+                 put it further up, or give it a later `at`",
+                lateness_ms / 1000
+            ));
+        }
     }
     if !failures.is_empty() {
         return Ok(failures);

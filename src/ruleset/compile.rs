@@ -16,7 +16,9 @@ use super::cel::{
     self, Compiled, FeatureDecl, FeatureIndex, ListDecl, ListIndex, Position, ReadSource, ReadTable, Scope, Source,
     Type, Uses, Wanted,
 };
+use super::cost;
 use super::diagnostic::{Diagnostic, SourceFile};
+use super::load::Premises;
 use super::pack::{CaseDef, FeatureDef, ListDef, MacroDef, Name, Pack, RuleDef, unknown_rule};
 use super::program::{DecideSubject, Expectation, Place, RuleSet, TestCase, TypePlan};
 use super::yaml::Reader;
@@ -48,7 +50,12 @@ struct PackRule {
 pub(super) type ListFile<'a> = dyn FnMut(&str) -> Result<Arc<SourceFile>, String> + 'a;
 
 /// Compiles packs, in the order of their files. What is wrong is added to `reader`; with an error the set is not whole.
-pub(super) fn compile(packs: Vec<Pack>, list_file: &mut ListFile<'_>, reader: &mut Reader) -> RuleSet {
+pub(super) fn compile(
+    packs: Vec<Pack>,
+    premises: &Premises,
+    list_file: &mut ListFile<'_>,
+    reader: &mut Reader,
+) -> RuleSet {
     let mut set = RuleSet::default();
     let (mut definitions, cases) = gather(packs, reader);
     let mut types = TypeNames::of(&definitions.features, &definitions.rules);
@@ -62,13 +69,15 @@ pub(super) fn compile(packs: Vec<Pack>, list_file: &mut ListFile<'_>, reader: &m
 
     let mut reads = ReadTable::default();
     let prints = features::MacroPrints::of(&definitions.macros);
-    let untyped = features::untyped_scope(&definitions);
+    let mut untyped = features::untyped_scope(&definitions);
+    untyped.set_attributes(premises.attributes.clone());
     let compiled: Vec<_> = definitions
         .features
         .iter()
         .map(|feature| features::feature(feature, &prints, &types, &untyped, &mut reads, reader))
         .collect();
-    let scope = features::typed_scope(&definitions, &compiled);
+    let mut scope = features::typed_scope(&definitions, &compiled);
+    scope.set_attributes(premises.attributes.clone());
     set.features = compiled.into_iter().flatten().collect();
     let rules = std::mem::take(&mut definitions.rules);
     // A faulty feature has left its place to the next, so that no index would be right.
@@ -77,10 +86,38 @@ pub(super) fn compile(packs: Vec<Pack>, list_file: &mut ListFile<'_>, reader: &m
     set.reads = reads;
     note_members(&mut set);
     (set.signals, set.fields) = wanted(&set);
+    bound_costs(&set, premises, &rules, reader);
     set.by_type = by_type(&set);
     set.tests = tests(cases, &rules, reader);
     warn_unused(&set, &definitions, &rules, reader);
     set
+}
+
+/// Refuses rules that could cost too much for one event.
+fn bound_costs(set: &RuleSet, premises: &Premises, rules: &[PackRule], reader: &mut Reader) {
+    for rule in set.rules.iter().filter(|rule| rule.mode != Mode::Off) {
+        let cost = cost::of(set, rule, premises.max_entries);
+        let name = rules.iter().map(|known| &known.rule.id).find(|id| id.text == rule.id);
+        let Some(name) = name.filter(|_| cost.total() > premises.cost_max) else { continue };
+        let message = format!(
+            "the rule `{}` can cost {} for one event, and `rules.max_cost` is {}",
+            rule.id,
+            cost.total(),
+            premises.cost_max
+        );
+        let hint = match cost::dearest(set, rule, premises.max_entries) {
+            Some((feature, entries)) if cost.entries > cost.steps => {
+                format!(
+                    "reading `{feature}` can walk through {entries} entries: give it a `bucket`, or fewer `max_entries`"
+                )
+            }
+            _ => format!(
+                "its conditions can take {} steps: a comprehension inside another one, or one over a large set",
+                cost.steps
+            ),
+        };
+        reader.push(name.error("too-costly", message).hint(hint));
+    }
 }
 
 /// Notes which components list their members: their state holds the names of accounts, so it is another.

@@ -183,6 +183,7 @@ fn feature_keys(set: &RuleSet, feature: &Feature) -> Vec<Said> {
         ("window", window),
         ("retention", retention),
         ("offset", span(feature.offset_ms)),
+        ("bucket", feature.bucket_ms.map_or_else(String::new, span)),
         ("scope", if feature.scope == Scope::Global { "global" } else { "program" }.to_owned()),
         ("max_entries", feature.max_entries.map_or_else(String::new, |most| most.to_string())),
     ]

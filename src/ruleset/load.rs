@@ -11,9 +11,11 @@ use std::sync::Arc;
 use sha2::{Digest, Sha256};
 
 use super::diagnostic::{self, Diagnostic, SourceFile};
+use super::program;
 use super::program::RuleSet;
 use super::yaml::{Reader, TEXT_BYTES_MAX};
 use super::{compile, pack};
+use crate::event::Attributes;
 
 /// How long one list file is, in bytes.
 const LIST_BYTES_MAX: u64 = 256 << 20;
@@ -44,6 +46,28 @@ pub trait Files {
     }
 }
 
+/// What the configuration says that rules are checked against.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Premises {
+    /// The attributes of events that are declared.
+    pub attributes: Attributes,
+    /// How many entries a key of a feature keeps unless the feature says otherwise, from 1.
+    pub max_entries: u32,
+    /// The most that a rule may cost for one event: see [`cost`](super::cost).
+    pub cost_max: u64,
+}
+
+impl Premises {
+    /// What `cost_max` is unless it is configured.
+    pub const COST_MAX: u64 = 200_000;
+}
+
+impl Default for Premises {
+    fn default() -> Premises {
+        Premises { attributes: Attributes::default(), max_entries: program::MAX_ENTRIES, cost_max: Premises::COST_MAX }
+    }
+}
+
 /// A rule set that loaded, and what `check` has to say about it.
 #[derive(Debug)]
 pub struct Loaded {
@@ -60,8 +84,17 @@ pub struct Loaded {
 /// # Errors
 ///
 /// Everything that is wrong, sorted, warnings included, when at least one finding is an error.
-pub fn load(folder: &Path) -> Result<Loaded, Vec<Diagnostic>> {
-    load_from(&Folder { root: folder })
+pub fn load(folder: &Path, premises: &Premises) -> Result<Loaded, Vec<Diagnostic>> {
+    load_under(&Folder { root: folder }, premises)
+}
+
+/// Loads packs from wherever they are, with nothing configured; see [`load`].
+///
+/// # Errors
+///
+/// As [`load`].
+pub fn load_from(files: &dyn Files) -> Result<Loaded, Vec<Diagnostic>> {
+    load_under(files, &Premises::default())
 }
 
 /// Loads packs from wherever they are; see [`load`].
@@ -69,7 +102,7 @@ pub fn load(folder: &Path) -> Result<Loaded, Vec<Diagnostic>> {
 /// # Errors
 ///
 /// As [`load`].
-pub fn load_from(files: &dyn Files) -> Result<Loaded, Vec<Diagnostic>> {
+pub fn load_under(files: &dyn Files, premises: &Premises) -> Result<Loaded, Vec<Diagnostic>> {
     let mut reader = Reader::default();
     let mut read: BTreeMap<String, Arc<SourceFile>> = BTreeMap::new();
     let mut packs = Vec::new();
@@ -88,7 +121,7 @@ pub fn load_from(files: &dyn Files) -> Result<Loaded, Vec<Diagnostic>> {
         read.insert(path.to_owned(), Arc::clone(&file));
         Ok(file)
     };
-    let mut set = compile::compile(packs, &mut list_file, &mut reader);
+    let mut set = compile::compile(packs, premises, &mut list_file, &mut reader);
     set.hash = hash(&read);
     let mut found = reader.found;
     diagnostic::sort(&mut found);

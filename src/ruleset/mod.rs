@@ -8,6 +8,7 @@
 
 pub mod cel;
 mod compile;
+pub mod cost;
 pub mod diagnostic;
 pub mod difference;
 pub mod load;
@@ -15,5 +16,5 @@ mod pack;
 pub mod program;
 pub mod yaml;
 
-pub use load::load;
-pub use pack::TEST_BASE_MS;
+pub use load::{Premises, load};
+pub use pack::{AggregateDoc, TEST_BASE_MS, aggregates};

@@ -23,6 +23,7 @@ pub use cases::TEST_BASE_MS;
 pub(super) use cases::{CaseDef, unknown_rule};
 pub(super) use components::ComponentDef;
 pub(super) use decide::{DecideDef, SubjectDef};
+pub use features::{AggregateDoc, aggregates};
 pub(super) use features::{AggregateWord, FeatureBody, FeatureDef};
 pub(super) use lists::ListDef;
 pub(super) use rules::RuleDef;

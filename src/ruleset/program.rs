@@ -13,6 +13,8 @@ use crate::lists::List;
 
 /// How many parts a feature's key has at most.
 pub const KEY_PARTS_MAX: usize = 8;
+/// How many entries a key of a feature keeps unless something else is configured.
+pub const MAX_ENTRIES: u32 = 4096;
 /// How many steps a sequence has at most.
 pub const STEPS_MAX: usize = 16;
 /// How many expressions link the accounts of a component at most.
@@ -132,6 +134,8 @@ pub struct Feature {
     pub scope: Scope,
     /// How far both ends of the window are shifted back, in milliseconds; 0 for a window that ends at the event.
     pub offset_ms: i64,
+    /// How wide the buckets are of which one number each is kept, in milliseconds, from 1; absent: every event is kept.
+    pub bucket_ms: Option<i64>,
     /// How many entries a key keeps, from 1; absent: as configured.
     pub max_entries: Option<u32>,
     /// First 16 hex digits of the SHA-256 over its definition, macros included: state is kept over a reload while this

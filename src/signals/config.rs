@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::event::{Presence, Signal, SignalSet};
+use crate::event::{Attributes, Presence, Signal, SignalSet};
 use crate::lists::{List, ListKind};
 
 /// The key that hashes devices where none is configured: only `eval`, `backtest` and the tests inside rule files use
@@ -55,6 +55,8 @@ pub struct SignalConfig {
     pub relay: Option<Arc<List>>,
     /// Networks of data centres.
     pub datacenter: Option<Arc<List>>,
+    /// The attributes of events that are declared. Where some rule reads one, values of another type are noted.
+    pub attributes: Arc<Attributes>,
     /// How many raw values are remembered.
     pub cache: CacheSizes,
 }
@@ -73,6 +75,7 @@ impl Default for SignalConfig {
             vpn: None,
             relay: None,
             datacenter: None,
+            attributes: Arc::default(),
             cache: CacheSizes::default(),
         }
     }

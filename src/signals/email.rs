@@ -16,6 +16,43 @@ const RAW_BYTES_MAX: usize = 1024;
 /// Longest part before the @, in bytes (RFC 5321, section 4.5.3.1.1).
 const LOCAL_BYTES_MAX: usize = 64;
 
+/// The signals of the address in one field.
+#[derive(Debug)]
+pub(super) struct AddressSignals {
+    normalized: Signal,
+    local: Signal,
+    skeleton: Signal,
+    domain: Signal,
+    gibberish: Signal,
+    relay: Signal,
+    disposable: Signal,
+    alias: Signal,
+}
+
+/// Of the account's own address.
+pub(super) const EMAIL: AddressSignals = AddressSignals {
+    normalized: Signal::EmailNormalized,
+    local: Signal::EmailLocal,
+    skeleton: Signal::EmailSkeleton,
+    domain: Signal::EmailDomain,
+    gibberish: Signal::EmailGibberish,
+    relay: Signal::EmailRelay,
+    disposable: Signal::EmailDisposable,
+    alias: Signal::EmailAlias,
+};
+
+/// Of the referrer's address.
+pub(super) const REFERRER_EMAIL: AddressSignals = AddressSignals {
+    normalized: Signal::ReferrerEmailNormalized,
+    local: Signal::ReferrerEmailLocal,
+    skeleton: Signal::ReferrerEmailSkeleton,
+    domain: Signal::ReferrerEmailDomain,
+    gibberish: Signal::ReferrerEmailGibberish,
+    relay: Signal::ReferrerEmailRelay,
+    disposable: Signal::ReferrerEmailDisposable,
+    alias: Signal::ReferrerEmailAlias,
+};
+
 /// Reads addresses, one after the other, in buffers of its own.
 #[derive(Debug)]
 pub(super) struct EmailReader {
@@ -83,36 +120,42 @@ impl EmailReader {
     }
 
     /// Sets the wanted signals of the address that was read.
-    pub(super) fn derive(&mut self, wanted: SignalSet, batch: &mut EventBatch, row: &mut Signals) {
+    pub(super) fn derive(
+        &mut self,
+        whose: &AddressSignals,
+        wanted: SignalSet,
+        batch: &mut EventBatch,
+        row: &mut Signals,
+    ) {
         self.find_mailbox();
         let local = &self.mailbox[..self.mailbox_local_len];
-        if wanted.contains(Signal::EmailNormalized) {
-            row.set_text(Signal::EmailNormalized, batch.make(&self.mailbox));
+        if wanted.contains(whose.normalized) {
+            row.set_text(whose.normalized, batch.make(&self.mailbox));
         }
-        if wanted.contains(Signal::EmailLocal) {
-            row.set_text(Signal::EmailLocal, batch.make(local));
+        if wanted.contains(whose.local) {
+            row.set_text(whose.local, batch.make(local));
         }
-        if wanted.contains(Signal::EmailSkeleton) {
+        if wanted.contains(whose.skeleton) {
             self.skeleton.clear();
             push_skeleton(local, &mut self.skeleton);
-            row.set_text(Signal::EmailSkeleton, batch.make(&self.skeleton));
+            row.set_text(whose.skeleton, batch.make(&self.skeleton));
         }
-        if wanted.contains(Signal::EmailDomain) {
-            row.set_text(Signal::EmailDomain, batch.make(&self.domain));
+        if wanted.contains(whose.domain) {
+            row.set_text(whose.domain, batch.make(&self.domain));
         }
-        if wanted.contains(Signal::EmailGibberish) {
-            row.set_double(Signal::EmailGibberish, gibberish(local));
+        if wanted.contains(whose.gibberish) {
+            row.set_double(whose.gibberish, gibberish(local));
         }
-        if wanted.contains(Signal::EmailRelay) {
-            row.set_flag(Signal::EmailRelay, self.relays.contains_domain(&self.domain));
+        if wanted.contains(whose.relay) {
+            row.set_flag(whose.relay, self.relays.contains_domain(&self.domain));
         }
-        if wanted.contains(Signal::EmailDisposable) {
+        if wanted.contains(whose.disposable) {
             let listed = self.disposable.as_ref().is_some_and(|list| list.contains_domain(&self.domain));
-            row.set_flag(Signal::EmailDisposable, listed && !self.relays.contains_domain(&self.domain));
+            row.set_flag(whose.disposable, listed && !self.relays.contains_domain(&self.domain));
         }
-        if wanted.contains(Signal::EmailAlias) {
+        if wanted.contains(whose.alias) {
             let (local, domain) = (local, &self.mailbox[self.mailbox_local_len + 1..]);
-            row.set_flag(Signal::EmailAlias, local != self.local || domain != self.domain);
+            row.set_flag(whose.alias, local != self.local || domain != self.domain);
         }
     }
 

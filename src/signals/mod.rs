@@ -26,7 +26,9 @@ pub use cache::{CacheCounts, CacheUse};
 pub use config::{CacheSizes, DEFAULT_REGION, PUBLIC_DEVICE_KEY, SignalConfig, SignalError, Wanted};
 pub use subject::SubjectReader;
 
-use crate::event::{Event, EventBatch, Field, Signal, SignalKind, SignalSet, Signals};
+use std::sync::Arc;
+
+use crate::event::{Attributes, Event, EventBatch, Field, Signal, SignalKind, SignalSet, Signals};
 
 use device::DeviceReader;
 use email::EmailReader;
@@ -46,6 +48,7 @@ pub struct Deriver {
     phone: PhoneReader,
     device: DeviceReader,
     user_agent: UserAgentReader,
+    attributes: Arc<Attributes>,
 }
 
 /// Which steps are needed, so that an event asks single bits.
@@ -56,12 +59,14 @@ struct Plan {
     check_email: bool,
     derive_email: bool,
     check_referrer_email: bool,
+    derive_referrer_email: bool,
     check_ip: bool,
     derive_ip: bool,
     check_phone: bool,
     derive_phone: bool,
     derive_device: bool,
     derive_user_agent: bool,
+    check_attributes: bool,
 }
 
 impl Plan {
@@ -69,17 +74,20 @@ impl Plan {
         let signals = wanted.signals;
         let any = |needed: &[Signal]| needed.iter().any(|signal| signals.contains(*signal));
         let derive_email = signals.needs_group("email");
+        let derive_referrer_email = signals.needs_group("referrer_email");
         let derive_ip = signals.needs_group("ip");
         let derive_phone = signals.needs_group("phone");
         Plan {
             signals,
             check_email: derive_email || wanted.fields.has(Field::Email),
             derive_email,
-            check_referrer_email: wanted.fields.has(Field::ReferrerEmail),
+            check_referrer_email: derive_referrer_email || wanted.fields.has(Field::ReferrerEmail),
+            derive_referrer_email,
             check_ip: derive_ip || wanted.fields.has(Field::Ip),
             derive_ip,
             check_phone: derive_phone || wanted.fields.has(Field::Phone),
             derive_phone,
+            check_attributes: wanted.fields.has(Field::Attributes),
             derive_device: any(&[Signal::DeviceId, Signal::DeviceEmulator]),
             derive_user_agent: any(&[
                 Signal::DevicePlatform,
@@ -109,6 +117,7 @@ impl Deriver {
             address: AddressReader::new(marks, geo),
             phone: PhoneReader::new(plan.check_phone, config)?,
             device: DeviceReader::new(config.device_key, if plan.derive_device { config.cache.user_agents } else { 0 }),
+            attributes: Arc::clone(&config.attributes),
             user_agent: UserAgentReader::new(if plan.derive_user_agent { config.cache.user_agents } else { 0 }),
         })
     }
@@ -141,6 +150,10 @@ impl Deriver {
         self.derive_emails(event, batch, row);
         self.derive_ip(event, batch, row);
         self.derive_phone(event, batch, row);
+        if self.plan.check_attributes && self.attributes.has_misfit(batch.field(event, Field::Attributes)) {
+            // The others of its attributes stand: only the one that does not fit reads as absent.
+            event.unreadable.insert(Field::Attributes);
+        }
         if self.plan.derive_device {
             self.device.derive(event, self.plan.signals, batch, row);
         }
@@ -151,11 +164,12 @@ impl Deriver {
     }
 
     fn derive_emails(&mut self, event: &mut Event, batch: &mut EventBatch, row: &mut Signals) {
-        if self.plan.check_referrer_email
-            && event.presence.has(Field::ReferrerEmail)
-            && !self.email.read(batch.field(event, Field::ReferrerEmail))
-        {
-            refuse(event, Field::ReferrerEmail);
+        if self.plan.check_referrer_email && event.presence.has(Field::ReferrerEmail) {
+            if !self.email.read(batch.field(event, Field::ReferrerEmail)) {
+                refuse(event, Field::ReferrerEmail);
+            } else if self.plan.derive_referrer_email {
+                self.email.derive(&email::REFERRER_EMAIL, self.plan.signals, batch, row);
+            }
         }
         if !self.plan.check_email || !event.presence.has(Field::Email) {
             return;
@@ -163,7 +177,7 @@ impl Deriver {
         if !self.email.read(batch.field(event, Field::Email)) {
             refuse(event, Field::Email);
         } else if self.plan.derive_email {
-            self.email.derive(self.plan.signals, batch, row);
+            self.email.derive(&email::EMAIL, self.plan.signals, batch, row);
         }
     }
 

@@ -331,6 +331,11 @@ impl Components {
         }
     }
 
+    /// The node of an account, or of a value that it was seen with.
+    pub(super) fn entry_bytes(&self) -> usize {
+        size_of::<Node>()
+    }
+
     pub(super) fn keys(&self) -> usize {
         self.index.keys()
     }

@@ -224,6 +224,15 @@ impl<E: Entry, const N: usize> Entries<E, N> {
         }
     }
 
+    /// All of them, to change what neither their order nor a tally depends on.
+    #[inline]
+    pub(super) fn as_mut_slice(&mut self) -> &mut [E] {
+        match self {
+            Entries::Few { entries, len, .. } => &mut entries[..*len as usize],
+            Entries::Many(spill) => &mut spill.buffer[spill.head as usize..(spill.head + spill.len) as usize],
+        }
+    }
+
     /// Adds an entry at its place in the order, unless it is there.
     #[inline]
     pub(super) fn insert_ordered(&mut self, entry: E) {

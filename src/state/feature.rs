@@ -1,5 +1,6 @@
 //! The table of one feature, whatever its aggregate.
 
+use super::bucketed::{BucketCount, BucketDoubleSum, BucketExtreme, BucketIntSum, By};
 use super::component::{ComponentRule, Components};
 use super::latest::{Last, Previous};
 use super::numbers::{Choice, Count, DoubleSum, Extreme, FirstTime, IntSum, Total};
@@ -55,6 +56,10 @@ enum Kind {
     Rate(Table<Rate>),
     Sequence(Table<Sequence>),
     Component(Box<Components>),
+    BucketCount(Table<BucketCount>),
+    BucketIntSum(Table<BucketIntSum>),
+    BucketDoubleSum(Table<BucketDoubleSum>),
+    BucketExtreme(Table<BucketExtreme>),
 }
 
 macro_rules! each {
@@ -71,6 +76,10 @@ macro_rules! each {
             Kind::Rate($table) => $body,
             Kind::Sequence($table) => $body,
             Kind::Component($table) => $body,
+            Kind::BucketCount($table) => $body,
+            Kind::BucketIntSum($table) => $body,
+            Kind::BucketDoubleSum($table) => $body,
+            Kind::BucketExtreme($table) => $body,
         }
     };
 }
@@ -78,6 +87,9 @@ macro_rules! each {
 impl FeatureTable {
     /// An empty table.
     pub fn new(spec: WindowSpec) -> FeatureTable {
+        if let Some(kind) = spec.bucket_ms.and_then(|bucket_ms| bucketed(&spec, bucket_ms.max(1))) {
+            return FeatureTable { spec, kind };
+        }
         let kind = match spec.aggregate {
             Aggregate::Count => Kind::Count(timed(&spec, ())),
             Aggregate::Sum(number) => sum(&spec, number, Total::Sum),
@@ -182,6 +194,12 @@ impl FeatureTable {
         each!(&mut self.kind, table => table.sweep(horizon_ms, budget_slots));
     }
 
+    /// Bytes of one entry of a key: of an event, a bucket or a value; of a component, of an account and a value. 0 for what
+    /// keeps one number a key.
+    pub fn entry_bytes(&self) -> usize {
+        each!(&self.kind, table => table.entry_bytes())
+    }
+
     /// How many keys are remembered.
     pub fn keys(&self) -> usize {
         each!(&self.kind, table => table.keys())
@@ -231,6 +249,29 @@ fn sum(spec: &WindowSpec, number: Number, total: Total) -> Kind {
         Number::Int => Kind::IntSum(timed(spec, total)),
         Number::Double => Kind::DoubleSum(timed(spec, total)),
     }
+}
+
+/// The table of an aggregate that is kept by buckets; `None` for one that is not.
+fn bucketed(spec: &WindowSpec, bucket_ms: i64) -> Option<Kind> {
+    let sum = |number, kind| match number {
+        Number::Int => Kind::BucketIntSum(parts(spec, kind, bucket_ms)),
+        Number::Double => Kind::BucketDoubleSum(parts(spec, kind, bucket_ms)),
+    };
+    Some(match spec.aggregate {
+        Aggregate::Count => Kind::BucketCount(parts(spec, (), bucket_ms)),
+        Aggregate::Sum(number) => sum(number, Total::Sum),
+        Aggregate::Avg(number) => sum(number, Total::Mean),
+        Aggregate::Min(number) => Kind::BucketExtreme(parts(spec, Choice::Least(number), bucket_ms)),
+        Aggregate::Max(number) => Kind::BucketExtreme(parts(spec, Choice::Greatest(number), bucket_ms)),
+        _ => return None,
+    })
+}
+
+/// An event can be felt until its whole bucket is out of the window.
+fn parts<W: Window<Rule = Rule<By<K>>>, K>(spec: &WindowSpec, kind: K, bucket_ms: i64) -> Table<W> {
+    let reach_ms = spec.reach_ms().saturating_add(bucket_ms - 1);
+    let rule = Rule { reach_ms, entries_max: spec.max_entries(), kind: By { kind, bucket_ms } };
+    Table::new(rule, reach_ms)
 }
 
 fn presence(spec: &WindowSpec, view: View) -> Table<Presence> {

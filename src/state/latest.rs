@@ -60,12 +60,12 @@ impl<E: Remembered> Fold<E, 2> for Latest {
     }
 
     #[inline]
-    fn entry(op: &Op, _id: &[u8; 16]) -> E {
+    fn entry(op: &Op, _id: &[u8; 16], _kind: &()) -> E {
         E::new(op)
     }
 
     #[inline]
-    fn insert(entries: &mut Entries<E, 2>, entry: E) {
+    fn insert(entries: &mut Entries<E, 2>, entry: E, _kind: &()) {
         let place = until(entries.as_slice(), entry.time_ms());
         if position(&entries.as_slice()[..place], entry.time_ms(), entry.event()).is_none() {
             entries.insert_at(place, entry);

@@ -15,6 +15,7 @@
 //!
 //! Tested beside each file and, against brute force over long random histories, in `tests/oracle_state.rs`.
 
+mod bucketed;
 mod component;
 mod dedup;
 mod entries;

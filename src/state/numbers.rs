@@ -30,7 +30,7 @@ impl Fold<Stamp, 2> for Counting {
     }
 
     #[inline]
-    fn entry(op: &Op, _id: &[u8; 16]) -> Stamp {
+    fn entry(op: &Op, _id: &[u8; 16], _kind: &()) -> Stamp {
         Stamp { time_ms: op.time_ms, event: op.event }
     }
 
@@ -69,7 +69,7 @@ impl Fold<Valued, 1> for Summing {
     }
 
     #[inline]
-    fn entry(op: &Op, _id: &[u8; 16]) -> Valued {
+    fn entry(op: &Op, _id: &[u8; 16], _kind: &Total) -> Valued {
         Valued { time_ms: op.time_ms, event: op.event, value: op.value }
     }
 
@@ -108,7 +108,7 @@ impl Fold<Named, 1> for Summing {
         }
     }
 
-    fn entry(op: &Op, id: &[u8; 16]) -> Named {
+    fn entry(op: &Op, id: &[u8; 16], _kind: &Total) -> Named {
         let bits = u128::from_be_bytes(*id);
         Named { time_ms: op.time_ms, id: [(bits >> 64) as u64, bits as u64], event: op.event, value: op.value }
     }
@@ -150,7 +150,7 @@ impl Fold<Valued, 1> for Comparing {
     }
 
     #[inline]
-    fn entry(op: &Op, _id: &[u8; 16]) -> Valued {
+    fn entry(op: &Op, _id: &[u8; 16], _kind: &Choice) -> Valued {
         Valued { time_ms: op.time_ms, event: op.event, value: op.value }
     }
 
@@ -182,7 +182,7 @@ impl Fold<Moment, 4> for Earliest {
     }
 
     #[inline]
-    fn entry(op: &Op, _id: &[u8; 16]) -> Moment {
+    fn entry(op: &Op, _id: &[u8; 16], _kind: &()) -> Moment {
         Moment { time_ms: op.time_ms }
     }
 

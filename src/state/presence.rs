@@ -277,6 +277,7 @@ impl Runs {
 impl Window for Presence {
     type Rule = PresenceRule;
     type Summary = Sketch;
+    const ENTRY_BYTES: usize = size_of::<Run>();
 
     fn nothing(rule: &PresenceRule) -> Value {
         match rule.view {

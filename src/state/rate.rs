@@ -53,6 +53,7 @@ impl Rate {
 impl Window for Rate {
     type Rule = RateRule;
     type Summary = ();
+    const ENTRY_BYTES: usize = 0;
 
     fn nothing(_rule: &RateRule) -> Value {
         Value::Flag(false)

@@ -57,7 +57,7 @@ impl Fold<Stepped, 1> for Stepping {
     }
 
     #[inline]
-    fn entry(op: &Op, _id: &[u8; 16]) -> Stepped {
+    fn entry(op: &Op, _id: &[u8; 16], _steps: &Steps) -> Stepped {
         Stepped { time_ms: op.time_ms, event: op.event, steps: op.value as u32 }
     }
 

@@ -101,7 +101,10 @@ pub struct WindowSpec {
     pub aggregate: Aggregate,
     /// How far back; `rate` does without.
     pub reach: Reach,
-    /// How many entries (events; for `distinct` and `set`, values) a key keeps at most, 1 to 2^20; others are clamped.
+    /// How wide the buckets are of which one number each is kept, in milliseconds, at least 1; absent: every event is kept.
+    /// For `count`, `sum`, `avg`, `min` and `max` over a window; others keep what they keep.
+    pub bucket_ms: Option<i64>,
+    /// How many entries (events, or buckets of them; for `distinct` and `set`, values) a key keeps at most, 1 to 2^20; others are clamped.
     pub max_entries: u32,
 }
 
@@ -113,7 +116,7 @@ impl WindowSpec {
 
     /// A feature with the default bound of entries.
     pub fn new(aggregate: Aggregate, reach: Reach) -> WindowSpec {
-        WindowSpec { aggregate, reach, max_entries: WindowSpec::MAX_ENTRIES }
+        WindowSpec { aggregate, reach, bucket_ms: None, max_entries: WindowSpec::MAX_ENTRIES }
     }
 
     /// How far back an event can matter, in milliseconds, at least 1; for a rate, until the largest debt is paid.

@@ -80,6 +80,11 @@ fn width_ms(reach_ms: i64) -> i64 {
 impl<S: Addend> Buckets<S> {
     /// Adds an entry.
     pub(super) fn add(&mut self, reach_ms: i64, time_ms: i64, value: S) {
+        self.add_all(reach_ms, time_ms, 1, value);
+    }
+
+    /// Adds what stands for so many entries.
+    pub(super) fn add_all(&mut self, reach_ms: i64, time_ms: i64, count: u64, value: S) {
         let number = time_ms.div_euclid(width_ms(reach_ms));
         let place = match self.0.binary_search_by_key(&number, |bucket| bucket.number) {
             Ok(place) => place,
@@ -89,7 +94,7 @@ impl<S: Addend> Buckets<S> {
             }
         };
         let bucket = &mut self.0[place];
-        bucket.count += 1;
+        bucket.count += count;
         bucket.sum = bucket.sum.plus(value);
     }
 

@@ -235,6 +235,10 @@ impl<W: Window> Table<W> {
         }
     }
 
+    pub(super) fn entry_bytes(&self) -> usize {
+        W::ENTRY_BYTES
+    }
+
     pub(super) fn keys(&self) -> usize {
         self.index.keys()
     }

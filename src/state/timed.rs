@@ -27,9 +27,9 @@ pub(super) trait Fold<E: Entry, const N: usize>: Debug {
 
     fn nothing(kind: Self::Kind) -> Value;
 
-    fn entry(op: &Op, id: &[u8; 16]) -> E;
+    fn entry(op: &Op, id: &[u8; 16], kind: &Self::Kind) -> E;
 
-    fn insert(entries: &mut Entries<E, N>, entry: E) {
+    fn insert(entries: &mut Entries<E, N>, entry: E, _kind: &Self::Kind) {
         entries.insert_ordered(entry);
     }
 
@@ -65,6 +65,7 @@ impl<F, E: Entry, const N: usize> Default for Timed<F, E, N> {
 impl<F: Fold<E, N>, E: Entry, const N: usize> Window for Timed<F, E, N> {
     type Rule = Rule<F::Kind>;
     type Summary = F::Summary;
+    const ENTRY_BYTES: usize = size_of::<E>();
 
     fn nothing(rule: &Self::Rule) -> Value {
         F::nothing(rule.kind)
@@ -73,7 +74,7 @@ impl<F: Fold<E, N>, E: Entry, const N: usize> Window for Timed<F, E, N> {
     #[inline]
     fn add(&mut self, rule: &Self::Rule, op: &Op, id: &[u8; 16]) {
         F::expire(&mut self.entries, rule, op.horizon_ms);
-        F::insert(&mut self.entries, F::entry(op, id));
+        F::insert(&mut self.entries, F::entry(op, id, &rule.kind), &rule.kind);
     }
 
     #[inline]

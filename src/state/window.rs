@@ -45,6 +45,8 @@ pub(super) trait Window: Default {
     type Rule;
     /// What is left of entries past the bound.
     type Summary: Summary;
+    /// Bytes of one of its entries; 0 for what keeps none.
+    const ENTRY_BYTES: usize;
 
     /// What a key without events reads.
     fn nothing(rule: &Self::Rule) -> Value;

@@ -142,7 +142,9 @@ impl Maker {
             }
             0..4 => {
                 let operator = self.random.pick(&["+", "-", "*", "/", "%"]);
-                format!("({} {operator} {})", self.int(depth), self.int(depth))
+                // A quotient that is cut is refused where it may have been meant as a share, unless it says so.
+                let cut = if operator == "/" { "int" } else { "" };
+                format!("{cut}({} {operator} {})", self.int(depth), self.int(depth))
             }
             4 => format!("-({})", self.int(depth)),
             5 => format!("size({})", self.text(depth)),

@@ -1,9 +1,10 @@
 //! The page docs/cel.md: every line of its tables is run, and loads from a rule file as the page says.
 
+use refguard::event::AttributeType;
 use refguard::ruleset::cel::Type;
 use refguard::ruleset::cel::fuzz::{DemoFacts, demo_scope, source};
 use refguard::ruleset::cel::{Position, ReadTable, Wanted, compile};
-use refguard::ruleset::load::{Files, load_from};
+use refguard::ruleset::load::{Files, Premises, load_under};
 
 /// What a text gives, in the words of the page.
 fn result(text: &str) -> String {
@@ -69,7 +70,18 @@ fn refusals(expression: &str) -> Vec<&'static str> {
     };
     let when = when.replace('\'', "''");
     let pack = format!("{PACK}  - {{id: line, on: [login.succeeded, order.placed], when: '{when}', score: 1}}\n");
-    load_from(&OneRule(pack)).map_or_else(|found| found.iter().map(|one| one.code).collect(), |_| Vec::new())
+    let declared = [
+        ("tier", AttributeType::Text),
+        ("visits", AttributeType::Int),
+        ("weight", AttributeType::Double),
+        ("vip", AttributeType::Bool),
+        ("joined", AttributeType::Timestamp),
+        ("shop", AttributeType::Text),
+    ];
+    let attributes = declared.into_iter().map(|(name, of)| (name.to_owned(), of)).collect();
+    let premises = Premises { attributes, ..Premises::default() };
+    load_under(&OneRule(pack), &premises)
+        .map_or_else(|found| found.iter().map(|one| one.code).collect(), |_| Vec::new())
 }
 
 #[test]

@@ -144,10 +144,15 @@ impl Auditor {
         add("set_at_referrer", &account, on(&[login, create]) && !fact.device.is_empty());
         add("set_devices", &account, on(&[login, create, refer]) && !fact.device.is_empty());
         add("seen", &account, true);
+        add("first_seen", &account, true);
+        if fact.recipient != fact.account {
+            add("first_seen", &at(&[&fact.recipient]), true);
+        }
         add("active", &account, on(&[login, redeem, refer, create]));
         add("opened", &account, fact.opened_ms.is_some());
-        add("with_device", &at(&[&fact.account, &fact.device]), true);
-        add("with_country", &at(&[&fact.account, fact.country]), true);
+        let acts = fact.kind != "tier.changed";
+        add("with_device", &at(&[&fact.account, &fact.device]), acts);
+        add("with_country", &at(&[&fact.account, fact.country]), acts);
         add("placed", &account, fact.place.is_some());
         // Those whose value is another field.
         let counted_as = |text: String, int: i64| Counted {
@@ -419,7 +424,7 @@ impl Auditor {
         };
         let age = |told: Option<i64>, key: &str| {
             let opened_ms = told.or_else(|| latest("opened_at", key).map(|event| event.int));
-            let since_ms = opened_ms.or_else(|| first("seen", key));
+            let since_ms = opened_ms.or_else(|| first("first_seen", key));
             Told::Text(since_ms.map_or_else(|| "?".to_owned(), |since_ms| seconds(fact.time_ms - since_ms)))
         };
         let is_new = |name, with: &str| {
@@ -435,7 +440,7 @@ impl Auditor {
         let number =
             |value: Option<f64>, off: f64| value.map_or(Told::Text("?".to_owned()), |value| Told::Number(value, off));
         vec![
-            time(first("seen", &account)),
+            time(first("first_seen", &account)),
             time(latest_ms("seen", &account)),
             time(latest_ms("active", &account)),
             age(fact.opened_ms, &account),
@@ -446,6 +451,9 @@ impl Auditor {
             age(fact.opened_ms.filter(|_| fact.referrer == fact.account && !fact.account.is_empty()), &referrer),
             time(latest_ms("seen", &referrer)),
             time(first("referred", &recipient)),
+            age(fact.opened_ms.filter(|_| fact.recipient == fact.account && !fact.account.is_empty()), &recipient),
+            time(first("first_seen", &recipient)),
+            time(first("first_seen", &referrer)),
             referrer_of(&account),
             referrer_of(&recipient),
             number(travelled.map(|(km, _)| km), 0.01),

@@ -43,7 +43,8 @@ fn never_reached(rule: &Rule, rules: &RuleSet, config: &Config) -> Vec<String> {
     let never = parts.flat_map(Compiled::demands).filter_map(|demand| {
         let ReadSource::Feature { feature, .. } = &rules.reads.get(demand.read).source else { return None };
         let feature = &rules.features[feature.0 as usize];
-        let counted = matches!(feature.aggregate, Aggregate::Count | Aggregate::Distinct | Aggregate::Set);
+        let counted = feature.bucket_ms.is_none()
+            && matches!(feature.aggregate, Aggregate::Count | Aggregate::Distinct | Aggregate::Set);
         let most = feature.max_entries.map_or(config.state.max_entries.0, i64::from);
         if !counted || demand.least <= most {
             return None;

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::{Failure, failure};
 use crate::daemon::clock;
 use crate::lab::bench::{self, BenchError, Plan, Traffic};
-use crate::ruleset;
+use crate::ruleset::{self, Premises};
 
 /// Fewer accounts than this are busy beyond measure.
 const ACCOUNTS_LEAST: u64 = 1000;
@@ -91,7 +91,7 @@ fn plan(arguments: &Arguments) -> Result<Plan, Failure> {
         return Err(Failure::usage("`--alone` leaves nothing to measure", Some(hint)));
     }
     let rules = match &arguments.rules {
-        Some(folder) => Some(Arc::new(ruleset::load(folder).map_err(Failure::Refused)?.set)),
+        Some(folder) => Some(Arc::new(ruleset::load(folder, &Premises::default()).map_err(Failure::Refused)?.set)),
         None => None,
     };
     let traffic = |file: &Option<PathBuf>| file.clone().map_or(Traffic::MadeUp, Traffic::File);

@@ -145,7 +145,7 @@ impl Setup {
     fn rules(config: &Config) -> Result<Arc<RuleSet>, Failure> {
         let path = &config.rules.path;
         reachable(std::fs::read_dir(path), "rules", path)?;
-        let loaded = ruleset::load(path).map_err(Failure::Refused)?;
+        let loaded = ruleset::load(path, &wiring::premises(config)).map_err(Failure::Refused)?;
         failure::warn(&loaded.warnings);
         Ok(Arc::new(loaded.set))
     }

@@ -93,6 +93,7 @@ fn reloader(
         folder: config.rules.path.clone(),
         settle: Duration::from_millis(config.rules.settle.0.unsigned_abs()),
         watches: config.rules.reload,
+        premises: wiring::premises(config),
         signals,
         options,
         readers: 0,

@@ -35,11 +35,12 @@ pub(super) fn rules(setup: &Setup, loaded: &config::Loaded) -> Result<Start, Fai
     let key = setup.key(config)?;
     let signals = Setup::signals(loaded, &RuleSet::default(), &key)?;
     let options = wiring::engine_options(config, &key);
+    let premises = wiring::premises(config);
     let folder = &config.rules.path;
     let examined = Stamp::of(folder);
     let broken = match reachable(std::fs::read_dir(folder), "rules", folder) {
         Err(failure) => Broken::Unreachable(failure),
-        Ok(()) => match reload::pass(folder, &signals, &options) {
+        Ok(()) => match reload::pass(folder, &premises, &signals, &options) {
             Ok(passed) => {
                 failure::warn(&passed.warnings);
                 return Ok(Start { rules: passed.rules, files: Some(passed.files), examined });
@@ -48,7 +49,7 @@ pub(super) fn rules(setup: &Setup, loaded: &config::Loaded) -> Result<Start, Fai
         },
     };
     let last_good = LastGood::below(&config.state.path);
-    let copy = last_good.folder().and_then(|copy| reload::pass(&copy, &signals, &options).ok());
+    let copy = last_good.folder().and_then(|copy| reload::pass(&copy, &premises, &signals, &options).ok());
     match copy.filter(|copy| last_good.is_whole(&copy.rules.hash)) {
         Some(copy) => {
             match &broken {

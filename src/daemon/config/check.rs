@@ -1,9 +1,10 @@
 //! What no single key can tell: thresholds that ascend, zones and currencies that exist, one way for a source.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::money::{POINTS, currencies, is_currency};
-use super::sections::{Backend, Config, Program, ProgramPolicy, Score, SomeThresholds, Thresholds};
+use super::sections::{AttributeType, Backend, Config, Program, ProgramPolicy, Score, SomeThresholds, Thresholds};
 use super::stream::{KafkaSource, Sink, Source};
 use crate::event::{nearest, nearest_type};
 use crate::ruleset::diagnostic::{Diagnostic, Severity};
@@ -32,6 +33,7 @@ pub(super) fn check(config: &Config, root: &Node, reader: &mut Reader) {
     for (name, program) in &config.programs {
         check.program(name, program);
     }
+    check.attributes(config);
     check.later(config);
 }
 
@@ -301,6 +303,24 @@ impl Check<'_> {
         }
     }
 
+    /// An attribute has one type in all programs, so that a rule for all of them can be checked.
+    fn attributes(&mut self, config: &Config) {
+        let mut known: BTreeMap<&str, (&str, AttributeType)> = BTreeMap::new();
+        for (program, declared) in &config.programs {
+            for (name, of) in &declared.attributes {
+                let (first, other) = *known.entry(name).or_insert((program, *of));
+                if other != *of {
+                    let path = ["programs", program, "attributes", name];
+                    let message = format!("the attribute `{name}` has another type in the program `{first}`");
+                    let diagnostic = self.error(&path, "type", message);
+                    self.report(
+                        diagnostic.hint("an attribute has one type in all programs: give one of them another name"),
+                    );
+                }
+            }
+        }
+    }
+
     fn not_acted_upon(&mut self, path: &[&str]) {
         let message = format!("`{}` is checked, and not acted upon by this version", path.join("."));
         let finding = self.error(path, "not-acted-upon", message);
@@ -323,14 +343,8 @@ impl Check<'_> {
         for (path, _) in changed.into_iter().filter(|(_, changed)| *changed) {
             self.not_acted_upon(path);
         }
-        let mut settings: Vec<Vec<&str>> = Vec::new();
         if config.policy.on_state_unavailable != default.policy.on_state_unavailable {
-            settings.push(vec!["policy", "on_state_unavailable"]);
-        }
-        let with_attributes = config.programs.iter().filter(|(_, program)| !program.attributes.is_empty());
-        settings.extend(with_attributes.map(|(name, _)| vec!["programs", name.as_str(), "attributes"]));
-        for path in settings {
-            self.not_acted_upon(&path);
+            self.not_acted_upon(&["policy", "on_state_unavailable"]);
         }
         for name in config.sources.iter().filter(|(_, source)| source.http.is_some()).map(|(name, _)| name) {
             let message = format!("the source `{name}` is checked, and not read by this version");

@@ -76,6 +76,8 @@ settings! {
             "Their folder: every `*.yaml` and `*.yml` below it is a pack, but for the folder `lists`.";
         reload: bool = "true",
             "Whether they are read again when files change. SIGHUP asks for it in any case.";
+        max_cost: Whole<1, 1000000000000> = "200000",
+            "The most that a rule may cost for one event, in steps and entries of state, as `refguard check --costs` tells it. A rule above it is refused.";
         settle: Millis = "500ms",
             "How long no file may have changed before they are read again, so that files written one after the other count as one change.";
     }
@@ -141,7 +143,7 @@ settings! {
         rates: BTreeMap<String, f64> = "{PTS: 0.01}" eg "{PTS: 0.01, USD: 3.75}",
             "What one unit of another currency is worth in the base currency; points are `PTS`.";
         attributes: BTreeMap<String, AttributeType> = "{}" eg "{store_tier: string}",
-            "The fields of `event.attributes` that rules can read, with their types. Read and not acted upon by this version.";
+            "The fields of `event.attributes` that rules can read, with their types. A name has one type in all programs.";
         observe_only: bool = "false",
             "Judge and never stop: every verdict is `allow`, the real one stands in `would_be`.";
     }
@@ -220,6 +222,18 @@ settings! {
             "Key that secrets are encrypted with at rest.";
         issuer: String = "refguard",
             "Name that authenticator apps show.";
+    }
+}
+
+impl From<AttributeType> for crate::event::AttributeType {
+    fn from(of: AttributeType) -> crate::event::AttributeType {
+        match of {
+            AttributeType::Text => crate::event::AttributeType::Text,
+            AttributeType::Int => crate::event::AttributeType::Int,
+            AttributeType::Double => crate::event::AttributeType::Double,
+            AttributeType::Bool => crate::event::AttributeType::Bool,
+            AttributeType::Timestamp => crate::event::AttributeType::Timestamp,
+        }
     }
 }
 

@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use crate::engine::EngineOptions;
 use crate::lab::pack_tests;
-use crate::ruleset;
 use crate::ruleset::diagnostic::{Diagnostic, Severity, SourceFile};
 use crate::ruleset::program::RuleSet;
+use crate::ruleset::{self, Premises};
 use crate::signals::{SignalConfig, SignalError};
 
 /// Rules that passed, and the files that they were read from.
@@ -68,8 +68,13 @@ pub(super) fn finding(of: &Diagnostic) -> Finding {
 /// # Errors
 ///
 /// [`Refused`]: everything that is wrong.
-pub fn pass(folder: &Path, signals: &SignalConfig, options: &EngineOptions) -> Result<Passed, Refused> {
-    let loaded = ruleset::load(folder).map_err(Refused::Files)?;
+pub fn pass(
+    folder: &Path,
+    premises: &Premises,
+    signals: &SignalConfig,
+    options: &EngineOptions,
+) -> Result<Passed, Refused> {
+    let loaded = ruleset::load(folder, premises).map_err(Refused::Files)?;
     let rules = Arc::new(loaded.set);
     let outcomes = pack_tests::run(&rules, signals, options).map_err(Refused::Signals)?;
     let failed: Vec<Finding> = outcomes.into_iter().flat_map(|outcome| failures(&rules, outcome)).collect();

@@ -23,6 +23,7 @@ pub use watch::{Quiet, Stamp};
 use super::clock;
 use super::metrics::{Metrics, ReloadOutcome};
 use crate::engine::{EngineOptions, wanted_after};
+use crate::ruleset::Premises;
 use crate::ruleset::program::RuleSet;
 use crate::signals::{SignalConfig, Wanted};
 use crate::stream::pipeline::Reload;
@@ -40,6 +41,8 @@ pub struct Reloader {
     pub settle: Duration,
     /// Whether changes are looked for, and not only asked for.
     pub watches: bool,
+    /// What rules are checked against.
+    pub premises: Premises,
     /// What signals need.
     pub signals: SignalConfig,
     /// How the tests inside the files are judged.
@@ -93,7 +96,7 @@ impl Reloader {
 
     /// Reads the folder, which looked like this, and puts in force what passes.
     fn examine(&mut self, stamp: &Stamp, stop: &AtomicBool) -> Result<(), Ended> {
-        let passed = gate::pass(&self.folder, &self.signals, &self.options);
+        let passed = gate::pass(&self.folder, &self.premises, &self.signals, &self.options);
         if Stamp::of(&self.folder) != *stamp {
             // Written meanwhile: it is read once it is quiet, and what was read is nobody's word.
             return Ok(());

@@ -10,16 +10,18 @@ use crate::event::{Field, FieldType, KINDS, Mode, RuleKind, Severity, SubjectKin
 use crate::ruleset::cel::Role;
 
 /// A span of time such as `90s`, `24h` or `1h30m`.
-const SPAN: &str = "^([0-9]+d)?([0-9]+h)?([0-9]+m)?([0-9]+s)?([0-9]+ms)?$";
+pub(in crate::daemon) const SPAN: &str = "^([0-9]+d)?([0-9]+h)?([0-9]+m)?([0-9]+s)?([0-9]+ms)?$";
 /// A percentage with at most one decimal.
-const SHARE: &str = "^(100(\\.0)?|[0-9]{1,2}(\\.[0-9])?) ?%$";
+pub(in crate::daemon) const SHARE: &str = "^(100(\\.0)?|[0-9]{1,2}(\\.[0-9])?) ?%$";
+/// How long an expression is at most.
+pub(in crate::daemon) const EXPRESSION_BYTES_MAX: u64 = 8192;
 /// Names of packs and rules.
 const NAME: &str = "^[A-Za-z0-9._-]{1,100}$";
 /// Names that conditions read.
 const IDENTIFIER: &str = "^[A-Za-z_][A-Za-z0-9_]{0,99}$";
 
 /// The schema of a pack.
-pub(super) fn pack() -> Value {
+pub(in crate::daemon) fn pack() -> Value {
     let mut schema = section(
         &["version", "pack"],
         [
@@ -73,6 +75,8 @@ const WINDOWED: &[&str] = &["count", "sum", "avg", "min", "max", "distinct", "se
 const WITH_VALUE: &[&str] = &["sum", "avg", "min", "max", "distinct", "set", "previous"];
 const WITHOUT_VALUE: &[&str] = &["count", "first", "last", "rate", "sequence", "component"];
 
+const WITHOUT_BUCKET: &[&str] = &["distinct", "set", "first", "last", "previous", "rate", "sequence", "component"];
+
 fn feature() -> Value {
     let all: Vec<&str> = WITH_VALUE.iter().chain(WITHOUT_VALUE).copied().collect();
     let keys = [
@@ -102,6 +106,7 @@ fn feature() -> Value {
             ),
         ),
         ("offset", described(span(), "Shifts both ends of the window back.")),
+        ("bucket", described(span(), "Keeps one number for each such part of the window instead of every event.")),
         (
             "max_entries",
             described(
@@ -200,6 +205,7 @@ fn shapes() -> Value {
             "then": {"required": ["links"], "not": {"required": ["offset"]}, "properties": {"key": {"maxItems": 1}}},
             "else": {"not": {"anyOf": only(&["links", "hub", "ignore", "generation"])}},
         },
+        when(WITHOUT_BUCKET, json!({"not": {"required": ["bucket"]}})),
         {"not": {"required": ["window", "retention"]}},
     ])
 }
@@ -370,7 +376,7 @@ fn case() -> Value {
                     "The history, in order.",
                 ),
             ),
-            ("expect", expect),
+            ("expect", described(expect, "What must come of the last event.")),
         ],
     )
 }
@@ -419,7 +425,7 @@ fn words<T: Copy>(all: &[T], name: impl Fn(T) -> &'static str) -> Value {
 
 /// An expression. YAML takes `true` and `1` for something else than texts.
 fn expression() -> Value {
-    json!({"type": ["string", "boolean", "number"], "maxLength": 8192})
+    json!({"type": ["string", "boolean", "number"], "maxLength": EXPRESSION_BYTES_MAX})
 }
 
 fn scalar() -> Value {

@@ -8,7 +8,7 @@ use super::{
     Element, Facts, FeatureDecl, FeatureIndex, ListDecl, ListIndex, ListKind, Position, ReadIndex, ReadTable, Reading,
     ReadingValue, Scope, Source, Template, Type, Wanted, compile,
 };
-use crate::event::{Field, Signal};
+use crate::event::{AttributeType, Field, Signal};
 use crate::ruleset::diagnostic::SourceFile;
 
 /// Compiles a text as a condition, as a message and as a key, and evaluates what compiles.
@@ -41,7 +41,7 @@ pub fn source(text: &str) -> Source {
 ///
 /// Features, all by account: `logins` (int), `spend` (double), `burst` (bool), `seen` (timestamp), `gap` (duration),
 /// `place` (a hashed string), `devices` (a set of strings), `amounts` (a set of ints), `ring` (a component); and `pairs` (int, by
-/// string and int). Lists: `words`, `networks`, `domains`, `holidays`. Macros: `is_web`, `busy`.
+/// string and int). Attributes of every type: `tier`, `visits`, `weight`, `vip`, `joined`, and `shop`, which is absent. Lists: `words`, `networks`, `domains`, `holidays`. Macros: `is_web`, `busy`.
 pub fn demo_scope() -> Scope {
     let mut scope = Scope::new();
     let features = [
@@ -68,6 +68,9 @@ pub fn demo_scope() -> Scope {
     for (index, (name, kind)) in lists.into_iter().enumerate() {
         scope.add_list(name, ListDecl { index: ListIndex(index as u32), kind });
     }
+    let attributes = [("tier", AttributeType::Text), ("visits", AttributeType::Int), ("weight", AttributeType::Double)];
+    let more = [("vip", AttributeType::Bool), ("joined", AttributeType::Timestamp), ("shop", AttributeType::Text)];
+    scope.set_attributes(attributes.into_iter().chain(more).map(|(name, of)| (name.to_owned(), of)).collect());
     scope.add_macro("is_web", source("event.channel == \"web\""));
     scope.add_macro("busy", source("logins > 3 && is_web"));
     scope
@@ -96,6 +99,9 @@ impl Facts for DemoFacts<'_> {
             Field::ReferrerId => "bob",
             Field::Channel => "web",
             Field::Device => r#"{"model": "A1", "os": "x\ny"}"#,
+            Field::Attributes => {
+                r#"{"tier": "gold", "visits": 3, "weight": 1.5, "vip": true, "joined": "2026-01-01T00:00:00Z"}"#
+            }
             Field::Label => "",
             other => other.name(),
         }

@@ -6,10 +6,10 @@
 use std::sync::Arc;
 
 use super::function::Operator;
-use super::node::{Comprehension, Node, NodeKind, Presence, Quantity, Question};
+use super::node::{Comprehension, Declared, Node, NodeKind, Presence, Quantity, Question};
 use super::value::{Map, MapKey, Value};
 use super::{Facts, Fault, ListIndex, ListKind, ReadIndex, Reading, ReadingValue, apply, device};
-use crate::event::{Field, FieldType, Signal, SignalKind};
+use crate::event::{self, AttributeType, AttributeValue, Field, FieldType, Signal, SignalKind};
 
 /// How many parts may be evaluated for one expression and event.
 const STEPS_MAX: u32 = 200_000;
@@ -40,6 +40,7 @@ impl<F: Facts> Interpreter<'_, F> {
             NodeKind::Attribute(name) => {
                 Ok(Value::text(&device::attribute(self.facts.text(Field::Device), name).unwrap_or_default()))
             }
+            NodeKind::Declared(declared) => Ok(self.declared(declared).unwrap_or_else(|| absent(declared.of))),
             NodeKind::AmountBase => Ok(Value::Double(self.facts.amount_base().unwrap_or(0.0))),
             NodeKind::Given(presence) => self.given(presence),
             NodeKind::Program => Ok(Value::text(self.facts.program())),
@@ -114,8 +115,19 @@ impl<F: Facts> Interpreter<'_, F> {
             Presence::Field(field) => Ok(self.field(*field)),
             Presence::Signal(signal) => Ok(self.signal(*signal)),
             Presence::AmountBase => self.facts.amount_base().map(Value::Double).ok_or(Fault::Unknown),
+            Presence::Declared(declared) => self.declared(declared).ok_or(Fault::Unknown),
             Presence::Attribute(_) => Err(Fault::NoSuchOverload),
         }
+    }
+
+    fn declared(&self, declared: &Declared) -> Option<Value> {
+        Some(match event::attribute(self.facts.text(Field::Attributes), &declared.name, declared.of)? {
+            AttributeValue::Text(text) => Value::text(&text),
+            AttributeValue::Int(value) => Value::Int(value),
+            AttributeValue::Double(value) => Value::Double(value),
+            AttributeValue::Bool(value) => Value::Bool(value),
+            AttributeValue::TimeMs(ms) => Value::Timestamp(i128::from(ms) * 1_000_000),
+        })
     }
 
     fn signal(&self, signal: Signal) -> Value {
@@ -243,6 +255,17 @@ fn weight(value: &Value) -> usize {
     }
 }
 
+/// What an attribute reads as where it is absent; an instant has no such value, and is never read like this.
+fn absent(of: AttributeType) -> Value {
+    match of {
+        AttributeType::Text => Value::text(""),
+        AttributeType::Int => Value::Int(0),
+        AttributeType::Double => Value::Double(0.0),
+        AttributeType::Bool => Value::Bool(false),
+        AttributeType::Timestamp => Value::Null,
+    }
+}
+
 /// Whether the event came with something.
 #[inline]
 pub(super) fn has<F: Facts>(presence: &Presence, facts: &F) -> bool {
@@ -251,6 +274,7 @@ pub(super) fn has<F: Facts>(presence: &Presence, facts: &F) -> bool {
         Presence::AmountBase => facts.amount_base().is_some(),
         Presence::Signal(signal) => has_signal(*signal, facts),
         Presence::Attribute(name) => device::attribute(facts.text(Field::Device), name).is_some(),
+        Presence::Declared(of) => event::attribute(facts.text(Field::Attributes), &of.name, of.of).is_some(),
     }
 }
 
@@ -260,6 +284,7 @@ fn has_signal<F: Facts>(signal: Signal, facts: &F) -> bool {
     match signal.kind() {
         SignalKind::Text => !facts.signal_text(signal).is_empty(),
         SignalKind::Int => facts.signal_int(signal) != 0,
+        SignalKind::Double if signal.group() == "referrer_email" => facts.has(Field::ReferrerEmail),
         SignalKind::Double => facts.has(Field::Email),
         SignalKind::Flag => facts.signal_flag(signal),
     }

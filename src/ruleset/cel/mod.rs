@@ -14,6 +14,7 @@ mod assume;
 mod check;
 mod compare;
 mod compiled;
+mod cost;
 mod demand;
 mod device;
 mod explain;
@@ -28,6 +29,7 @@ mod node;
 mod probe;
 mod program;
 mod reads;
+mod reference;
 mod scope;
 mod sets;
 mod source;
@@ -48,6 +50,7 @@ pub use listed::compile_listed;
 pub use reads::{
     AccountFact, FeatureIndex, GeoFact, ListIndex, Read, ReadIndex, ReadKey, ReadSource, ReadTable, Referral, Role,
 };
+pub use reference::{FunctionDoc, functions};
 pub use scope::{FeatureDecl, ListDecl, Scope, is_reserved};
 pub use sets::overlap;
 pub use source::{Segment, Source};

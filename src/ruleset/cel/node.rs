@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::function::{Function, Operator};
 use super::value::Value;
 use super::{ListIndex, ListKind, ReadIndex, Type};
-use crate::event::{Field, Signal};
+use crate::event::{AttributeType, Field, Signal};
 
 /// A checked part of an expression.
 #[derive(Clone, Debug, PartialEq)]
@@ -32,6 +32,39 @@ impl Node {
         }
     }
 
+    /// The parts that it is made of, in the order of the text.
+    pub(super) fn children(&self) -> Vec<&Node> {
+        match &self.kind {
+            NodeKind::Constant(_)
+            | NodeKind::Faulty
+            | NodeKind::Field(_)
+            | NodeKind::Attribute(_)
+            | NodeKind::Declared(_)
+            | NodeKind::AmountBase
+            | NodeKind::Given(_)
+            | NodeKind::Program
+            | NodeKind::Has(_)
+            | NodeKind::Signal(_)
+            | NodeKind::Read(_)
+            | NodeKind::Ask(..)
+            | NodeKind::Local(_)
+            | NodeKind::Members(..) => Vec::new(),
+            NodeKind::Operator(_, parts)
+            | NodeKind::Function(_, parts)
+            | NodeKind::And(parts)
+            | NodeKind::Or(parts)
+            | NodeKind::List(parts) => parts.iter().collect(),
+            NodeKind::Matches(part, _)
+            | NodeKind::Listed(part, ..)
+            | NodeKind::Not(part)
+            | NodeKind::HasKey(part, _) => vec![part],
+            NodeKind::Hashed(_, left, right) => vec![left, right],
+            NodeKind::Choice(parts) => parts.iter().collect(),
+            NodeKind::Map(entries) => entries.iter().flat_map(|(key, value)| [key, value]).collect(),
+            NodeKind::Comprehension(of) => [&of.range, &of.test].into_iter().chain(&of.result).collect(),
+        }
+    }
+
     /// Its value, if it is a constant text.
     pub(super) fn constant_text(&self) -> Option<&Arc<str>> {
         match self.constant() {
@@ -51,6 +84,8 @@ pub(super) enum NodeKind {
     Field(Field),
     /// A value of the field `device`, by its name; `""` when absent.
     Attribute(Arc<str>),
+    /// A declared value of the field `attributes`: `""`, 0 or false when absent.
+    Declared(Declared),
     AmountBase,
     /// A number or an instant that has no value where it is absent.
     Given(Presence),
@@ -87,9 +122,17 @@ pub(super) enum NodeKind {
 pub(super) enum Presence {
     Field(Field),
     Attribute(Arc<str>),
+    Declared(Declared),
     AmountBase,
     /// A signal that is no flag.
     Signal(Signal),
+}
+
+/// A declared attribute.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Declared {
+    pub name: Arc<str>,
+    pub of: AttributeType,
 }
 
 /// What can be asked of a reading.

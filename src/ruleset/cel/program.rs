@@ -13,7 +13,7 @@ use super::probe::Probe;
 use super::time::{self, Part, Zone};
 use super::value::Value;
 use super::{Facts, Fault, ListIndex, ListKind, ReadIndex, ReadingValue, apply, device, sets};
-use crate::event::{Field, Signal};
+use crate::event::{self, AttributeValue, Field, Signal};
 
 const MS_NS: i128 = 1_000_000;
 
@@ -327,6 +327,10 @@ fn given_int<F: Facts>(presence: &Presence, facts: &F) -> Result<i64, Fault> {
     match presence {
         Presence::Field(field) if facts.has(*field) => Ok(facts.int(*field)),
         Presence::Signal(signal) if has(presence, facts) => Ok(facts.signal_int(*signal)),
+        Presence::Declared(of) => match event::attribute(facts.text(Field::Attributes), &of.name, of.of) {
+            Some(AttributeValue::Int(value)) => Ok(value),
+            _ => Err(Fault::Unknown),
+        },
         _ => Err(Fault::Unknown),
     }
 }
@@ -338,6 +342,10 @@ fn given_double<F: Facts>(presence: &Presence, facts: &F) -> Result<f64, Fault> 
         Presence::Field(field) if facts.has(*field) => Ok(facts.double(*field)),
         Presence::AmountBase => facts.amount_base().ok_or(Fault::Unknown),
         Presence::Signal(signal) if has(presence, facts) => Ok(facts.signal_double(*signal)),
+        Presence::Declared(of) => match event::attribute(facts.text(Field::Attributes), &of.name, of.of) {
+            Some(AttributeValue::Double(value)) => Ok(value),
+            _ => Err(Fault::Unknown),
+        },
         _ => Err(Fault::Unknown),
     }
 }

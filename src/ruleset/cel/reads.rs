@@ -1,6 +1,6 @@
 //! What a rule set asks state for: each distinct read once, however many conditions share it.
 
-use super::{Compiled, Uses};
+use super::{Compiled, Type, Uses};
 use crate::event::Field;
 
 /// A feature, by its place among those declared.
@@ -96,6 +96,36 @@ impl AccountFact {
             AccountFact::ReferredAt => "referred_at",
         }
     }
+
+    /// One line on what it says.
+    pub const fn doc(self) -> &'static str {
+        match self {
+            AccountFact::Age => "since it was opened (`account_created_at`), else since it was first seen",
+            AccountFact::FirstSeen => {
+                "the first event that names it as the one that acts, gets or receives, this one included"
+            }
+            AccountFact::LastSeen => "its latest event before this one",
+            AccountFact::LastActive => "its latest event before this one of a type that a customer makes",
+            AccountFact::NewDevice => "whether it was not seen with this device before; false while nothing is known",
+            AccountFact::NewCountry => {
+                "whether it was not seen in this country (`ip.country`, else `event.country`) before; false while nothing is known"
+            }
+            AccountFact::Referrer => "the account that invited it, by its first `referral.completed`",
+            AccountFact::ReferredAt => "when that was",
+        }
+    }
+
+    /// What a condition reads it as.
+    pub fn ty(self) -> Type {
+        match self {
+            AccountFact::Age => Type::Duration,
+            AccountFact::FirstSeen | AccountFact::LastSeen | AccountFact::LastActive | AccountFact::ReferredAt => {
+                Type::Timestamp
+            }
+            AccountFact::NewDevice | AccountFact::NewCountry => Type::Bool,
+            AccountFact::Referrer => Type::Text,
+        }
+    }
 }
 
 /// What follows from an account's previous place.
@@ -116,6 +146,14 @@ impl GeoFact {
         match self {
             GeoFact::DistanceKm => "distance_km",
             GeoFact::SpeedKmh => "speed_kmh",
+        }
+    }
+
+    /// One line on what it says.
+    pub const fn doc(self) -> &'static str {
+        match self {
+            GeoFact::DistanceKm => "kilometres from the place of the account's previous event",
+            GeoFact::SpeedKmh => "kilometres an hour from there to here",
         }
     }
 }

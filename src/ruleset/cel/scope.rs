@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::syntax::{self, Expr};
 use super::{FeatureIndex, ListIndex, ListKind, Source, Type};
+use crate::event::Attributes;
 use crate::ruleset::diagnostic::Diagnostic;
 
 /// A feature, as conditions see it.
@@ -43,6 +44,7 @@ pub(super) enum Named {
 pub struct Scope {
     pub(super) names: BTreeMap<String, Named>,
     pub(super) lists: BTreeMap<String, ListDecl>,
+    pub(super) attributes: Attributes,
 }
 
 impl Scope {
@@ -69,6 +71,11 @@ impl Scope {
         }
         self.lists.insert(name.to_owned(), list);
         true
+    }
+
+    /// Declares the attributes that can be read as `event.attributes.NAME`, in place of those declared before.
+    pub fn set_attributes(&mut self, attributes: Attributes) {
+        self.attributes = attributes;
     }
 
     /// What is wrong with the texts of macros, so far as that can be told without a use. Uses tell it too.
@@ -147,6 +154,7 @@ pub(super) const RESERVED: &[&str] = &[
     "referral_cycle",
     "referral_depth",
     "referrer",
+    "referrer_email",
     "return",
     "same",
     "similarity",

@@ -71,15 +71,11 @@ impl Writer<'_> {
             NodeKind::Faulty => self.put("?"),
             NodeKind::Field(field) => self.field(*field),
             NodeKind::Attribute(name) => self.attribute(name),
+            NodeKind::Declared(declared) => self.declared(&declared.name),
             NodeKind::AmountBase => self.put("event.amount_base"),
             NodeKind::Given(presence) => self.presence(presence),
             NodeKind::Program => self.put("program"),
-            NodeKind::Has(presence) => {
-                let asked = if matches!(presence, Presence::Signal(_)) { "known(" } else { "has(" };
-                self.put(asked);
-                self.presence(presence);
-                self.put(")");
-            }
+            NodeKind::Has(presence) => self.has(presence),
             NodeKind::Signal(signal) => self.signal(*signal),
             NodeKind::Read(read) => self.read(*read),
             NodeKind::Ask(question, read) => {
@@ -158,6 +154,18 @@ impl Writer<'_> {
         self.put(name);
     }
 
+    fn has(&mut self, presence: &Presence) {
+        self.put(if matches!(presence, Presence::Signal(_)) { "known(" } else { "has(" });
+        self.presence(presence);
+        self.put(")");
+    }
+
+    fn declared(&mut self, name: &str) {
+        self.field(Field::Attributes);
+        self.put(".");
+        self.put(name);
+    }
+
     fn signal(&mut self, signal: Signal) {
         self.put(signal.group());
         self.put(".");
@@ -168,6 +176,7 @@ impl Writer<'_> {
         match presence {
             Presence::Field(field) => self.field(*field),
             Presence::Attribute(name) => self.attribute(name),
+            Presence::Declared(declared) => self.declared(&declared.name),
             Presence::AmountBase => self.put("event.amount_base"),
             Presence::Signal(signal) => self.signal(*signal),
         }

@@ -70,6 +70,7 @@ pub(super) fn feature(
         reach: body.reach,
         scope: body.scope,
         offset_ms: body.offset_ms,
+        bucket_ms: body.bucket_ms,
         max_entries: body.max_entries,
         definition: fingerprint(body, macros),
     })
@@ -237,6 +238,9 @@ fn fingerprint(body: &FeatureBody, macros: &MacroPrints<'_>) -> String {
     }
     if let Some(component) = &body.component {
         hash.part(&format!("{} {:?}", component.links.len(), component.shape));
+    }
+    if let Some(bucket_ms) = body.bucket_ms {
+        hash.part(&format!("bucket {bucket_ms}"));
     }
     hash.part(&format!("{:?}", (body.aggregate, body.rate, body.reach, body.scope, body.offset_ms, body.max_entries)));
     hash.hex()

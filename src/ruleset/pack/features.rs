@@ -25,6 +25,7 @@ pub(in crate::ruleset) struct FeatureBody {
     pub(in crate::ruleset) reach: Reach,
     pub(in crate::ruleset) scope: Scope,
     pub(in crate::ruleset) offset_ms: i64,
+    pub(in crate::ruleset) bucket_ms: Option<i64>,
     pub(in crate::ruleset) max_entries: Option<u32>,
 }
 
@@ -79,6 +80,35 @@ impl AggregateWord {
         ("component", AggregateWord::Component),
     ];
 
+    /// What it is of, and what a condition reads it as.
+    fn doc(self) -> (&'static str, &'static str) {
+        match self {
+            AggregateWord::Count => ("how many events", "int"),
+            AggregateWord::Sum => ("the values added up", "int or double, as its value"),
+            AggregateWord::Avg => ("their mean", "double"),
+            AggregateWord::Min => ("the least of them", "int or double, as its value"),
+            AggregateWord::Max => ("the greatest of them", "int or double, as its value"),
+            AggregateWord::Distinct => ("how many different values", "int"),
+            AggregateWord::Set => ("the different values", "set: for `in`, `size()`, `overlap(a, b)`"),
+            AggregateWord::First => ("when the first event was", "timestamp"),
+            AggregateWord::Last => ("when the latest event before this one was", "timestamp"),
+            AggregateWord::Previous => ("the value at that event", "as its value; a string by its hash"),
+            AggregateWord::Rate => ("whether this event exceeds `limit` per `per` with `burst`", "bool"),
+            AggregateWord::Sequence => ("how many of its `steps` happened in this order `within` a span", "int"),
+            AggregateWord::Component => ("how many accounts are linked with the key's", "int, and for `same`"),
+        }
+    }
+
+    /// The keys that belong to it alone.
+    fn own_keys(self) -> &'static [&'static str] {
+        match self {
+            AggregateWord::Rate => KEYS_OF_RATE,
+            AggregateWord::Sequence => KEYS_OF_SEQUENCE,
+            AggregateWord::Component => KEYS_OF_COMPONENT,
+            _ => &[],
+        }
+    }
+
     pub(in crate::ruleset) fn name(self) -> &'static str {
         Self::WORDS.iter().find(|(_, word)| *word == self).map_or("", |(name, _)| name)
     }
@@ -87,6 +117,21 @@ impl AggregateWord {
     fn has_value(self) -> bool {
         use AggregateWord::{Avg, Distinct, Max, Min, Previous, Set, Sum};
         matches!(self, Sum | Avg | Min | Max | Distinct | Set | Previous)
+    }
+
+    /// Why one number a bucket would not be enough; `None` where it is.
+    fn no_bucket(self) -> Option<&'static str> {
+        use AggregateWord::{
+            Avg, Component, Count, Distinct, First, Last, Max, Min, Previous, Rate, Sequence, Set, Sum,
+        };
+        match self {
+            Count | Sum | Avg | Min | Max => None,
+            Distinct | Set => Some("it keeps one record a value, however many events bring it"),
+            First | Last | Previous => Some("it asks for single events"),
+            Rate => Some("it keeps one number a key anyway"),
+            Sequence => Some("the order of events within a bucket would be lost"),
+            Component => Some("its links fade by `generation`"),
+        }
     }
 
     /// Whether it is computed over a window, and not over what is retained.
@@ -124,6 +169,44 @@ const KEYS_OF_RATE: &[&str] = &["limit", "per", "burst"];
 const KEYS_OF_SEQUENCE: &[&str] = &["within", "steps"];
 const KEYS_OF_COMPONENT: &[&str] = &["links", "hub", "ignore", "generation"];
 
+/// An aggregate in words: what the loader asks of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AggregateDoc {
+    /// The word after `aggregate`.
+    pub name: &'static str,
+    /// What it computes, in a line.
+    pub meaning: &'static str,
+    /// What a condition reads it as.
+    pub result: &'static str,
+    /// Whether it needs a `value`.
+    pub has_value: bool,
+    /// Whether it needs a `window`, and takes no `retention`.
+    pub needs_window: bool,
+    /// Whether it can be kept by a `bucket`.
+    pub by_bucket: bool,
+    /// The keys that belong to it alone.
+    pub own_keys: &'static [&'static str],
+}
+
+/// All aggregates.
+pub fn aggregates() -> Vec<AggregateDoc> {
+    AggregateWord::WORDS
+        .iter()
+        .map(|(name, word)| {
+            let (meaning, result) = word.doc();
+            AggregateDoc {
+                name,
+                meaning,
+                result,
+                has_value: word.has_value(),
+                needs_window: word.needs_window(),
+                by_bucket: word.no_bucket().is_none(),
+                own_keys: word.own_keys(),
+            }
+        })
+        .collect()
+}
+
 /// The words after `scope`.
 const SCOPES: &[(&str, Scope)] = &[("program", Scope::Program), ("global", Scope::Global)];
 /// How long a key without events is kept, in milliseconds: the contract's 400 days.
@@ -155,7 +238,6 @@ fn body(reader: &mut Reader, fields: &Fields<'_>) -> Option<FeatureBody> {
     let offset_ms = fields.get("offset").map_or(Some(0), |node| reader.duration_ms(node));
     let max_entries = optional(fields, "max_entries", |node| reader.int(node, 1..=MAX_ENTRIES_LIMIT));
     let scope = fields.get("scope").map_or(Some(Scope::Program), |node| reader.choice(node, "scope", SCOPES));
-    refuse_bucket(reader, fields);
     let aggregate = aggregate?;
     refuse_foreign_keys(reader, fields, aggregate);
     let value = value(reader, fields, aggregate);
@@ -163,6 +245,7 @@ fn body(reader: &mut Reader, fields: &Fields<'_>) -> Option<FeatureBody> {
     let steps = if aggregate == AggregateWord::Sequence { steps(reader, fields) } else { Some(Vec::new()) };
     let reach =
         if aggregate == AggregateWord::Sequence { within(reader, fields) } else { reach(reader, fields, aggregate) };
+    let bucket_ms = bucket(reader, fields, aggregate, reach);
     let component = match aggregate {
         AggregateWord::Component => components::read(reader, fields, reach).map(Some),
         _ => Some(None),
@@ -180,6 +263,7 @@ fn body(reader: &mut Reader, fields: &Fields<'_>) -> Option<FeatureBody> {
         reach: reach?,
         scope: scope?,
         offset_ms: offset_ms?,
+        bucket_ms: bucket_ms?,
         max_entries: max_entries?.map(|entries| entries as u32),
     })
 }
@@ -295,22 +379,33 @@ fn reach(reader: &mut Reader, fields: &Fields<'_>, aggregate: AggregateWord) -> 
     }
 }
 
-fn refuse_bucket(reader: &mut Reader, fields: &Fields<'_>) {
-    if let Some(node) = fields.get("bucket") {
-        reader.positive_duration_ms(node);
-        reader.push(fields.error_at_key("bucket", "not-supported", "`bucket` is not supported by this version"));
+/// The width of the buckets of which one number each is kept; `None` when it is faulty.
+fn bucket(
+    reader: &mut Reader,
+    fields: &Fields<'_>,
+    aggregate: AggregateWord,
+    reach: Option<Reach>,
+) -> Option<Option<i64>> {
+    let Some(node) = fields.get("bucket") else { return Some(None) };
+    let bucket_ms = reader.positive_duration_ms(node);
+    if let Some(reason) = aggregate.no_bucket() {
+        let message = format!("`{}` cannot be kept by a `bucket`: {reason}", aggregate.name());
+        let hint = "leave it out; `bucket` is for `count`, `sum`, `avg`, `min` and `max`";
+        reader.push(fields.error_at_key("bucket", "unused-key", message).hint(hint));
+        return None;
     }
+    if bucket_ms? >= reach?.longest_ms() {
+        let message = "a `bucket` is shorter than its window, which is counted in whole buckets";
+        reader.push(node.error("type", message).hint("such as `bucket: 5m` in `window: 24h`"));
+        return None;
+    }
+    Some(bucket_ms)
 }
 
 /// A key that belongs to another aggregate is a mistake, and silence would hide it.
 fn refuse_foreign_keys(reader: &mut Reader, fields: &Fields<'_>, aggregate: AggregateWord) {
-    let owned = [
-        (AggregateWord::Rate, KEYS_OF_RATE),
-        (AggregateWord::Sequence, KEYS_OF_SEQUENCE),
-        (AggregateWord::Component, KEYS_OF_COMPONENT),
-    ];
-    for (owner, keys) in owned.into_iter().filter(|(owner, _)| *owner != aggregate) {
-        for key in keys.iter().filter(|key| fields.get(key).is_some()) {
+    for (_, owner) in AggregateWord::WORDS.iter().filter(|(_, owner)| *owner != aggregate) {
+        for key in owner.own_keys().iter().filter(|key| fields.get(key).is_some()) {
             let message = format!("`{key}` belongs to the aggregate `{}`, not to `{}`", owner.name(), aggregate.name());
             reader.push(fields.error_at_key(key, "unused-key", message));
         }

@@ -14,7 +14,7 @@ use crate::ruleset::cel::value::Value;
 use crate::ruleset::cel::{ListKind, ReadSource, Type};
 
 /// Functions that are no functions of values.
-const SPECIAL: &[&str] = &[
+pub(in crate::ruleset::cel) const SPECIAL: &[&str] = &[
     "has",
     "known",
     "complete",
@@ -60,7 +60,10 @@ impl Checker<'_> {
             return self.unknown_function(name, name_span, member);
         }
         let exprs: Vec<&Expr> = target.into_iter().chain(args).collect();
-        let nodes: Vec<Node> = exprs.iter().map(|arg| self.node(arg)).collect();
+        let nodes = match self.whole_quotient(name, args) {
+            Some(nodes) => nodes,
+            None => exprs.iter().map(|arg| self.node(arg)).collect(),
+        };
         if nodes.iter().any(|node| node.ty == Type::Faulty) {
             return Node::faulty();
         }
@@ -206,6 +209,7 @@ fn presence(node: &Node) -> Option<Presence> {
         NodeKind::Field(field) => Some(Presence::Field(*field)),
         NodeKind::AmountBase => Some(Presence::AmountBase),
         NodeKind::Attribute(name) => Some(Presence::Attribute(name.clone())),
+        NodeKind::Declared(declared) => Some(Presence::Declared(declared.clone())),
         NodeKind::Signal(signal) if signal.kind() != SignalKind::Flag => Some(Presence::Signal(*signal)),
         NodeKind::Given(presence) => Some(presence.clone()),
         _ => None,

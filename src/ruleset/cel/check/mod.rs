@@ -5,9 +5,13 @@
 
 mod calls;
 mod comprehensions;
+mod division;
 mod names;
 mod operators;
 mod suggest;
+
+#[cfg(test)]
+pub(super) use calls::SPECIAL;
 
 use std::ops::Range;
 use std::sync::Arc;

@@ -4,9 +4,9 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use super::{Checker, suggest, with_article};
-use crate::event::{Field, FieldType, Signal, SignalKind};
+use crate::event::{AttributeType, Field, FieldType, Signal, SignalKind};
 use crate::ruleset::cel::function::{Operator, TIME_TYPE_NAMES, TYPE_NAMES};
-use crate::ruleset::cel::node::{Node, NodeKind, Presence};
+use crate::ruleset::cel::node::{Declared, Node, NodeKind, Presence};
 use crate::ruleset::cel::scope::{Named, Parsed};
 use crate::ruleset::cel::syntax::{Expr, ExprKind};
 use crate::ruleset::cel::value::Value;
@@ -17,7 +17,7 @@ use crate::ruleset::cel::{
 
 /// Names whose fields can be read, but that are no values.
 const GROUPS: &[&str] =
-    &["account", "device", "email", "event", "geo", "ip", "lists", "phone", "recipient", "referrer"];
+    &["account", "device", "email", "event", "geo", "ip", "lists", "phone", "recipient", "referrer", "referrer_email"];
 /// The field of `event` that is computed: the amount in the program's base currency.
 const AMOUNT_BASE: &str = "amount_base";
 
@@ -261,7 +261,7 @@ impl Checker<'_> {
             };
         }
         if let Some(map) = self.event_map(of) {
-            return self.event_map_value(map, field, span);
+            return self.event_map_value(map, field, field_span);
         }
         if let ExprKind::Select { of: root, field: middle, .. } = &of.kind
             && matches!(&root.kind, ExprKind::Name(name) if name.trim_start_matches('.') == "google")
@@ -300,7 +300,6 @@ impl Checker<'_> {
             FieldType::Int => Type::Int,
             FieldType::Double => Type::Double,
             FieldType::Timestamp => Type::Timestamp,
-            FieldType::Map if field == Field::Attributes => return self.attributes(span),
             FieldType::Map => {
                 let message = format!("`event.{name}` is a map, of which rules read single values");
                 return self.error_hint("not-a-value", span, message, Some(format!("write `event.{name}.NAME`")));
@@ -320,8 +319,38 @@ impl Checker<'_> {
         Node::new(if self.unknown_if_absent { NodeKind::Given(presence) } else { kind }, ty)
     }
 
-    fn attributes(&mut self, span: &Range<usize>) -> Node {
-        self.error("not-supported", span, "`event.attributes` cannot be read by rules in this version")
+    /// A declared attribute; `None` after a diagnostic when it is not declared.
+    fn declared(&mut self, name: &str, span: &Range<usize>) -> Option<Declared> {
+        if let Some(of) = self.scope.attributes.get(name) {
+            self.uses.fields.insert(Field::Attributes);
+            return Some(Declared { name: Arc::from(name), of });
+        }
+        let near = suggest::hint(name, self.scope.attributes.names());
+        let hint = near.unwrap_or_else(|| {
+            format!(
+                "declare it in the configuration, such as `programs: {{default: {{attributes: {{{name}: string}}}}}}`"
+            )
+        });
+        self.error_hint("unknown-field", span, format!("the attribute `{name}` is not declared"), Some(hint));
+        None
+    }
+
+    fn declared_value(&mut self, name: &str, span: &Range<usize>) -> Node {
+        let Some(declared) = self.declared(name, span) else { return Node::faulty() };
+        let ty = match declared.of {
+            AttributeType::Text => Type::Text,
+            AttributeType::Int => Type::Int,
+            AttributeType::Double => Type::Double,
+            AttributeType::Bool => Type::Bool,
+            AttributeType::Timestamp => Type::Timestamp,
+        };
+        let presence = Presence::Declared(declared.clone());
+        match declared.of {
+            AttributeType::Int | AttributeType::Double => self.number(presence, NodeKind::Declared(declared), ty),
+            // There is no instant that could stand for none.
+            AttributeType::Timestamp => Node::new(NodeKind::Given(presence), ty),
+            AttributeType::Text | AttributeType::Bool => Node::new(NodeKind::Declared(declared), ty),
+        }
     }
 
     /// The map field that an expression stands for, such as `event.device`.
@@ -337,7 +366,7 @@ impl Checker<'_> {
     fn event_map_value(&mut self, map: Field, name: &str, span: &Range<usize>) -> Node {
         match map {
             Field::Device => Node::new(NodeKind::Attribute(Arc::from(name)), Type::Text),
-            _ => self.attributes(span),
+            _ => self.declared_value(name, span),
         }
     }
 
@@ -377,16 +406,8 @@ impl Checker<'_> {
             let hint = suggest::hint(name, known);
             return self.error_hint("unknown-field", span, format!("`{group}` has no field `{name}`"), hint);
         };
-        let ty = match fact {
-            AccountFact::Age => Type::Duration,
-            AccountFact::FirstSeen | AccountFact::LastSeen | AccountFact::LastActive | AccountFact::ReferredAt => {
-                Type::Timestamp
-            }
-            AccountFact::NewDevice | AccountFact::NewCountry => Type::Bool,
-            AccountFact::Referrer => Type::Text,
-        };
         let read = self.read(ReadSource::Account { role, fact });
-        Node::new(NodeKind::Read(read), ty)
+        Node::new(NodeKind::Read(read), fact.ty())
     }
 
     fn geo(&mut self, name: &str, span: &Range<usize>) -> Node {
@@ -441,7 +462,10 @@ impl Checker<'_> {
         if let Some(map) = self.event_map(of) {
             return match map {
                 Field::Device => present(Presence::Attribute(Arc::from(field.as_str()))),
-                _ => self.attributes(span),
+                _ => match self.declared(field, field_span) {
+                    Some(declared) => present(Presence::Declared(declared)),
+                    None => Node::faulty(),
+                },
             };
         }
         let of_node = self.node(of);

@@ -15,8 +15,13 @@ impl Checker<'_> {
             (Operator::In, [value, container]) => self.membership(value, container, span),
             (Operator::Index, [container, at]) => self.index(container, at, span),
             (_, [left, right]) => {
-                let (left, right) = (self.node(left), self.node(right));
-                self.binary(operator, left, right, span)
+                let (left_node, right_node) = (self.node(left), self.node(right));
+                if operator == Operator::Divide
+                    && let Some(refused) = self.cut_share((&left_node, &left.span), (&right_node, &right.span), span)
+                {
+                    return refused;
+                }
+                self.binary(operator, left_node, right_node, span)
             }
             _ => self.error("syntax", span, format!("`{}` is not written like this", operator.sign())),
         }
@@ -37,7 +42,7 @@ impl Checker<'_> {
         of
     }
 
-    fn binary(&mut self, operator: Operator, left: Node, right: Node, span: &Range<usize>) -> Node {
+    pub(super) fn binary(&mut self, operator: Operator, left: Node, right: Node, span: &Range<usize>) -> Node {
         if left.ty == Type::Faulty || right.ty == Type::Faulty {
             let ty = if is_claim(operator) { Type::Bool } else { Type::Faulty };
             return Node::new(Node::faulty().kind, ty);
