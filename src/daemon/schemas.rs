@@ -1,5 +1,6 @@
 //! JSON Schemas of what refguard reads from people and writes to programs, made from the same tables as the code.
 
+mod alert;
 mod rules;
 
 use serde_json::{Value, json};
@@ -67,6 +68,11 @@ pub fn verdict() -> Value {
             "challenge_id": text,
         },
     })
+}
+
+/// The schema of a record of an alert.
+pub fn alert() -> Value {
+    alert::record()
 }
 
 /// The schema of a rule pack, for editors.

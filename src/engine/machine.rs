@@ -10,7 +10,7 @@ use super::clock::Clock;
 use super::decide::{Decider, Scratch, program_name};
 use super::decisions::Decisions;
 use super::explain::Watch;
-use super::judgement::{Judgement, Judgements, Outcome};
+use super::judgement::{Judgement, Judgements, Outcome, TimePassed};
 use super::plan::{Plan, window_spec};
 use super::policy::Policy;
 use super::programs::Programs;
@@ -219,6 +219,15 @@ impl Engine {
         self.clock.tick(partition, clock_ms);
     }
 
+    /// Notes how far event time has come, after the events that were judged: at fixed places while events come, and for
+    /// who calls this where a tick stood in the log.
+    pub fn note_time(&self, out: &mut Judgements) {
+        if let Some(watermark_ms) = self.clock.watermark_ms() {
+            let events = out.events.len() as u32;
+            out.times.push(TimePassed { events, watermark_ms, horizon_ms: self.clock.horizon_ms() });
+        }
+    }
+
     /// Judges the events of a batch, in order, and appends one judgement each.
     ///
     /// `signals` are those of [`Engine::wanted`], one row an event.
@@ -238,6 +247,7 @@ impl Engine {
             from += size;
             if self.sequence.is_multiple_of(UPKEEP_EVENTS) {
                 self.upkeep();
+                self.note_time(out);
             }
         }
     }

@@ -7,6 +7,7 @@
 //! `tests/oracle_engine.rs`.
 
 mod account;
+mod bounded;
 mod breaker;
 mod calendar;
 mod chunk;
@@ -29,14 +30,15 @@ mod subject;
 mod tally;
 mod watch;
 
+pub use bounded::{beginning, bounded_text};
 pub use breaker::{BREAKER_MATCHES_MIN, BreakerOpening};
 pub use clock::{Clock, Moment};
-pub use decide::program_name;
+pub use decide::{derived_id, program_name};
 pub use decisions::{DecisionCause, DecisionReach, DecisionRecord, Decisions, InForce};
 pub use explain::{
     DecisionExplained, Explanation, FeatureExplained, RuleEnd, RuleExplained, ShadowCause, Watched, Witnessed,
 };
-pub use judgement::{Judgement, Judgements, Outcome, Piece};
+pub use judgement::{Judgement, Judgements, Outcome, Piece, Raised, TimePassed};
 pub use machine::{Engine, EngineOptions};
 pub use policy::{Policy, ProgramPolicy, Rates, Thresholds};
 pub use record::write_verdict;
