@@ -8,10 +8,12 @@
 //! - [`ruleset`]: rule files, checked and compiled;
 //! - [`state`]: what is remembered over event time;
 //! - [`engine`]: the machine that turns events into verdicts;
+//! - [`alerts`]: many matches of one rule, told as one;
 //! - [`stream`]: files and Kafka, and the threads around the engine;
 //! - [`lab`]: tools around the same engine;
 //! - [`daemon`]: configuration, wiring, metrics and the commands.
 
+pub mod alerts;
 pub mod daemon;
 pub mod engine;
 pub mod event;

@@ -565,7 +565,7 @@ fn a_cluster_that_is_away_is_exit_code_3() {
 
 #[test]
 fn schemas_are_json_schemas() {
-    for of in ["event", "verdict", "config", "rules"] {
+    for of in ["event", "verdict", "alert", "config", "rules"] {
         let schema: Value = serde_json::from_slice(&done(answer(&["schema", of])).out).unwrap();
         assert_eq!(schema["$schema"], "https://json-schema.org/draft/2020-12/schema", "{of}");
         assert_eq!(schema["type"], "object", "{of}");

@@ -22,9 +22,9 @@ const FLOORS: &[(&str, &[&str])] = &[
     ("state", GROUND),
     ("mfa", GROUND),
     ("engine", &["event", "lists", "signals", "ruleset", "state", "mfa"]),
-    ("stream", MACHINE),
-    ("records", MACHINE),
     ("alerts", MACHINE),
+    ("stream", JUDGED),
+    ("records", JUDGED),
     ("serve", OUTSIDE),
     ("lab", OUTSIDE),
     (
@@ -37,11 +37,12 @@ const FLOORS: &[(&str, &[&str])] = &[
 ];
 const GROUND: &[&str] = &["event", "lists"];
 const MACHINE: &[&str] = &["event", "lists", "signals", "ruleset", "state", "mfa", "engine"];
+const JUDGED: &[&str] = &["event", "lists", "signals", "ruleset", "state", "mfa", "engine", "alerts"];
 const OUTSIDE: &[&str] =
     &["event", "lists", "signals", "ruleset", "state", "mfa", "engine", "stream", "records", "alerts"];
 
 /// The modules without I/O, clock, thread, metric or log.
-const PURE: &[&str] = &["event", "lists", "signals", "ruleset", "state", "mfa", "engine"];
+const PURE: &[&str] = &["event", "lists", "signals", "ruleset", "state", "mfa", "engine", "alerts"];
 
 /// What has no business in them.
 const IMPURE: &[&str] = &[

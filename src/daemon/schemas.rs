@@ -1,5 +1,6 @@
 //! JSON Schemas of what refguard reads from people and writes to programs, made from the same tables as the code.
 
+mod alert;
 mod rules;
 
 pub(super) use rules::{EXPRESSION_BYTES_MAX, SHARE, SPAN, pack};
@@ -69,6 +70,11 @@ pub fn verdict() -> Value {
             "challenge_id": text,
         },
     })
+}
+
+/// The schema of a record of an alert.
+pub fn alert() -> Value {
+    alert::record()
 }
 
 /// The schema of a rule pack, for editors.

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use super::clock;
 use super::config::{self, Config};
 use super::key::StateKey;
+use crate::alerts::{AlertOptions, Alerts};
 use crate::engine::{Engine, EngineOptions, Policy, ProgramPolicy, Rates, Thresholds};
 use crate::event::mapping::Mapping;
 use crate::event::{Attributes, ParseOptions, Parser};
@@ -19,7 +20,7 @@ use crate::ruleset::program::RuleSet;
 use crate::signals::{CacheSizes, Deriver, SignalConfig, SignalError};
 use crate::stream::file::{LineOptions, LineSink, LineSource, WriteMode};
 use crate::stream::kafka::{ClientOptions, KafkaProducer, KafkaSource, ProducerOptions, SourceOptions};
-use crate::stream::pipeline::{Input, Reader, Sinks};
+use crate::stream::pipeline::{Alerting, Input, Reader, Sinks};
 use crate::stream::{Sink, StreamError};
 
 /// Why the parts cannot be joined. All are the operator's to mend, but for what a stream says of a service.
@@ -328,14 +329,32 @@ pub fn works_per_source(config: &Config) -> usize {
 /// # Errors
 ///
 /// [`WiringError::NoBrokers`], or what a sink says.
-pub fn sinks(config: &Config) -> Result<Sinks, WiringError> {
+pub fn sinks(config: &Config, rules: &Arc<RuleSet>) -> Result<Sinks, WiringError> {
     let mut producers = Vec::new();
     let verdicts = sink(config, "verdicts", "refguard.verdicts", &config.sinks.verdicts, &mut producers)?;
     let letters = sink(config, "dead_letters", "refguard.deadletter", &config.sinks.dead_letters, &mut producers)?;
+    let alerts = match &config.sinks.alerts {
+        Some(alerts) => sink(config, "alerts", "refguard.alerts", alerts, &mut producers)?,
+        None => None,
+    };
+    let alerts = Alerting { alerts: Alerts::new(alert_options(config), Arc::clone(rules)), sink: alerts };
     Ok(Sinks {
+        alerts: Some(alerts),
         verdicts: verdicts.unwrap_or_else(stdout),
         dead_letters: letters.unwrap_or_else(|| Sink::Lines(LineSink::to("standard error", std::io::stderr()))),
     })
+}
+
+/// How alerts are gathered.
+pub fn alert_options(config: &Config) -> AlertOptions {
+    let of = &config.alerts;
+    let count = |of: i64| usize::try_from(of).unwrap_or(usize::MAX);
+    AlertOptions {
+        quiet_ms: of.quiet.0,
+        interval_ms: of.interval.0,
+        open_max: count(of.max_open.0),
+        per_rule_max: count(of.max_per_rule.0),
+    }
 }
 
 /// Standard output as a sink.

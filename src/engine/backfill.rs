@@ -96,6 +96,7 @@ impl Engine {
             engine.place(batch, &batch.events[chunk.clone()]);
             engine.count(batch, chunk.start, &signals[chunk.clone()], None);
             engine.sequence += chunk.len() as u64;
+            engine.keep_up();
         });
         self.dedup.note_unjudged(first);
     }

@@ -1,5 +1,7 @@
 //! The verdict on one event: conditions, scores, thresholds, decisions in force, and what it decides for later ones.
 
+mod raise;
+
 use std::borrow::Cow;
 
 use sha2::{Digest, Sha256};
@@ -9,7 +11,7 @@ use super::chunk::Entry;
 use super::decisions::{DecisionCause, DecisionReach, Decisions};
 use super::explain::ShadowCause;
 use super::facts::Row;
-use super::judgement::{Elements, Judgement, Judgements, Outcome};
+use super::judgement::{Elements, Judgement, Judgements, Outcome, Piece};
 use super::plan::Plan;
 use super::programs::Program;
 use super::record;
@@ -41,6 +43,8 @@ pub(super) struct Match {
 #[derive(Debug, Default)]
 pub(super) struct Scratch {
     matches: Vec<Match>,
+    /// By match: its message as JSON.
+    messages: Vec<Piece>,
     evidence: Vec<ReadIndex>,
     message: String,
     /// The elements of `rules` again without messages, to be remembered.
@@ -143,6 +147,7 @@ impl Decider<'_> {
         judgement.parties = invited.then_some((referrer.verdict, referee.verdict));
         if !self.scratch.matches.is_empty() {
             self.write_matches(row, entry, program, sequence, &mut judgement, out);
+            self.raise(row, entry, program, &judgement, out);
         }
         judgement
     }
@@ -235,6 +240,7 @@ impl Decider<'_> {
         out: &mut Judgements,
     ) {
         self.scratch.evidence.clear();
+        self.scratch.messages.clear();
         judgement.rules = out.add(|elements| {
             for matched in &self.scratch.matches {
                 let rule = &self.rules.rules[matched.rule as usize];
@@ -243,7 +249,8 @@ impl Decider<'_> {
                 if let Some(message) = &rule.message {
                     message.render(row, &mut self.scratch.message);
                 }
-                text.write(elements.next(), rule, matched, Some(&self.scratch.message));
+                let message = text.write(elements.next(), rule, matched, Some(&self.scratch.message));
+                self.scratch.messages.push(message);
                 if !self.scratch.bare_rules.is_empty() {
                     self.scratch.bare_rules.push(b',');
                 }
@@ -370,7 +377,7 @@ impl Decider<'_> {
 }
 
 /// An id made of what caused it: 16 hex digits of the SHA-256 over the length-prefixed parts.
-pub(super) fn derived_id<'a>(prefix: &str, parts: impl IntoIterator<Item = &'a str>) -> String {
+pub fn derived_id<'a>(prefix: &str, parts: impl IntoIterator<Item = &'a str>) -> String {
     use std::fmt::Write;
     let mut hash = Sha256::new();
     for part in parts {

@@ -49,11 +49,45 @@ pub struct Judgement {
     pub created: Piece,
 }
 
+/// A match that calls for an alert.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Raised {
+    /// Its event's place in the batch.
+    pub event: u32,
+    /// Its rule's place in the rule set.
+    pub rule: u32,
+    /// The instant that the event was judged as of, in milliseconds since the Unix epoch: its own time, or the horizon if
+    /// that is later.
+    pub as_of_ms: i64,
+    /// The gravest of the event's verdict (as it would be, where the program is only observed) and of what the rule has
+    /// decided of others.
+    pub verdict: Verdict,
+    /// What its alerts are grouped by: members of a JSON object, each a string.
+    pub group: Piece,
+    /// Its message: a JSON string, or `null`.
+    pub message: Piece,
+}
+
+/// How far event time has come at a fixed place of the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TimePassed {
+    /// How many events of the batch lie before it.
+    pub events: u32,
+    /// What every partition in use has reached.
+    pub watermark_ms: i64,
+    /// No event is judged as of an earlier instant from here on.
+    pub horizon_ms: i64,
+}
+
 /// The judgements of a batch, one an event, in order. Recycled: the memory is kept.
 #[derive(Clone, Debug, Default)]
 pub struct Judgements {
     /// One an event of the batch.
     pub events: Vec<Judgement>,
+    /// The matches that call for an alert, in the order of the events, then of the rules.
+    pub raised: Vec<Raised>,
+    /// Where event time was looked at, in order.
+    pub times: Vec<TimePassed>,
     /// JSON that the pieces point into.
     pub text: Vec<u8>,
 }
@@ -62,6 +96,8 @@ impl Judgements {
     /// Forgets the judgements and keeps the memory.
     pub fn clear(&mut self) {
         self.events.clear();
+        self.raised.clear();
+        self.times.clear();
         self.text.clear();
     }
 

@@ -10,7 +10,7 @@ use super::clock::Clock;
 use super::decide::{Decider, Scratch, program_name};
 use super::decisions::Decisions;
 use super::explain::Watch;
-use super::judgement::{Judgement, Judgements, Outcome};
+use super::judgement::{Judgement, Judgements, Outcome, TimePassed};
 use super::plan::{Plan, window_spec};
 use super::policy::Policy;
 use super::programs::Programs;
@@ -219,6 +219,15 @@ impl Engine {
         self.clock.tick(partition, clock_ms);
     }
 
+    /// Notes how far event time has come, after the events that were judged: at fixed places while events come, and for
+    /// who calls this where a tick stood in the log.
+    pub fn note_time(&self, out: &mut Judgements) {
+        if let Some(watermark_ms) = self.clock.watermark_ms() {
+            let events = out.events.len() as u32;
+            out.times.push(TimePassed { events, watermark_ms, horizon_ms: self.clock.horizon_ms() });
+        }
+    }
+
     /// Judges the events of a batch, in order, and appends one judgement each.
     ///
     /// `signals` are those of [`Engine::wanted`], one row an event.
@@ -229,11 +238,16 @@ impl Engine {
     /// As [`Engine::judge`], for some of the events: the parts of a batch make the same of it as the whole.
     pub fn judge_part(&mut self, batch: &EventBatch, signals: &[Signals], part: Range<usize>, out: &mut Judgements) {
         assert_eq!(batch.events.len(), signals.len(), "signals were derived for every event of the batch");
-        self.in_chunks(part, |engine, chunk| engine.judge_chunk(batch, chunk.start, &signals[chunk], out));
+        self.in_chunks(part, |engine, chunk| {
+            engine.judge_chunk(batch, chunk.start, &signals[chunk], out);
+            if engine.keep_up() {
+                engine.note_time(out);
+            }
+        });
     }
 
-    /// Cuts some of the events of a batch into chunks and hands them over, one after the other. Upkeep comes at its fixed
-    /// places between them.
+    /// Cuts some of the events of a batch into chunks and hands them over, one after the other. None reaches over a place
+    /// of upkeep, for which [`Engine::keep_up`] is called behind each.
     pub(super) fn in_chunks(&mut self, part: Range<usize>, mut take: impl FnMut(&mut Engine, Range<usize>)) {
         let mut from = part.start;
         while from < part.end {
@@ -242,10 +256,16 @@ impl Engine {
             let size = CHUNK_EVENTS.min(left).min(to_upkeep as usize);
             take(self, from..from + size);
             from += size;
-            if self.sequence.is_multiple_of(UPKEEP_EVENTS) {
-                self.upkeep();
-            }
         }
+    }
+
+    /// Does the upkeep if this is one of its fixed places, and says whether it is.
+    pub(super) fn keep_up(&mut self) -> bool {
+        let due = self.sequence.is_multiple_of(UPKEEP_EVENTS);
+        if due {
+            self.upkeep();
+        }
+        due
     }
 
     /// What conditions saw of the events that were judged last, in order: those of the last chunk, at the end of this

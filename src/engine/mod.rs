@@ -8,6 +8,7 @@
 
 mod account;
 mod backfill;
+mod bounded;
 mod breaker;
 mod calendar;
 mod chunk;
@@ -31,14 +32,15 @@ mod tally;
 mod watch;
 
 pub use backfill::{Backfill, Filling};
+pub use bounded::{beginning, bounded_text};
 pub use breaker::{BREAKER_MATCHES_MIN, BreakerOpening};
 pub use clock::{Clock, Moment};
-pub use decide::program_name;
+pub use decide::{derived_id, program_name};
 pub use decisions::{DecisionCause, DecisionReach, DecisionRecord, Decisions, InForce};
 pub use explain::{
     DecisionExplained, Explanation, FeatureExplained, RuleEnd, RuleExplained, ShadowCause, Watched, Witnessed,
 };
-pub use judgement::{Judgement, Judgements, Outcome, Piece};
+pub use judgement::{Judgement, Judgements, Outcome, Piece, Raised, TimePassed};
 pub use machine::{Engine, EngineOptions};
 pub use policy::{Policy, ProgramPolicy, Rates, Thresholds};
 pub use record::write_verdict;

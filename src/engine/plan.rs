@@ -293,7 +293,8 @@ fn type_steps(rules: &RuleSet, of: TypeIndex, parts: &mut Parts) -> TypeSteps {
 
 /// The expressions of a rule that are evaluated when it judges.
 fn expressions(rule: &Rule, note: &mut dyn FnMut(&[ReadIndex])) {
-    std::iter::once(&rule.when).chain(&rule.except).chain(&rule.group_by).for_each(|one| note(&one.uses().reads));
+    let parts = rule.group_by.iter().map(|part| &part.value);
+    std::iter::once(&rule.when).chain(&rule.except).chain(parts).for_each(|one| note(&one.uses().reads));
     if let Some(message) = &rule.message {
         note(&message.uses().reads);
     }

@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+use crate::alerts::{AlertLines, Alerts};
 use crate::engine::{Backfill, Engine, EngineOptions, Judgement, Judgements, Outcome, wanted_after, write_verdict};
 use crate::event::{Event, EventBatch, ParseOptions, Parser, Place, Position, Reason, Signals};
 use crate::ruleset::cel::Facts;
@@ -120,6 +121,11 @@ impl Replay {
                 out.push(b'\n');
             }
         }
+    }
+
+    /// Gathers the alerts of the last batch, and appends what there is to tell.
+    pub fn gather(&self, alerts: &mut Alerts, out: &mut AlertLines) {
+        alerts.take(&self.batch, &self.judgements, self.engine.rules(), out);
     }
 
     /// What conditions saw of the last events of the last batch, a few dozen at most, in order.

@@ -141,7 +141,7 @@ fn rule_keys(set: &RuleSet, rule: &Rule) -> Vec<Said> {
         ),
         ("owner", text(&rule.owner)),
         ("expires", rule.expires_ms.map_or_else(String::new, day)),
-        ("group_by", written(set, &rule.group_by)),
+        ("group_by", rule.group_by.iter().map(|part| part.value.written(set)).collect::<Vec<_>>().join(", ")),
         ("pack", rule.pack.clone()),
     ]
 }

@@ -332,10 +332,19 @@ pub struct Rule {
     pub owner: Option<String>,
     /// The instant of event time from which it no longer counts, milliseconds since the Unix epoch.
     pub expires_ms: Option<i64>,
-    /// Alerts with the same rule and equal values of these are one.
-    pub group_by: Vec<Compiled>,
+    /// Alerts with the same rule and equal values of these are one; none: those of one account are.
+    pub group_by: Vec<GroupPart>,
     /// When it stops by itself because it matches too much.
     pub breaker: Option<Breaker>,
+}
+
+/// A part of what a rule's alerts are grouped by.
+#[derive(Clone, Debug)]
+pub struct GroupPart {
+    /// The expression as it was written: its name in alerts.
+    pub name: String,
+    /// Its value.
+    pub value: Compiled,
 }
 
 /// A line of a file.

@@ -1,15 +1,17 @@
 //! `refguard eval`: the same engine over a file, for a look before or after.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use super::{Failure, Opened, Setup};
+use crate::alerts::Alerts;
 use crate::daemon::{progress, wiring};
 use crate::engine::Engine;
 use crate::event::ParseOptions;
 use crate::stream::Sink;
 use crate::stream::file::{LineSink, LineSource, WriteMode};
-use crate::stream::pipeline::{Input, Observer, Pipeline, Probe, Sinks, Work};
+use crate::stream::pipeline::{Alerting, Input, Observer, Pipeline, Probe, Sinks, Work};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
@@ -18,6 +20,9 @@ pub(super) struct Arguments {
     /// Where invalid events go, a line of JSON each; without it standard error.
     #[arg(long, value_name = "FILE")]
     dead_letters: Option<PathBuf>,
+    /// Where alerts go, a line of JSON whenever there is something to tell of one; without it they are not gathered.
+    #[arg(long, value_name = "FILE")]
+    alerts: Option<PathBuf>,
     /// Read the events as those of this configured source: by its mapping.
     #[arg(long, value_name = "NAME")]
     source: Option<String>,
@@ -47,6 +52,13 @@ impl Observer for Counted<'_> {
 pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let Opened { config, rules, signals, options } = arguments.setup.open()?;
     let mapping = wiring::mapping_of(&config, arguments.source.as_deref())?;
+    let alerts = match &arguments.alerts {
+        Some(path) => {
+            let sink = Some(Sink::Lines(LineSink::open(path, WriteMode::Truncate)?));
+            Some(Alerting { alerts: Alerts::new(wiring::alert_options(&config), Arc::clone(&rules)), sink })
+        }
+        None => None,
+    };
     let mut engine = Engine::new(rules, options);
     let lines = LineSource::open(&arguments.file, wiring::line_options(&config))?;
     let bar = progress::Progress::of(&lines);
@@ -64,7 +76,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
         readers: vec![reader],
         engine: &mut engine,
         probe: &mut Unwatched,
-        sinks: Sinks { verdicts: wiring::stdout(), dead_letters: Sink::Lines(dead_letters) },
+        sinks: Sinks { verdicts: wiring::stdout(), dead_letters: Sink::Lines(dead_letters), alerts },
         observer: &mut Counted(&bar),
         works_per_source: wiring::works_per_source(&config),
         stop: &AtomicBool::new(false),

@@ -52,7 +52,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let readiness = Readiness::new("the sources are being opened");
     let server = health::serve(&config.metrics.listen.0, Arc::clone(&metrics), readiness.clone())?;
     tracing::info!(address = %server.address(), "metrics and probes");
-    let sinks = wiring::sinks(config)?;
+    let sinks = wiring::sinks(config, engine.rules())?;
     let readers = wiring::readers(config, &engine, &reloader.signals)?;
     reloader.readers = readers.len();
     // Before it is told: whoever reads the line may ask at once.

@@ -20,8 +20,7 @@ enum Of {
     Rules,
     /// A verdict.
     Verdict,
-    /// An alert: not in this version.
-    #[value(hide = true)]
+    /// A record of an alert.
     Alert,
     /// The configuration.
     Config,
@@ -33,12 +32,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
         Of::Config => config::json_schema(),
         Of::Rules => schemas::rules(),
         Of::Verdict => schemas::verdict(),
-        Of::Alert => {
-            return Err(Failure::usage(
-                "there are no alerts in this version",
-                Some("ask for event, rules, verdict or config"),
-            ));
-        }
+        Of::Alert => schemas::alert(),
     };
     let text = format!("{schema:#}\n");
     let stdout = std::io::stdout();

@@ -169,7 +169,13 @@ impl Check<'_> {
             let diagnostic = self.error(&["state", "max_bytes"], "type", "state needs at least 1MiB");
             self.report(diagnostic);
         }
-        for (path, span) in [(["state", "retention"], config.state.retention), (["dedup", "span"], config.dedup.span)] {
+        let (alerts, state) = (&config.alerts, &config.state);
+        for (path, span) in [
+            (["state", "retention"], state.retention),
+            (["dedup", "span"], config.dedup.span),
+            (["alerts", "quiet"], alerts.quiet),
+            (["alerts", "interval"], alerts.interval),
+        ] {
             if span.0 == 0 {
                 let diagnostic = self.error(&path, "type", format!("`{}` must be longer than zero", path[1]));
                 self.report(diagnostic);
@@ -330,13 +336,12 @@ impl Check<'_> {
     /// What is read for later parts, and has no effect in this version: a warning where it is not the default.
     fn later(&mut self, config: &Config) {
         let default = Config::default();
-        let changed: [(&[&str], bool); 8] = [
+        let changed: [(&[&str], bool); 7] = [
             (&["records"], config.records != default.records),
             (&["http"], config.http != default.http),
             (&["notify"], config.notify != default.notify),
             (&["mfa"], config.mfa != default.mfa),
             (&["lists"], config.lists != default.lists),
-            (&["sinks", "alerts"], config.sinks.alerts.is_some()),
             (&["sinks", "events"], config.sinks.events.is_some()),
             (&["sinks", "decisions"], config.sinks.decisions.is_some()),
         ];

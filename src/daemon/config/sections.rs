@@ -21,6 +21,8 @@ settings! {
             "The rule packs.";
         policy: Policy = "{}",
             "From scores to verdicts.";
+        alerts: Alerts = "{}",
+            "How matches are gathered into alerts.";
         programs: BTreeMap<String, Program> =
             "{default: {region: SA, timezone: Asia/Riyadh, base_currency: SAR, rates: {PTS: 0.01}, attributes: {}, observe_only: false}}",
             "The loyalty and referral programs. `default` is always there, and stands for programs without an entry.";
@@ -130,6 +132,18 @@ settings! {
             "Thresholds that differ.";
         types: BTreeMap<String, TypePolicy> = "{}" eg "{redemption.requested: {thresholds: {hold: 50}}}",
             "And for some event types of this program.";
+    }
+
+    /// How matches are gathered into alerts.
+    Alerts "`alerts`" {
+        quiet: Millis = "24h",
+            "After so long without an event an alert closes; the next one opens another. Event time, longer than zero.";
+        interval: Millis = "1h",
+            "An alert that grew is told of at least once in so much event time; sooner when its count has doubled or it is worse.";
+        max_open: Whole<1, 1000000> = "10000",
+            "Most alerts that are open at once, about 1 KiB each. Past it the one that has been quiet for the longest closes as `displaced`.";
+        max_per_rule: Whole<1, 1000000> = "1000",
+            "Most of them that one rule has in one program. Past it one more stands for the rest: `gathered`.";
     }
 
     /// A loyalty or referral program.

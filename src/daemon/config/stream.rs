@@ -42,7 +42,7 @@ settings! {
         dead_letters: Sink = "{}" eg "{kafka: {topic: refguard.deadletter}}",
             "What could not be read, with its bytes, place and reason; without a way, a line each on stderr.";
         alerts: Option<Sink> = "" eg "{kafka: {topic: refguard.alerts}}",
-            "Alerts. Read and not acted upon by this version.";
+            "What there is to tell of alerts: when one opens, grows, becomes worse, closes. Without it they are only counted.";
         events: Option<Sink> = "" eg "{kafka: {topic: refguard.events}}",
             "What refguard itself says. Read and not acted upon by this version.";
         decisions: Option<Sink> = "" eg "{kafka: {topic: refguard.decisions}}",

@@ -131,7 +131,9 @@ impl Metrics {
             let lags = &mut self.lags.lock().expect(UNBROKEN);
             lags.push((reader.name.clone(), Arc::downgrade(kafka)));
         }
-        for (name, sink) in [("sinks.verdicts", &sinks.verdicts), ("sinks.dead_letters", &sinks.dead_letters)] {
+        let alerts = sinks.alerts.as_ref().and_then(|alerting| alerting.sink.as_ref());
+        let always = [("sinks.verdicts", &sinks.verdicts), ("sinks.dead_letters", &sinks.dead_letters)];
+        for (name, sink) in always.into_iter().chain(alerts.map(|sink| ("sinks.alerts", sink))) {
             let Sink::Kafka(topic) = sink else { continue };
             let producer = topic.producer().clone();
             self.depend(name, move || Some(producer.is_reachable()));

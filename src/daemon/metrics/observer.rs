@@ -5,12 +5,15 @@
 //! `events_total` or in `dead_letters_total`, and every event of the former once in `verdicts_total` or in
 //! `duplicates_total`.
 
+mod alerts;
+
 use std::sync::Arc;
 use std::time::Instant;
 
 use prometheus::local::LocalHistogram;
 use prometheus::{IntCounter, IntCounterVec};
 
+use self::alerts::ShownAlerts;
 use super::table::Families;
 use super::{OTHER, seconds};
 use crate::engine::{Clock, Judgement, Outcome, program_name};
@@ -33,6 +36,7 @@ pub struct BatchObserver {
     verdicts: Counts,
     /// By field.
     invalid_fields: Counts,
+    alerts: ShownAlerts,
 }
 
 /// What is counted of one source.
@@ -66,6 +70,7 @@ impl BatchObserver {
             sources: sources.into_iter().map(source).collect(),
             verdicts: Counts::new((programs.len() + 1) * Verdict::ALL.len()),
             invalid_fields: Counts::new(Field::ALL.len()),
+            alerts: ShownAlerts::start(&families),
             last_program: programs.len(),
             families,
             rules,
@@ -162,6 +167,7 @@ impl Observer for BatchObserver {
         }
         source.follow(work);
         source.show_time(&self.families);
+        self.alerts.show(&self.families, &work.alerts.counts);
         self.flush(work.source);
     }
 }

@@ -124,6 +124,14 @@ families! {
         "Whether the feature has seen a whole window.";
     Gauge decisions_active ["verdict"] "subjects"
         "Subjects under a decision, by the gravest verdict on them.";
+    Gauge alerts_open ["severity"] "alerts"
+        "Open alerts. Page on critical ones.";
+    Counter alert_events_total ["outcome"] "matches"
+        "Matches that call for an alert: opened (it opened one), joined (one was open), gathered (its rule has too many open, and it belongs to the one that stands for the rest).";
+    Counter alert_records_total ["change"] "records"
+        "Records written of alerts: opened, grown, worse, closed.";
+    Counter alerts_closed_total ["cause"] "alerts"
+        "Alerts that closed: quiet, displaced (too many are open: raise alerts.max_open, or mend a rule), rule_removed.";
     Gauge dependency_up ["name"] "0 or 1"
         "Whether an outside service can be reached; named by the setting that configures it.";
     Gauge list_age_seconds ["list"] "seconds"

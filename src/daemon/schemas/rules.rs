@@ -290,7 +290,7 @@ fn standing() -> impl Iterator<Item = (&'static str, Value)> {
             "group_by",
             described(
                 expressions,
-                "Alerts of this rule with the same values are one. Checked, and not acted upon by this version.",
+                "Alerts of this rule with the same values are one; by default those of one account.",
             ),
         ),
     ]

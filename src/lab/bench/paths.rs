@@ -188,7 +188,12 @@ pub(super) fn run_file(
     let verdicts = Sink::Lines(LineSink::open(output, WriteMode::Truncate)?);
     let mut counted = Counted(Outcome::default());
     let start = monotonic();
-    middle.run(reader, Sinks { verdicts, dead_letters: nowhere() }, &mut counted, &AtomicBool::new(false))?;
+    middle.run(
+        reader,
+        Sinks { verdicts, dead_letters: nowhere(), alerts: None },
+        &mut counted,
+        &AtomicBool::new(false),
+    )?;
     Ok(Outcome { took: monotonic().duration_since(start), ..counted.0 })
 }
 

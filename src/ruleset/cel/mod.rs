@@ -83,6 +83,8 @@ pub enum Wanted {
     Number,
     /// A single value: what a key can be, or a double.
     Scalar,
+    /// A part of what alerts are grouped by: what a key can be, in clear. An absent number has no value.
+    Group,
     /// Anything that can be printed: a single value, or a set.
     Printable,
 }
@@ -99,6 +101,7 @@ impl Wanted {
             Wanted::Bool => *ty == Type::Bool,
             Wanted::Text => *ty == Type::Text,
             Wanted::Key => key,
+            Wanted::Group => key && !matches!(ty, Type::Hashed(_)),
             Wanted::Number => matches!(ty, Type::Int | Type::Double),
             Wanted::Scalar => key || matches!(ty, Type::Double | Type::Hashed(_)),
             Wanted::Printable => {
@@ -119,6 +122,7 @@ impl Wanted {
             Wanted::Key => "a string, number or other single value",
             Wanted::Number => "an int or a double",
             Wanted::Scalar => "a single value",
+            Wanted::Group => "a string, number or other single value that is known in clear",
             Wanted::Printable => "a value that can be printed",
         }
     }

@@ -5,7 +5,7 @@ use crate::event::{Mode, Signal, Verdict};
 use crate::ruleset::cel::{Compiled, Position, ReadIndex, ReadTable, Scope, Source, Template, Type, Wanted};
 use crate::ruleset::diagnostic::Diagnostic;
 use crate::ruleset::pack::{DecideDef, Name, RuleDef, SubjectDef};
-use crate::ruleset::program::{self, Decide, DecideSubject, Feature, Rule, WhenIncomplete};
+use crate::ruleset::program::{self, Decide, DecideSubject, Feature, GroupPart, Rule, WhenIncomplete};
 use crate::ruleset::yaml::{Reader, suggest};
 
 /// Compiles one rule; `None` when it is faulty.
@@ -24,7 +24,8 @@ pub(super) fn rule(
     let on: Vec<&str> = rule.on.iter().map(String::as_str).collect();
     let when = compile(&rule.when, Wanted::Bool, reader);
     let except: Vec<_> = rule.except.iter().map(|source| compile(source, Wanted::Bool, reader)).collect();
-    let group_by: Vec<_> = rule.group_by.iter().map(|source| compile(source, Wanted::Key, reader)).collect();
+    let group_by: Vec<_> = rule.group_by.iter().map(|source| group_part(source, scope, reads, reader)).collect();
+    refuse_repeated_parts(&rule.group_by, reader);
     let decide: Vec<_> =
         rule.decide.iter().map(|decide| self::decide(decide, types, scope, features, reads, reader)).collect();
     let message = rule.message.as_ref().map(|source| take(Template::compile(source, scope, reads), reader));
@@ -86,6 +87,23 @@ fn decide(
         on_expiry: definition.on_expiry,
         on: definition.on.as_ref().map(|on| types.indexes(on)),
     })
+}
+
+/// A part of what alerts are grouped by, named as it was written.
+fn group_part(source: &Source, scope: &Scope, reads: &mut ReadTable, reader: &mut Reader) -> Option<GroupPart> {
+    let value = expression(source, scope, reads, Position::Condition, Wanted::Group, reader)?;
+    Some(GroupPart { name: source.text.trim().to_owned(), value })
+}
+
+/// The same part twice would be one member of an alert's group.
+fn refuse_repeated_parts(parts: &[Source], reader: &mut Reader) {
+    for (at, part) in parts.iter().enumerate() {
+        let text = part.text.trim();
+        if parts[..at].iter().any(|earlier| earlier.text.trim() == text) {
+            let message = format!("alerts are grouped by `{text}` already");
+            reader.push(part.error("duplicate-part", 0..part.text.trim_end().len(), message));
+        }
+    }
 }
 
 /// The read of a component's members.
@@ -161,7 +179,8 @@ pub(super) fn expressions(rule: &Rule) -> impl Iterator<Item = &Compiled> {
         DecideSubject::ById(_, id) => Some(id),
         DecideSubject::Role(_) | DecideSubject::Thing(_) | DecideSubject::Members(_) => None,
     });
-    std::iter::once(&rule.when).chain(&rule.except).chain(&rule.group_by).chain(ids)
+    let parts = rule.group_by.iter().map(|part| &part.value);
+    std::iter::once(&rule.when).chain(&rule.except).chain(parts).chain(ids)
 }
 
 /// The signal that names a decision's subject, if the event's fields alone do not.

@@ -88,7 +88,6 @@ fn rule(reader: &mut Reader, node: &Node) -> Option<RuleDef> {
     let breaker = fields.get("breaker").and_then(|node| breaker(reader, node, action));
     let words = words(reader, &fields);
     warn_without_effect(reader, &fields);
-    warn_not_acted_upon(reader, &fields);
     let id = id?;
     let Words { applies_to, severity, kind, mode, rollout_permille, when_incomplete } = words;
     Some(RuleDef {
@@ -189,13 +188,5 @@ fn warn_without_effect(reader: &mut Reader, fields: &Fields<'_>) {
     if !effects.iter().any(|key| fields.get(key).is_some()) {
         let warning = fields.warning_at_key("id", "no-effect", "this rule has neither `score` nor `action`");
         reader.push(warning.hint("give it `score: 20` to add to the score, or `action: flag` for an alert"));
-    }
-}
-
-/// What is read and checked, and has no effect in this version.
-fn warn_not_acted_upon(reader: &mut Reader, fields: &Fields<'_>) {
-    if fields.get("group_by").is_some() {
-        let message = "`group_by` is checked, and not acted upon by this version";
-        reader.push(fields.warning_at_key("group_by", "not-acted-upon", message));
     }
 }

@@ -131,6 +131,9 @@ fn judge(engine: &mut Engine, places: &mut Places, intake: &Intake, work: &mut W
             Notice::Tick(partition, clock_ms) => engine.tick(partition, clock_ms),
         }
     }
+    if work.notices.iter().any(|notice| matches!(notice, Notice::Tick(..))) {
+        engine.note_time(&mut work.judgements);
+    }
     for event in &mut work.batch.events {
         event.position.partition = places.of(work.source, event.position.partition);
     }

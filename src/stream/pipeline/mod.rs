@@ -22,7 +22,7 @@ pub use engine_thread::{Probe, Stage};
 pub use reader::{Input, Intake, Reader};
 pub use reload::Reload;
 pub use work::{DeadLetters, Notice, VerdictLines, Work};
-pub use writer::{Observer, Sinks};
+pub use writer::{Alerting, Observer, Sinks};
 
 use std::sync::atomic::{AtomicBool, Ordering};
 

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use crate::alerts::AlertLines;
 use crate::engine::{Judgements, Outcome, write_verdict};
 use crate::event::{DeadLetter, EventBatch, Position, Signals};
 use crate::ruleset::program::RuleSet;
@@ -126,6 +127,8 @@ pub struct Work {
     pub rules: Arc<RuleSet>,
     /// The same as lines.
     pub verdicts: VerdictLines,
+    /// What there is to tell of alerts.
+    pub alerts: AlertLines,
     /// What was refused.
     pub dead_letters: DeadLetters,
     /// Places to commit once everything that came of the batch is safe.
@@ -154,6 +157,7 @@ impl Work {
         self.judgements.clear();
         self.verdicts.text.clear();
         self.verdicts.ends.clear();
+        self.alerts.clear();
         self.dead_letters.clear();
         self.ends.clear();
         self.revocation = None;

@@ -10,6 +10,7 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 
 use super::Message;
 use super::work::Work;
+use crate::alerts::{AlertLines, Alerts};
 use crate::event::Field;
 use crate::stream::kafka::KafkaSource;
 use crate::stream::{Mark, Sink, StreamError, Unsettled};
@@ -27,6 +28,17 @@ pub struct Sinks {
     pub verdicts: Sink,
     /// A line or record for each dead letter.
     pub dead_letters: Sink,
+    /// What gathers alerts, where somebody wants them.
+    pub alerts: Option<Alerting>,
+}
+
+/// The alerts of a pipeline, and where they go.
+#[derive(Debug)]
+pub struct Alerting {
+    /// The open ones.
+    pub alerts: Alerts,
+    /// A line or record whenever there is something to tell, keyed by alert; without it they are counted alone.
+    pub sink: Option<Sink>,
 }
 
 /// Sees every batch when it has been written, to count it.
@@ -53,11 +65,11 @@ pub(super) fn run(
             Ok(message) => {
                 let mut work = message?;
                 work.write_verdicts();
+                sinks.gather(&mut work);
                 write(&mut sinks, &work)?;
                 observer.written(&work);
                 if committers[work.source].is_some() {
-                    let marks = vec![sinks.verdicts.mark()?, sinks.dead_letters.mark()?];
-                    unsettled[work.source].push(marks, std::mem::take(&mut work.ends));
+                    unsettled[work.source].push(sinks.marks()?, std::mem::take(&mut work.ends));
                 }
                 if let Some(revocation) = work.revocation.take() {
                     sinks.flush()?;
@@ -74,19 +86,44 @@ pub(super) fn run(
         observer.idle();
         commit(&sinks, committers, &mut unsettled)?;
     }
+    sinks.end_alerts()?;
     sinks.settle(stop)?;
     commit(&sinks, committers, &mut unsettled)
 }
 
 impl Sinks {
+    /// Gathers the alerts of a work, before it is written.
+    fn gather(&mut self, work: &mut Work) {
+        if let Some(Alerting { alerts, .. }) = &mut self.alerts {
+            alerts.take(&work.batch, &work.judgements, &work.rules, &mut work.alerts);
+        }
+    }
+
+    /// Writes what waits to be told of alerts: nothing more comes.
+    fn end_alerts(&mut self) -> Result<(), StreamError> {
+        let Some(Alerting { alerts, sink: Some(sink) }) = &mut self.alerts else { return Ok(()) };
+        let mut lines = AlertLines::default();
+        alerts.end(&mut lines);
+        lines.iter().try_for_each(|(id, line)| sink.write(id, line))
+    }
+
+    fn all(&mut self) -> impl Iterator<Item = &mut Sink> {
+        let alerts = self.alerts.as_mut().and_then(|alerting| alerting.sink.as_mut());
+        [&mut self.verdicts, &mut self.dead_letters].into_iter().chain(alerts)
+    }
+
+    /// Marks what was written to each.
+    fn marks(&mut self) -> Result<Vec<Mark>, StreamError> {
+        self.all().map(Sink::mark).collect()
+    }
+
     fn flush(&mut self) -> Result<(), StreamError> {
-        self.verdicts.flush()?;
-        self.dead_letters.flush()
+        self.all().try_for_each(Sink::flush)
     }
 
     /// Waits until everything is safe; once the process shall end, only [`LAST_WAITS_MAX`] more.
     fn settle(&mut self, stop: &AtomicBool) -> Result<(), StreamError> {
-        let marks = [self.verdicts.mark()?, self.dead_letters.mark()?];
+        let marks = self.marks()?;
         let mut waits = 0;
         while self.delivered()?.iter().zip(&marks).any(|(delivered, mark)| delivered < mark) {
             if stop.load(Ordering::Acquire) {
@@ -105,12 +142,13 @@ impl Sinks {
 
     /// Nothing came for a moment: what waits in a buffer is for someone to see.
     fn push_out(&mut self) -> Result<(), StreamError> {
-        self.verdicts.mark()?;
-        self.dead_letters.mark().map(drop)
+        self.marks().map(drop)
     }
 
-    fn delivered(&self) -> Result<[Mark; 2], StreamError> {
-        Ok([self.verdicts.delivered()?, self.dead_letters.delivered()?])
+    /// In the order of [`Sinks::marks`].
+    fn delivered(&self) -> Result<Vec<Mark>, StreamError> {
+        let alerts = self.alerts.as_ref().and_then(|alerting| alerting.sink.as_ref());
+        [&self.verdicts, &self.dead_letters].into_iter().chain(alerts).map(Sink::delivered).collect()
     }
 }
 
@@ -125,7 +163,10 @@ fn write(sinks: &mut Sinks, work: &Work) -> Result<(), StreamError> {
     for (line, _) in work.dead_letters.iter() {
         sinks.dead_letters.write("", line)?;
     }
-    Ok(())
+    match &mut sinks.alerts {
+        Some(Alerting { sink: Some(sink), .. }) => work.alerts.iter().try_for_each(|(id, line)| sink.write(id, line)),
+        _ => Ok(()),
+    }
 }
 
 fn commit(

@@ -75,7 +75,8 @@ impl<'a> Checker<'a> {
 
     /// Checks the whole expression, and that its value is of a wanted type.
     pub(super) fn check(&mut self, expr: &Expr, wanted: Wanted) -> Node {
-        self.unknown_if_absent = self.position == Position::Feature && wanted != Wanted::Bool;
+        let counted = self.position == Position::Feature && wanted != Wanted::Bool;
+        self.unknown_if_absent = counted || wanted == Wanted::Group;
         let node = self.node(expr);
         if !node.ty.is_open() && !wanted.takes(&node.ty) || node.ty == Type::Dyn && !wanted.takes_dyn() {
             let message = format!("{} is wanted here, and this is {}", wanted.words(), with_article(&node.ty));
