@@ -17,6 +17,7 @@ mod explain;
 mod facts;
 mod judgement;
 mod machine;
+mod parts;
 mod plan;
 mod policy;
 mod programs;
@@ -38,8 +39,9 @@ pub use explain::{
 };
 pub use judgement::{Judgement, Judgements, Outcome, Piece};
 pub use machine::{Engine, EngineOptions};
+pub use parts::{FeatureSize, StateSize};
 pub use policy::{Policy, ProgramPolicy, Rates, Thresholds};
 pub use record::write_verdict;
 pub use reload::{begins_to_remember, wanted_after};
 pub use tally::Tally;
-pub use watch::{FeatureSize, StateSize};
+pub use watch::SaturationChange;
