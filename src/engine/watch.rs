@@ -81,7 +81,9 @@ impl MemoryWatch {
         self.follow(parts);
         self.keys_from = self.keys_from.min(a_quarter_on(used, windows_near)).max(near);
         self.windows_from = self.windows_from.min(a_quarter_on(used, self.max_bytes)).max(windows_near);
-        self.relieve(parts, used, far);
+        // What a limit lets identities take again does not keep it in force.
+        let is_far = parts.bytes() < far;
+        self.relieve(parts, used, is_far);
         loop {
             let growing = parts.all().filter(|part| parts.limit(*part) == Limit::None && self.growth(parts, *part) > 0);
             let reserve: usize = growing.map(|part| parts.step_bytes(part)).sum();
@@ -131,11 +133,11 @@ impl MemoryWatch {
     }
 
     /// Ends the limits of all parts when the bound is far, else of those that have room of their own again.
-    fn relieve(&mut self, parts: &mut Parts<'_>, used: usize, far: usize) {
+    fn relieve(&mut self, parts: &mut Parts<'_>, used: usize, is_far: bool) {
         for part in parts.all() {
             parts.keep_to_limit(part);
             let has_room = self.max_bytes.saturating_sub(used) >= parts.step_bytes(part) && parts.has_slack(part);
-            if parts.limit(part) != Limit::None && (used < far || has_room) {
+            if parts.limit(part) != Limit::None && (is_far || has_room) {
                 self.set(parts, part, Limit::None, used);
             }
         }
