@@ -160,15 +160,15 @@ fn a_flood_of_devices_is_refused_and_nothing_else_and_it_ends() {
             (0..1024).map(|_| world.line("order.placed", at_ms, &json!({"account_id": "quiet"}))).collect();
         world.judge(&lines);
     };
-    // Minutes apart, so that their own identities do not fill the memory.
-    (0..600).for_each(|minute| quiet(&mut world, 3 * HOUR_MS + minute * 60_000));
+    // Ten minutes apart, so that their own identities do not fill the memory.
+    (0..600).for_each(|turn| quiet(&mut world, 3 * HOUR_MS + turn * 600_000));
     for part in ["by_device", "by_account", "spent", "state.identities"] {
         assert!(!world.part(part).saturated, "{part}");
     }
     assert!(world.part("by_device").keys < 100, "the flood has left");
     let changes = world.replay.engine().take_saturation_changes();
     assert!(changes.iter().any(|change| change.part == "by_device" && change.limit == Limit::None), "{changes:?}");
-    let verdict = world.login(13 * HOUR_MS, "late-comer", "never-seen");
+    let verdict = world.login(104 * HOUR_MS, "late-comer", "never-seen");
     assert_eq!(evidence(&verdict, "by_device"), (&json!(1), true));
     assert!(matched(&verdict, "known-to-be-first"));
 }
