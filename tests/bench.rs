@@ -61,7 +61,7 @@ fn the_usual_parts_have_figures() {
         assert!(whole(&feature["bytes"]) > whole(&feature["keys"]) && whole(&feature["keys"]) > 0, "{feature}");
     }
     assert_path(&report["file_to_verdict_lines"], 3000);
-    assert!(["workload", "kafka_to_kafka", "growth", "links"].iter().all(|part| report[part].is_null()));
+    assert!(["workload", "kafka_to_kafka", "growth", "links", "attack"].iter().all(|part| report[part].is_null()));
 }
 
 #[test]
@@ -132,6 +132,26 @@ fn links_tell_of_every_shape() {
     }
     let nodes: Vec<u64> = shapes.iter().map(|shape| whole(&shape["nodes"])).collect();
     assert_eq!(nodes, [4000, 4000, 2106, 4000], "accounts, and the values that link them");
+}
+
+#[test]
+fn an_attack_is_kept_below_the_bound() {
+    let attack = &figures(&["--alone", "--attack", "400000", "--attack-mib", "16"])["attack"];
+    assert!(whole(&attack["state_bytes_most"]) <= whole(&attack["max_bytes"]), "{attack}");
+    assert!(whole(&attack["state_bytes_most"]) > whole(&attack["max_bytes"]) / 2, "{attack}");
+    for part in attack["parts"].as_array().unwrap() {
+        if part["part"].as_str().unwrap().starts_with("attack_device") {
+            assert!(part["saturated"].as_bool().unwrap() && whole(&part["refused"]) > 300_000, "{part}");
+        }
+    }
+    for honest in attack["honest"].as_array().unwrap() {
+        assert_eq!((whole(&honest["different"]), whole(&honest["known_not_exact"])), (0, 0), "{honest}");
+        assert!(whole(&honest["known"]) >= 2000 && whole(&honest["later"]) >= 500, "{honest}");
+        assert_eq!(whole(&honest["later"]), whole(&honest["later_not_exact"]), "refused, and said so: {honest}");
+    }
+    for of in ["before", "after"] {
+        positive(&attack["events_per_second"][of]);
+    }
 }
 
 #[test]

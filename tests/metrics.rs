@@ -372,7 +372,14 @@ fn the_state_of_the_engine_is_shown() {
     assert_eq!(scrape.of("dedup_horizon_seconds"), [(vec![], eleven - 24.0 * 3600.0)]);
     assert_eq!(scrape.of("state_entries"), [(vec!["logins_1h"], 1.0), (vec!["visits_90d"], 2.0)]);
     assert_eq!(scrape.of("feature_complete"), [(vec!["logins_1h"], 1.0), (vec!["visits_90d"], 0.0)]);
-    assert_eq!(scrape.of("saturated"), [(vec!["logins_1h"], 0.0), (vec!["visits_90d"], 0.0)]);
+    for name in ["saturated", "refused_total"] {
+        let parts = scrape.of(name);
+        let named: Vec<&str> = parts.iter().map(|(labels, _)| labels[0]).collect();
+        for part in ["logins_1h", "visits_90d", "state.identities", "state.decisions"] {
+            assert!(named.contains(&part), "{name} of {part}: {named:?}");
+        }
+        assert!(parts.iter().all(|(_, value)| *value == 0.0), "{parts:?}");
+    }
     assert_eq!(scrape.of("summarised_keys"), [(vec!["logins_1h"], 0.0), (vec!["visits_90d"], 0.0)]);
     assert_eq!(scrape.get("state_bytes", &[]), Some(watched.engine.size().bytes() as f64));
     assert_eq!(scrape.counted("decisions_active"), [(vec!["hold"], 1.0)]);

@@ -3,7 +3,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use refguard::state::{Aggregate, FeatureTable, KeyHash, Number, Op, Reach, Reading, Readings, Value, WindowSpec};
+use refguard::state::{
+    Aggregate, FeatureTable, KeyHash, Limit, Number, Op, Reach, Reading, Readings, Value, WindowSpec,
+};
 
 /// SplitMix64 (Steele, Lea, Flood 2014).
 struct Random(u64);
@@ -496,8 +498,8 @@ fn a_saturated_table_refuses_new_keys_and_keeps_the_old() {
     let mut out = Readings::default();
     let op = |number: u64, add: bool| Op { key: key(number), time_ms: 5, event: 9, add, ..Op::default() };
     table.apply(&[op(1, true)], &[], &mut out);
-    table.set_saturated(true);
-    assert!(table.is_saturated());
+    table.set_limit(Limit::Keys);
+    assert_eq!((table.limit(), table.keys_max()), (Limit::Keys, 1));
     table.apply(&[op(2, true), op(2, false), Op { event: 8, ..op(1, true) }], &[], &mut out);
     let reading = |count, known, exact| Reading { value: Value::Int(count), known, exact };
     let expected = [reading(1, true, true), reading(0, false, false), reading(0, false, false), reading(2, true, true)];
@@ -506,7 +508,7 @@ fn a_saturated_table_refuses_new_keys_and_keeps_the_old() {
     assert_eq!(table.keys(), 1);
 
     // Accepted again, the refused key is not exact until the refused event would have left; the old key always is.
-    table.set_saturated(false);
+    table.set_limit(Limit::None);
     out.clear();
     let at = |op: Op, time_ms: i64| Op { time_ms, event: time_ms as u64, ..op };
     let ops =

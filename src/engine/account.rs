@@ -81,6 +81,21 @@ impl Memory {
         }
     }
 
+    /// The name of the fact that it is behind.
+    fn name(self) -> &'static str {
+        match self {
+            Memory::FirstSeen => "account.first_seen",
+            Memory::LastSeen => "account.last_seen",
+            Memory::LastActive => "account.last_active",
+            Memory::OpenedAt => "account.opened_at",
+            Memory::Device => "account.devices",
+            Memory::Country => "account.countries",
+            Memory::ReferredAt => "account.referrer",
+            Memory::Place => "account.place",
+            Memory::PlaceTime => "account.place_time",
+        }
+    }
+
     /// The tables that a fact is made of.
     fn behind(source: &ReadSource) -> &'static [Memory] {
         match source {
@@ -252,6 +267,8 @@ impl Seen {
 #[derive(Debug)]
 pub(super) struct AccountMemory {
     tables: Vec<FeatureTable>,
+    /// By table.
+    memories: Vec<Memory>,
     /// Who invited the accounts, if some rule reads it.
     referrers: Option<Referrers>,
     ops: Vec<Op>,
@@ -277,6 +294,7 @@ impl AccountMemory {
         };
         AccountMemory {
             tables: plan.kept.iter().map(|(memory, _)| FeatureTable::new(spec(*memory))).collect(),
+            memories: plan.kept.iter().map(|(memory, _)| *memory).collect(),
             referrers: plan.referrers.then(|| Referrers::new(retention_ms)),
             ops: Vec::new(),
             targets: Vec::new(),
@@ -310,10 +328,27 @@ impl AccountMemory {
         };
         *self = AccountMemory {
             tables,
+            memories: fresh.memories,
             referrers,
             ..AccountMemory::new(&AccountTables::default(), retention_ms, max_entries)
         };
         places
+    }
+
+    /// The tables.
+    pub(super) fn tables(&self) -> &[FeatureTable] {
+        &self.tables
+    }
+
+    /// What a table remembers, by the name of a fact.
+    pub(super) fn name(&self, place: usize) -> &'static str {
+        self.memories[place].name()
+    }
+
+    /// Bytes of a table; texts are counted with the one that decides which of them are kept.
+    pub(super) fn bytes_of(&self, place: usize) -> usize {
+        let texts = if self.memories[place] == Memory::ReferredAt { self.text_bytes() } else { 0 };
+        self.tables[place].bytes() + texts
     }
 
     /// The tables, for accounting and sweeping.
@@ -322,7 +357,7 @@ impl AccountMemory {
     }
 
     /// Bytes of the texts kept beside the tables.
-    pub(super) fn text_bytes(&self) -> usize {
+    fn text_bytes(&self) -> usize {
         self.referrers.as_ref().map_or(0, Referrers::bytes)
     }
 

@@ -74,6 +74,12 @@ pub struct DecisionRecord {
 }
 
 impl DecisionCause {
+    /// Whether one of the same rule is this one again, while this one lives.
+    fn is_extended_by(&self, other: &DecisionCause, as_of_ms: i64) -> bool {
+        let lives = self.expires_ms.is_none_or(|end| as_of_ms < end);
+        lives && self.rule == other.rule && self.verdict == other.verdict && self.reach == other.reach
+    }
+
     /// What it takes in memory, about.
     fn bytes(&self) -> usize {
         size_of::<DecisionCause>() + self.id.len() + self.rule.len() + self.ruleset.len()
@@ -102,6 +108,10 @@ pub struct Decisions {
     by_verdict: [usize; Verdict::ALL.len()],
     /// Of records and causes; see [`Decisions::bytes`].
     bytes: usize,
+    /// New causes are refused from so many bytes on.
+    bytes_max: Option<usize>,
+    /// How many causes were refused.
+    refused: u64,
 }
 
 /// What a decision in force does to an event.
@@ -152,7 +162,7 @@ impl Decisions {
     /// Puts a cause on a subject. One of the same rule with the same verdict and reach that lives at this instant (see
     /// [`Decisions::in_force`]) is extended instead.
     ///
-    /// Returns whether the cause is new.
+    /// Returns whether the cause is new; one that is refused for want of room is not made.
     pub fn decide(
         &mut self,
         key: KeyHash,
@@ -160,6 +170,10 @@ impl Decisions {
         subject: impl FnOnce() -> (Box<str>, SubjectKind, Box<str>),
         cause: DecisionCause,
     ) -> bool {
+        if self.bytes_max.is_some_and(|most| self.bytes() >= most) && !self.extends(key, as_of_ms, &cause) {
+            self.refused += 1;
+            return false;
+        }
         let record = self.records.entry(key).or_insert_with(|| {
             let (program, kind, subject) = subject();
             self.by_kind[kind as usize] += 1;
@@ -167,10 +181,7 @@ impl Decisions {
             self.bytes += record.bytes();
             record
         });
-        let same = record.causes.iter_mut().find(|known| {
-            let lives = known.expires_ms.is_none_or(|end| as_of_ms < end);
-            lives && known.rule == cause.rule && known.verdict == cause.verdict && known.reach == cause.reach
-        });
+        let same = record.causes.iter_mut().find(|known| known.is_extended_by(&cause, as_of_ms));
         if let Some(known) = same {
             // It keeps its place in the queue, and is put back under its new end when that comes.
             known.expires_ms = known.expires_ms.and_then(|end| cause.expires_ms.map(|new| new.max(end)));
@@ -183,6 +194,34 @@ impl Decisions {
         let after = record.gravest();
         self.move_verdict(before, after);
         true
+    }
+
+    /// Whether a cause extends one that stands on a subject.
+    fn extends(&self, key: KeyHash, as_of_ms: i64, cause: &DecisionCause) -> bool {
+        let known = self.records.get(&key);
+        known.is_some_and(|record| record.causes.iter().any(|known| known.is_extended_by(cause, as_of_ms)))
+    }
+
+    /// Whether all new causes are refused.
+    pub(super) fn is_limited(&self) -> bool {
+        self.bytes_max == Some(0)
+    }
+
+    /// Refuses new causes, or accepts them again. Those that stand are extended all the same.
+    pub(super) fn set_limited(&mut self, limited: bool) {
+        self.bytes_max = limited.then_some(0);
+    }
+
+    /// How many bytes new causes may take, until it is set again, if they are not refused.
+    pub(super) fn allow(&mut self, bytes: usize) {
+        if !self.is_limited() {
+            self.bytes_max = Some(self.bytes().saturating_add(bytes).max(1));
+        }
+    }
+
+    /// How many causes were refused.
+    pub(super) fn refused(&self) -> u64 {
+        self.refused
     }
 
     /// Drops causes that no event from the horizon on can see.

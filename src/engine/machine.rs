@@ -11,12 +11,13 @@ use super::decide::{Decider, Scratch, program_name};
 use super::decisions::Decisions;
 use super::explain::Watch;
 use super::judgement::{Judgement, Judgements, Outcome, TimePassed};
+use super::parts::{Parts, StateSize};
 use super::plan::{Plan, window_spec};
 use super::policy::Policy;
 use super::programs::Programs;
 use super::remembered::Remembered;
 use super::tally::Tally;
-use super::watch::{MemoryWatch, StateSize};
+use super::watch::{MemoryWatch, SaturationChange};
 use crate::event::{Event, EventBatch, Field, Signals};
 use crate::ruleset::cel::Facts;
 use crate::ruleset::program::RuleSet;
@@ -95,7 +96,7 @@ pub struct Engine {
     pub(super) dedup: Dedup,
     remembered: Remembered,
     pub(super) decisions: Decisions,
-    watch: MemoryWatch,
+    pub(super) watch: MemoryWatch,
     /// By table, those of accounts last: how many keys it had after its last sweep.
     pub(super) swept_keys: Vec<usize>,
     pub(super) breakers: Breakers,
@@ -196,12 +197,26 @@ impl Engine {
 
     /// Sizes of the state, feature by feature.
     pub fn size(&mut self) -> StateSize {
-        let accounts = self.accounts.tables_mut();
-        let mut size =
-            StateSize::of(&self.rules, &self.tables, accounts, &self.dedup, &self.remembered, self.decisions.bytes());
-        size.account_bytes += self.accounts.text_bytes();
-        size.decision_bytes += self.breakers.bytes();
-        size
+        StateSize::of(&self.parts().0)
+    }
+
+    /// The parts of the state that refuse more than before or accept more, since the last call: the latest hundred, in order.
+    pub fn take_saturation_changes(&mut self) -> Vec<SaturationChange> {
+        self.watch.take_changes()
+    }
+
+    /// What the memory of the state is made of, and who watches it.
+    fn parts(&mut self) -> (Parts<'_>, &mut MemoryWatch) {
+        let parts = Parts {
+            rules: &self.rules,
+            tables: &mut self.tables,
+            accounts: &mut self.accounts,
+            dedup: &mut self.dedup,
+            remembered: &mut self.remembered,
+            decisions: &mut self.decisions,
+            beside_bytes: self.breakers.bytes(),
+        };
+        (parts, &mut self.watch)
     }
 
     /// A partition comes into use: it holds the watermark back until it shows an event or a tick releases it.
@@ -421,8 +436,7 @@ impl Engine {
         self.decisions.expire(horizon_ms);
         self.breakers.expire(horizon_ms);
         self.remembered.trim(self.dedup.oldest());
-        let beside = self.accounts.text_bytes() + self.breakers.bytes();
-        let others = self.dedup.bytes() + self.remembered.bytes() + self.decisions.bytes() + beside;
-        self.watch.look(&mut self.tables, self.accounts.tables_mut(), others);
+        let (mut parts, watch) = self.parts();
+        watch.look(&mut parts);
     }
 }

@@ -19,6 +19,7 @@ mod explain;
 mod facts;
 mod judgement;
 mod machine;
+mod parts;
 mod plan;
 mod policy;
 mod programs;
@@ -42,8 +43,9 @@ pub use explain::{
 };
 pub use judgement::{Judgement, Judgements, Outcome, Piece, Raised, TimePassed};
 pub use machine::{Engine, EngineOptions};
+pub use parts::{FeatureSize, StateSize};
 pub use policy::{Policy, ProgramPolicy, Rates, Thresholds};
 pub use record::write_verdict;
 pub use reload::{begins_to_remember, wanted_after};
 pub use tally::Tally;
-pub use watch::{FeatureSize, StateSize};
+pub use watch::SaturationChange;

@@ -52,6 +52,9 @@ impl Engine {
         let mut places = self.reload_features(&rules, &mut plan);
         let accounts = self.accounts.reload(&self.plan.accounts, &plan.accounts, self.retention_ms, self.max_entries);
         places.extend(accounts.into_iter().map(|place| place.map(|place| features + place)));
+        // Identities and decisions stand behind the tables.
+        let before = self.swept_keys.len();
+        self.watch.reload(places.iter().copied().chain([Some(before), Some(before + 1)]));
         let swept = |place: usize| self.swept_keys.get(place).copied();
         self.swept_keys = places.into_iter().map(|place| place.and_then(swept).unwrap_or(0)).collect();
         self.tally = self.tally.carried(&self.rules, &rules);

@@ -20,7 +20,7 @@ use super::forest::{Forest, NEVER, Node, Sighting};
 use super::index::{Index, SLOT_MAX};
 use super::table::NO_SLOT;
 use super::window::feed;
-use super::{KeyHash, Links, Op, Reading, Readings, Value};
+use super::{KeyHash, Limit, Links, Op, Reading, Readings, Value};
 
 /// Operations whose memory accesses overlap.
 const PASS: usize = 32;
@@ -57,7 +57,13 @@ pub(super) struct Components {
     origin: Option<i64>,
     /// The last generation in which something that was refused would count.
     refused: i32,
-    saturated: bool,
+    /// How many events were refused, or links of them.
+    refusals: u64,
+    limit: Limit,
+    /// How many nodes there may be.
+    keys_max: usize,
+    /// Once nodes take so many bytes outside their slots, nothing is counted.
+    grown_max: usize,
     next_swept: usize,
     /// By operation of a pass and the keys that it brings: the slot that it probably needs.
     guesses: Vec<Option<u32>>,
@@ -73,7 +79,10 @@ impl Components {
             name_bytes: 0,
             origin: None,
             refused: NEVER,
-            saturated: false,
+            refusals: 0,
+            limit: Limit::None,
+            keys_max: SLOT_MAX as usize,
+            grown_max: usize::MAX,
             next_swept: 0,
             guesses: Vec::new(),
         }
@@ -177,8 +186,13 @@ impl Components {
     /// has one.
     fn count(&mut self, op: &Op, links: &Links, guess: usize, now: i32) -> Option<u32> {
         let weight = self.counts_until(op.time_ms);
+        if self.grown() >= self.grown_max {
+            // Any link may make lists longer, here or at nodes above.
+            self.note_refused(weight);
+            return self.find(op.key, guess);
+        }
         let Some(account) = self.find_or_insert(op.key, guess) else {
-            self.refused = self.refused.max(weight);
+            self.note_refused(weight);
             return None;
         };
         let node = self.forest.node_mut(account);
@@ -190,10 +204,16 @@ impl Components {
         for (place, key) in links.keys(op.value).iter().enumerate() {
             match self.find_or_insert(*key, guess + 1 + place) {
                 Some(value) => self.link(account, value, weight, now),
-                None => self.refused = self.refused.max(weight),
+                None => self.note_refused(weight),
             }
         }
         Some(account)
+    }
+
+    #[cold]
+    fn note_refused(&mut self, weight: i32) {
+        self.refused = self.refused.max(weight);
+        self.refusals += 1;
     }
 
     fn name(&mut self, account: u32, name: &str) {
@@ -265,7 +285,7 @@ impl Components {
         if let Some(slot) = self.find(key, guess) {
             return Some(slot);
         }
-        if self.saturated || self.forest.nodes.slots() >= SLOT_MAX as usize {
+        if self.index.keys() >= self.keys_max || self.forest.nodes.slots() >= SLOT_MAX as usize {
             return None;
         }
         let found = self.index.find(key, |slot| self.forest.nodes.get(slot).key == key);
@@ -358,12 +378,39 @@ impl Components {
         0
     }
 
-    pub(super) fn is_saturated(&self) -> bool {
-        self.saturated
+    pub(super) fn limit(&self) -> Limit {
+        self.limit
     }
 
-    pub(super) fn set_saturated(&mut self, saturated: bool) {
-        self.saturated = saturated;
+    pub(super) fn set_limit(&mut self, limit: Limit) {
+        if limit == Limit::None {
+            self.keys_max = SLOT_MAX as usize;
+        } else if self.limit == Limit::None {
+            self.keys_max = self.index.keys();
+        }
+        self.limit = limit;
+        self.allow(usize::MAX);
+    }
+
+    pub(super) fn allow(&mut self, bytes: usize) {
+        self.grown_max = if self.limit >= Limit::Busy { 0 } else { self.grown().saturating_add(bytes) };
+    }
+
+    /// What nodes take outside their slots.
+    fn grown(&self) -> usize {
+        self.forest.spilled + self.name_bytes
+    }
+
+    pub(super) fn keys_max(&self) -> usize {
+        self.keys_max
+    }
+
+    pub(super) fn refused(&self) -> u64 {
+        self.refusals
+    }
+
+    pub(super) fn step_bytes(&self) -> usize {
+        self.forest.nodes.chunk_bytes() + Index::step_bytes()
     }
 
     /// Hash of what was seen of which account and value; not of the forest's shape, which the order of readings decides.

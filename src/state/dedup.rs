@@ -68,6 +68,12 @@ pub struct Dedup {
     held: u64,
     /// Ranges of the entries that were counted as history, ascending.
     unjudged: VecDeque<Range<u64>>,
+    /// Entries before this number are forgotten, whatever the bounds say.
+    forgotten: u64,
+    /// How many were forgotten for the limit alone.
+    forgotten_early: u64,
+    /// Bytes that what is remembered of events may take, while memory is short.
+    limit_bytes: Option<usize>,
     /// Newest event time among the entries that the bound pushed out early.
     forced_ms: i64,
     watermark_ms: i64,
@@ -93,6 +99,9 @@ impl Dedup {
             first: 0,
             held: 0,
             unjudged: VecDeque::new(),
+            forgotten: 0,
+            forgotten_early: 0,
+            limit_bytes: None,
             forced_ms: i64::MIN,
             watermark_ms: i64::MIN,
         }
@@ -152,7 +161,9 @@ impl Dedup {
     }
 
     fn is_remembered(&self, number: u64, time_ms: i64) -> bool {
-        time_ms.saturating_add(self.span_ms) > self.watermark_ms && self.first + self.held - number <= self.max_entries
+        time_ms.saturating_add(self.span_ms) > self.watermark_ms
+            && number >= self.forgotten
+            && self.first + self.held - number <= self.max_entries
     }
 
     /// Adds an entry; `known` is the slot of an older one of the same key, which is forgotten, or where there is none.
@@ -220,6 +231,38 @@ impl Dedup {
             _ if from.0 < end => self.unjudged.push_back(from.0..end),
             _ => {}
         }
+    }
+
+    /// Sets how many bytes what is remembered of events may take while memory is short: whoever measures them keeps to it
+    /// by [`Dedup::forget_oldest`].
+    pub fn set_limit(&mut self, bytes: Option<usize>) {
+        self.limit_bytes = bytes;
+    }
+
+    /// That limit.
+    pub fn limit_bytes(&self) -> Option<usize> {
+        self.limit_bytes
+    }
+
+    /// Forgets the oldest identities, at most so many, and gives back their memory.
+    pub fn forget_oldest(&mut self, count: u64) {
+        let end = (self.first + count).min(self.first + self.held);
+        for number in self.first..end {
+            let remembered = self.held(Entry(number)).is_some_and(|held| self.is_remembered(number, held.time_ms));
+            if remembered {
+                self.note_forced(number);
+                self.forgotten_early += 1;
+            }
+        }
+        self.forgotten = self.forgotten.max(end);
+        while self.first < end {
+            self.reclaim();
+        }
+    }
+
+    /// How many identities were forgotten by [`Dedup::forget_oldest`] though the bounds had kept them.
+    pub fn forgotten_early(&self) -> u64 {
+        self.forgotten_early
     }
 
     /// The oldest entry whose memory is not reclaimed: what is kept elsewhere for earlier ones can go, but not while the

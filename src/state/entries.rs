@@ -266,6 +266,14 @@ impl<E: Entry, const N: usize> Entries<E, N> {
         }
     }
 
+    /// Whether one more fits into the memory that it has.
+    pub(super) fn has_room(&self) -> bool {
+        match self {
+            Entries::Few { len, .. } => (*len as usize) < N,
+            Entries::Many(spill) => spill.has_room(),
+        }
+    }
+
     /// Drops the `count` oldest.
     #[inline]
     pub(super) fn drop_front(&mut self, count: usize) {
@@ -409,6 +417,12 @@ impl<E: Entry> Spill<E> {
             self.tally = self.tally.plus(entry.weight());
         }
         self.wide |= entry.is_wide();
+    }
+
+    /// Whether one more fits: at the end, or by moving down.
+    fn has_room(&self) -> bool {
+        let capacity = self.buffer.len();
+        ((self.head + self.len) as usize) < capacity || self.head as usize * 4 >= capacity
     }
 
     /// Room at the end: by moving down if a quarter is free, so that each move is paid for by as many departures.

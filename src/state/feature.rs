@@ -10,7 +10,7 @@ use super::sequence::Sequence;
 use super::table::Table;
 use super::timed::Rule;
 use super::window::Window;
-use super::{Aggregate, KeyHash, Links, Number, Op, Reach, Reading, Readings, WindowSpec};
+use super::{Aggregate, KeyHash, Limit, Links, Number, Op, Reach, Reading, Readings, WindowSpec};
 
 /// Operations whose memory is asked for together: its lines fit in the first-level cache.
 const PASS: usize = 64;
@@ -222,15 +222,36 @@ impl FeatureTable {
         each!(&self.kind, table => table.truncated_keys())
     }
 
-    /// Whether new keys are refused.
-    pub fn is_saturated(&self) -> bool {
-        each!(&self.kind, table => table.is_saturated())
+    /// What it refuses.
+    pub fn limit(&self) -> Limit {
+        each!(&self.kind, table => table.limit())
     }
 
-    /// Refuses new keys, or accepts them again. An event refused at a key reads as nothing, and not exact; nor is a key
-    /// that begins later, until what may have been refused there would have left.
-    pub fn set_saturated(&mut self, saturated: bool) {
-        each!(&mut self.kind, table => table.set_saturated(saturated));
+    /// Refuses what would make it grow, or accepts it again. A key that is refused reads as nothing, and not exact; an event
+    /// refused at a key that is known leaves it not exact; nor is a key exact that begins later, until what may have been
+    /// refused there would have left.
+    pub fn set_limit(&mut self, limit: Limit) {
+        each!(&mut self.kind, table => table.set_limit(limit));
+    }
+
+    /// By how many bytes busy keys may grow together, until it is set again or a limit is.
+    pub fn allow(&mut self, bytes: usize) {
+        each!(&mut self.kind, table => table.allow(bytes));
+    }
+
+    /// How many keys it may have: under a limit, as many as it had when that was set.
+    pub fn keys_max(&self) -> usize {
+        each!(&self.kind, table => table.keys_max())
+    }
+
+    /// How many events it has refused since it was made: at new keys, and at known ones that would have grown.
+    pub fn refused(&self) -> u64 {
+        each!(&self.kind, table => table.refused())
+    }
+
+    /// About the most that it asks for at once, in bytes: memory comes in chunks.
+    pub fn step_bytes(&self) -> usize {
+        each!(&self.kind, table => table.step_bytes())
     }
 
     /// Hash of all keys and windows, whatever their place in memory; reads the whole table.

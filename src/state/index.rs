@@ -91,6 +91,11 @@ impl Index {
             + self.segments.capacity() * size_of::<Segment>()
     }
 
+    /// What a segment asks for at once, at most.
+    pub(super) fn step_bytes() -> usize {
+        2 * SEGMENT_WORDS_MAX * size_of::<u64>()
+    }
+
     #[inline]
     fn segment_of(&self, key: KeyHash) -> usize {
         self.directory[leading(tag_of(key), self.depth)] as usize

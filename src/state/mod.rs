@@ -45,4 +45,4 @@ pub use feature::{FeatureTable, Fetch, Guesses};
 pub use hash::{HashKey, KeyHash, KeyHasher, PartHash, Scalar};
 pub use links::Links;
 pub use operation::{Op, Reading, Readings, Value};
-pub use spec::{Aggregate, Number, Reach, Steps, WindowSpec};
+pub use spec::{Aggregate, Limit, Number, Reach, Steps, WindowSpec};

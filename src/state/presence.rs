@@ -296,6 +296,16 @@ impl Window for Presence {
         }
     }
 
+    #[cold]
+    fn has_room(&mut self, rule: &PresenceRule, _horizon_ms: i64, few: usize) -> bool {
+        // What has left is for the sweep to find: looking for it at each refusal would take as long as there are runs.
+        let capacity = match self {
+            Presence::Few { .. } => FEW,
+            Presence::Many(many) => many.runs.capacity(),
+        };
+        self.runs().len() < capacity.max(few).min(rule.entries_max)
+    }
+
     #[inline]
     fn overflows(&self, rule: &PresenceRule) -> bool {
         self.runs().len() > rule.entries_max

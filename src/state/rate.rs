@@ -69,6 +69,10 @@ impl Window for Rate {
         }
     }
 
+    fn has_room(&mut self, _rule: &RateRule, _horizon_ms: i64, _few: usize) -> bool {
+        true
+    }
+
     fn overflows(&self, _rule: &RateRule) -> bool {
         false
     }

@@ -74,6 +74,11 @@ impl<W: Default> Slab<W> {
             + self.open.capacity() * size_of::<u32>()
     }
 
+    /// What the slots of a chunk take.
+    pub(super) fn chunk_bytes(&self) -> usize {
+        CHUNK_SLOTS * size_of::<Slot<W>>()
+    }
+
     /// The first slot in use at `from` or after it, before `end`.
     pub(super) fn next_live(&self, mut from: usize, end: usize) -> Option<u32> {
         while from < end {

@@ -94,6 +94,30 @@ pub enum Reach {
     Retention(i64),
 }
 
+/// What a table refuses so that it does not grow.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Limit {
+    /// Nothing.
+    #[default]
+    None,
+    /// New keys beyond as many as there were when the limit was set: what leaves makes room for others.
+    Keys,
+    /// Also events for which a busy key would need more memory: one of more than [`Limit::FEW`] entries.
+    Busy,
+    /// Also events for which any known key would.
+    Memory,
+}
+
+impl Limit {
+    /// A key with at most so many entries is not busy.
+    pub const FEW: usize = 32;
+
+    /// With how many entries a key may still ask for memory.
+    pub(super) fn entries_max(self) -> usize {
+        if self == Limit::Memory { 0 } else { Limit::FEW }
+    }
+}
+
 /// The definition of a feature, as far as its table needs it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct WindowSpec {

@@ -15,7 +15,7 @@ use super::index::{Index, SLOT_MAX, Vacancy};
 use super::slab::Slab;
 use super::summary::Summary as _;
 use super::window::{Lost, Window, feed, out_of_reach};
-use super::{Op, Reading, Readings};
+use super::{Limit, Op, Reading, Readings};
 
 /// The guess for a key that is new: no slot has this number.
 pub(super) const NO_SLOT: u32 = u32::MAX;
@@ -31,11 +31,19 @@ pub(super) struct Table<W: Window> {
     dropped: BTreeMap<u32, Dropped<W::Summary>>,
     /// Bytes of these summaries.
     summarised: usize,
-    /// Newest time of an event refused at a new key.
+    /// Newest time of an event that was refused at a new key.
     refused_ms: Option<i64>,
+    /// Newest time of an event that was refused at a known key.
+    curbed_ms: Option<i64>,
+    /// How many events were refused.
+    refused: u64,
     spilled: usize,
     next_swept: usize,
-    saturated: bool,
+    limit: Limit,
+    /// How many keys there may be.
+    keys_max: usize,
+    /// Once windows take so many bytes outside their slots, known keys are looked at before they grow.
+    grown_max: usize,
 }
 
 /// What one key lost to its bound of entries.
@@ -55,9 +63,13 @@ impl<W: Window> Table<W> {
             dropped: BTreeMap::new(),
             summarised: 0,
             refused_ms: None,
+            curbed_ms: None,
+            refused: 0,
             spilled: 0,
             next_swept: 0,
-            saturated: false,
+            limit: Limit::None,
+            keys_max: SLOT_MAX as usize,
+            grown_max: usize::MAX,
         }
     }
 
@@ -115,13 +127,15 @@ impl<W: Window> Table<W> {
             Err(_) => {
                 if op.add {
                     self.refused_ms = self.refused_ms.max(Some(op.time_ms));
+                    self.refused += 1;
                 }
                 let exact = self.refused_ms.is_none_or(|refused| out_of_reach(refused, op.time_ms, self.reach_ms));
                 return Reading { exact, ..self.nothing() };
             }
         };
+        let has_room = self.grown() < self.grown_max || !op.add || self.has_room(slot, op);
         let window = &mut self.slab.get_mut(slot).window;
-        if op.add {
+        if op.add && has_room {
             let before = window.spilled_bytes();
             let id = ids.get(op.id as usize).unwrap_or(&[0; 16]);
             window.add(&self.rule, op, id);
@@ -132,7 +146,7 @@ impl<W: Window> Table<W> {
         }
         let mut lost = Lost { newest_ms: None, summary: None };
         if window.is_truncated() {
-            lost.newest_ms = self.refused_ms;
+            lost.newest_ms = self.refused_ms.max(self.curbed_ms);
             if let Some(dropped) = self.dropped.get_mut(&slot) {
                 let newest_ms = lost.newest_ms.max(Some(dropped.newest_ms));
                 // When all that was lost is out of reach, the window is what is kept.
@@ -142,6 +156,25 @@ impl<W: Window> Table<W> {
         }
         let answer = window.read(&self.rule, op, lost, members);
         Reading { value: answer.value, known: answer.known, exact: answer.exact }
+    }
+
+    /// What windows take outside their slots.
+    #[inline]
+    fn grown(&self) -> usize {
+        self.spilled + self.summarised
+    }
+
+    /// Whether a key can count an event within the limit; if not, the event is refused.
+    #[cold]
+    fn has_room(&mut self, slot: u32, op: &Op) -> bool {
+        let window = &mut self.slab.get_mut(slot).window;
+        let has_room = window.has_room(&self.rule, op.horizon_ms, self.limit.entries_max());
+        if !has_room {
+            window.set_truncated(true);
+            self.curbed_ms = self.curbed_ms.max(Some(op.time_ms));
+            self.refused += 1;
+        }
+        has_room
     }
 
     /// Moves what is past the bound of a key to its summary, which is made with the first.
@@ -167,7 +200,7 @@ impl<W: Window> Table<W> {
 
     /// Whether new keys are refused: by order, or because slot numbers have run out.
     fn is_full(&self) -> bool {
-        self.saturated || self.slab.slots() >= SLOT_MAX as usize
+        self.index.keys() >= self.keys_max || self.slab.slots() >= SLOT_MAX as usize
     }
 
     #[inline]
@@ -230,7 +263,7 @@ impl<W: Window> Table<W> {
                 self.summarised = self.summarised + dropped.summary.bytes() - before;
             }
         }
-        if !self.dropped.contains_key(&slot) && self.refused_ms.is_none_or(is_gone) {
+        if !self.dropped.contains_key(&slot) && self.refused_ms.max(self.curbed_ms).is_none_or(is_gone) {
             self.slab.get_mut(slot).window.set_truncated(false);
         }
     }
@@ -257,12 +290,34 @@ impl<W: Window> Table<W> {
         self.dropped.len()
     }
 
-    pub(super) fn is_saturated(&self) -> bool {
-        self.saturated
+    pub(super) fn limit(&self) -> Limit {
+        self.limit
     }
 
-    pub(super) fn set_saturated(&mut self, saturated: bool) {
-        self.saturated = saturated;
+    pub(super) fn set_limit(&mut self, limit: Limit) {
+        if limit == Limit::None {
+            self.keys_max = SLOT_MAX as usize;
+        } else if self.limit == Limit::None {
+            self.keys_max = self.index.keys();
+        }
+        self.limit = limit;
+        self.allow(usize::MAX);
+    }
+
+    pub(super) fn allow(&mut self, bytes: usize) {
+        self.grown_max = if self.limit >= Limit::Busy { 0 } else { self.grown().saturating_add(bytes) };
+    }
+
+    pub(super) fn keys_max(&self) -> usize {
+        self.keys_max
+    }
+
+    pub(super) fn refused(&self) -> u64 {
+        self.refused
+    }
+
+    pub(super) fn step_bytes(&self) -> usize {
+        self.slab.chunk_bytes() + Index::step_bytes()
     }
 
     pub(super) fn digest(&self) -> u64 {

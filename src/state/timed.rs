@@ -77,6 +77,13 @@ impl<F: Fold<E, N>, E: Entry, const N: usize> Window for Timed<F, E, N> {
         F::insert(&mut self.entries, F::entry(op, id, &rule.kind), &rule.kind);
     }
 
+    #[cold]
+    fn has_room(&mut self, rule: &Self::Rule, horizon_ms: i64, few: usize) -> bool {
+        F::expire(&mut self.entries, rule, horizon_ms);
+        let entries = self.entries.as_slice().len();
+        entries < rule.entries_max && (entries < few || self.entries.has_room())
+    }
+
     #[inline]
     fn overflows(&self, rule: &Self::Rule) -> bool {
         self.entries.as_slice().len() > rule.entries_max

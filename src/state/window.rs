@@ -55,6 +55,10 @@ pub(super) trait Window: Default {
     /// id.
     fn add(&mut self, rule: &Self::Rule, op: &Op, id: &[u8; 16]);
 
+    /// Whether it can count an event without asking for memory, or has at most `few` entries. Drops what no reading from the horizon on can see, where that
+    /// is quickly found; so it may say no where a closer look would find that it can.
+    fn has_room(&mut self, rule: &Self::Rule, horizon_ms: i64, few: usize) -> bool;
+
     /// Whether it has more entries than its bound.
     fn overflows(&self, rule: &Self::Rule) -> bool;
 

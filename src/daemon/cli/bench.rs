@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::{Failure, failure};
 use crate::daemon::clock;
-use crate::lab::bench::{self, BenchError, Plan, Traffic};
+use crate::lab::bench::{self, Attack, BenchError, Plan, Traffic};
 use crate::ruleset::{self, Premises};
 
 /// Fewer accounts than this are busy beyond measure.
@@ -47,7 +47,14 @@ pub(super) struct Arguments {
     /// Also linked accounts in rings, chains and stars: so many of them a shape, a million by default.
     #[arg(long, value_name = "ACCOUNTS", num_args = 0..=1, default_missing_value = "1000000")]
     links: Option<u64>,
-    /// Only what `--workload`, `--kafka`, `--growth` and `--links` ask for.
+    /// Also an attack on the memory: so many events, 50 million by default, of devices that nobody has seen, and honest
+    /// accounts among them, whose counts are compared with a recount. Takes some minutes.
+    #[arg(long, value_name = "EVENTS", num_args = 0..=1, default_missing_value = "50000000", value_parser = clap::value_parser!(u64).range(1..))]
+    attack: Option<u64>,
+    /// `state.max_bytes` of `--attack`, in MiB.
+    #[arg(long, value_name = "MIB", default_value_t = 512, value_parser = clap::value_parser!(u32).range(1..))]
+    attack_mib: u32,
+    /// Only what `--workload`, `--kafka`, `--growth`, `--links` and `--attack` ask for.
     #[arg(long)]
     alone: bool,
     /// Print JSON instead of tables.
@@ -84,10 +91,10 @@ fn plan(arguments: &Arguments) -> Result<Plan, Failure> {
     if let Some(few) = arguments.links.filter(|accounts| *accounts < ACCOUNTS_LEAST) {
         return Err(Failure::usage(format!("{few} accounts are too few to measure with"), Some("give 1000 or more")));
     }
-    let sizes = [arguments.growth, arguments.links];
+    let sizes = [arguments.growth, arguments.links, arguments.attack];
     let asked = arguments.workload.is_some() || arguments.kafka.is_some() || sizes.iter().any(Option::is_some);
     if arguments.alone && !asked {
-        let hint = "add `--workload`, `--kafka`, `--growth` or `--links`";
+        let hint = "add `--workload`, `--kafka`, `--growth`, `--links` or `--attack`";
         return Err(Failure::usage("`--alone` leaves nothing to measure", Some(hint)));
     }
     let rules = match &arguments.rules {
@@ -106,6 +113,7 @@ fn plan(arguments: &Arguments) -> Result<Plan, Failure> {
         kafka: arguments.kafka.clone(),
         growth: arguments.growth,
         links: arguments.links,
+        attack: arguments.attack.map(|events| Attack { events, max_bytes: (arguments.attack_mib as usize) << 20 }),
         monotonic: clock::monotonic,
     })
 }

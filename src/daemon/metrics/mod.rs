@@ -194,7 +194,7 @@ impl Metrics {
     /// Sets what the engine knows. What is no longer there disappears.
     fn show(&self, snapshot: &Snapshot) {
         let families = &self.families;
-        for counters in [&families.rule_matches_total, &families.rule_errors_total] {
+        for counters in [&families.rule_matches_total, &families.rule_errors_total, &families.refused_total] {
             counters.reset();
         }
         for gauges in [
@@ -220,8 +220,12 @@ impl Metrics {
             let feature = [size.feature.as_str()];
             families.state_entries.with_label_values(&feature).set(size.keys as f64);
             families.summarised_keys.with_label_values(&feature).set(size.truncated_keys as f64);
-            families.saturated.with_label_values(&feature).set(f64::from(u8::from(size.saturated)));
             families.feature_complete.with_label_values(&feature).set(f64::from(u8::from(*complete)));
+        }
+        for size in snapshot.size.features.iter().chain(&snapshot.size.others) {
+            let part = [size.feature.as_str()];
+            families.saturated.with_label_values(&part).set(f64::from(u8::from(size.saturated)));
+            families.refused_total.with_label_values(&part).inc_by(size.refused);
         }
         for (verdict, subjects) in Verdict::ALL.iter().zip(snapshot.decisions) {
             // Nobody decides `allow`: a person's override is not a decision of this kind.

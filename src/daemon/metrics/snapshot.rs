@@ -2,7 +2,7 @@
 //!
 //! A scrape asks by raising a flag; the engine's thread looks at the flag between two batches, and leaves a copy. So the
 //! engine pays for a scrape once, and nothing else. One copy is left before the first batch and one after the last, so that
-//! there is always something to show. That a breaker has opened is logged here, once. Invariant: a copy is of one moment
+//! there is always something to show. That a breaker has opened or a part of the state is full is logged here, once. Invariant: a copy is of one moment
 //! between two batches.
 
 use std::sync::Arc;
@@ -11,9 +11,10 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
-use crate::engine::{BreakerOpening, Engine, StateSize, Tally};
+use crate::engine::{BreakerOpening, Engine, SaturationChange, StateSize, Tally};
 use crate::event::{Mode, Verdict};
 use crate::ruleset::program::RuleSet;
+use crate::state::Limit;
 use crate::stream::pipeline::Probe;
 
 /// The engine between two batches.
@@ -86,6 +87,27 @@ impl Exchange {
     }
 }
 
+/// Errors, since somebody has to act; the end as well, so that who was woken by one sees the other.
+fn tell_saturation(change: &SaturationChange) {
+    let SaturationChange { part, limit, bytes, state_bytes } = change;
+    match limit {
+        Limit::None => tracing::error!(part, bytes, state_bytes, "has room again: new keys are counted"),
+        Limit::Keys => tracing::error!(
+            part,
+            bytes,
+            state_bytes,
+            "the state is near `state.max_bytes`: this part takes no new keys, and what it refuses reads as not exact"
+        ),
+        Limit::Busy | Limit::Memory => tracing::error!(
+            part,
+            bytes,
+            state_bytes,
+            keys = if *limit == Limit::Busy { "busy" } else { "all" },
+            "the state is near `state.max_bytes`: keys of this part that would need more memory are not exact from here on"
+        ),
+    }
+}
+
 /// Looks into the engine when a scrape asks; costs one load of a flag when none does.
 #[derive(Debug)]
 pub struct EngineProbe {
@@ -113,6 +135,7 @@ impl Probe for EngineProbe {
                 "a breaker has opened: the rule matched too much, and counts for less"
             );
         }
+        engine.take_saturation_changes().iter().for_each(tell_saturation);
         let wanted = &self.exchange.wanted;
         if wanted.load(Ordering::Relaxed) && wanted.swap(false, Ordering::AcqRel) {
             self.show(engine);

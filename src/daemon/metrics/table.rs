@@ -115,11 +115,13 @@ families! {
     Gauge state_entries ["feature"] "keys"
         "Keys that a feature remembers; of a component, accounts and the values that link them.";
     Gauge state_bytes [] "bytes"
-        "Memory of the whole state: windows, facts about accounts, identities. state.max_bytes bounds it.";
+        "Memory of the whole state: windows, facts about accounts, identities, decisions. state.max_bytes bounds it.";
     Gauge summarised_keys ["feature"] "keys"
         "Keys that had more entries than max_entries: the oldest are summarised, and what reaches back to them is not exact.";
     Gauge saturated ["feature"] "0 or 1"
-        "Whether new keys are refused because the state is near its bound. Page on it.";
+        "Whether new keys are refused because the state is near its bound; beside features, facts about accounts, state.identities and state.decisions. Page on it.";
+    Counter refused_total ["feature"] "events"
+        "Events that a part of the state did not count because the state is near its bound; of state.identities, those forgotten early; of state.decisions, those not made.";
     Gauge feature_complete ["feature"] "0 or 1"
         "Whether the feature has seen a whole window.";
     Gauge decisions_active ["verdict"] "subjects"

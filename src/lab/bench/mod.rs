@@ -4,6 +4,7 @@
 //! one run are worth more than the figures. It reads no clock of its own, and drives the parser, engine and threads
 //! that the daemon runs. A functional test is `tests/bench.rs`.
 
+mod attack;
 mod conditions;
 mod figures;
 mod folder;
@@ -26,6 +27,7 @@ use crate::ruleset::program::RuleSet;
 use crate::signals::SignalError;
 use crate::stream::StreamError;
 
+pub use attack::{Attack, AttackReport, Honest};
 pub use conditions::{Condition, Conditions};
 pub use growth::{Growth, Table};
 pub use links::Shape;
@@ -67,6 +69,8 @@ pub struct Plan {
     pub growth: Option<u64>,
     /// How many accounts are linked in each shape, if that is measured.
     pub links: Option<u64>,
+    /// The attack on the memory, if that is measured.
+    pub attack: Option<Attack>,
     /// The clock.
     pub monotonic: fn() -> Instant,
 }
@@ -146,6 +150,9 @@ pub fn run(plan: &Plan, mut say: impl FnMut(&str)) -> Result<Report, BenchError>
     }
     if let Some(accounts) = plan.links {
         report.links = Some(links::measure(accounts, plan, &mut say)?);
+    }
+    if let Some(attack) = plan.attack {
+        report.attack = Some(attack::measure(attack, plan, &mut say)?);
     }
     Ok(report)
 }

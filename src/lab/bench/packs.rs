@@ -21,6 +21,8 @@ impl BuiltIn {
     /// A feature of each of the aggregates whose memory is stated, by account.
     pub const GROWTH: BuiltIn = BuiltIn(include_str!("../../../benches/growth/growth.yaml"));
 
+    /// Features by device and by account, for an attack on the memory.
+    pub const ATTACK: BuiltIn = BuiltIn(include_str!("../../../benches/attack/attack.yaml"));
     /// One component, of two values.
     pub const LINKS: BuiltIn = BuiltIn(include_str!("../../../benches/links/links.yaml"));
 
@@ -102,7 +104,7 @@ mod tests {
 
     #[test]
     fn every_built_in_pack_loads() {
-        for pack in [BuiltIn::BENCH, BuiltIn::WORKLOAD, BuiltIn::GROWTH, BuiltIn::LINKS] {
+        for pack in [BuiltIn::BENCH, BuiltIn::WORKLOAD, BuiltIn::GROWTH, BuiltIn::LINKS, BuiltIn::ATTACK] {
             assert!(!pack.rules().rules.is_empty());
         }
     }

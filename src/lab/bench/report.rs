@@ -6,7 +6,7 @@ mod table;
 pub use json::render_json;
 pub use table::render_table;
 
-use super::{Conditions, Growth, PathReport, Shape, StepsReport, WorkloadReport};
+use super::{AttackReport, Conditions, Growth, PathReport, Shape, StepsReport, WorkloadReport};
 
 /// What was measured; a part that was not is empty.
 #[derive(Clone, Debug, Default)]
@@ -25,4 +25,6 @@ pub struct Report {
     pub growth: Option<Growth>,
     /// Linked accounts, by shape.
     pub links: Option<Vec<Shape>>,
+    /// An attack on the memory.
+    pub attack: Option<AttackReport>,
 }

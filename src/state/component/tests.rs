@@ -177,12 +177,12 @@ fn see(components: &mut Components, time_ms: i64, of: u8, values: &[u8]) -> Read
 fn what_is_refused_is_told_until_it_would_have_left() {
     let mut components = Components::new(RULE);
     see(&mut components, 0, 1, &[1]);
-    components.set_saturated(true);
+    components.set_limit(Limit::Keys);
     let known = see(&mut components, 10, 1, &[1]);
     assert_eq!((known.value, known.exact), (Value::Int(1), true), "what is known goes on");
     let refused = see(&mut components, 20, 2, &[1]);
     assert_eq!((refused.value, refused.known, refused.exact), (Value::Int(0), false, false));
-    components.set_saturated(false);
+    components.set_limit(Limit::None);
     let later = see(&mut components, 30, 3, &[1]);
     assert_eq!((later.value, later.exact), (Value::Int(2), false));
     assert!(!see(&mut components, WINDOW_MS + GENERATION_MS - 1, 1, &[]).exact, "a link of then still counts");

@@ -200,7 +200,7 @@ impl Page {
         let value = String::from_utf8_lossy(&read.value()).into_owned();
         let marks = [
             (!read.reading.known, "nothing known"),
-            (!read.reading.exact, "summarised"),
+            (!read.reading.exact, "summarised, or refused for want of memory"),
             (!read.reading.complete, "has not seen a whole window yet"),
         ];
         let marks: Vec<&str> = marks.iter().filter(|(is, _)| *is).map(|(_, mark)| *mark).collect();

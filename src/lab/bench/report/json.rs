@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::Report;
-use crate::lab::bench::{Conditions, Growth, PathReport, Shape, StepsReport, WorkloadReport};
+use crate::lab::bench::{AttackReport, Conditions, Growth, PathReport, Shape, StepsReport, WorkloadReport};
 use crate::signals::CacheUse;
 
 /// The figures as one object.
@@ -18,6 +18,7 @@ pub fn render_json(report: &Report) -> Value {
         "kafka_to_kafka": report.kafka.as_ref().map(path),
         "growth": report.growth.as_ref().map(growth),
         "links": report.links.as_ref().map(|shapes| shapes.iter().map(shape).collect::<Vec<_>>()),
+        "attack": report.attack.as_ref().map(attack),
     })
 }
 
@@ -90,6 +91,27 @@ fn shape(shape: &Shape) -> Value {
         "batch_us": {"p999": shape.p999.as_nanos() as f64 / 1000.0, "longest": shape.longest.as_nanos() as f64 / 1000.0},
         "nodes": shape.nodes,
         "bytes": shape.bytes,
+    })
+}
+
+fn attack(report: &AttackReport) -> Value {
+    json!({
+        "events": report.events,
+        "max_bytes": report.max_bytes,
+        "state_bytes_most": report.state_bytes_most,
+        "process_bytes_most": report.process_bytes_most,
+        "parts": report.parts.iter().map(|part| json!({
+            "part": part.feature, "keys": part.keys, "bytes": part.bytes,
+            "saturated": part.saturated, "refused": part.refused,
+        })).collect::<Vec<_>>(),
+        "honest": report.honest.iter().map(|(feature, honest)| json!({
+            "feature": feature,
+            "known": honest.known, "known_not_exact": honest.known_not_exact,
+            "later": honest.later, "later_not_exact": honest.later_not_exact,
+            "different": honest.different,
+        })).collect::<Vec<_>>(),
+        "saturated_after_events": report.saturated_after,
+        "events_per_second": {"before": report.before_per_second, "after": report.after_per_second},
     })
 }
 

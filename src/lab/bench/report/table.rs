@@ -4,7 +4,7 @@ use std::fmt::{Result, Write};
 use std::time::Duration;
 
 use super::Report;
-use crate::lab::bench::{Conditions, Growth, PathReport, Shape, StepsReport, WorkloadReport};
+use crate::lab::bench::{AttackReport, Conditions, Growth, PathReport, Shape, StepsReport, WorkloadReport};
 use crate::signals::CacheUse;
 
 /// Tables, one a part, apart by empty lines; of what was not measured, how to.
@@ -36,8 +36,12 @@ fn write_all(out: &mut String, report: &Report) -> Result {
         None => writeln!(out, "memory of a key, and pauses: not measured; `--growth` does it")?,
     }
     match &report.links {
-        Some(shapes) => write_links(out, shapes),
-        None => writeln!(out, "linked accounts: not measured; `--links` does it"),
+        Some(shapes) => write_links(out, shapes)?,
+        None => writeln!(out, "linked accounts: not measured; `--links` does it")?,
+    }
+    match &report.attack {
+        Some(attack) => write_attack(out, attack),
+        None => writeln!(out, "an attack on the memory: not measured; `--attack` does it"),
     }
 }
 
@@ -175,6 +179,40 @@ fn write_links(out: &mut String, shapes: &[Shape]) -> Result {
             micros(shape.p999),
             micros(shape.longest),
             shape.bytes as f64 / shape.accounts as f64
+        )?;
+    }
+    Ok(())
+}
+
+fn write_attack(out: &mut String, report: &AttackReport) -> Result {
+    writeln!(
+        out,
+        "attack of {} events: state {:.1} MiB at most of {:.1}; the process {} MiB at most",
+        report.events,
+        mebibytes(report.state_bytes_most),
+        mebibytes(report.max_bytes),
+        report
+            .process_bytes_most
+            .map_or_else(|| "unknown".to_owned(), |bytes| format!("{:.1}", mebibytes(bytes as usize))),
+    )?;
+    writeln!(
+        out,
+        "  engine events/s {:.0}, and {:.0} once something was refused, after {} events",
+        report.before_per_second,
+        report.after_per_second,
+        report.saturated_after.map_or_else(|| "none".to_owned(), |events| events.to_string()),
+    )?;
+    writeln!(out, "  part                          keys    MiB  saturated  events refused")?;
+    for part in &report.parts {
+        let (mib, saturated) = (mebibytes(part.bytes), if part.saturated { "yes" } else { "no" });
+        writeln!(out, "  {:<24} {:>9}  {mib:>5.1}  {saturated:>9}  {:>14}", part.feature, part.keys, part.refused)?;
+    }
+    writeln!(out, "  honest readings of        known keys  not exact  later keys  not exact  different though exact")?;
+    for (feature, honest) in &report.honest {
+        writeln!(
+            out,
+            "  {feature:<24} {:>11}  {:>9}  {:>10}  {:>9}  {:>22}",
+            honest.known, honest.known_not_exact, honest.later, honest.later_not_exact, honest.different
         )?;
     }
     Ok(())
