@@ -8,6 +8,7 @@ pub mod clock;
 pub mod config;
 pub mod environment;
 pub mod health;
+pub mod history;
 pub mod key;
 pub mod log;
 pub mod metrics;

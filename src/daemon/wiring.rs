@@ -301,17 +301,22 @@ pub fn reader(
 fn input(config: &Config, name: &str, source: &config::Source) -> Result<Input, WiringError> {
     let lines = line_options(config);
     if let Some(kafka) = &source.kafka {
-        let client =
-            ClientOptions { brokers: kafka.brokers.clone(), settings: kafka.properties.clone().into_iter().collect() };
-        let mut options = SourceOptions::new(client, kafka.topics.clone(), kafka.group.clone());
-        options.batch_records_max = lines.lines_max;
-        return Ok(Input::Kafka(Arc::new(KafkaSource::open(&options)?)));
+        return Ok(Input::Kafka(Arc::new(KafkaSource::open(&kafka_options(config, kafka))?)));
     }
     match &source.file {
         Some(path) => Ok(Input::Lines(Box::new(LineSource::open(path, lines)?))),
         None if source.stdin.is_some() => Ok(Input::Lines(Box::new(LineSource::open(Path::new("-"), lines)?))),
         None => Err(WiringError::NotSupported { setting: format!("sources.{name}.http") }),
     }
+}
+
+/// How topics are read.
+pub fn kafka_options(config: &Config, kafka: &config::KafkaSource) -> SourceOptions {
+    let client =
+        ClientOptions { brokers: kafka.brokers.clone(), settings: kafka.properties.clone().into_iter().collect() };
+    let mut options = SourceOptions::new(client, kafka.topics.clone(), kafka.group.clone());
+    options.batch_records_max = line_options(config).lines_max;
+    options
 }
 
 /// How many events a batch holds.

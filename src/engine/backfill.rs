@@ -16,6 +16,7 @@
 use super::Engine;
 use super::clock::Clock;
 use super::machine::CHUNK_EVENTS;
+use super::plan::FeaturePlan;
 use crate::event::{EventBatch, Signals};
 use crate::ruleset::program::Feature;
 use crate::state::{Aggregate, Dedup, FeatureTable};
@@ -32,16 +33,37 @@ pub enum Backfill {
 /// History on its way into some features.
 #[derive(Debug)]
 pub struct Filling {
-    names: Vec<String>,
+    /// By name, with the reload that each came with.
+    features: Vec<(String, u64)>,
     clock: Clock,
     dedup: Dedup,
 }
 
 impl Engine {
-    /// Begins to count history into the features of these names; those that no rule set has or had then are left alone.
-    pub fn begin_backfill(&self, features: Vec<String>) -> Backfill {
+    /// Begins to count history into the features of these names that are there now. One that another rule set changes
+    /// meanwhile drops out.
+    pub fn begin_backfill(&self, features: &[String]) -> Backfill {
+        let there = self.rules.features.iter().zip(&self.plan.features);
+        let wanted = there.filter(|(feature, _)| features.contains(&feature.name));
+        let features = wanted.map(|(feature, planned)| (feature.name.clone(), planned.came_with)).collect();
         let (clock, dedup) = (self.clock.begun_anew(), self.dedup.begun_anew());
-        Backfill::Features(Box::new(Filling { names: features, clock, dedup }))
+        Backfill::Features(Box::new(Filling { features, clock, dedup }))
+    }
+
+    /// A partition of the history comes into use, as [`Engine::assign`].
+    pub fn assign_history(&mut self, partition: u32, into: &mut Backfill) {
+        match into {
+            Backfill::Whole => self.clock.assign(partition),
+            Backfill::Features(filling) => filling.clock.assign(partition),
+        }
+    }
+
+    /// A partition of the history was read to its end, as [`Engine::revoke`].
+    pub fn revoke_history(&mut self, partition: u32, into: &mut Backfill) {
+        match into {
+            Backfill::Whole => self.clock.revoke(partition),
+            Backfill::Features(filling) => filling.clock.revoke(partition),
+        }
     }
 
     /// Counts the events of a batch of history into what `into` says, in order, without judging them.
@@ -59,9 +81,9 @@ impl Engine {
     /// lies behind it.
     pub fn backfilled(&mut self, into: &Backfill, since_ms: i64) {
         match into {
-            Backfill::Whole => self.started_ms = Some(self.started_ms.map_or(since_ms, |ms| ms.min(since_ms))),
+            Backfill::Whole => self.started_ms = Some(since_ms),
             Backfill::Features(filling) => {
-                let taking_part = self.taking_part(&filling.names);
+                let taking_part = self.taking_part(filling);
                 for (feature, _) in self.plan.features.iter_mut().zip(taking_part).filter(|(_, part)| *part) {
                     feature.since_ms = Some(feature.since_ms.map_or(since_ms, |ms| ms.min(since_ms)));
                 }
@@ -74,7 +96,7 @@ impl Engine {
     pub fn backfill_reach_ms(&self, into: &Backfill) -> Option<i64> {
         let taking_part = match into {
             Backfill::Whole => vec![true; self.plan.features.len()],
-            Backfill::Features(filling) => self.taking_part(&filling.names),
+            Backfill::Features(filling) => self.taking_part(filling),
         };
         let reaches = self.plan.features.iter().zip(taking_part).filter(|(_, part)| *part);
         let reaches = reaches.map(|(feature, _)| feature.reach_ms.saturating_add(feature.offset_ms));
@@ -83,11 +105,13 @@ impl Engine {
     }
 
     /// By feature, whether it is among these and takes part.
-    fn taking_part(&self, names: &[String]) -> Vec<bool> {
-        let takes_part = |(feature, table): (&Feature, &FeatureTable)| {
-            names.contains(&feature.name) && !matches!(table.spec().aggregate, Aggregate::Rate { .. })
+    fn taking_part(&self, filling: &Filling) -> Vec<bool> {
+        let features = self.rules.features.iter().zip(&self.plan.features).zip(&self.tables);
+        let takes_part = |((feature, planned), table): ((&Feature, &FeaturePlan), &FeatureTable)| {
+            let wanted = |(name, came_with): &(String, u64)| *name == feature.name && *came_with == planned.came_with;
+            filling.features.iter().any(wanted) && !matches!(table.spec().aggregate, Aggregate::Rate { .. })
         };
-        self.rules.features.iter().zip(&self.tables).map(takes_part).collect()
+        features.map(takes_part).collect()
     }
 
     fn backfill_whole(&mut self, batch: &EventBatch, signals: &[Signals]) {
@@ -102,7 +126,7 @@ impl Engine {
     }
 
     fn backfill_features(&mut self, batch: &EventBatch, signals: &[Signals], filling: &mut Filling) {
-        let taking_part = self.taking_part(&filling.names);
+        let taking_part = self.taking_part(filling);
         let horizon_ms = self.clock.horizon_ms();
         for (from, signals) in (0..).step_by(CHUNK_EVENTS).zip(signals.chunks(CHUNK_EVENTS)) {
             self.exchange(filling);

@@ -103,6 +103,8 @@ pub struct Engine {
     pub(super) tally: Tally,
     /// How many events were taken in.
     pub(super) sequence: u64,
+    /// How many rule sets took the place of one.
+    pub(super) reloads: u64,
     /// Event time of the first of them.
     pub(super) started_ms: Option<i64>,
     pub(super) chunk: Chunk,
@@ -130,6 +132,7 @@ impl Engine {
             swept_keys: Vec::new(),
             tally: Tally::new(rules.rules.len()),
             sequence: 0,
+            reloads: 0,
             started_ms: None,
             chunk: Chunk::default(),
             scratch: Scratch::default(),

@@ -140,6 +140,8 @@ pub(super) struct FeaturePlan {
     pub ordered_by_id: bool,
     /// From this event time on it has counted every event; `None`: from the first one that the engine took in.
     pub since_ms: Option<i64>,
+    /// The number of the reload that it came with: one that went and came again is another.
+    pub came_with: u64,
 }
 
 impl FeaturePlan {
@@ -152,6 +154,7 @@ impl FeaturePlan {
             element: feature.value.as_ref().and_then(|value| Element::of(value.result())),
             ordered_by_id: is_ordered_by_id(feature),
             since_ms: None,
+            came_with: 0,
         }
     }
 

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use super::Engine;
 use super::account::AccountTables;
 use super::chunk::Chunk;
-use super::plan::{Plan, window_spec};
+use super::plan::{FeaturePlan, Plan, window_spec};
 use super::programs::Programs;
 use crate::event::SubjectKind;
 use crate::ruleset::program::RuleSet;
@@ -42,8 +42,10 @@ impl Engine {
     ///
     /// A feature keeps its counts if it has the same name and definition in both; another one starts empty, and is complete
     /// once a whole window lies behind the newest event that was shown before. Keys that were watched for are given up.
-    /// Events must be derived for [`Engine::wanted`] as it is afterwards: [`wanted_after`] tells it beforehand.
-    pub fn reload(&mut self, rules: Arc<RuleSet>) {
+    /// Events must be derived for [`Engine::wanted`] as it is afterwards: [`wanted_after`] tells it beforehand. Answers which
+    /// features start empty.
+    pub fn reload(&mut self, rules: Arc<RuleSet>) -> Vec<String> {
+        self.reloads += 1;
         let mut plan = Plan::new(&rules);
         let mut wanted = Wanted { signals: plan.signals, fields: rules.fields };
         keep_subjects(self.wanted(), &mut wanted);
@@ -65,6 +67,9 @@ impl Engine {
         self.watching = None;
         self.plan = plan;
         self.rules = rules;
+        let features = self.rules.features.iter().zip(&self.plan.features);
+        let empty = features.filter(|(_, planned)| planned.came_with == self.reloads);
+        empty.map(|(feature, _)| feature.name.clone()).collect()
     }
 
     /// Goes over to the tables of another rule set. Answers for each of its features which one before it is.
@@ -82,11 +87,12 @@ impl Engine {
             if let Some((place, Some(table))) = known
                 && *table.spec() == spec
             {
-                planned.since_ms = self.plan.features[place].since_ms;
+                let FeaturePlan { since_ms, came_with, .. } = self.plan.features[place];
+                (planned.since_ms, planned.came_with) = (since_ms, came_with);
                 self.tables.push(table);
                 places.push(Some(place));
             } else {
-                planned.since_ms = since_ms;
+                (planned.since_ms, planned.came_with) = (since_ms, self.reloads);
                 self.tables.push(FeatureTable::new(spec));
                 places.push(None);
             }

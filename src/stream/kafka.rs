@@ -7,6 +7,7 @@
 
 mod batch;
 mod client;
+mod history;
 mod producer;
 mod reader;
 mod source;
@@ -14,6 +15,7 @@ mod status;
 
 pub use batch::{BatchEnd, Record, RecordBatch};
 pub use client::{ClientOptions, record_position};
+pub use history::{HistoryEnd, KafkaHistory};
 pub use producer::{KafkaProducer, KafkaSink, ProducerOptions};
 pub use source::{KafkaInput, KafkaSource, Revocation, SourceOptions};
 pub use status::{PartitionName, PartitionStatus};

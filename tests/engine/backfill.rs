@@ -80,7 +80,7 @@ fn a_feature_that_came_with_a_reload_is_complete_once_it_is_filled() {
     story.replay.reload(pack::rules(&other), &SignalConfig::default()).unwrap();
     let before = judge(&mut story, &login("4", 28));
     assert_eq!(rules(&before), [""; 0], "it began empty");
-    let mut into = story.replay.engine().begin_backfill(vec!["logins".to_owned(), "gone".to_owned()]);
+    let mut into = story.replay.engine().begin_backfill(&["logins".to_owned(), "gone".to_owned()]);
     assert_eq!(story.replay.engine().backfill_reach_ms(&into), Some(25 * HOUR_MS));
     // What was judged since is among it, and counted once.
     let history = [login("1", 0), login("2", 26), login("3", 27), login("4", 28)].concat();
@@ -90,4 +90,23 @@ fn a_feature_that_came_with_a_reload_is_complete_once_it_is_filled() {
     assert_eq!(rules(&after), ["many", "whole"]);
     let count = |verdict: &Value| verdict["evidence"][0]["value"].clone();
     assert_eq!(count(&after), 4);
+}
+
+#[test]
+fn a_feature_that_changes_while_it_is_filled_drops_out() {
+    let mut story = story();
+    judge(&mut story, &login("1", 0));
+    let other = PACK.replace("window: 24h", "window: 25h");
+    let reload =
+        |story: &mut Story, text: &str| story.replay.reload(pack::rules(text), &SignalConfig::default()).unwrap();
+    reload(&mut story, &other);
+    let mut into = story.replay.engine().begin_backfill(&["logins".to_owned()]);
+    story.replay.backfill(&login("1", 0), &mut into);
+    // Changed and changed back: its table is another.
+    reload(&mut story, PACK);
+    reload(&mut story, &other);
+    story.replay.backfill(&login("0", 0), &mut into);
+    story.replay.engine().backfilled(&into, START_MS - 30 * HOUR_MS);
+    assert_eq!(rules(&judge(&mut story, &login("2", 1))), [""; 0], "not told to be complete");
+    assert_eq!(story.replay.engine().backfill_reach_ms(&into), None);
 }

@@ -87,7 +87,7 @@ fn features_that_come_later_are_filled_while_others_are_judged() {
             let mut told = Vec::new();
             judge(&mut replay, &history[..from], &mut told);
             replay.reload(pack::rules(RULES), &SignalConfig::default()).unwrap();
-            let mut into = replay.engine().begin_backfill(names.clone());
+            let mut into = replay.engine().begin_backfill(&names);
             // History and what is judged take turns, and overlap by a few events.
             let mut past = history[..from + 20].chunks(size);
             for lines in history[from..to].chunks(size) {

@@ -139,6 +139,16 @@ impl Kafka {
         topic
     }
 
+    /// Deletes the records of a partition before an offset, as a topic's retention does.
+    pub(crate) fn delete_before(&self, topic: &str, partition: i32, offset: i64) {
+        let admin: AdminClient<DefaultClientContext> =
+            client(&self.address()).create().expect("the settings of the tests are right");
+        let mut list = TopicPartitionList::new();
+        list.add_partition_offset(topic, partition, Offset::Offset(offset)).expect("it is an offset");
+        let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime can be made");
+        runtime.block_on(admin.delete_records(&list, &AdminOptions::new())).expect("the broker answers");
+    }
+
     /// Reads a topic from its beginning until `wanted` records are there, all partitions, each in order. Fails the test
     /// if they do not come; more than wanted are returned if they are there already.
     pub(crate) fn consume(&self, topic: &str, wanted: usize) -> Vec<Consumed> {

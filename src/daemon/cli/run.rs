@@ -10,13 +10,14 @@ use super::start::{self, Start};
 use super::{Failure, Setup};
 use crate::daemon::config::Config;
 use crate::daemon::health::{self, Readiness};
+use crate::daemon::history::Histories;
 use crate::daemon::key::StateKey;
 use crate::daemon::metrics::{EngineProbe, Metrics, ReloadOutcome};
-use crate::daemon::reload::{self, LastGood, Reloader};
+use crate::daemon::reload::{self, Filler, LastGood, Reloader};
 use crate::daemon::{clock, log, stop, wiring};
 use crate::engine::{Engine, EngineOptions};
 use crate::signals::SignalConfig;
-use crate::stream::pipeline::{Pipeline, Reader, Reload, Sinks};
+use crate::stream::pipeline::{Fill, Pipeline, Reader, Reload, Sinks};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
@@ -55,12 +56,16 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let sinks = wiring::sinks(config, engine.rules())?;
     let readers = wiring::readers(config, &engine, &reloader.signals)?;
     reloader.readers = readers.len();
+    let histories = Histories::of(config, &readers);
+    histories.count(&mut engine, &reloader.signals, &asked.stop)?;
+    let (fill, fills) = crossbeam_channel::unbounded();
+    reloader.filler = config.rules.backfill.then(|| Filler::new(histories, fill));
     // Before it is told: whoever reads the line may ask at once.
     readiness.ready();
     let rules = engine.rules();
     tracing::info!(ruleset = %rules.hash, rules = rules.rules.len(), sources = readers.len(), "judging");
     let parts = Parts { config, engine: &mut engine, metrics: &metrics, probe: &mut probe, readers, sinks };
-    let ended = judge(parts, reloader, reloads, &asked);
+    let ended = judge(parts, reloader, (reloads, fills), &asked);
     if ended.is_ok() && arguments.linger && !asked.stop.load(Ordering::Acquire) {
         tracing::info!("every source has ended; metrics stay until a signal comes");
         stop::wait(&asked.stop);
@@ -97,6 +102,7 @@ fn reloader(
         signals,
         options,
         readers: 0,
+        filler: None,
         wanted: Default::default(),
         in_force: start.rules,
         examined: start.examined,
@@ -118,7 +124,12 @@ struct Parts<'a> {
 }
 
 /// Judges until the sources have ended, or the end was asked for; the rules are read again meanwhile.
-fn judge(parts: Parts<'_>, reloader: Reloader, reloads: Receiver<Reload>, asked: &stop::Asked) -> Result<(), Failure> {
+fn judge(
+    parts: Parts<'_>,
+    reloader: Reloader,
+    (reloads, fills): (Receiver<Reload>, Receiver<Fill>),
+    asked: &stop::Asked,
+) -> Result<(), Failure> {
     let Parts { config, engine, metrics, probe, readers, sinks } = parts;
     metrics.watch(&readers, &sinks);
     let sources: Vec<String> = readers.iter().map(|reader| reader.name.clone()).collect();
@@ -130,7 +141,7 @@ fn judge(parts: Parts<'_>, reloader: Reloader, reloads: Receiver<Reload>, asked:
     let over = AtomicBool::new(false);
     std::thread::scope(|scope| {
         scope.spawn(|| reloader.run(&asked.reload, &over));
-        let ended = pipeline.run_reloading(reloads);
+        let ended = pipeline.run_reloading(reloads, fills);
         over.store(true, Ordering::Release);
         Ok(ended?)
     })

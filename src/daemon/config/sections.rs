@@ -78,6 +78,8 @@ settings! {
             "Their folder: every `*.yaml` and `*.yml` below it is a pack, but for the folder `lists`.";
         reload: bool = "true",
             "Whether they are read again when files change. SIGHUP asks for it in any case.";
+        backfill: bool = "true",
+            "Whether features that are new or changed after a reload are filled from what the topics still hold, while events are judged. Only where every source is a Kafka source.";
         max_cost: Whole<1, 1000000000000> = "200000",
             "The most that a rule may cost for one event, in steps and entries of state, as `refguard check --costs` tells it. A rule above it is refused.";
         settle: Millis = "500ms",

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use super::setting::{Later, Setting, Shape, settings};
+use super::setting::{Later, Millis, Setting, Shape, settings};
 use crate::event::mapping::MappingConfig;
 use crate::ruleset::yaml::{Node, Reader};
 
@@ -31,6 +31,8 @@ settings! {
             "The topics to read, at least one.";
         group: String = "refguard",
             "The consumer group.";
+        history: Millis = "0s" eg "30d",
+            "At a start without state, how much of what was judged before is counted again first, without being judged. `0s`: nothing.";
         properties: BTreeMap<String, String> = "{}" eg "{security.protocol: SASL_SSL}",
             "Further properties of librdkafka, as it spells them; those that refguard's guarantees rest on are refused.";
     }

@@ -5,6 +5,7 @@
 //! Invariants: what does not pass changes nothing and is told with its place; of what passed last a copy is kept, so that
 //! the next start has rules to judge by. Tested beside each file, and in `tests/reload.rs` from outside.
 
+mod fill;
 mod gate;
 mod last_good;
 mod watch;
@@ -16,6 +17,7 @@ use std::time::Duration;
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 
+pub use fill::Filler;
 pub use gate::{Finding, Passed, Refused, pass};
 pub use last_good::LastGood;
 pub use watch::{Quiet, Stamp};
@@ -26,7 +28,7 @@ use crate::engine::{EngineOptions, wanted_after};
 use crate::ruleset::Premises;
 use crate::ruleset::program::RuleSet;
 use crate::signals::{SignalConfig, Wanted};
-use crate::stream::pipeline::Reload;
+use crate::stream::pipeline::{Reload, Taken};
 
 /// How often flags are looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
@@ -57,6 +59,8 @@ pub struct Reloader {
     pub examined: Stamp,
     /// The engine's thread.
     pub hand_over: Sender<Reload>,
+    /// What fills features that a reload brings; `None`: they are not filled.
+    pub filler: Option<Filler>,
     /// Where it is counted.
     pub metrics: Arc<Metrics>,
     /// The files whose age is told.
@@ -78,6 +82,7 @@ impl Reloader {
         let mut next_look = clock::monotonic() + self.settle;
         while !stop.load(Ordering::Acquire) {
             std::thread::park_timeout(LOOK_EVERY);
+            self.filler.iter_mut().for_each(Filler::look);
             if asked.swap(false, Ordering::AcqRel) {
                 tracing::info!("asked to read the rules again");
                 quiet.ask();
@@ -126,7 +131,7 @@ impl Reloader {
             }
         };
         self.hand_over.send(reload).map_err(|_| Ended)?;
-        let events = wait(&told, stop)?;
+        let Taken { events, empty } = wait(&told, stop)?;
         let before = std::mem::replace(&mut self.in_force, passed.rules);
         self.wanted = wanted;
         let rules = &self.in_force;
@@ -134,6 +139,9 @@ impl Reloader {
             ruleset = %rules.hash, before = %before.hash, rules = rules.rules.len(), after_events = events,
             "new rules are in force"
         );
+        if let (Some(filler), Some(empty)) = (&mut self.filler, empty) {
+            filler.begin(empty, wanted, &self.signals);
+        }
         self.metrics.reloaded(ReloadOutcome::Swapped);
         self.metrics.rules_in_force_since(clock::wall_clock_ms());
         self.metrics.set_lists(ages((self.lists)(rules)));
@@ -149,10 +157,10 @@ impl Reloader {
 }
 
 /// Waits until a rule set is in force. A sink may hold the engine back for long.
-fn wait(told: &Receiver<u64>, stop: &AtomicBool) -> Result<u64, Ended> {
+fn wait(told: &Receiver<Taken>, stop: &AtomicBool) -> Result<Taken, Ended> {
     loop {
         match told.recv_timeout(LOOK_EVERY) {
-            Ok(events) => return Ok(events),
+            Ok(taken) => return Ok(taken),
             Err(RecvTimeoutError::Timeout) if !stop.load(Ordering::Acquire) => {}
             Err(_) => return Err(Ended),
         }

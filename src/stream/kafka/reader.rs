@@ -306,7 +306,7 @@ impl Reader {
 }
 
 /// The error that ends reading, if it is one; the client heals the others by itself.
-fn ending_error(error: &KafkaError) -> Option<StreamError> {
+pub(super) fn ending_error(error: &KafkaError) -> Option<StreamError> {
     use RDKafkaErrorCode::{ClusterAuthorizationFailed, GroupAuthorizationFailed, TopicAuthorizationFailed};
     match error {
         KafkaError::PartitionEOF(_) => None,

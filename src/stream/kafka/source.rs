@@ -225,6 +225,11 @@ impl KafkaSource {
         self.shared.name(index)
     }
 
+    /// The index of a partition, which may be one that is not ours yet.
+    pub(super) fn index(&self, name: &PartitionName) -> u32 {
+        self.shared.index(&name.topic, name.partition)
+    }
+
     /// Whether some broker is connected, as of the last second.
     pub fn is_reachable(&self) -> bool {
         self.shared.reachable.load(Ordering::Relaxed)

@@ -6,6 +6,7 @@ use std::time::Duration;
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 
 use super::Message;
+use super::history::{Filling, Fills};
 use super::reader::Intake;
 use super::reload::Reloads;
 use super::work::{Notice, Work};
@@ -14,6 +15,8 @@ use crate::event::{DeadLetter, Position, Reason};
 
 /// How long the machine waits for work before it lets itself be looked at.
 const IDLE: Duration = Duration::from_millis(100);
+/// The same while history is to come.
+const IDLE_FILLING: Duration = Duration::from_millis(5);
 
 /// Looks at the machine between two batches, and while it is idle.
 pub trait Probe: Send {
@@ -29,8 +32,10 @@ pub trait Stage: Send {
     /// Makes the outputs of a work that was read; `intake` is what is known of its source.
     fn pass(&mut self, work: &mut Work, intake: &Intake);
 
-    /// Called between two works, and while none comes.
-    fn idle(&mut self) {}
+    /// Called between two works, and while none comes. Answers how long to wait for the next work before it is called again.
+    fn idle(&mut self) -> Duration {
+        IDLE
+    }
 
     /// Called once, when nothing more comes.
     fn end(&mut self) {}
@@ -42,11 +47,12 @@ pub(super) fn run(
     from_readers: &Receiver<Message>,
     to_writer: &Sender<Message>,
 ) {
+    let mut patience = IDLE;
     loop {
-        let message = match from_readers.recv_timeout(IDLE) {
+        let message = match from_readers.recv_timeout(patience) {
             Ok(message) => message,
             Err(RecvTimeoutError::Timeout) => {
-                stage.idle();
+                patience = stage.idle();
                 continue;
             }
             Err(RecvTimeoutError::Disconnected) => break,
@@ -56,7 +62,7 @@ pub(super) fn run(
             stage.pass(&mut work, intake);
             work
         });
-        stage.idle();
+        patience = stage.idle();
         if to_writer.send(message).is_err() {
             break;
         }
@@ -70,12 +76,12 @@ pub(super) struct Judge<'a> {
     probe: &'a mut dyn Probe,
     places: Places,
     reloads: Reloads,
+    fills: Fills,
 }
 
 impl<'a> Judge<'a> {
-    pub(super) fn new(engine: &'a mut Engine, probe: &'a mut dyn Probe, reloads: Reloads) -> Judge<'a> {
-        let by_source = vec![Vec::new(); reloads.readers()];
-        Judge { engine, probe, places: Places { by_source, next: 0 }, reloads }
+    pub(super) fn new(engine: &'a mut Engine, probe: &'a mut dyn Probe, reloads: Reloads, fills: Fills) -> Judge<'a> {
+        Judge { engine, probe, places: Places::new(reloads.readers()), reloads, fills }
     }
 }
 
@@ -85,9 +91,15 @@ impl Stage for Judge<'_> {
         judge(self.engine, &mut self.places, intake, work);
     }
 
-    fn idle(&mut self) {
+    fn idle(&mut self) -> Duration {
         self.reloads.take(self.engine);
+        let filling = self.fills.step(self.engine, &mut self.places, &mut self.reloads);
         self.probe.look(self.engine);
+        match filling {
+            Filling::No => IDLE,
+            Filling::Waits => IDLE_FILLING,
+            Filling::Counted => Duration::ZERO,
+        }
     }
 
     fn end(&mut self) {
@@ -96,13 +108,17 @@ impl Stage for Judge<'_> {
 }
 
 /// The engine's numbers of partitions: dense over all sources.
-struct Places {
+pub(super) struct Places {
     by_source: Vec<Vec<Option<u32>>>,
     next: u32,
 }
 
 impl Places {
-    fn of(&mut self, source: usize, partition: u32) -> u32 {
+    pub(super) fn new(sources: usize) -> Places {
+        Places { by_source: vec![Vec::new(); sources], next: 0 }
+    }
+
+    pub(super) fn of(&mut self, source: usize, partition: u32) -> u32 {
         let known = &mut self.by_source[source];
         let local = partition as usize;
         if local >= known.len() {

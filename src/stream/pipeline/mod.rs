@@ -12,6 +12,7 @@
 //! came of it is safe in every sink; a fault of a sink ends the pipeline before anything behind it is committed.
 
 mod engine_thread;
+mod history;
 mod line_thread;
 mod reader;
 mod reload;
@@ -19,8 +20,9 @@ mod work;
 mod writer;
 
 pub use engine_thread::{Probe, Stage};
+pub use history::{Fill, HistoryCount, count_history};
 pub use reader::{Input, Intake, Reader};
-pub use reload::Reload;
+pub use reload::{Empty, Reload, Taken};
 pub use work::{DeadLetters, Notice, VerdictLines, Work};
 pub use writer::{Alerting, Observer, Sinks};
 
@@ -29,6 +31,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use crossbeam_channel::{Receiver, Sender, bounded, never, unbounded};
 
 use self::engine_thread::Judge;
+use self::history::Fills;
 use self::reload::Reloads;
 use crate::engine::Engine;
 use crate::signals::Deriver;
@@ -62,19 +65,20 @@ impl Pipeline<'_> {
     ///
     /// The first fault of a source or a sink. What was not committed by then is read again at the next start.
     pub fn run(self) -> Result<(), StreamError> {
-        self.run_reloading(never())
+        self.run_reloading(never(), never())
     }
 
-    /// The same, with rule sets that take over between two batches, in the order in which they come.
+    /// The same, with rule sets that take over between two batches, in the order in which they come, and history for the
+    /// features that they bring.
     ///
     /// # Errors
     ///
     /// As [`Pipeline::run`].
-    pub fn run_reloading(self, reloads: Receiver<Reload>) -> Result<(), StreamError> {
+    pub fn run_reloading(self, reloads: Receiver<Reload>, fills: Receiver<Fill>) -> Result<(), StreamError> {
         let Pipeline { readers, engine, probe, sinks, observer, works_per_source, stop } = self;
         // A reader takes what waits for it at its next batch, so hardly ever more than one deriver does.
         let (renew, renewed) = readers.iter().map(|_| unbounded()).unzip();
-        let mut judge = Judge::new(engine, probe, Reloads::new(reloads, renew));
+        let mut judge = Judge::new(engine, probe, Reloads::new(reloads, renew), Fills::new(fills));
         run_threads(readers, renewed, &mut judge, sinks, observer, works_per_source, stop)
     }
 }

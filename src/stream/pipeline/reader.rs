@@ -14,7 +14,7 @@ use crate::event::mapping::Mapping;
 use crate::event::{DeadLetter, MessageMode, Parser, Place, Position, Reason, is_array};
 use crate::signals::Deriver;
 use crate::stream::file::LineSource;
-use crate::stream::kafka::{KafkaInput, KafkaSource, RecordBatch, record_position};
+use crate::stream::kafka::{KafkaHistory, KafkaInput, KafkaSource, RecordBatch, record_position};
 use crate::stream::{Refused, StreamError};
 
 /// How long a reader waits for input before it looks whether it shall stop.
@@ -31,6 +31,8 @@ pub enum Input {
     Lines(Box<LineSource>),
     /// Topics.
     Kafka(Arc<KafkaSource>),
+    /// What topics held before.
+    History(Box<KafkaHistory>),
 }
 
 /// What is known of a source outside its thread.
@@ -99,7 +101,7 @@ impl Reader {
 
     pub(super) fn committer(&self) -> Option<Arc<KafkaSource>> {
         match &self.input {
-            Input::Lines(_) => None,
+            Input::Lines(_) | Input::History(_) => None,
             Input::Kafka(kafka) => Some(Arc::clone(kafka)),
         }
     }
@@ -115,6 +117,7 @@ impl Reader {
         let Reader { index, name: _, input, parser, mapping, mut deriver, wall_clock_ms, monotonic, ticks } = self;
         let input = match input {
             Input::Kafka(kafka) => Ok(Open::Kafka { kafka, last_tick: monotonic() }),
+            Input::History(history) => Ok(Open::History { history, begun: false, records: RecordBatch::default() }),
             Input::Lines(source) => {
                 // A file is read to its end and then over: only a pipe can be quiet.
                 let quiet_since = (ticks && source.progress().total_bytes.is_none()).then(monotonic);
@@ -136,6 +139,9 @@ impl Reader {
             let read = match &mut input {
                 Open::Lines { lines, quiet_since } => conversion.read_lines(lines, quiet_since, &mut work, stop),
                 Open::Kafka { kafka, last_tick } => conversion.read_records(kafka, last_tick, &mut work, stop),
+                Open::History { history, begun, records } => {
+                    conversion.read_history(history, begun, records, &mut work, stop)
+                }
             };
             match read {
                 Ok(Next::End) => return,
@@ -168,6 +174,12 @@ enum Open {
     Kafka {
         kafka: Arc<KafkaSource>,
         last_tick: Instant,
+    },
+    /// `begun`: its partitions were told.
+    History {
+        history: Box<KafkaHistory>,
+        begun: bool,
+        records: RecordBatch,
     },
 }
 
@@ -252,7 +264,11 @@ impl Conversion {
                 work.notices.extend(quiet.map(|partition| Notice::Tick(partition.index, (self.wall_clock_ms)())));
             }
             match input {
-                Some(KafkaInput::Records(records)) => self.take_records(kafka, records, now, work),
+                Some(KafkaInput::Records(mut records)) => {
+                    self.take_records(&mut records, now, work);
+                    work.ends.extend_from_slice(records.ends());
+                    kafka.recycle(records);
+                }
                 Some(KafkaInput::Assigned(partitions)) => {
                     work.notices.extend(partitions.into_iter().map(Notice::Assigned))
                 }
@@ -267,7 +283,28 @@ impl Conversion {
         }
     }
 
-    fn take_records(&mut self, kafka: &KafkaSource, mut records: RecordBatch, now: Instant, work: &mut Work) {
+    /// Nothing of history is committed.
+    fn read_history(
+        &mut self,
+        history: &mut KafkaHistory,
+        begun: &mut bool,
+        records: &mut RecordBatch,
+        work: &mut Work,
+        stop: &AtomicBool,
+    ) -> Result<Next, StreamError> {
+        if !std::mem::replace(begun, true) {
+            work.notices.extend(history.partitions().map(Notice::Assigned));
+        }
+        let more = history.next(records, || !stop.load(Ordering::Acquire))?;
+        self.take_records(records, (self.monotonic)(), work);
+        if more {
+            return Ok(Next::More);
+        }
+        work.notices.extend(history.partitions().map(Notice::Revoked));
+        Ok(Next::Last)
+    }
+
+    fn take_records(&mut self, records: &mut RecordBatch, now: Instant, work: &mut Work) {
         work.arrived = Some(now);
         let clock_ms = (self.wall_clock_ms)();
         std::mem::swap(&mut work.batch.input, &mut records.text);
@@ -297,8 +334,6 @@ impl Conversion {
             let ingest_time_ms = refused.ingest_time_ms.unwrap_or(clock_ms);
             push_refused(work, refused, &self.intake, ingest_time_ms);
         }
-        work.ends.extend_from_slice(records.ends());
-        kafka.recycle(records);
     }
 
     /// Reads an array of events: each stands for itself.

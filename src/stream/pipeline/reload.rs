@@ -18,14 +18,32 @@ pub struct Reload {
     rules: Arc<RuleSet>,
     /// One for the engine's thread, then one for each reader.
     derivers: Vec<Deriver>,
-    taken: Sender<u64>,
+    taken: Sender<Taken>,
+}
+
+/// A rule set is in force.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Taken {
+    /// How many events were judged by those before it.
+    pub events: u64,
+    /// The features that began empty, and what they need to be whole; `None` before the first event.
+    pub empty: Option<Empty>,
+}
+
+/// Features that began empty.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Empty {
+    /// Their names.
+    pub features: Vec<String>,
+    /// History from this instant on makes them whole: the newest event time less their longest reach.
+    pub since_ms: i64,
 }
 
 impl Reload {
     /// Makes a rule set ready for a pipeline with so many readers. `wanted` is what
     /// [`wanted_after`](crate::engine::wanted_after) says.
     ///
-    /// The other value tells, once the rule set is in force, how many events were judged by those before it.
+    /// The other value tells when the rule set is in force.
     ///
     /// # Errors
     ///
@@ -35,7 +53,7 @@ impl Reload {
         wanted: Wanted,
         signals: &SignalConfig,
         readers: usize,
-    ) -> Result<(Reload, Receiver<u64>), SignalError> {
+    ) -> Result<(Reload, Receiver<Taken>), SignalError> {
         let derivers = (0..=readers).map(|_| Deriver::new(wanted, signals)).collect::<Result<Vec<_>, _>>()?;
         let (taken, told) = bounded(1);
         Ok((Reload { rules, derivers, taken }, told))
@@ -64,7 +82,7 @@ impl Reloads {
     /// Puts what waits in force.
     pub(super) fn take(&mut self, engine: &mut Engine) {
         while let Ok(Reload { rules, derivers, taken }) = self.waiting.try_recv() {
-            engine.reload(rules);
+            let features = engine.reload(rules);
             let mut derivers = derivers.into_iter();
             self.deriver = derivers.next();
             for (renew, deriver) in self.renew.iter().zip(derivers) {
@@ -72,7 +90,7 @@ impl Reloads {
                 drop(renew.send(deriver));
             }
             // Who handed it over may have stopped waiting.
-            taken.send(engine.taken_in()).ok();
+            taken.send(Taken { events: engine.taken_in(), empty: empty(engine, features) }).ok();
         }
     }
 
@@ -86,9 +104,17 @@ impl Reloads {
     }
 }
 
+/// What these features, which began empty, need to be whole.
+fn empty(engine: &Engine, features: Vec<String>) -> Option<Empty> {
+    let reach_ms = engine.backfill_reach_ms(&engine.begin_backfill(&features))?;
+    let since_ms = engine.clock().latest_ms()?.saturating_sub(reach_ms);
+    Some(Empty { features, since_ms })
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::engine_thread::{Judge, Stage};
+    use super::super::history::Fills;
     use super::super::{Intake, Probe};
     use super::*;
     use crate::engine::{EngineOptions, wanted_after};
@@ -146,7 +172,12 @@ mod tests {
         let (hand_over, waiting) = crossbeam_channel::unbounded();
         let (renew, renewed) = crossbeam_channel::unbounded();
         let mut nobody = Nobody;
-        let mut judge = Judge::new(&mut engine, &mut nobody, Reloads::new(waiting, vec![renew]));
+        let mut judge = Judge::new(
+            &mut engine,
+            &mut nobody,
+            Reloads::new(waiting, vec![renew]),
+            Fills::new(crossbeam_channel::never()),
+        );
         let intake = Intake::of_lines("lines");
         let judged = |judge: &mut Judge<'_>, id: &str, wanted| {
             let mut work = work(id, wanted);
@@ -162,7 +193,7 @@ mod tests {
         hand_over.send(reload).expect("the queue is open");
         // It waits until the work that is under way is done.
         assert_eq!(judged(&mut judge, "2", before), (true, false, before));
-        assert_eq!(told.try_recv(), Ok(2), "events before it");
+        assert_eq!(told.try_recv(), Ok(Taken { events: 2, empty: None }), "events before it");
         assert_eq!(judged(&mut judge, "3", before), (true, true, after), "derived by a reader for the rules before");
         assert_eq!(renewed.try_recv().map(|deriver| deriver.wanted()), Ok(after), "the reader's next deriver");
         assert_eq!(judged(&mut judge, "4", after), (true, true, after));
