@@ -61,7 +61,11 @@ fn the_usual_parts_have_figures() {
         assert!(whole(&feature["bytes"]) > whole(&feature["keys"]) && whole(&feature["keys"]) > 0, "{feature}");
     }
     assert_path(&report["file_to_verdict_lines"], 3000);
-    assert!(["workload", "kafka_to_kafka", "growth", "links", "attack"].iter().all(|part| report[part].is_null()));
+    assert!(
+        ["workload", "kafka_to_kafka", "growth", "aggregates", "links", "attack"]
+            .iter()
+            .all(|part| report[part].is_null())
+    );
 }
 
 #[test]
@@ -116,6 +120,28 @@ fn growth_tells_of_memory_and_pauses() {
     }
     let batch = ["median", "p999", "longest", "longest_seen"].map(|of| positive(&growth["batch_us"][of]));
     assert!(batch.is_sorted(), "{batch:?}");
+}
+
+#[test]
+fn every_aggregate_has_a_cost() {
+    let report = &figures(&["--alone", "--aggregates", "4000"])["aggregates"];
+    assert_eq!(whole(&report["keys"]), 4000);
+    let costs = report["costs"].as_array().unwrap();
+    assert_eq!(costs.len(), 14);
+    for cost in costs {
+        // Times are differences, and may be anything where there is so little to do.
+        assert!(cost["ns_per_event"]["new_key"].is_f64() && cost["ns_per_event"]["known_key"].is_f64(), "{cost}");
+        assert!((20.0..1500.0).contains(&positive(&cost["bytes"]["key"])), "{cost}");
+    }
+    let entry = |name: &str| {
+        let found = costs.iter().find(|cost| cost["aggregate"] == name).unwrap();
+        found["bytes"]["further_entry"].as_f64().unwrap()
+    };
+    assert!(entry("count") >= 8.0 && entry("set") >= entry("count"), "an entry is kept for each event");
+    assert!(
+        entry("rate").abs() < 1.0 && entry("count, bucket") < entry("count"),
+        "and none where a number stands for all"
+    );
 }
 
 #[test]

@@ -138,6 +138,11 @@ impl Replay {
         &self.batch
     }
 
+    /// What was derived of the last batch, a row an event.
+    pub fn signals(&self) -> &[Signals] {
+        &self.signals
+    }
+
     /// How many events the last batch had.
     pub fn events(&self) -> usize {
         self.batch.events.len()

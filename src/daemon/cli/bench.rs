@@ -44,6 +44,10 @@ pub(super) struct Arguments {
     /// million, takes about 5 GB of memory and some minutes.
     #[arg(long, value_name = "KEYS", num_args = 0..=1, default_missing_value = "10000000")]
     growth: Option<u64>,
+    /// Also what each aggregate costs, in nanoseconds and bytes, with so many keys: a million by default, which takes
+    /// about 3 GB of memory.
+    #[arg(long, value_name = "KEYS", num_args = 0..=1, default_missing_value = "1000000")]
+    aggregates: Option<u64>,
     /// Also linked accounts in rings, chains and stars: so many of them a shape, a million by default.
     #[arg(long, value_name = "ACCOUNTS", num_args = 0..=1, default_missing_value = "1000000")]
     links: Option<u64>,
@@ -54,7 +58,7 @@ pub(super) struct Arguments {
     /// `state.max_bytes` of `--attack`, in MiB.
     #[arg(long, value_name = "MIB", default_value_t = 512, value_parser = clap::value_parser!(u32).range(1..))]
     attack_mib: u32,
-    /// Only what `--workload`, `--kafka`, `--growth`, `--links` and `--attack` ask for.
+    /// Only what `--workload`, `--kafka`, `--growth`, `--aggregates`, `--links` and `--attack` ask for.
     #[arg(long)]
     alone: bool,
     /// Print JSON instead of tables.
@@ -85,16 +89,16 @@ fn plan(arguments: &Arguments) -> Result<Plan, Failure> {
         let message = format!("{few} accounts are too few to measure with");
         return Err(Failure::usage(message, Some("give 1000 or more")));
     }
-    if let Some(few) = arguments.growth.filter(|keys| *keys < KEYS_LEAST) {
+    if let Some(few) = [arguments.growth, arguments.aggregates].into_iter().flatten().find(|keys| *keys < KEYS_LEAST) {
         return Err(Failure::usage(format!("{few} keys are too few to measure with"), Some("give 1000 or more")));
     }
     if let Some(few) = arguments.links.filter(|accounts| *accounts < ACCOUNTS_LEAST) {
         return Err(Failure::usage(format!("{few} accounts are too few to measure with"), Some("give 1000 or more")));
     }
-    let sizes = [arguments.growth, arguments.links, arguments.attack];
+    let sizes = [arguments.growth, arguments.aggregates, arguments.links, arguments.attack];
     let asked = arguments.workload.is_some() || arguments.kafka.is_some() || sizes.iter().any(Option::is_some);
     if arguments.alone && !asked {
-        let hint = "add `--workload`, `--kafka`, `--growth`, `--links` or `--attack`";
+        let hint = "add `--workload`, `--kafka`, `--growth`, `--aggregates`, `--links` or `--attack`";
         return Err(Failure::usage("`--alone` leaves nothing to measure", Some(hint)));
     }
     let rules = match &arguments.rules {
@@ -112,6 +116,7 @@ fn plan(arguments: &Arguments) -> Result<Plan, Failure> {
         workload: arguments.workload.as_ref().map(traffic),
         kafka: arguments.kafka.clone(),
         growth: arguments.growth,
+        aggregates: arguments.aggregates,
         links: arguments.links,
         attack: arguments.attack.map(|events| Attack { events, max_bytes: (arguments.attack_mib as usize) << 20 }),
         monotonic: clock::monotonic,

@@ -4,6 +4,7 @@
 //! one run are worth more than the figures. It reads no clock of its own, and drives the parser, engine and threads
 //! that the daemon runs. A functional test is `tests/bench.rs`.
 
+mod aggregates;
 mod attack;
 mod conditions;
 mod figures;
@@ -27,6 +28,7 @@ use crate::ruleset::program::RuleSet;
 use crate::signals::SignalError;
 use crate::stream::StreamError;
 
+pub use aggregates::{AggregateCost, AggregateCosts};
 pub use attack::{Attack, AttackReport, Honest};
 pub use conditions::{Condition, Conditions};
 pub use growth::{Growth, Table};
@@ -67,6 +69,8 @@ pub struct Plan {
     pub kafka: Option<String>,
     /// To how many keys each of the tables grows, if that is measured.
     pub growth: Option<u64>,
+    /// How many keys each aggregate has, if their costs are measured.
+    pub aggregates: Option<u64>,
     /// How many accounts are linked in each shape, if that is measured.
     pub links: Option<u64>,
     /// The attack on the memory, if that is measured.
@@ -147,6 +151,9 @@ pub fn run(plan: &Plan, mut say: impl FnMut(&str)) -> Result<Report, BenchError>
     }
     if let Some(keys) = plan.growth {
         report.growth = Some(growth::measure(keys, plan, &mut say)?);
+    }
+    if let Some(keys) = plan.aggregates {
+        report.aggregates = Some(aggregates::measure(keys, plan, &mut say)?);
     }
     if let Some(accounts) = plan.links {
         report.links = Some(links::measure(accounts, plan, &mut say)?);

@@ -64,6 +64,24 @@ impl Files for BuiltIn {
     }
 }
 
+/// A pack that is put together for a measurement.
+struct Made(String);
+
+impl Files for Made {
+    fn packs(&self) -> Result<Vec<String>, String> {
+        Ok(vec!["made.yaml".to_owned()])
+    }
+
+    fn read(&self, _path: &str, _max_bytes: u64) -> Result<Vec<u8>, String> {
+        Ok(self.0.as_bytes().to_vec())
+    }
+}
+
+/// The rules of a pack that is put together for a measurement.
+pub(super) fn made(text: String) -> Arc<RuleSet> {
+    Arc::new(load_from(&Made(text)).expect("packs made here load").set)
+}
+
 /// The texts of a pack that were written for conditions.
 pub(super) struct PackTexts {
     /// Each after those that it mentions.

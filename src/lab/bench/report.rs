@@ -6,7 +6,7 @@ mod table;
 pub use json::render_json;
 pub use table::render_table;
 
-use super::{AttackReport, Conditions, Growth, PathReport, Shape, StepsReport, WorkloadReport};
+use super::{AggregateCosts, AttackReport, Conditions, Growth, PathReport, Shape, StepsReport, WorkloadReport};
 
 /// What was measured; a part that was not is empty.
 #[derive(Clone, Debug, Default)]
@@ -23,6 +23,8 @@ pub struct Report {
     pub kafka: Option<PathReport>,
     /// Tables that grow.
     pub growth: Option<Growth>,
+    /// What each aggregate costs.
+    pub aggregates: Option<AggregateCosts>,
     /// Linked accounts, by shape.
     pub links: Option<Vec<Shape>>,
     /// An attack on the memory.

@@ -5,7 +5,9 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::Report;
-use crate::lab::bench::{AttackReport, Conditions, Growth, PathReport, Shape, StepsReport, WorkloadReport};
+use crate::lab::bench::{
+    AggregateCost, AttackReport, Conditions, Growth, PathReport, Shape, StepsReport, WorkloadReport,
+};
 use crate::signals::CacheUse;
 
 /// The figures as one object.
@@ -17,6 +19,9 @@ pub fn render_json(report: &Report) -> Value {
         "workload": report.workload.as_ref().map(workload),
         "kafka_to_kafka": report.kafka.as_ref().map(path),
         "growth": report.growth.as_ref().map(growth),
+        "aggregates": report.aggregates.as_ref().map(|costs| json!({
+            "keys": costs.keys, "costs": costs.aggregates.iter().map(aggregate).collect::<Vec<_>>(),
+        })),
         "links": report.links.as_ref().map(|shapes| shapes.iter().map(shape).collect::<Vec<_>>()),
         "attack": report.attack.as_ref().map(attack),
     })
@@ -112,6 +117,14 @@ fn attack(report: &AttackReport) -> Value {
         })).collect::<Vec<_>>(),
         "saturated_after_events": report.saturated_after,
         "events_per_second": {"before": report.before_per_second, "after": report.after_per_second},
+    })
+}
+
+fn aggregate(of: &AggregateCost) -> Value {
+    json!({
+        "aggregate": of.name,
+        "ns_per_event": {"new_key": of.new_key_ns, "known_key": of.known_key_ns},
+        "bytes": {"key": of.key_bytes, "further_entry": of.entry_bytes},
     })
 }
 

@@ -4,7 +4,9 @@ use std::fmt::{Result, Write};
 use std::time::Duration;
 
 use super::Report;
-use crate::lab::bench::{AttackReport, Conditions, Growth, PathReport, Shape, StepsReport, WorkloadReport};
+use crate::lab::bench::{
+    AggregateCosts, AttackReport, Conditions, Growth, PathReport, Shape, StepsReport, WorkloadReport,
+};
 use crate::signals::CacheUse;
 
 /// Tables, one a part, apart by empty lines; of what was not measured, how to.
@@ -34,6 +36,10 @@ fn write_all(out: &mut String, report: &Report) -> Result {
     match &report.growth {
         Some(growth) => write_growth(out, growth)?,
         None => writeln!(out, "memory of a key, and pauses: not measured; `--growth` does it")?,
+    }
+    match &report.aggregates {
+        Some(costs) => write_aggregates(out, costs)?,
+        None => writeln!(out, "the cost of each aggregate: not measured; `--aggregates` does it")?,
     }
     match &report.links {
         Some(shapes) => write_links(out, shapes)?,
@@ -160,6 +166,18 @@ fn write_growth(out: &mut String, report: &Growth) -> Result {
         report.rounds,
         micros(report.longest_seen)
     )
+}
+
+fn write_aggregates(out: &mut String, costs: &AggregateCosts) -> Result {
+    writeln!(out, "cost at {} keys       ns an event: new key  known key  bytes: a key  a further entry", costs.keys)?;
+    for of in &costs.aggregates {
+        writeln!(
+            out,
+            "  {:<24}  {:>17.0}  {:>9.0}  {:>12.1}  {:>15.1}",
+            of.name, of.new_key_ns, of.known_key_ns, of.key_bytes, of.entry_bytes
+        )?;
+    }
+    Ok(())
 }
 
 fn write_links(out: &mut String, shapes: &[Shape]) -> Result {
