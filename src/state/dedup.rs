@@ -134,6 +134,14 @@ impl Dedup {
                 prefetch_index(&self.chunks[chunk], place);
             }
         }
+        // What is forgotten meanwhile leaves the index, at places that have nothing to do with those of the events.
+        let oldest = self.first..(self.first + 2 * events.len() as u64).min(self.first + self.held);
+        for number in oldest {
+            match self.held(Entry(number)) {
+                Some(held) if !self.is_remembered(number, held.time_ms) => self.index.prefetch(held.key),
+                _ => break,
+            }
+        }
     }
 
     fn sight(&mut self, event: &Identity) -> Sighting {

@@ -20,6 +20,8 @@ use super::{Limit, Op, Reading, Readings};
 /// The guess for a key that is new: no slot has this number.
 pub(super) const NO_SLOT: u32 = u32::MAX;
 const _: () = assert!(NO_SLOT > SLOT_MAX);
+/// Slots that are swept together, so that waits for memory overlap.
+const SWEEP_PASS_SLOTS: usize = 64;
 
 #[derive(Debug)]
 pub(super) struct Table<W: Window> {
@@ -228,7 +230,26 @@ impl<W: Window> Table<W> {
         self.next_swept = if end >= slots { end - slots } else { end };
     }
 
-    fn sweep_range(&mut self, mut from: usize, end: usize, horizon_ms: i64) {
+    fn sweep_range(&mut self, from: usize, end: usize, horizon_ms: i64) {
+        for from in (from..end).step_by(SWEEP_PASS_SLOTS) {
+            let end = end.min(from + SWEEP_PASS_SLOTS);
+            self.fetch_idle(from, end, horizon_ms);
+            self.sweep_pass(from, end, horizon_ms);
+        }
+    }
+
+    /// Asks for the index words of keys that may leave: they have nothing to do with the order of slots.
+    fn fetch_idle(&self, mut from: usize, end: usize, horizon_ms: i64) {
+        while let Some(slot) = self.slab.next_live(from, end) {
+            from = slot as usize + 1;
+            let entry = self.slab.get(slot);
+            if !entry.window.is_settled(&self.rule, horizon_ms) {
+                self.index.prefetch(entry.key);
+            }
+        }
+    }
+
+    fn sweep_pass(&mut self, mut from: usize, end: usize, horizon_ms: i64) {
         while let Some(slot) = self.slab.next_live(from, end) {
             from = slot as usize + 1;
             let window = &self.slab.get(slot).window;
