@@ -16,6 +16,7 @@
 use super::Engine;
 use super::clock::Clock;
 use super::machine::CHUNK_EVENTS;
+use super::quotas::Meters;
 use crate::event::{EventBatch, Signals};
 use crate::ruleset::program::Feature;
 use crate::state::{Aggregate, Dedup, FeatureTable};
@@ -35,13 +36,14 @@ pub struct Filling {
     names: Vec<String>,
     clock: Clock,
     dedup: Dedup,
+    meters: Meters,
 }
 
 impl Engine {
     /// Begins to count history into the features of these names; those that no rule set has or had then are left alone.
     pub fn begin_backfill(&self, features: Vec<String>) -> Backfill {
         let (clock, dedup) = (self.clock.begun_anew(), self.dedup.begun_anew());
-        Backfill::Features(Box::new(Filling { names: features, clock, dedup }))
+        Backfill::Features(Box::new(Filling { names: features, clock, dedup, meters: self.quotas.meters_anew() }))
     }
 
     /// Counts the events of a batch of history into what `into` says, in order, without judging them.
@@ -105,6 +107,8 @@ impl Engine {
         let taking_part = self.taking_part(&filling.names);
         let horizon_ms = self.clock.horizon_ms();
         for (from, signals) in (0..).step_by(CHUNK_EVENTS).zip(signals.chunks(CHUNK_EVENTS)) {
+            // No place of upkeep comes while there are no events to judge.
+            self.look_at_quotas();
             self.exchange(filling);
             self.place(batch, &batch.events[from..from + signals.len()]);
             self.exchange(filling);
@@ -119,5 +123,6 @@ impl Engine {
     fn exchange(&mut self, filling: &mut Filling) {
         std::mem::swap(&mut self.clock, &mut filling.clock);
         std::mem::swap(&mut self.dedup, &mut filling.dedup);
+        self.quotas.exchange(&mut filling.meters);
     }
 }

@@ -39,6 +39,8 @@ pub struct Judgement {
     pub parties: Option<(Verdict, Verdict)>,
     /// It came after the horizon: judged, and it fed nothing.
     pub late: bool,
+    /// Its program had had as many events as it may: judged, and it fed nothing.
+    pub over_quota: bool,
     /// Elements of `rules`.
     pub rules: Piece,
     /// Elements of `evidence`.

@@ -44,6 +44,8 @@ impl Engine {
     /// once a whole window lies behind the newest event that was shown before. Keys that were watched for are given up.
     /// Events must be derived for [`Engine::wanted`] as it is afterwards: [`wanted_after`] tells it beforehand.
     pub fn reload(&mut self, rules: Arc<RuleSet>) {
+        // Tables that go take their counts along.
+        self.look_at_quotas();
         let mut plan = Plan::new(&rules);
         let mut wanted = Wanted { signals: plan.signals, fields: rules.fields };
         keep_subjects(self.wanted(), &mut wanted);
@@ -52,6 +54,7 @@ impl Engine {
         let mut places = self.reload_features(&rules, &mut plan);
         let accounts = self.accounts.reload(&self.plan.accounts, &plan.accounts, self.retention_ms, self.max_entries);
         places.extend(accounts.into_iter().map(|place| place.map(|place| features + place)));
+        self.quotas.open(&mut self.tables, self.accounts.tables_mut(), self.clock.watermark_ms());
         // Identities and decisions stand behind the tables.
         let before = self.swept_keys.len();
         self.watch.reload(places.iter().copied().chain([Some(before), Some(before + 1)]));

@@ -10,7 +10,10 @@ use super::sequence::Sequence;
 use super::table::Table;
 use super::timed::Rule;
 use super::window::Window;
-use super::{Aggregate, Class, ClassRefused, ClassRoom, ClassUse, KeyHash, Limit, Links, Number, Op, Reach, Reading, Readings, WindowSpec};
+use super::{
+    Aggregate, Class, ClassRefused, ClassRoom, ClassUse, KeyHash, Limit, Links, Number, Op, Reach, Reading, Readings,
+    WindowSpec,
+};
 
 /// Operations whose memory is asked for together: its lines fit in the first-level cache.
 const PASS: usize = 64;

@@ -239,7 +239,11 @@ impl<W: Window> Table<W> {
         self.index.insert(op.key, vacancy, slot);
         self.classes.came(op.key);
         // Events of this key may have been refused before.
-        if self.refused_ms.max(self.classes.refused_ms(op.key)).is_some_and(|refused| !out_of_reach(refused, op.horizon_ms, self.reach_ms)) {
+        if self
+            .refused_ms
+            .max(self.classes.refused_ms(op.key))
+            .is_some_and(|refused| !out_of_reach(refused, op.horizon_ms, self.reach_ms))
+        {
             self.slab.get_mut(slot).window.set_truncated(true);
         }
         slot
