@@ -3,11 +3,14 @@
 //!
 //! Each program with a quota is a class of its own; programs that are not configured are one class together, so that made-up
 //! names take no more than one. *Events* are counted in order of arrival, by the algorithm of `rate` on event time: one
-//! too many is judged, and feeds nothing. *Keys* and *bytes* are added up over all tables at the fixed places of the log where memory is
-//! looked at, and each table gets an equal share of what is left until the next: so they are never exceeded, and what
-//! is refused depends on the program's own events alone. A key refused reads as not exact, as under `state.max_bytes`.
+//! too many is judged, and feeds nothing. *Keys* and *bytes* are added up over all tables at the fixed places of the log where
+//! memory is looked at, and each table gets an equal share of what is left until the next. So there are never more keys than
+//! the quota, and more bytes by one step of one window in each table at most; whoever comes near it is refused a little
+//! before, and what others do moves nothing but the places of the looks. A key refused reads as not exact, as under
+//! `state.max_bytes`.
 //!
-//! Keys of features of `scope: global`, identities and decisions count for no quota. Knows `state`. Tested in `tests/quotas.rs`.
+//! Not metered are keys of features of `scope: global`, identities, decisions, and the names of referrers. Knows `state`.
+//! Tested in `tests/quotas.rs` and, one table against another, beside `state/classes.rs`.
 
 use super::policy::Policy;
 use crate::state::{Class, ClassRoom, ClassUse, FeatureTable, Meter};
