@@ -444,4 +444,18 @@ mod tests {
         assert!(policy.default.observe_only);
         assert_eq!(policy.programs[0].1.thresholds.block, 95);
     }
+
+    #[test]
+    fn programs_without_an_entry_have_a_quota_and_others_what_they_are_given() {
+        let text =
+            "state: {max_bytes: 1GiB}\nprograms: {gold: {quota: {events_per_second: 7}}, tin: {quota: {keys: 9}}}";
+        let file = Arc::new(SourceFile { path: "c.yaml".into(), text: text.to_owned() });
+        let config = config::parse(&file, std::iter::empty()).expect("it is valid").config;
+        let policy = policy(&config);
+        assert_eq!(policy.unnamed_quota, Quota { bytes: Some(128 << 20), ..Quota::default() });
+        let quotas: Vec<(&str, Quota)> = policy.programs.iter().map(|(name, of)| (name.as_str(), of.quota)).collect();
+        let gold = Quota { events: Some(EventQuota { per_second: 7, burst: 420 }), ..Quota::default() };
+        let tin = Quota { keys: Some(9), ..Quota::default() };
+        assert_eq!(quotas, [("default", Quota::default()), ("gold", gold), ("tin", tin)]);
+    }
 }
