@@ -532,7 +532,9 @@ fn reloads_are_counted_from_0_on_and_lists_that_are_gone_are_not_told() {
 /// The judgement of Prometheus's own tool on a scrape in which every family that can has samples.
 #[test]
 fn promtool_has_nothing_to_say() {
-    let mut watched = Watched::new(&["orders"], &["default", "gold"]);
+    let quota = Quota { keys: Some(100), ..Quota::default() };
+    let policy = Policy { unnamed_quota: quota, ..Policy::default() };
+    let mut watched = Watched::with(&["orders"], &["default", "gold"], policy);
     watched.run(&[("orders", &known_stream())]);
     watched.metrics.depend("sources.orders", || Some(true));
     watched.metrics.list("signals.tor", noon_ms());

@@ -58,6 +58,8 @@ pub struct Raised {
     pub event: u32,
     /// Its rule's place in the rule set.
     pub rule: u32,
+    /// Its program is not among those that are configured: anybody may have made it up.
+    pub unnamed: bool,
     /// The instant that the event was judged as of, in milliseconds since the Unix epoch: its own time, or the horizon if
     /// that is later.
     pub as_of_ms: i64,

@@ -17,8 +17,8 @@ use crate::state::{Class, ClassRoom, ClassUse, FeatureTable, Meter};
 
 /// How many programs with a quota are told apart; others beyond them have none.
 pub const QUOTAS_MAX: usize = 254;
-/// The class of programs that are not configured.
-const UNNAMED: Class = Class(1);
+/// The class of programs that are not configured, whether or not they have a quota.
+pub(super) const UNNAMED: Class = Class(1);
 /// A quota that refused nothing for so long, in event time, has ended to refuse.
 const QUIET_MS: i64 = 60_000;
 /// How many changes are kept for whoever tells them.

@@ -145,7 +145,7 @@ settings! {
         max_open: Whole<1, 1000000> = "10000",
             "Most alerts that are open at once, about 1 KiB each. Past it the one that has been quiet for the longest closes as `displaced`.";
         max_per_rule: Whole<1, 1000000> = "1000",
-            "Most of them that one rule has in one program. Past it one more stands for the rest: `gathered`.";
+            "Most of them that one rule has in one program; programs without an entry count as one. Past it one more stands for the rest: `gathered`.";
     }
 
     /// A loyalty or referral program.
