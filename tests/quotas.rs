@@ -1,7 +1,7 @@
 //! Quotas of programs: what one may take, that another does not feel it, and that made-up names gain nothing.
 #![expect(clippy::unwrap_used, reason = "a test that meets what it does not expect has failed")]
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use refguard::engine::{
     Backfill, EngineOptions, EventQuota, Policy, ProgramPolicy, Quota, QuotaChange, QuotaOf, QuotaUse,
@@ -132,6 +132,34 @@ fn flooded() -> Vec<String> {
     lines
 }
 
+/// What is said to be exact is what a recount gives over the events that were within the quota of events. Answers how often it was said.
+fn recount(lines: &[String], said: &[Value]) -> usize {
+    let mut counts: BTreeMap<String, i64> = BTreeMap::new();
+    let mut devices: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    let mut exact = 0;
+    for (line, verdict) in lines.iter().zip(said) {
+        let data = &serde_json::from_str::<Value>(line).unwrap()["data"];
+        let [program, account, device] =
+            ["program", "account_id", "device_id"].map(|name| data[name].as_str().unwrap());
+        let (of_account, of_device) = (format!("{program} account {account}"), format!("{program} device {device}"));
+        if verdict.get("over_quota").is_none() {
+            *counts.entry(of_account.clone()).or_default() += 1;
+            *counts.entry(of_device.clone()).or_default() += 1;
+            devices.entry(of_account.clone()).or_default().insert(device.to_owned());
+        }
+        let count = |of: &String| counts.get(of).copied().unwrap_or(0);
+        let distinct = devices.get(&of_account).map_or(0, BTreeSet::len) as i64;
+        let expected = [("by_account", count(&of_account)), ("by_device", count(&of_device)), ("devices", distinct)];
+        for of in verdict["evidence"].as_array().unwrap().iter().filter(|of| of["exact"] == true) {
+            if let Some((_, value)) = expected.iter().find(|(feature, _)| of["feature"] == *feature) {
+                assert_eq!(of["value"], *value, "{of} of {line}");
+                exact += 1;
+            }
+        }
+    }
+    exact
+}
+
 #[test]
 fn a_flood_of_one_program_is_not_felt_in_another_and_batches_do_not_matter() {
     let quota =
@@ -164,6 +192,8 @@ fn a_flood_of_one_program_is_not_felt_in_another_and_batches_do_not_matter() {
         }
         assert_eq!(of(&uses, Some("gold"), QuotaOf::Keys).refused, 0);
         let said = verdicts(&out);
+        let exact = recount(&lines, &said);
+        assert!((6000..30_000).contains(&exact), "{exact} of 36,000 values are exact");
         let noisy: Vec<&Value> = said.iter().filter(|verdict| verdict["program"] == "noisy").collect();
         let over = noisy.iter().filter(|verdict| verdict["over_quota"] == true).count();
         assert_eq!(over as u64, of(&uses, Some("noisy"), QuotaOf::Events).refused);
