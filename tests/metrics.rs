@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use refguard::daemon::metrics::{self, BatchObserver, EngineProbe, Kind, Metric, Metrics, ReloadOutcome, TABLE};
-use refguard::engine::{Engine, EngineOptions};
+use refguard::engine::{Engine, EngineOptions, EventQuota, Policy, ProgramPolicy, Quota};
 use refguard::event::{KINDS, ParseOptions, Parser};
 use refguard::ruleset;
 use refguard::ruleset::program::RuleSet;
@@ -91,9 +91,13 @@ struct Watched {
 
 impl Watched {
     fn new(sources: &[&str], programs: &[&str]) -> Watched {
+        Watched::with(sources, programs, Policy::default())
+    }
+
+    fn with(sources: &[&str], programs: &[&str], policy: Policy) -> Watched {
         let owned = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
         let rules = rules();
-        let options = EngineOptions { hash_key: HashKey([7; 16]), ..EngineOptions::default() };
+        let options = EngineOptions { hash_key: HashKey([7; 16]), policy, ..EngineOptions::default() };
         let metrics = Metrics::default();
         Watched {
             observer: metrics.observer(owned(sources), owned(programs), &rules, refguard::daemon::clock::monotonic),
@@ -390,6 +394,44 @@ fn the_state_of_the_engine_is_shown() {
 }
 
 #[test]
+fn quotas_are_shown_by_program_and_made_up_names_are_one() {
+    let quota = Quota { events: Some(EventQuota { per_second: 1, burst: 2 }), keys: Some(100), bytes: None };
+    let named = |name: &str, quota| (name.to_owned(), ProgramPolicy { quota, ..ProgramPolicy::default() });
+    let policy = Policy {
+        programs: vec![named("default", Quota::default()), named("gold", quota)],
+        unnamed_quota: quota,
+        ..Policy::default()
+    };
+    let mut watched = Watched::with(&["orders"], &["default", "gold"], policy);
+    let before = watched.scrape();
+    let quotas = |scrape: &Scrape, name: &str| scrape.of(name).len();
+    assert_eq!((quotas(&before, "quota_used"), quotas(&before, "over_quota_total")), (4, 4), "from 0 on");
+    let visit = |id: u32, program: &str| {
+        let data = serde_json::json!({"program": program, "account_id": format!("a{id}")});
+        event(&id.to_string(), "shop.visited", "11:00:00", data)
+    };
+    // One after the other, then enough for a look at the keys: those of one program, which has no quota.
+    let few = (0..5).map(|id| visit(id, "gold")).chain((5..10).map(|id| visit(id, &format!("made-up-{id}"))));
+    let lines: String = few.chain((10..1024).map(|id| visit(id, ""))).collect();
+    watched.run(&[("orders", &lines)]);
+    let scrape = watched.scrape();
+    let expected = [
+        (vec!["gold", "events"], 3.0),
+        (vec!["gold", "keys"], 0.0),
+        (vec!["other", "events"], 3.0),
+        (vec!["other", "keys"], 0.0),
+    ];
+    assert_eq!(scrape.of("over_quota_total"), expected);
+    let expected = [
+        (vec!["gold", "events"], 1.0),
+        (vec!["gold", "keys"], 0.02),
+        (vec!["other", "events"], 1.0),
+        (vec!["other", "keys"], 0.02),
+    ];
+    assert_eq!(scrape.of("quota_used"), expected);
+}
+
+#[test]
 fn a_scrape_without_an_engine_says_what_is_known() {
     let watched = Watched::new(&["orders"], &["default"]);
     let scrape = Scrape::parse(&on_this_thread(watched.metrics.scrape()));
@@ -490,7 +532,9 @@ fn reloads_are_counted_from_0_on_and_lists_that_are_gone_are_not_told() {
 /// The judgement of Prometheus's own tool on a scrape in which every family that can has samples.
 #[test]
 fn promtool_has_nothing_to_say() {
-    let mut watched = Watched::new(&["orders"], &["default", "gold"]);
+    let quota = Quota { keys: Some(100), ..Quota::default() };
+    let policy = Policy { unnamed_quota: quota, ..Policy::default() };
+    let mut watched = Watched::with(&["orders"], &["default", "gold"], policy);
     watched.run(&[("orders", &known_stream())]);
     watched.metrics.depend("sources.orders", || Some(true));
     watched.metrics.list("signals.tor", noon_ms());

@@ -44,7 +44,7 @@ fn options() -> EngineOptions {
     EngineOptions {
         allowed_lateness_ms: LATENESS_MS,
         dedup_span_ms: DAY_MS,
-        policy: Policy { default, programs: Vec::new() },
+        policy: Policy { default, ..Policy::default() },
         ..EngineOptions::default()
     }
 }

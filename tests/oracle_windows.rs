@@ -52,7 +52,7 @@ fn options() -> EngineOptions {
     EngineOptions {
         allowed_lateness_ms: LATENESS_MS,
         dedup_span_ms: DAY_MS,
-        policy: Policy { default: policy(0), programs },
+        policy: Policy { default: policy(0), programs, ..Policy::default() },
         ..EngineOptions::default()
     }
 }

@@ -25,7 +25,7 @@ pub struct AlertOptions {
     pub interval_ms: i64,
     /// How many are open at once, from 1.
     pub open_max: usize,
-    /// How many of one rule in one program, from 1; one more stands for the rest.
+    /// How many of one rule in one program, from 1; one more stands for the rest. Programs that are not configured are one.
     pub per_rule_max: usize,
 }
 
@@ -41,6 +41,8 @@ impl Default for AlertOptions {
 struct Open {
     alert: Alert,
     key: Box<[u8]>,
+    /// How many bytes of the key say whose share of the open alerts it takes.
+    share_bytes: usize,
     /// Its instant in the queue of those that will have been quiet; the alert's own may be later.
     queued_ms: i64,
     /// The instant from which growth that was not told is to be told.
@@ -56,9 +58,10 @@ pub struct Alerts {
     /// By the number in which they opened.
     open: BTreeMap<u64, Open>,
     next_number: u64,
-    /// By program, rule and group; those that stand for the rest of a rule's by program and rule.
+    /// By program, rule and group; those that stand for the rest of a rule's by the share that is used up.
     numbers: HashMap<Box<[u8]>, u64>,
-    /// By program and rule: how many are open, without the one that stands for the rest.
+    /// By share, which is one for a rule in a program, and one for a rule in all programs that are not configured: how many
+    /// are open, without the one that stands for the rest.
     of_rule: HashMap<Box<[u8]>, usize>,
     /// By an instant at which something was seen of them, which may no longer be the latest.
     queue: BTreeSet<(i64, u64)>,
@@ -154,20 +157,13 @@ impl Alerts {
     fn see(&mut self, seen: &Sighting<'_>, out: &mut AlertLines) {
         let mut key = std::mem::take(&mut self.key);
         key.clear();
-        let program = bounded_text(seen.program());
-        key.extend_from_slice(&(program.len() as u64).to_le_bytes());
-        key.extend_from_slice(program.as_bytes());
-        key.extend_from_slice(seen.rule.id.as_bytes());
-        // No id of a rule has this byte.
-        key.push(0);
-        let rule_bytes = key.len();
-        key.extend_from_slice(seen.group());
+        let share_bytes = write_key(&mut key, seen);
         let mut number = self.find(&key, seen, out);
         let mut became = AlertEvent::Joined;
         if number.is_none() {
-            let rest = self.of_rule.get(&key[..rule_bytes]).is_some_and(|open| *open >= self.options.per_rule_max);
+            let rest = self.of_rule.get(&key[..share_bytes]).is_some_and(|open| *open >= self.options.per_rule_max);
             if rest {
-                key.truncate(rule_bytes);
+                key.truncate(share_bytes);
                 became = AlertEvent::Gathered;
                 number = self.find(&key, seen, out);
             }
@@ -175,7 +171,7 @@ impl Alerts {
         match number {
             Some(number) => self.join(number, seen, out),
             None => {
-                self.start(&key, rule_bytes, seen, out);
+                self.start(&key, share_bytes, seen, out);
                 if became == AlertEvent::Joined {
                     became = AlertEvent::Opened;
                 }
@@ -197,24 +193,24 @@ impl Alerts {
     }
 
     /// Opens an alert; if there are too many, the one that has been quiet for the longest closes.
-    fn start(&mut self, key: &[u8], rule_bytes: usize, seen: &Sighting<'_>, out: &mut AlertLines) {
+    fn start(&mut self, key: &[u8], share_bytes: usize, seen: &Sighting<'_>, out: &mut AlertLines) {
         if self.open.len() >= self.options.open_max
             && let Some((_, number)) = self.quietest()
         {
             self.close(number, AlertClosing::Displaced, out);
         }
-        let group = if key.len() == rule_bytes { &[] } else { seen.group() };
+        let group = if key.len() == share_bytes { &[] } else { seen.group() };
         let alert = Alert::open(seen, group);
         let number = self.next_number;
         self.next_number += 1;
         self.numbers.insert(key.into(), number);
-        if key.len() > rule_bytes {
-            *self.of_rule.entry(key[..rule_bytes].into()).or_default() += 1;
+        if key.len() > share_bytes {
+            *self.of_rule.entry(key[..share_bytes].into()).or_default() += 1;
         }
         self.queue.insert((alert.as_of_ms, number));
         self.counts.open[alert.severity as usize] += 1;
         let as_of_ms = alert.as_of_ms;
-        self.open.insert(number, Open { alert, key: key.into(), queued_ms: as_of_ms, due_ms: None });
+        self.open.insert(number, Open { alert, key: key.into(), share_bytes, queued_ms: as_of_ms, due_ms: None });
         self.tell(number, AlertChange::Opened, as_of_ms, out);
     }
 
@@ -253,19 +249,18 @@ impl Alerts {
     }
 
     fn close(&mut self, number: u64, closing: AlertClosing, out: &mut AlertLines) {
-        let Open { mut alert, key, queued_ms, due_ms } = self.open.remove(&number).expect(NUMBERED);
+        let Open { mut alert, key, share_bytes, queued_ms, due_ms } = self.open.remove(&number).expect(NUMBERED);
         self.queue.remove(&(queued_ms, number));
         if let Some(due_ms) = due_ms {
             self.due.remove(&(due_ms, number));
         }
         self.numbers.remove(&key);
-        let rule_bytes = key.len() - alert.group.len();
-        if !alert.group.is_empty()
-            && let Some(open) = self.of_rule.get_mut(&key[..rule_bytes])
+        if key.len() > share_bytes
+            && let Some(open) = self.of_rule.get_mut(&key[..share_bytes])
         {
             *open -= 1;
             if *open == 0 {
-                self.of_rule.remove(&key[..rule_bytes]);
+                self.of_rule.remove(&key[..share_bytes]);
             }
         }
         self.counts.open[alert.severity as usize] -= 1;
@@ -290,6 +285,30 @@ impl Alerts {
         let rule = rule_of(&self.rules, &alert.rule).expect(RULED);
         out.add(|out| write_record(out, alert, change, None, rule, &self.rules.hash));
     }
+}
+
+/// Writes the key of a match: the share that its alert takes, and what tells it apart there. Answers the length of the share.
+fn write_key(key: &mut Vec<u8>, seen: &Sighting<'_>) -> usize {
+    let program = bounded_text(seen.program());
+    let write_program = |key: &mut Vec<u8>| {
+        key.extend_from_slice(&(program.len() as u64).to_le_bytes());
+        key.extend_from_slice(program.as_bytes());
+    };
+    if seen.raised.unnamed {
+        // No program is so long.
+        key.extend_from_slice(&u64::MAX.to_le_bytes());
+    } else {
+        write_program(key);
+    }
+    key.extend_from_slice(seen.rule.id.as_bytes());
+    // No id of a rule has this byte.
+    key.push(0);
+    let share_bytes = key.len();
+    if seen.raised.unnamed {
+        write_program(key);
+    }
+    key.extend_from_slice(seen.group());
+    share_bytes
 }
 
 const NUMBERED: &str = "what has a number in one of the orders is open";

@@ -65,6 +65,7 @@ pub fn verdict() -> Value {
             "duplicate": {"const": true},
             "current": verdicts,
             "late": {"const": true},
+            "over_quota": {"const": true},
             "degraded": {"const": true},
             "would_be": verdicts,
             "challenge_id": text,

@@ -11,7 +11,7 @@ use super::clock;
 use super::config::{self, Config};
 use super::key::StateKey;
 use crate::alerts::{AlertOptions, Alerts};
-use crate::engine::{Engine, EngineOptions, Policy, ProgramPolicy, Rates, Thresholds};
+use crate::engine::{Engine, EngineOptions, EventQuota, Policy, ProgramPolicy, Quota, Rates, Thresholds};
 use crate::event::mapping::Mapping;
 use crate::event::{Attributes, ParseOptions, Parser};
 use crate::lists::{List, ListKind};
@@ -22,6 +22,11 @@ use crate::stream::file::{LineOptions, LineSink, LineSource, WriteMode};
 use crate::stream::kafka::{ClientOptions, KafkaProducer, KafkaSource, ProducerOptions, SourceOptions};
 use crate::stream::pipeline::{Alerting, Input, Reader, Sinks};
 use crate::stream::{Sink, StreamError};
+
+/// What programs without an entry may take of the state, where nothing is said: one part in so many.
+const UNCONFIGURED_SHARE: u64 = 8;
+/// How many seconds' events of a quota may come at once, where nothing is said.
+const BURST_SECONDS: i64 = 60;
 
 /// Why the parts cannot be joined. All are the operator's to mend, but for what a stream says of a service.
 #[derive(Debug, thiserror::Error)]
@@ -131,12 +136,30 @@ fn policy(config: &Config) -> Policy {
             region: program.region.clone(),
             // Checked when the configuration was read.
             timezone: jiff::tz::TimeZone::get(&program.timezone).unwrap_or(jiff::tz::TimeZone::UTC),
+            quota: quota(&program.quota),
         }
     };
     let mut named: Vec<String> = config.programs.keys().chain(config.policy.programs.keys()).cloned().collect();
     named.sort_unstable();
     named.dedup();
-    Policy { default: of("default"), programs: named.into_iter().map(|name| (name.clone(), of(&name))).collect() }
+    let mut unnamed_quota = quota(&config.quota.unconfigured);
+    let share_bytes = config.state.max_bytes.0 / UNCONFIGURED_SHARE;
+    unnamed_quota.bytes.get_or_insert(usize::try_from(share_bytes).unwrap_or(usize::MAX));
+    let programs = named.into_iter().map(|name| (name.clone(), of(&name))).collect();
+    Policy { default: of("default"), programs, unnamed_quota }
+}
+
+fn quota(of: &config::Quota) -> Quota {
+    let count = |count: i64| u32::try_from(count).unwrap_or(u32::MAX);
+    let events = of.events_per_second.map(|per_second| EventQuota {
+        per_second: count(per_second.0),
+        burst: count(of.burst.map_or(per_second.0 * BURST_SECONDS, |burst| burst.0)),
+    });
+    Quota {
+        events,
+        keys: of.keys.and_then(|keys| usize::try_from(keys.0).ok()),
+        bytes: of.bytes.and_then(|bytes| usize::try_from(bytes.0).ok()),
+    }
 }
 
 /// What deriving needs, its files read.
@@ -425,5 +448,19 @@ mod tests {
         assert_eq!(policy.default.thresholds.block, 95);
         assert!(policy.default.observe_only);
         assert_eq!(policy.programs[0].1.thresholds.block, 95);
+    }
+
+    #[test]
+    fn programs_without_an_entry_have_a_quota_and_others_what_they_are_given() {
+        let text =
+            "state: {max_bytes: 1GiB}\nprograms: {gold: {quota: {events_per_second: 7}}, tin: {quota: {keys: 9}}}";
+        let file = Arc::new(SourceFile { path: "c.yaml".into(), text: text.to_owned() });
+        let config = config::parse(&file, std::iter::empty()).expect("it is valid").config;
+        let policy = policy(&config);
+        assert_eq!(policy.unnamed_quota, Quota { bytes: Some(128 << 20), ..Quota::default() });
+        let quotas: Vec<(&str, Quota)> = policy.programs.iter().map(|(name, of)| (name.as_str(), of.quota)).collect();
+        let gold = Quota { events: Some(EventQuota { per_second: 7, burst: 420 }), ..Quota::default() };
+        let tin = Quota { keys: Some(9), ..Quota::default() };
+        assert_eq!(quotas, [("default", Quota::default()), ("gold", gold), ("tin", tin)]);
     }
 }

@@ -7,6 +7,7 @@
 
 use std::ops::Range;
 
+use super::programs::Program;
 use super::referrers::Referrers;
 use crate::event::{Event, EventBatch, Field, Signal, Signals};
 use crate::ruleset::cel::{AccountFact, GeoFact, ReadSource, ReadingValue, Referral, Role};
@@ -227,10 +228,17 @@ pub(super) struct Visit<'a> {
     pub batch: &'a EventBatch,
     pub event: &'a Event,
     pub signals: &'a Signals,
-    pub program: PartHash,
+    pub program: &'a Program,
     pub identity: u64,
     pub horizon_ms: i64,
     pub feeds: bool,
+}
+
+impl Visit<'_> {
+    /// The key of these parts in the event's program.
+    fn key(&self, hasher: &KeyHasher, parts: &[PartHash]) -> KeyHash {
+        hasher.key(self.program.part, parts).of_class(self.program.class)
+    }
 }
 
 /// What a table said of an account.
@@ -427,7 +435,7 @@ impl AccountMemory {
     pub(super) fn refer(&mut self, at: usize, hasher: &KeyHasher, visit: &Visit<'_>) {
         let Some(referrers) = &mut self.referrers else { return };
         let (ids, seen) = (&self.ids[at], &self.seen[at]);
-        let key = |role: Role| ids[role as usize].map(|id| hasher.key(visit.program, &[id]));
+        let key = |role: Role| ids[role as usize].map(|id| visit.key(hasher, &[id]));
         let first_ms = |role: Role| seen[role as usize][Memory::ReferredAt as usize].bits().map(|bits| bits as i64);
         if visit.feeds
             && Memory::ReferredAt.value(visit.batch, visit.event).is_some()
@@ -454,7 +462,7 @@ impl AccountMemory {
         visit: &Visit<'_>,
     ) -> ReadingValue {
         let as_of_ms = visit.event.event_time_ms.max(visit.horizon_ms);
-        let key = |account: &str| hasher.key(visit.program, &[hasher.part(Scalar::Text(account))]);
+        let key = |account: &str| visit.key(hasher, &[hasher.part(Scalar::Text(account))]);
         let above = |account| self.referrers.iter().flat_map(move |of| of.above(account, as_of_ms, key));
         match (question, accounts) {
             (Referral::Depth(_), [account]) => ReadingValue::Int(above(account).count() as i64),
@@ -547,8 +555,8 @@ fn stands_for(role: Role, ids: &[Option<PartHash>; Role::ALL.len()]) -> Role {
 /// The key of a table for the account of this id; `None` when the event lacks the key's second part.
 fn key(memory: Memory, id: PartHash, hasher: &KeyHasher, visit: &Visit<'_>) -> Option<KeyHash> {
     match memory.extra(visit.batch, visit.event, visit.signals) {
-        None => Some(hasher.key(visit.program, &[id])),
-        Some(extra) => extra.map(|extra| hasher.key(visit.program, &[id, hasher.part(Scalar::Text(extra))])),
+        None => Some(visit.key(hasher, &[id])),
+        Some(extra) => extra.map(|extra| visit.key(hasher, &[id, hasher.part(Scalar::Text(extra))])),
     }
 }
 

@@ -17,6 +17,7 @@ use super::Engine;
 use super::clock::Clock;
 use super::machine::CHUNK_EVENTS;
 use super::plan::FeaturePlan;
+use super::quotas::Meters;
 use crate::event::{EventBatch, Signals};
 use crate::ruleset::program::Feature;
 use crate::state::{Aggregate, Dedup, FeatureTable};
@@ -37,6 +38,7 @@ pub struct Filling {
     features: Vec<(String, u64)>,
     clock: Clock,
     dedup: Dedup,
+    meters: Meters,
 }
 
 impl Engine {
@@ -47,7 +49,7 @@ impl Engine {
         let wanted = there.filter(|(feature, _)| features.contains(&feature.name));
         let features = wanted.map(|(feature, planned)| (feature.name.clone(), planned.came_with)).collect();
         let (clock, dedup) = (self.clock.begun_anew(), self.dedup.begun_anew());
-        Backfill::Features(Box::new(Filling { features, clock, dedup }))
+        Backfill::Features(Box::new(Filling { features, clock, dedup, meters: self.quotas.meters_anew() }))
     }
 
     /// A partition of the history comes into use, as [`Engine::assign`].
@@ -129,6 +131,8 @@ impl Engine {
         let taking_part = self.taking_part(filling);
         let horizon_ms = self.clock.horizon_ms();
         for (from, signals) in (0..).step_by(CHUNK_EVENTS).zip(signals.chunks(CHUNK_EVENTS)) {
+            // No place of upkeep comes while there are no events to judge.
+            self.look_at_quotas();
             self.exchange(filling);
             self.place(batch, &batch.events[from..from + signals.len()]);
             self.exchange(filling);
@@ -143,5 +147,6 @@ impl Engine {
     fn exchange(&mut self, filling: &mut Filling) {
         std::mem::swap(&mut self.clock, &mut filling.clock);
         std::mem::swap(&mut self.dedup, &mut filling.dedup);
+        self.quotas.exchange(&mut filling.meters);
     }
 }

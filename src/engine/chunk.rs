@@ -7,7 +7,7 @@ mod links;
 use super::account::{AccountMemory, Visit};
 use super::clock::Moment;
 use super::facts::Row;
-use super::plan::{FeaturePlan, Own, PartIndex, Plan, TypeStep, ValueUse};
+use super::plan::{FeaturePlan, FirstPart, Own, PartIndex, Plan, TypeStep, ValueUse};
 use super::programs::{Program, Programs};
 use crate::event::{Event, EventBatch, Field, Signals};
 use crate::ruleset::cel::{Compiled, Element, Leaf, ReadIndex, ReadSource, Reading, ReadingValue, Scalar};
@@ -27,6 +27,8 @@ pub(super) struct Entry {
     pub identity: u64,
     /// What the memory of identities says: looked up for the whole chunk at once.
     pub sighting: Option<Sighting>,
+    /// Whether its program has had as many events as it may.
+    pub over_quota: bool,
 }
 
 impl Entry {
@@ -35,9 +37,9 @@ impl Entry {
         matches!(self.sighting, Some(Sighting::New(_) | Sighting::Unjudged(_)))
     }
 
-    /// Whether it is counted: late ones are not, nor those that were counted as history.
-    fn feeds(&self) -> bool {
-        matches!(self.sighting, Some(Sighting::New(_))) && !self.moment.late
+    /// Whether it is counted: late ones are not, nor those past a quota, nor those that were counted as history.
+    pub(super) fn feeds(&self) -> bool {
+        matches!(self.sighting, Some(Sighting::New(_))) && !self.moment.late && !self.over_quota
     }
 
     /// The instant that it is judged as of: its event time, or the horizon if it is later than that, since what only an
@@ -171,7 +173,7 @@ impl Chunk {
             batch: ground.batch,
             event: &ground.events[at],
             signals: &ground.signals[at],
-            program: ground.programs.get(entry.program).part,
+            program: ground.programs.get(entry.program),
             identity: entry.identity,
             horizon_ms: entry.moment.horizon_ms,
             feeds: learns && entry.feeds(),
@@ -228,7 +230,7 @@ impl Chunk {
         let as_of_ms = entry.as_of_ms(&ground.events[at]);
         for step in &ground.plan.steps(entry.type_index).steps {
             let FeaturePlan { offset_ms, space, .. } = ground.plan.features[step.feature as usize];
-            let space = |time_ms| space.part(program, ground.hasher, time_ms);
+            let space = |time_ms| space.first(program, ground.hasher, time_ms);
             // What is read lies in the same unit of the calendar as the end of the window.
             let read_space = space(as_of_ms.saturating_sub(offset_ms));
             let op = Op {
@@ -318,11 +320,11 @@ impl Chunk {
 
     /// The key of these parts behind what stands before them; `None` when one is empty.
     #[inline]
-    fn key(&self, ground: &Ground<'_>, at: usize, space: PartHash, parts: &[PartIndex]) -> Option<KeyHash> {
+    fn key(&self, ground: &Ground<'_>, at: usize, space: FirstPart, parts: &[PartIndex]) -> Option<KeyHash> {
         match parts {
             [part] => {
                 let part = self.parts[at * ground.plan.parts.len() + *part as usize];
-                part.map(|part| ground.hasher.key(space, &[part]))
+                part.map(|part| space.key(ground.hasher, &[part]))
             }
             parts => self.key_of_many(ground, at, space, parts),
         }
@@ -330,13 +332,13 @@ impl Chunk {
 
     /// Apart, so that the key of one part stays in registers.
     #[inline(never)]
-    fn key_of_many(&self, ground: &Ground<'_>, at: usize, space: PartHash, parts: &[PartIndex]) -> Option<KeyHash> {
+    fn key_of_many(&self, ground: &Ground<'_>, at: usize, space: FirstPart, parts: &[PartIndex]) -> Option<KeyHash> {
         let base = at * ground.plan.parts.len();
         let mut hashed = [PartHash::GLOBAL; KEY_PARTS_MAX];
         for (slot, part) in hashed.iter_mut().zip(parts) {
             *slot = self.parts[base + *part as usize]?;
         }
-        Some(ground.hasher.key(space, &hashed[..parts.len()]))
+        Some(space.key(ground.hasher, &hashed[..parts.len()]))
     }
 
     /// The places of the events that the last plan counts under a key of a feature. What is older than the horizon of its
@@ -357,7 +359,7 @@ impl Chunk {
         let parts = other.map_or(&*step.key, |other| if other.same { &other.key[..1] } else { &other.key });
         let FeaturePlan { offset_ms, space, .. } = ground.plan.features[feature as usize];
         let as_of_ms = entry.as_of_ms(&ground.events[at]).saturating_sub(offset_ms);
-        self.key(ground, at, space.part(ground.programs.get(entry.program), ground.hasher, as_of_ms), parts)
+        self.key(ground, at, space.first(ground.programs.get(entry.program), ground.hasher, as_of_ms), parts)
     }
 
     /// The value that an event brings to a feature; `None` when it is filtered out or has no value.

@@ -105,7 +105,8 @@ impl Decider<'_> {
     ) -> Judgement {
         self.scratch.bare_rules.clear();
         self.match_rules(row, entry, program);
-        let mut judgement = Judgement { outcome: Outcome::Judged, late: entry.moment.late, ..Judgement::default() };
+        let (late, over_quota) = (entry.moment.late, entry.over_quota);
+        let mut judgement = Judgement { outcome: Outcome::Judged, late, over_quota, ..Judgement::default() };
         let (mut referrer, mut referee) = (Side::default(), Side::default());
         let mut by_rule = Verdict::Allow;
         for matched in self.scratch.matches.iter().filter(|matched| matched.enforced) {
@@ -167,7 +168,8 @@ impl Decider<'_> {
             }
             let counts = standing(rule, row, self.every_rule_in_force) == Standing::Enforced;
             // Only events for which a match would count: a rule that is rolled out to few is not measured by all.
-            let seen = Seen { time_ms: entry.as_of_ms(row.event), counts: !entry.moment.late, matched };
+            let seen =
+                Seen { time_ms: entry.as_of_ms(row.event), counts: !entry.moment.late && !entry.over_quota, matched };
             let open = counts && self.breakers.judge(*index, &rule.id, (program.part, row.program), seen);
             if !matched {
                 continue;

@@ -39,6 +39,8 @@ pub struct Judgement {
     pub parties: Option<(Verdict, Verdict)>,
     /// It came after the horizon: judged, and it fed nothing.
     pub late: bool,
+    /// Its program had had as many events as it may: judged, and it fed nothing.
+    pub over_quota: bool,
     /// Elements of `rules`.
     pub rules: Piece,
     /// Elements of `evidence`.
@@ -56,6 +58,8 @@ pub struct Raised {
     pub event: u32,
     /// Its rule's place in the rule set.
     pub rule: u32,
+    /// Its program is not among those that are configured: anybody may have made it up.
+    pub unnamed: bool,
     /// The instant that the event was judged as of, in milliseconds since the Unix epoch: its own time, or the horizon if
     /// that is later.
     pub as_of_ms: i64,

@@ -15,6 +15,7 @@ use super::parts::{Parts, StateSize};
 use super::plan::{Plan, window_spec};
 use super::policy::Policy;
 use super::programs::Programs;
+use super::quotas::{QuotaChange, QuotaUse, Quotas};
 use super::remembered::Remembered;
 use super::tally::Tally;
 use super::watch::{MemoryWatch, SaturationChange};
@@ -53,7 +54,7 @@ pub struct EngineOptions {
     pub retention_ms: i64,
     /// Bound of the memory of windows, identities and decisions, in bytes.
     pub state_max_bytes: usize,
-    /// Rollout counts as 100 %, nothing expires, and no breaker opens: for the tests inside rule files.
+    /// Rollout counts as 100 %, nothing expires, no breaker opens, and programs have no quotas: for the tests inside rule files.
     pub every_rule_in_force: bool,
     /// Thresholds and programs.
     pub policy: Policy,
@@ -91,6 +92,7 @@ pub struct Engine {
     pub(super) hasher: KeyHasher,
     pub(super) clock: Clock,
     pub(super) programs: Programs,
+    pub(super) quotas: Quotas,
     pub(super) accounts: AccountMemory,
     pub(super) tables: Vec<FeatureTable>,
     pub(super) dedup: Dedup,
@@ -119,10 +121,12 @@ impl Engine {
     pub fn new(rules: Arc<RuleSet>, options: EngineOptions) -> Engine {
         let plan = Plan::new(&rules);
         let table = |feature| FeatureTable::new(window_spec(feature, options.max_entries));
-        Engine {
+        let policy = if options.every_rule_in_force { options.policy.without_quotas() } else { options.policy };
+        let mut engine = Engine {
             hasher: KeyHasher::new(options.hash_key),
             clock: Clock::new(options.allowed_lateness_ms),
             programs: Programs::default(),
+            quotas: Quotas::new(&policy),
             accounts: AccountMemory::new(&plan.accounts, options.retention_ms, options.max_entries),
             tables: rules.features.iter().map(table).collect(),
             dedup: Dedup::new(options.dedup_span_ms, options.dedup_max_entries),
@@ -139,13 +143,15 @@ impl Engine {
             spelling: SubjectReader::default(),
             watching: None,
             breakers: Breakers::new(&rules, options.every_rule_in_force),
-            policy: options.policy,
+            policy,
             every_rule_in_force: options.every_rule_in_force,
             max_entries: options.max_entries,
             retention_ms: options.retention_ms,
             plan,
             rules,
-        }
+        };
+        engine.quotas.open(&mut engine.tables, engine.accounts.tables_mut(), None);
+        engine
     }
 
     /// What must be derived and checked of events for [`Engine::judge`].
@@ -206,6 +212,21 @@ impl Engine {
     /// The parts of the state that refuse more than before or accept more, since the last call: the latest hundred, in order.
     pub fn take_saturation_changes(&mut self) -> Vec<SaturationChange> {
         self.watch.take_changes()
+    }
+
+    /// How far the quotas of programs are used: by program, those that are not configured first.
+    pub fn quota_uses(&self) -> Vec<QuotaUse> {
+        self.quotas.uses(self.clock.watermark_ms())
+    }
+
+    /// The quotas that have begun to refuse, or have ended to, since the last call: the latest hundred, in order.
+    pub fn take_quota_changes(&mut self) -> Vec<QuotaChange> {
+        self.quotas.take_changes()
+    }
+
+    /// Looks at what programs take, and gives their quotas' room.
+    pub(super) fn look_at_quotas(&mut self) {
+        self.quotas.look(&mut self.tables, self.accounts.tables_mut(), self.clock.watermark_ms());
     }
 
     /// What the memory of the state is made of, and who watches it.
@@ -366,11 +387,20 @@ impl Engine {
                 watermark_ms: moment.watermark_ms,
             });
             let type_index = self.rules.type_index(event.kind, batch.field(event, Field::Type));
-            chunk.entries.push(Entry { moment, type_index, program, identity: key.event(), sighting: None });
+            chunk.entries.push(Entry {
+                moment,
+                type_index,
+                program,
+                identity: key.event(),
+                sighting: None,
+                over_quota: false,
+            });
         }
         self.dedup.observe(&chunk.identities, &mut chunk.sightings);
-        for (entry, sighting) in chunk.entries.iter_mut().zip(&chunk.sightings) {
+        for ((entry, sighting), event) in chunk.entries.iter_mut().zip(&chunk.sightings).zip(events) {
             entry.sighting = Some(*sighting);
+            let class = self.programs.get(entry.program).class;
+            entry.over_quota = entry.feeds() && self.quotas.exceeds(class, event.event_time_ms);
         }
     }
 
@@ -439,6 +469,7 @@ impl Engine {
         self.decisions.expire(horizon_ms);
         self.breakers.expire(horizon_ms);
         self.remembered.trim(self.dedup.oldest());
+        self.look_at_quotas();
         let (mut parts, watch) = self.parts();
         watch.look(&mut parts);
     }

@@ -13,7 +13,7 @@ use crate::event::{Field, KINDS, SignalSet};
 use crate::ruleset::cel::{Compiled, Element, FeatureIndex, Leaf, ReadIndex, ReadKey, ReadSource};
 use crate::ruleset::program::{self, DecideSubject, Feature, Rule, RuleSet, Scope, TypeIndex};
 use crate::ruleset::yaml::CalendarUnit;
-use crate::state::{self, KeyHasher, PartHash, Steps, WindowSpec};
+use crate::state::{self, Class, KeyHash, KeyHasher, PartHash, Steps, WindowSpec};
 
 /// An interned expression, by its place in [`Plan::parts`].
 pub(super) type PartIndex = u16;
@@ -78,6 +78,21 @@ pub(super) enum ValueUse {
     Links,
 }
 
+/// The first part of keys, and for whose quota they count.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct FirstPart {
+    part: PartHash,
+    class: Class,
+}
+
+impl FirstPart {
+    /// The key of it and other parts.
+    #[inline]
+    pub(super) fn key(self, hasher: &KeyHasher, parts: &[PartHash]) -> KeyHash {
+        hasher.key(self.part, parts).of_class(self.class)
+    }
+}
+
 /// What stands before the parts of a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Space {
@@ -97,14 +112,18 @@ impl Space {
     /// The first part of the key of an event at this time. A unit of the calendar is a part of the key: its events are
     /// those of one key, so a window that is at least as long has exactly those of the unit.
     #[inline]
-    pub(super) fn part(self, program: &Program, hasher: &KeyHasher, time_ms: i64) -> PartHash {
-        let part = match self.scope {
-            Scope::Program => program.part,
-            Scope::Global => PartHash::GLOBAL,
+    pub(super) fn first(self, program: &Program, hasher: &KeyHasher, time_ms: i64) -> FirstPart {
+        // Keys of all programs count for nobody's quota.
+        let (part, class) = match self.scope {
+            Scope::Program => (program.part, program.class),
+            Scope::Global => (PartHash::GLOBAL, Class::NONE),
         };
         match self.calendar {
-            None => part,
-            Some(unit) => hasher.within(part, self.calendar_of(program).period(unit, time_ms).start_ms),
+            None => FirstPart { part, class },
+            Some(unit) => {
+                let part = hasher.within(part, self.calendar_of(program).period(unit, time_ms).start_ms);
+                FirstPart { part, class }
+            }
         }
     }
 

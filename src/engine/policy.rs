@@ -2,6 +2,7 @@
 
 use jiff::tz::TimeZone;
 
+use super::quotas::Quota;
 use crate::event::{Verdict, currency_exponent};
 use crate::signals::DEFAULT_REGION;
 
@@ -73,6 +74,8 @@ pub struct ProgramPolicy {
     pub rates: Rates,
     /// Region of telephone numbers without a country code, ISO 3166-1 alpha-2.
     pub region: String,
+    /// How much it may take; of programs that are not named, see [`Policy::unnamed_quota`].
+    pub quota: Quota,
 }
 
 impl Default for ProgramPolicy {
@@ -84,6 +87,7 @@ impl Default for ProgramPolicy {
             timezone: TimeZone::UTC,
             rates: Rates::default(),
             region: DEFAULT_REGION.to_owned(),
+            quota: Quota::default(),
         }
     }
 }
@@ -95,6 +99,8 @@ pub struct Policy {
     pub default: ProgramPolicy,
     /// The named programs.
     pub programs: Vec<(String, ProgramPolicy)>,
+    /// How much all programs that are not named may take together: whoever makes up names gets no more by it.
+    pub unnamed_quota: Quota,
 }
 
 impl Policy {

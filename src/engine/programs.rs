@@ -6,8 +6,9 @@ use jiff::tz::TimeZone;
 
 use super::calendar::Calendar;
 use super::policy::{Policy, Rates, Thresholds};
+use super::quotas::class_of;
 use crate::ruleset::program::{RuleSet, TypeIndex};
-use crate::state::{KeyHasher, PartHash, Scalar};
+use crate::state::{Class, KeyHasher, PartHash, Scalar};
 
 /// Programs beyond this many are not kept: a producer writes the name, and names must not fill the memory.
 const PROGRAMS_MAX: usize = 1024;
@@ -18,6 +19,8 @@ pub(super) struct Program {
     pub name: Box<str>,
     /// First part of every key of the program.
     pub part: PartHash,
+    /// For whose quota its events and keys count.
+    pub class: Class,
     pub timezone: TimeZone,
     /// Its days, weeks, months and years.
     pub calendar: Calendar,
@@ -38,6 +41,7 @@ impl Program {
         Program {
             name: name.into(),
             part: hasher.part(Scalar::Text(name)),
+            class: class_of(policies, name),
             timezone: policy.timezone.clone(),
             calendar: Calendar::new(policy.timezone.clone()),
             shared_calendar: Calendar::new(shared.timezone.clone()),

@@ -108,6 +108,9 @@ fn write_marks(out: &mut Vec<u8>, judgement: &Judgement) {
     if judgement.late {
         out.extend_from_slice(b",\"late\":true");
     }
+    if judgement.over_quota {
+        out.extend_from_slice(b",\"over_quota\":true");
+    }
     if let Some(verdict) = judgement.would_be {
         write_word(out, ",\"would_be\":\"", verdict);
     }

@@ -46,6 +46,8 @@ impl Engine {
     /// features start empty.
     pub fn reload(&mut self, rules: Arc<RuleSet>) -> Vec<String> {
         self.reloads += 1;
+        // Tables that go take their counts along.
+        self.look_at_quotas();
         let mut plan = Plan::new(&rules);
         let mut wanted = Wanted { signals: plan.signals, fields: rules.fields };
         keep_subjects(self.wanted(), &mut wanted);
@@ -54,6 +56,7 @@ impl Engine {
         let mut places = self.reload_features(&rules, &mut plan);
         let accounts = self.accounts.reload(&self.plan.accounts, &plan.accounts, self.retention_ms, self.max_entries);
         places.extend(accounts.into_iter().map(|place| place.map(|place| features + place)));
+        self.quotas.open(&mut self.tables, self.accounts.tables_mut(), self.clock.watermark_ms());
         // Identities and decisions stand behind the tables.
         let before = self.swept_keys.len();
         self.watch.reload(places.iter().copied().chain([Some(before), Some(before + 1)]));

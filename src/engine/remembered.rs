@@ -129,7 +129,13 @@ impl Chunk {
 /// Whether an event's program, fields and repetition alone say everything but its rules and decisions.
 fn is_plain(judgement: &Judgement) -> bool {
     let allowed = |verdict| verdict == Verdict::Allow;
-    let Judgement { verdict, would_be, cause, score, parties, late, .. } = *judgement;
+    let Judgement { verdict, would_be, cause, score, parties, late, over_quota, .. } = *judgement;
     let nobody_stopped = parties.is_none_or(|(referrer, referee)| allowed(referrer) && allowed(referee));
-    allowed(verdict) && would_be.is_none_or(allowed) && cause == Cause::None && score == 0 && nobody_stopped && !late
+    allowed(verdict)
+        && would_be.is_none_or(allowed)
+        && cause == Cause::None
+        && score == 0
+        && nobody_stopped
+        && !late
+        && !over_quota
 }

@@ -16,8 +16,10 @@ use std::collections::BTreeMap;
 
 use siphasher::sip128::{Hasher128, SipHasher13};
 
+use super::classes::Classes;
 use super::forest::{Forest, NEVER, Node, Sighting};
 use super::index::{Index, SLOT_MAX};
+use super::slab::Slot;
 use super::table::NO_SLOT;
 use super::window::feed;
 use super::{KeyHash, Limit, Links, Op, Reading, Readings, Value};
@@ -64,6 +66,7 @@ pub(super) struct Components {
     keys_max: usize,
     /// Once nodes take so many bytes outside their slots, nothing is counted.
     grown_max: usize,
+    classes: Classes,
     next_swept: usize,
     /// By operation of a pass and the keys that it brings: the slot that it probably needs.
     guesses: Vec<Option<u32>>,
@@ -83,6 +86,7 @@ impl Components {
             limit: Limit::None,
             keys_max: SLOT_MAX as usize,
             grown_max: usize::MAX,
+            classes: Classes::default(),
             next_swept: 0,
             guesses: Vec::new(),
         }
@@ -156,11 +160,15 @@ impl Components {
         let now = self.generation(as_of_ms);
         self.forest.raise_floor(self.generation(op.horizon_ms));
         let account = if op.add && op.time_ms >= op.horizon_ms {
-            self.count(op, links, guess, now)
+            let before = self.grown();
+            let account = self.count(op, links, guess, now);
+            self.classes.grew(op.key, before, self.grown());
+            account
         } else {
             self.find(op.key, guess)
         };
-        let exact = self.refused < now;
+        let lost_ms = self.classes.lost_ms(op.key);
+        let exact = self.refused < now && lost_ms.is_none_or(|lost_ms| self.counts_until(lost_ms) < now);
         let Some(account) = account.filter(|account| self.forest.node(*account).seen >= now) else {
             return Reading { exact, ..self.nothing_of(op) };
         };
@@ -191,8 +199,12 @@ impl Components {
             self.note_refused(weight);
             return self.find(op.key, guess);
         }
+        if !self.classes.may_grow(op.key) {
+            self.classes.curb(op.key, op.time_ms);
+            return self.find(op.key, guess);
+        }
         let Some(account) = self.find_or_insert(op.key, guess) else {
-            self.note_refused(weight);
+            self.refuse(op, weight);
             return None;
         };
         let node = self.forest.node_mut(account);
@@ -204,10 +216,25 @@ impl Components {
         for (place, key) in links.keys(op.value).iter().enumerate() {
             match self.find_or_insert(*key, guess + 1 + place) {
                 Some(value) => self.link(account, value, weight, now),
-                None => self.note_refused(weight),
+                None => self.refuse(op, weight),
             }
         }
         Some(account)
+    }
+
+    /// Notes that a node was refused, and for whose sake.
+    #[cold]
+    fn refuse(&mut self, op: &Op, weight: i32) {
+        if self.is_full() {
+            self.note_refused(weight);
+        } else {
+            self.classes.refuse(op.key, op.time_ms);
+        }
+    }
+
+    /// Whether new nodes are refused: by order, or because slot numbers have run out.
+    fn is_full(&self) -> bool {
+        self.index.keys() >= self.keys_max || self.forest.nodes.slots() >= SLOT_MAX as usize
     }
 
     #[cold]
@@ -285,13 +312,14 @@ impl Components {
         if let Some(slot) = self.find(key, guess) {
             return Some(slot);
         }
-        if self.index.keys() >= self.keys_max || self.forest.nodes.slots() >= SLOT_MAX as usize {
+        if self.is_full() || !self.classes.takes(key) {
             return None;
         }
         let found = self.index.find(key, |slot| self.forest.nodes.get(slot).key == key);
         let vacancy = found.err()?;
         let slot = self.forest.insert(key);
         self.index.insert(key, vacancy, slot);
+        self.classes.came(key);
         Some(slot)
     }
 
@@ -336,18 +364,25 @@ impl Components {
     fn sweep_range(&mut self, mut from: usize, end: usize) {
         while let Some(slot) = self.forest.nodes.next_live(from, end) {
             from = slot as usize + 1;
+            let (key, before) = (self.forest.nodes.get(slot).key, self.grown());
             self.forest.trim(slot);
-            let node = self.forest.node(slot);
-            if node.seen >= self.forest.floor() {
-                continue;
-            }
+            self.drop_unseen(slot, key);
+            self.classes.grew(key, before, self.grown());
+        }
+    }
+
+    /// Drops a node that counts as seen in no generation from the floor on.
+    fn drop_unseen(&mut self, slot: u32, key: KeyHash) {
+        let node = self.forest.node(slot);
+        if node.seen < self.forest.floor() {
             if node.is_account
                 && let Some(name) = self.names.remove(&slot)
             {
                 self.name_bytes -= name_bytes(&name);
             }
-            self.index.remove(self.forest.nodes.get(slot).key, slot);
+            self.index.remove(key, slot);
             self.forest.remove(slot);
+            self.classes.left(key);
         }
     }
 
@@ -372,10 +407,24 @@ impl Components {
             + self.forest.spilled
             + kin
             + self.name_bytes
+            + self.classes.bytes()
     }
 
     pub(super) fn truncated_keys(&self) -> usize {
         0
+    }
+
+    pub(super) fn classes(&self) -> &Classes {
+        &self.classes
+    }
+
+    pub(super) fn classes_mut(&mut self) -> &mut Classes {
+        &mut self.classes
+    }
+
+    /// What a node takes however few its links.
+    pub(super) fn key_bytes(&self) -> usize {
+        size_of::<Slot<Node>>() + Index::key_bytes()
     }
 
     pub(super) fn limit(&self) -> Limit {

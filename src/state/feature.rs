@@ -10,7 +10,10 @@ use super::sequence::Sequence;
 use super::table::Table;
 use super::timed::Rule;
 use super::window::Window;
-use super::{Aggregate, KeyHash, Limit, Links, Number, Op, Reach, Reading, Readings, WindowSpec};
+use super::{
+    Aggregate, Class, ClassRefused, ClassRoom, ClassUse, KeyHash, Limit, Links, Number, Op, Reach, Reading, Readings,
+    WindowSpec,
+};
 
 /// Operations whose memory is asked for together: its lines fit in the first-level cache.
 const PASS: usize = 64;
@@ -237,6 +240,32 @@ impl FeatureTable {
     /// By how many bytes busy keys may grow together, until it is set again or a limit is.
     pub fn allow(&mut self, bytes: usize) {
         each!(&mut self.kind, table => table.allow(bytes));
+    }
+
+    /// Counts what keys of so many classes take, from the first one on: before there are any.
+    pub fn meter(&mut self, classes: usize) {
+        each!(&mut self.kind, table => table.classes_mut().meter(classes));
+    }
+
+    /// What the keys of a class take.
+    pub fn class_use(&self, class: Class) -> ClassUse {
+        each!(&self.kind, table => table.classes().used(class, table.key_bytes()))
+    }
+
+    /// What a key takes however small its window, in bytes.
+    pub fn key_bytes(&self) -> usize {
+        each!(&self.kind, table => table.key_bytes())
+    }
+
+    /// Gives a class room until it is given other room: a key beyond that is refused as [`FeatureTable::set_limit`] refuses
+    /// it, and so is an event for which a window would need more memory; only keys of this class are not exact then.
+    pub fn allow_class(&mut self, class: Class, room: ClassRoom) {
+        each!(&mut self.kind, table => table.classes_mut().allow(class, room));
+    }
+
+    /// What was refused for a class since the last call.
+    pub fn take_class_refused(&mut self, class: Class) -> ClassRefused {
+        each!(&mut self.kind, table => table.classes_mut().take_refused(class))
     }
 
     /// How many keys it may have: under a limit, as many as it had when that was set.

@@ -2,13 +2,15 @@
 //!
 //! SipHash-1-3 with 128 bits: keyed, so that whoever sends events cannot aim at collisions or at one segment of an index,
 //! and whoever reads a checkpoint cannot test guesses of an e-mail address without the installation's secret; short
-//! inputs take tens of nanoseconds; 128 bits make an accidental collision among 10^9 keys a matter of 10^-21. The 1-3 variant is
-//! the one that Rust's and Python's hash maps rely on for the same threat; no attack better than guessing is known.
+//! inputs take tens of nanoseconds; the 120 bits that name a key make an accidental collision among 10^9 keys a matter of 10^-19.
+//! The 1-3 variant is the one that Rust's and Python's hash maps rely on for the same threat; no attack better than guessing is known.
 //!
 //! An identifier is hashed once an event ([`KeyHasher::part`]) and serves every feature: keys are combined from part hashes
 //! by arithmetic alone ([`KeyHasher::key`]).
 
+use std::cmp::Ordering;
 use std::fmt;
+use std::hash::{Hash, Hasher};
 
 use siphasher::sip128::SipHasher13;
 
@@ -54,15 +56,70 @@ impl PartHash {
     }
 }
 
-/// The 128-bit name of a key in a table, of an identity or of an event.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+/// The name of a key in a table, of an identity or of an event: 128 bits, of which the last 120 tell keys apart. The first
+/// 8 are free for a [`Class`], so that a key carries it along in no more memory, and stays the key that it is whichever
+/// class it counts for.
+#[derive(Clone, Copy, Debug, Default)]
 pub struct KeyHash {
     // Two fields and no array: so they travel in registers.
     pub(super) low: u64,
     pub(super) high: u64,
 }
 
+/// For whose quota a key counts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Class(pub u8);
+
+impl Class {
+    /// Counts for no quota.
+    pub const NONE: Class = Class(0);
+}
+
+/// Where the class of a key stands.
+const CLASS_SHIFT: u32 = 56;
+/// The bits beside it.
+const NAME: u64 = u64::MAX >> 8;
+
+impl PartialEq for KeyHash {
+    #[inline]
+    fn eq(&self, other: &KeyHash) -> bool {
+        self.low == other.low && (self.high ^ other.high) & NAME == 0
+    }
+}
+
+impl Eq for KeyHash {}
+
+impl PartialOrd for KeyHash {
+    fn partial_cmp(&self, other: &KeyHash) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for KeyHash {
+    fn cmp(&self, other: &KeyHash) -> Ordering {
+        (self.low, self.high & NAME).cmp(&(other.low, other.high & NAME))
+    }
+}
+
+impl Hash for KeyHash {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        (self.low, self.high & NAME).hash(state);
+    }
+}
+
 impl KeyHash {
+    /// The same key, counting for this class.
+    #[inline]
+    pub fn of_class(self, class: Class) -> KeyHash {
+        KeyHash { high: self.high & NAME | u64::from(class.0) << CLASS_SHIFT, ..self }
+    }
+
+    /// For whose quota it counts; of a key that was given no class, anything.
+    #[inline]
+    pub(super) fn class(self) -> Class {
+        Class((self.high >> CLASS_SHIFT) as u8)
+    }
+
     /// A key made of 128 bits that are already uniform, such as those of a checkpoint.
     pub fn from_bits(bits: u128) -> KeyHash {
         KeyHash { low: bits as u64, high: (bits >> 64) as u64 }
@@ -136,7 +193,8 @@ impl KeyHasher {
     /// The key of a program (or [`PartHash::GLOBAL`]) and the parts of a feature's `key`, in order.
     ///
     /// A polynomial in a secret odd multiplier modulo 2^128. The parts are outputs of a keyed hash, hence unpredictable
-    /// and uniform: keys that differ in one part never collide, others with a probability of 2^-128. The number of parts
+    /// and uniform: the sums of keys that differ in one part are never equal, others with a probability of 2^-128; the 120 bits
+    /// that name a key are with 2^-120. The number of parts
     /// is the first term, so that no list of parts is a prefix of another.
     #[inline]
     pub fn key(&self, program: PartHash, parts: &[PartHash]) -> KeyHash {
@@ -201,6 +259,23 @@ mod tests {
         assert_eq!(keys.iter().collect::<BTreeSet<_>>().len(), keys.len());
         assert_ne!(one.part(Scalar::Text("p")), hasher(2).part(Scalar::Text("p")));
         assert_eq!(KeyHash::from_bits(keys[0].bits()), keys[0]);
+    }
+
+    #[test]
+    fn a_class_travels_with_a_key_and_is_no_part_of_its_name() {
+        let hasher = hasher(1);
+        let [p, a, b] = ["p", "a", "b"].map(|text| hasher.part(Scalar::Text(text)));
+        let (one, other) = (hasher.key(p, &[a]), hasher.key(p, &[b]));
+        let classes = [Class::NONE, Class(1), Class(255)];
+        for class in classes {
+            let key = one.of_class(class);
+            assert_eq!((key.class(), key, key.cmp(&one)), (class, one, Ordering::Equal));
+            assert_eq!(KeyHash::from_bits(key.bits()).class(), class);
+            assert_ne!(key, other.of_class(class));
+        }
+        let keys: BTreeSet<KeyHash> = classes.iter().map(|class| one.of_class(*class)).collect();
+        let hashed: std::collections::HashSet<KeyHash> = keys.iter().copied().collect();
+        assert_eq!((keys.len(), hashed.contains(&one.of_class(Class(9)))), (1, true));
     }
 
     #[test]

@@ -91,6 +91,11 @@ impl Index {
             + self.segments.capacity() * size_of::<Segment>()
     }
 
+    /// About what a key takes: two words, since segments are half full.
+    pub(super) fn key_bytes() -> usize {
+        2 * size_of::<u64>()
+    }
+
     /// What a segment asks for at once, at most.
     pub(super) fn step_bytes() -> usize {
         2 * SEGMENT_WORDS_MAX * size_of::<u64>()

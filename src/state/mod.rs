@@ -16,6 +16,7 @@
 //! Tested beside each file and, against brute force over long random histories, in `tests/oracle_state.rs`.
 
 mod bucketed;
+mod classes;
 mod component;
 mod dedup;
 mod entries;
@@ -27,6 +28,7 @@ mod index;
 mod kin;
 mod latest;
 mod links;
+mod meter;
 mod numbers;
 mod operation;
 mod presence;
@@ -40,9 +42,11 @@ mod table;
 mod timed;
 mod window;
 
+pub use classes::{ClassRefused, ClassRoom, ClassUse};
 pub use dedup::{Dedup, Entry, Identity, Sighting};
 pub use feature::{FeatureTable, Fetch, Guesses};
-pub use hash::{HashKey, KeyHash, KeyHasher, PartHash, Scalar};
+pub use hash::{Class, HashKey, KeyHash, KeyHasher, PartHash, Scalar};
 pub use links::Links;
+pub use meter::Meter;
 pub use operation::{Op, Reading, Readings, Value};
 pub use spec::{Aggregate, Limit, Number, Reach, Steps, WindowSpec};

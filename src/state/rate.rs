@@ -48,6 +48,23 @@ impl Rate {
         let elapsed_ms = time_ms.saturating_sub(self.clock_ms).max(0);
         self.debt.saturating_sub(elapsed_ms.saturating_mul(rule.limit)).max(0)
     }
+
+    /// Takes an event in: whether it exceeds the rate, and so adds no debt.
+    #[inline]
+    pub(super) fn take(&mut self, rule: &RateRule, time_ms: i64) -> bool {
+        self.debt = self.debt_at(rule, time_ms);
+        self.clock_ms = self.clock_ms.max(time_ms);
+        self.exceeded = self.debt > rule.tolerance;
+        if !self.exceeded {
+            self.debt = self.debt.saturating_add(rule.per_ms);
+        }
+        self.exceeded
+    }
+
+    /// Which share of the largest debt there is at an instant, 0 to 1.
+    pub(super) fn used(&self, rule: &RateRule, time_ms: i64) -> f64 {
+        self.debt_at(rule, time_ms) as f64 / rule.tolerance.saturating_add(rule.per_ms) as f64
+    }
 }
 
 impl Window for Rate {
@@ -61,12 +78,7 @@ impl Window for Rate {
 
     #[inline]
     fn add(&mut self, rule: &RateRule, op: &Op, _id: &[u8; 16]) {
-        self.debt = self.debt_at(rule, op.time_ms);
-        self.clock_ms = self.clock_ms.max(op.time_ms);
-        self.exceeded = self.debt > rule.tolerance;
-        if !self.exceeded {
-            self.debt = self.debt.saturating_add(rule.per_ms);
-        }
+        self.take(rule, op.time_ms);
     }
 
     fn has_room(&mut self, _rule: &RateRule, _horizon_ms: i64, _few: usize) -> bool {

@@ -11,8 +11,9 @@ use std::collections::BTreeMap;
 
 use siphasher::sip128::{Hasher128, SipHasher13};
 
+use super::classes::Classes;
 use super::index::{Index, SLOT_MAX, Vacancy};
-use super::slab::Slab;
+use super::slab::{Slab, Slot};
 use super::summary::Summary as _;
 use super::window::{Lost, Window, feed, out_of_reach};
 use super::{Limit, Op, Reading, Readings};
@@ -46,6 +47,7 @@ pub(super) struct Table<W: Window> {
     keys_max: usize,
     /// Once windows take so many bytes outside their slots, known keys are looked at before they grow.
     grown_max: usize,
+    classes: Classes,
 }
 
 /// What one key lost to its bound of entries.
@@ -53,6 +55,13 @@ pub(super) struct Table<W: Window> {
 struct Dropped<S> {
     newest_ms: i64,
     summary: S,
+}
+
+/// Bytes outside slots: what windows have spilled, summaries, and the map of these. An entry of that takes its pair and a
+/// share of the tree's nodes.
+#[inline]
+fn outside<S>(spilled: usize, summarised: usize, dropped: &BTreeMap<u32, Dropped<S>>) -> usize {
+    spilled + summarised + dropped.len() * 2 * size_of::<(u32, Dropped<S>)>()
 }
 
 impl<W: Window> Table<W> {
@@ -72,6 +81,7 @@ impl<W: Window> Table<W> {
             limit: Limit::None,
             keys_max: SLOT_MAX as usize,
             grown_max: usize::MAX,
+            classes: Classes::default(),
         }
     }
 
@@ -125,18 +135,20 @@ impl<W: Window> Table<W> {
         };
         let slot = match found {
             Ok(slot) => slot,
-            Err(vacancy) if op.add && !self.is_full() => self.insert(op, vacancy),
+            Err(vacancy) if op.add && !self.is_full() && self.classes.takes(op.key) => self.insert(op, vacancy),
             Err(_) => {
                 if op.add {
-                    self.refused_ms = self.refused_ms.max(Some(op.time_ms));
-                    self.refused += 1;
+                    self.refuse(op);
                 }
-                let exact = self.refused_ms.is_none_or(|refused| out_of_reach(refused, op.time_ms, self.reach_ms));
+                let refused_ms = self.refused_ms.max(self.classes.refused_ms(op.key));
+                let exact = refused_ms.is_none_or(|refused| out_of_reach(refused, op.time_ms, self.reach_ms));
                 return Reading { exact, ..self.nothing() };
             }
         };
-        let has_room = self.grown() < self.grown_max || !op.add || self.has_room(slot, op);
-        let window = &mut self.slab.get_mut(slot).window;
+        let may_grow = !op.add || self.grown() < self.grown_max && self.classes.may_grow(op.key);
+        let has_room = may_grow || self.has_room(slot, op);
+        let grown = outside(self.spilled, self.summarised, &self.dropped);
+        let Slot { key, window } = self.slab.get_mut(slot);
         if op.add && has_room {
             let before = window.spilled_bytes();
             let id = ids.get(op.id as usize).unwrap_or(&[0; 16]);
@@ -145,10 +157,11 @@ impl<W: Window> Table<W> {
                 Self::summarise(&mut self.dropped, &mut self.summarised, &self.rule, slot, window, op);
             }
             self.spilled = self.spilled + window.spilled_bytes() - before;
+            self.classes.grew(*key, grown, outside(self.spilled, self.summarised, &self.dropped));
         }
         let mut lost = Lost { newest_ms: None, summary: None };
         if window.is_truncated() {
-            lost.newest_ms = self.refused_ms.max(self.curbed_ms);
+            lost.newest_ms = self.refused_ms.max(self.curbed_ms).max(self.classes.lost_ms(*key));
             if let Some(dropped) = self.dropped.get_mut(&slot) {
                 let newest_ms = lost.newest_ms.max(Some(dropped.newest_ms));
                 // When all that was lost is out of reach, the window is what is kept.
@@ -169,14 +182,31 @@ impl<W: Window> Table<W> {
     /// Whether a key can count an event within the limit; if not, the event is refused.
     #[cold]
     fn has_room(&mut self, slot: u32, op: &Op) -> bool {
-        let window = &mut self.slab.get_mut(slot).window;
-        let has_room = window.has_room(&self.rule, op.horizon_ms, self.limit.entries_max());
+        let Slot { key, window } = self.slab.get_mut(slot);
+        let within_quota = self.classes.may_grow(*key);
+        let entries_max = if within_quota { self.limit.entries_max() } else { 0 };
+        let has_room = window.has_room(&self.rule, op.horizon_ms, entries_max);
         if !has_room {
             window.set_truncated(true);
-            self.curbed_ms = self.curbed_ms.max(Some(op.time_ms));
-            self.refused += 1;
+            if within_quota {
+                self.curbed_ms = self.curbed_ms.max(Some(op.time_ms));
+                self.refused += 1;
+            } else {
+                self.classes.curb(*key, op.time_ms);
+            }
         }
         has_room
+    }
+
+    /// Notes an event that was refused at a new key, and for whose sake.
+    #[cold]
+    fn refuse(&mut self, op: &Op) {
+        if self.is_full() {
+            self.refused_ms = self.refused_ms.max(Some(op.time_ms));
+            self.refused += 1;
+        } else {
+            self.classes.refuse(op.key, op.time_ms);
+        }
     }
 
     /// Moves what is past the bound of a key to its summary, which is made with the first.
@@ -209,8 +239,13 @@ impl<W: Window> Table<W> {
     fn insert(&mut self, op: &Op, vacancy: Vacancy) -> u32 {
         let slot = self.slab.insert(op.key);
         self.index.insert(op.key, vacancy, slot);
+        self.classes.came(op.key);
         // Events of this key may have been refused before.
-        if self.refused_ms.is_some_and(|refused| !out_of_reach(refused, op.horizon_ms, self.reach_ms)) {
+        if self
+            .refused_ms
+            .max(self.classes.refused_ms(op.key))
+            .is_some_and(|refused| !out_of_reach(refused, op.horizon_ms, self.reach_ms))
+        {
             self.slab.get_mut(slot).window.set_truncated(true);
         }
         slot
@@ -256,18 +291,21 @@ impl<W: Window> Table<W> {
             if window.is_settled(&self.rule, horizon_ms) && !window.is_truncated() {
                 continue;
             }
+            let grown = outside(self.spilled, self.summarised, &self.dropped);
             if window.is_truncated() {
                 self.forget_dropped(slot, horizon_ms);
             }
-            let window = &mut self.slab.get_mut(slot).window;
-            let before = window.spilled_bytes();
+            let Slot { key, window } = self.slab.get_mut(slot);
+            let (key, before) = (*key, window.spilled_bytes());
             let nothing_left = window.expire(&self.rule, horizon_ms);
             self.spilled = self.spilled + window.spilled_bytes() - before;
             if nothing_left && !window.is_truncated() {
                 self.spilled -= window.spilled_bytes();
-                self.index.remove(self.slab.get(slot).key, slot);
+                self.index.remove(key, slot);
                 self.slab.remove(slot);
+                self.classes.left(key);
             }
+            self.classes.grew(key, grown, outside(self.spilled, self.summarised, &self.dropped));
         }
     }
 
@@ -284,7 +322,8 @@ impl<W: Window> Table<W> {
                 self.summarised = self.summarised + dropped.summary.bytes() - before;
             }
         }
-        if !self.dropped.contains_key(&slot) && self.refused_ms.max(self.curbed_ms).is_none_or(is_gone) {
+        let lost_ms = self.refused_ms.max(self.curbed_ms).max(self.classes.lost_ms(self.slab.get(slot).key));
+        if !self.dropped.contains_key(&slot) && lost_ms.is_none_or(is_gone) {
             self.slab.get_mut(slot).window.set_truncated(false);
         }
     }
@@ -302,13 +341,25 @@ impl<W: Window> Table<W> {
     }
 
     pub(super) fn bytes(&self) -> usize {
-        // An entry of the map of dropped times takes its pair and a share of the tree's nodes.
-        let dropped = self.dropped.len() * 2 * size_of::<(u32, Dropped<W::Summary>)>();
-        size_of::<Table<W>>() + self.index.bytes() + self.slab.bytes() + self.spilled + dropped + self.summarised
+        let outside = outside(self.spilled, self.summarised, &self.dropped);
+        size_of::<Table<W>>() + self.index.bytes() + self.slab.bytes() + outside + self.classes.bytes()
     }
 
     pub(super) fn truncated_keys(&self) -> usize {
         self.dropped.len()
+    }
+
+    pub(super) fn classes(&self) -> &Classes {
+        &self.classes
+    }
+
+    pub(super) fn classes_mut(&mut self) -> &mut Classes {
+        &mut self.classes
+    }
+
+    /// What a key takes however small its window: its slot, and two words of the index, since that is half full.
+    pub(super) fn key_bytes(&self) -> usize {
+        size_of::<Slot<W>>() + Index::key_bytes()
     }
 
     pub(super) fn limit(&self) -> Limit {

@@ -48,13 +48,42 @@ fn a_million_groups_are_a_thousand_alerts_and_one_for_the_rest() {
 
 #[test]
 fn past_the_bound_of_all_the_quietest_is_displaced_and_says_so() {
-    let options = AlertOptions { open_max: 100, per_rule_max: 3, ..AlertOptions::default() };
+    let options = AlertOptions { open_max: 100, per_rule_max: 1_000_000, ..AlertOptions::default() };
     let mut story = Story::with(&by_word(&[("flag", "action: flag")]), EngineOptions::default(), options);
     const EVENTS: usize = 200_000;
     let (records, _) = flood(&mut story, EVENTS, |number| (format!("a{number}"), format!("p{number}")));
     let counts = story.alerts.counts();
     assert_eq!((story.alerts.open(), counts.events), (100, [EVENTS as u64, 0, 0]));
     assert_eq!((counts.closed[1], records), (EVENTS as u64 - 100, 2 * EVENTS - 100));
+}
+
+#[test]
+fn made_up_programs_share_what_one_may_have_and_displace_nobody() {
+    let named = |name: &str| (name.to_owned(), ProgramPolicy::default());
+    let policy = Policy { programs: vec![named("gold")], ..Policy::default() };
+    let options = EngineOptions { policy, ..EngineOptions::default() };
+    let alerting = AlertOptions { per_rule_max: 50, open_max: 200, ..AlertOptions::default() };
+    let mut story = Story::with(&by_word(&[("flag", "action: flag")]), options, alerting);
+    // One event in a thousand is of a program that is configured, and of an account of its own.
+    let of = |number: usize| match number % 1000 {
+        0 => (format!("honest-{number}"), "gold".to_owned()),
+        _ => ("a".to_owned(), format!("p{number}")),
+    };
+    const EVENTS: usize = 40_000;
+    let (records, _) = flood(&mut story, EVENTS, of);
+    let counts = story.alerts.counts();
+    assert_eq!((story.alerts.open(), counts.closed[1]), (50 + 1 + 40, 0), "{counts:?}");
+    let gathered = (EVENTS - 40 - 50) as u64;
+    assert_eq!(counts.events, [50 + 40, 0, gathered], "{counts:?}");
+    assert!(records < 200, "{records}");
+    let told = story.end();
+    let of_gold = told.iter().filter(|record| record["program"] == "gold").count();
+    assert_eq!(of_gold, 0, "nothing of them is left to tell");
+    assert!(told.iter().any(|record| record["gathered"] == true), "{told:?}");
+    // The names that had alerts before the share was used up still do.
+    let joined =
+        story.tell("login.succeeded", 4_100_000, json!({"account_id": "a", "program": "p1", "channel": "flag"}));
+    assert!(joined.iter().all(|record| record["program"] == "p1" && record["gathered"] == false), "{joined:?}");
 }
 
 #[test]

@@ -4,8 +4,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::money::{POINTS, currencies, is_currency};
-use super::sections::{AttributeType, Backend, Config, Program, ProgramPolicy, Score, SomeThresholds, Thresholds};
+use super::sections::{
+    AttributeType, Backend, Config, Program, ProgramPolicy, Quota, Score, SomeThresholds, Thresholds,
+};
 use super::stream::{KafkaSource, Sink, Source};
+use crate::engine::QUOTAS_MAX;
 use crate::event::{nearest, nearest_type};
 use crate::ruleset::diagnostic::{Diagnostic, Severity};
 use crate::ruleset::yaml::{Entry, Kind, Node, Reader, suggest};
@@ -34,6 +37,7 @@ pub(super) fn check(config: &Config, root: &Node, reader: &mut Reader) {
         check.program(name, program);
     }
     check.attributes(config);
+    check.quotas(config);
     check.later(config);
 }
 
@@ -297,6 +301,7 @@ impl Check<'_> {
                 self.report(diagnostic);
             }
         }
+        self.quota(&["programs", name, "quota"], &program.quota);
         for attribute in program.attributes.keys() {
             let identifier = attribute.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
                 && attribute.bytes().next().is_some_and(|first| !first.is_ascii_digit());
@@ -306,6 +311,31 @@ impl Check<'_> {
                 let diagnostic = self.error(&path, "bad-name", message);
                 self.report(diagnostic.hint("use letters, digits and `_`"));
             }
+        }
+    }
+
+    fn quota(&mut self, path: &[&str], quota: &Quota) {
+        let at = |key| path.iter().copied().chain([key]).collect::<Vec<&str>>();
+        if quota.burst.is_some() && quota.events_per_second.is_none() {
+            let diagnostic = self.error(&at("burst"), "missing-key", "`burst` needs `events_per_second`");
+            self.report(diagnostic.hint("write how many events a second there may be"));
+        }
+        if quota.bytes.is_some_and(|bytes| bytes.0 < STATE_BYTES_MIN) {
+            let diagnostic = self.error(&at("bytes"), "type", "a quota needs at least 1MiB");
+            self.report(diagnostic);
+        }
+    }
+
+    /// Quotas are told apart by a few bits of each key.
+    fn quotas(&mut self, config: &Config) {
+        self.quota(&["quota", "unconfigured"], &config.quota.unconfigured);
+        let mut with_quota = config.programs.iter().filter(|(_, program)| program.quota != Quota::default());
+        if let Some((name, _)) = with_quota.nth(QUOTAS_MAX) {
+            let message = format!("more than {QUOTAS_MAX} programs have a quota");
+            let diagnostic = self.error(&["programs", name, "quota"], "type", message);
+            self.report(
+                diagnostic.hint("take it from some: programs without an entry share one, `quota.unconfigured`"),
+            );
         }
     }
 

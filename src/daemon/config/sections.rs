@@ -26,6 +26,8 @@ settings! {
         programs: BTreeMap<String, Program> =
             "{default: {region: SA, timezone: Asia/Riyadh, base_currency: SAR, rates: {PTS: 0.01}, attributes: {}, observe_only: false}}",
             "The loyalty and referral programs. `default` is always there, and stands for programs without an entry.";
+        quota: Quotas = "{}",
+            "How much programs without an entry may take.";
         lists: BTreeMap<String, Later> = "{}",
             "Lists that are fetched. Read and not acted upon by this version.";
         signals: Signals = "{}",
@@ -145,7 +147,7 @@ settings! {
         max_open: Whole<1, 1000000> = "10000",
             "Most alerts that are open at once, about 1 KiB each. Past it the one that has been quiet for the longest closes as `displaced`.";
         max_per_rule: Whole<1, 1000000> = "1000",
-            "Most of them that one rule has in one program. Past it one more stands for the rest: `gathered`.";
+            "Most of them that one rule has in one program; programs without an entry count as one. Past it one more stands for the rest: `gathered`.";
     }
 
     /// A loyalty or referral program.
@@ -162,6 +164,26 @@ settings! {
             "The fields of `event.attributes` that rules can read, with their types. A name has one type in all programs.";
         observe_only: bool = "false",
             "Judge and never stop: every verdict is `allow`, the real one stands in `would_be`.";
+        quota: Quota = "{}" eg "{events_per_second: 2000, keys: 5000000}",
+            "How much it may take, so that it does not fill the memory of others.";
+    }
+
+    /// How much programs without an entry may take.
+    Quotas "`quota`" {
+        unconfigured: Quota = "{}" eg "{events_per_second: 500, bytes: 256MiB}",
+            "Of all of them together, since a producer writes the name. Its `bytes`, where absent, are an eighth of `state.max_bytes`.";
+    }
+
+    /// How much a program may take. What is absent is not bounded.
+    Quota "a quota" {
+        events_per_second: Option<Whole<1, 1000000>> = "" eg "2000",
+            "Events a second of event time. One too many is judged, marked `over_quota` and counted nowhere.";
+        burst: Option<Whole<1, 1000000000>> = "" eg "120000",
+            "How many events may come at once, as they do when partitions are read one after the other. Absent: as many as in a minute.";
+        keys: Option<Whole<1, 4000000000>> = "" eg "5000000",
+            "Keys over all its features and facts about accounts. A new one past it is refused, and reads as not exact.";
+        bytes: Option<Bytes> = "" eg "512MiB",
+            "Bytes of these keys and their windows. What would take more is refused, and reads as not exact.";
     }
 
     /// Databases and lists that tell more of an address.

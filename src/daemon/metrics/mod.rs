@@ -194,7 +194,12 @@ impl Metrics {
     /// Sets what the engine knows. What is no longer there disappears.
     fn show(&self, snapshot: &Snapshot) {
         let families = &self.families;
-        for counters in [&families.rule_matches_total, &families.rule_errors_total, &families.refused_total] {
+        for counters in [
+            &families.rule_matches_total,
+            &families.rule_errors_total,
+            &families.refused_total,
+            &families.over_quota_total,
+        ] {
             counters.reset();
         }
         for gauges in [
@@ -202,6 +207,7 @@ impl Metrics {
             &families.state_entries,
             &families.summarised_keys,
             &families.saturated,
+            &families.quota_used,
             &families.feature_complete,
             &families.ruleset_info,
         ] {
@@ -226,6 +232,11 @@ impl Metrics {
             let part = [size.feature.as_str()];
             families.saturated.with_label_values(&part).set(f64::from(u8::from(size.saturated)));
             families.refused_total.with_label_values(&part).inc_by(size.refused);
+        }
+        for quota in &snapshot.quotas {
+            let labels = [quota.program.as_deref().unwrap_or(OTHER), quota.of.name()];
+            families.quota_used.with_label_values(&labels).set(quota.used);
+            families.over_quota_total.with_label_values(&labels).inc_by(quota.refused);
         }
         for (verdict, subjects) in Verdict::ALL.iter().zip(snapshot.decisions) {
             // Nobody decides `allow`: a person's override is not a decision of this kind.

@@ -2,7 +2,7 @@
 //!
 //! A scrape asks by raising a flag; the engine's thread looks at the flag between two batches, and leaves a copy. So the
 //! engine pays for a scrape once, and nothing else. One copy is left before the first batch and one after the last, so that
-//! there is always something to show. That a breaker has opened or a part of the state is full is logged here, once. Invariant: a copy is of one moment
+//! there is always something to show. That a breaker has opened, or a part of the state or a quota is full, is logged here, once. Invariant: a copy is of one moment
 //! between two batches.
 
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
-use crate::engine::{BreakerOpening, Engine, SaturationChange, StateSize, Tally};
+use crate::engine::{BreakerOpening, Engine, QuotaChange, QuotaOf, QuotaUse, SaturationChange, StateSize, Tally};
 use crate::event::{Mode, Verdict};
 use crate::ruleset::program::RuleSet;
 use crate::state::Limit;
@@ -30,6 +30,8 @@ pub struct Snapshot {
     pub complete: Vec<bool>,
     /// The rules with a breaker, by place, each with the number of programs in which it is open.
     pub breakers: Vec<(usize, usize)>,
+    /// How far the quotas of programs are used.
+    pub quotas: Vec<QuotaUse>,
     /// How many subjects stand under each verdict, by `Verdict as usize`.
     pub decisions: [usize; Verdict::ALL.len()],
 }
@@ -42,6 +44,7 @@ impl Snapshot {
             tally: engine.tally().clone(),
             complete: engine.complete_features().collect(),
             breakers: engine.open_breakers().collect(),
+            quotas: engine.quota_uses(),
             decisions: engine.decisions().active_by_verdict(),
         }
     }
@@ -108,6 +111,27 @@ fn tell_saturation(change: &SaturationChange) {
     }
 }
 
+/// Errors like those of saturation.
+fn tell_quota(change: &QuotaChange) {
+    let QuotaChange { program, of, refuses } = change;
+    // A name that could be one of a program does not stand for those that have none.
+    let program = program.as_deref().unwrap_or("(not configured)");
+    let quota = of.name();
+    match (refuses, of) {
+        (false, _) => tracing::error!(program, quota, "a quota refuses nothing any more"),
+        (true, QuotaOf::Events) => tracing::error!(
+            program,
+            quota,
+            "a program sends more events than its quota: those past it are judged, and counted nowhere"
+        ),
+        (true, QuotaOf::Keys | QuotaOf::Bytes) => tracing::error!(
+            program,
+            quota,
+            "a program fills its quota: what would take more is not counted, and reads as not exact"
+        ),
+    }
+}
+
 /// Looks into the engine when a scrape asks; costs one load of a flag when none does.
 #[derive(Debug)]
 pub struct EngineProbe {
@@ -136,6 +160,7 @@ impl Probe for EngineProbe {
             );
         }
         engine.take_saturation_changes().iter().for_each(tell_saturation);
+        engine.take_quota_changes().iter().for_each(tell_quota);
         let wanted = &self.exchange.wanted;
         if wanted.load(Ordering::Relaxed) && wanted.swap(false, Ordering::AcqRel) {
             self.show(engine);

@@ -122,6 +122,10 @@ families! {
         "Whether new keys are refused because the state is near its bound; beside features, facts about accounts, state.identities and state.decisions. Page on it.";
     Counter refused_total ["feature"] "events"
         "Events that a part of the state did not count because the state is near its bound; of state.identities, those forgotten early; of state.decisions, those not made.";
+    Gauge quota_used ["program" "quota"] "ratio"
+        "How much of a program's quota is used, 0 to 1: of keys and bytes as of the last 1024 events; of events, of those that may come at once. The program `other` stands for all that are not configured.";
+    Counter over_quota_total ["program" "quota"] "events"
+        "Events past a program's quota: of events, those that were judged and counted nowhere; of keys and bytes, those that a feature did not count. Page on it.";
     Gauge feature_complete ["feature"] "0 or 1"
         "Whether the feature has seen a whole window.";
     Gauge decisions_active ["verdict"] "subjects"

@@ -4,7 +4,7 @@
 use std::borrow::Cow;
 
 use super::super::account::{AccountMemory, Visit};
-use super::super::plan::Other;
+use super::super::plan::{FirstPart, Other};
 use super::{Chunk, Ground, Target, reading};
 use crate::ruleset::cel::{ReadingValue, Referral, Scalar};
 use crate::state::{self, Op, PartHash, Value};
@@ -33,7 +33,7 @@ impl Chunk {
 
     /// Notes the values that link the account of an event, without those that are ignored. Answers what the operation
     /// names them by.
-    pub(super) fn give_links(&mut self, ground: &Ground<'_>, at: usize, feature: u32, space: PartHash) -> u64 {
+    pub(super) fn give_links(&mut self, ground: &Ground<'_>, at: usize, feature: u32, space: FirstPart) -> u64 {
         let mut links = std::mem::take(&mut self.links[feature as usize]);
         let of = &ground.rules.features[feature as usize];
         let row = self.row(ground, at);
@@ -60,7 +60,7 @@ impl Chunk {
         feature: u32,
         other: &Other,
         op: Op,
-        space: PartHash,
+        space: FirstPart,
     ) {
         let accounts = [0, 1].map(|place| self.key(ground, at, space, other.key.get(place..=place)?));
         if let [Some(one), Some(two)] = accounts {
@@ -79,6 +79,6 @@ impl Chunk {
 }
 
 /// The key of a value, beside those of accounts: one value is the same by whichever expression it comes.
-fn value_key(ground: &Ground<'_>, space: PartHash, value: PartHash) -> state::KeyHash {
-    ground.hasher.key(space, &[PartHash::GLOBAL, value])
+fn value_key(ground: &Ground<'_>, space: FirstPart, value: PartHash) -> state::KeyHash {
+    space.key(ground.hasher, &[PartHash::GLOBAL, value])
 }

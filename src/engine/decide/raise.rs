@@ -11,6 +11,7 @@ use crate::engine::chunk::Entry;
 use crate::engine::facts::Row;
 use crate::engine::judgement::{Elements, Judgement, Judgements, Raised};
 use crate::engine::programs::Program;
+use crate::engine::quotas::UNNAMED;
 use crate::event::json::write_string;
 use crate::event::{Field, RuleKind, Verdict};
 use crate::ruleset::cel::Facts;
@@ -48,6 +49,7 @@ impl Decider<'_> {
             out.raised.push(Raised {
                 event,
                 rule: matched.rule,
+                unnamed: program.class == UNNAMED,
                 as_of_ms: entry.as_of_ms(row.event),
                 verdict: verdict.max(decided),
                 group,

@@ -22,6 +22,7 @@ pub(super) fn write(rules: &RuleSet, explained: &Explained, only: Option<&str>) 
         "would_be": judgement.would_be.map(side),
         "cause": judgement.cause.name(),
         "late": judgement.late,
+        "over_quota": judgement.over_quota,
         "parties": judgement.parties.map_or_else(|| json!({}), |(referrer, referee)| {
             json!({"referrer": side(referrer), "referee": side(referee)})
         }),

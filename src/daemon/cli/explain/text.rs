@@ -84,6 +84,9 @@ impl Page {
         if judgement.late {
             verdict.push_str("; late: judged, and counted nowhere");
         }
+        if judgement.over_quota {
+            verdict.push_str("; over its program's quota of events: judged, and counted nowhere");
+        }
         self.title(&verdict);
         self.line(&format!("program: {}", explanation.program));
     }
