@@ -16,6 +16,7 @@
 //! Tested beside each file and, against brute force over long random histories, in `tests/oracle_state.rs`.
 
 mod bucketed;
+mod checkpoint;
 mod component;
 mod dedup;
 mod entries;
@@ -40,6 +41,7 @@ mod table;
 mod timed;
 mod window;
 
+pub use checkpoint::{Broken, ByteReader, ByteWriter, Segments};
 pub use dedup::{Dedup, Entry, Identity, Sighting};
 pub use feature::{FeatureTable, Fetch, Guesses};
 pub use hash::{HashKey, KeyHash, KeyHasher, PartHash, Scalar};
