@@ -24,8 +24,10 @@ impl MemoryWatch {
     ) -> Result<(), Broken> {
         let bytes = |word: u64| usize::try_from(word).unwrap_or(usize::MAX);
         (self.keys_from, self.windows_from) = (bytes(reader.word()?), bytes(reader.word()?));
-        self.bases = vec![0; names.len()];
-        for _ in 0..reader.count(9)? {
+        let bases = reader.count(9)?;
+        // Before the first look there are none.
+        self.bases = vec![0; if bases == 0 { 0 } else { names.len() }];
+        for _ in 0..bases {
             let (name, base) = (reader.text()?, bytes(reader.word()?));
             if let Some(place) = names.iter().position(|known| *known == name).filter(|place| keeps(*place)) {
                 self.bases[place] = base;
