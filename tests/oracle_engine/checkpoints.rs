@@ -126,7 +126,8 @@ fn the_world_reaches_what_only_a_full_state_has() {
     let mut out = Vec::new();
     say(&mut replay, &world::history(&mut Random(820), 4000), &mut out);
     let verdicts = String::from_utf8(out).unwrap();
-    for wanted in ["\"exact\":false", "\"duplicate\":true", "\"id\":\"c-ring\"", "\"id\":\"d-chain\"", "\"late\":true"] {
+    for wanted in ["\"exact\":false", "\"duplicate\":true", "\"id\":\"c-ring\"", "\"id\":\"d-chain\"", "\"late\":true"]
+    {
         assert!(verdicts.matches(wanted).count() > 50, "{wanted}");
     }
     let matches = &replay.engine().tally().rule_matches;
@@ -173,8 +174,13 @@ fn what_begins_empty_is_told() {
     let mut restoring = Restoring::new(reloads::changed(), EngineOptions { retention_ms: 61_000, ..options() });
     segments(replay.engine()).iter().try_for_each(|segment| restoring.take(segment)).unwrap();
     let (_, told) = restoring.finish().unwrap();
-    assert_eq!((told.sequence, told.empty), (replay.engine().taken_in(), ["count_device", "fresh"].map(String::from).into()));
-    assert!(told.empty_facts.contains(&"account.first_seen") && told.left_out.iter().any(|name| name == "count_device"));
+    assert_eq!(
+        (told.sequence, told.empty),
+        (replay.engine().taken_in(), ["count_device", "fresh"].map(String::from).into())
+    );
+    assert!(
+        told.empty_facts.contains(&"account.first_seen") && told.left_out.iter().any(|name| name == "count_device")
+    );
     assert_eq!(told.ruleset, rules.hash);
 }
 

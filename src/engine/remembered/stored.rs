@@ -80,11 +80,7 @@ fn restore_judgement(reader: &mut ByteReader<'_>) -> Result<Judgement, Broken> {
     let cause = Cause::ALL.get(cause).copied().ok_or(Broken("a cause of no known kind"))?;
     let score = reader.time()?;
     let would_be = (marks & WOULD_BE != 0).then(|| restore_verdict(reader)).transpose()?;
-    let parties = if marks & PARTIES != 0 {
-        Some((restore_verdict(reader)?, restore_verdict(reader)?))
-    } else {
-        None
-    };
+    let parties = if marks & PARTIES != 0 { Some((restore_verdict(reader)?, restore_verdict(reader)?)) } else { None };
     let (late, evidence) = (marks & LATE != 0, Piece::default());
     Ok(Judgement { verdict, would_be, cause, score, parties, late, evidence, ..Judgement::default() })
 }

@@ -1,8 +1,8 @@
 //! Files that are whole, torn, flipped, newer or foreign.
 
 use super::*;
-use crate::event::{EventBatch, ParseOptions, Parser, Place, Position};
 use crate::engine::Judgements;
+use crate::event::{EventBatch, ParseOptions, Parser, Place, Position};
 use crate::ruleset::load::{Files, load_from};
 use crate::signals::{Deriver, SignalConfig};
 use crate::state::HashKey;
