@@ -93,3 +93,7 @@ impl FeatureTable {
         each!(&mut self.kind, table => table.restored())
     }
 }
+
+#[cfg(test)]
+#[path = "stored/tests.rs"]
+mod tests;
