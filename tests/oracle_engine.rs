@@ -12,6 +12,8 @@ use serde_json::Value;
 
 #[path = "oracle_engine/auditor.rs"]
 mod auditor;
+#[path = "oracle_engine/checkpoints.rs"]
+mod checkpoints;
 #[path = "oracle_engine/histories.rs"]
 mod histories;
 #[path = "support/pack.rs"]
@@ -29,14 +31,17 @@ use world::Fact;
 
 type History = Vec<(String, Option<Fact>)>;
 
-fn replay(rules: &Arc<RuleSet>) -> Replay {
-    let options = EngineOptions {
+fn options() -> EngineOptions {
+    EngineOptions {
         allowed_lateness_ms: auditor::LATENESS_MS,
         dedup_span_ms: auditor::DEDUP_SPAN_MS,
         retention_ms: auditor::RETENTION_MS,
         ..EngineOptions::default()
-    };
-    Replay::new(Arc::clone(rules), &SignalConfig::default(), options).unwrap()
+    }
+}
+
+fn replay(rules: &Arc<RuleSet>) -> Replay {
+    Replay::new(Arc::clone(rules), &SignalConfig::default(), options()).unwrap()
 }
 
 /// Verdict lines of a history in batches of this size, and the errors of conditions.

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use refguard::engine::{
-    Backfill, EngineOptions, EventQuota, Policy, ProgramPolicy, Quota, QuotaChange, QuotaOf, QuotaUse,
+    Backfill, EngineOptions, EventQuota, Policy, ProgramPolicy, Quota, QuotaChange, QuotaOf, QuotaUse, Restoring,
 };
 use refguard::lab::Replay;
 use refguard::signals::SignalConfig;
@@ -392,4 +392,59 @@ fn history_for_some_features_uses_no_quota_of_the_events_beside_it() {
     // 5 that came, and 5 of the history.
     let evidence = verdict["evidence"].as_array().unwrap();
     assert_eq!(evidence.iter().find(|of| of["feature"] == "by_account").unwrap()["value"], 10);
+}
+
+/// Goes on with what a checkpoint of the machine holds, under these options.
+fn restart(replay: &mut Replay, options: EngineOptions) {
+    let mut restoring = Restoring::new(pack::rules(PACK), options);
+    replay.engine().checkpoint(&mut |segment| restoring.take(segment).unwrap());
+    let (engine, _) = restoring.finish().unwrap();
+    replay.go_on_with(engine, &SignalConfig::default()).unwrap();
+}
+
+#[test]
+fn a_restart_changes_nothing_under_quotas() {
+    let lines = flooded();
+    let quota = Quota { events: Some(EventQuota { per_second: 6, burst: 40 }), ..keys(3000) };
+    let options = options(&[("gold", keys(100_000))], quota);
+    let all = judge(&mut replay(options.clone()), &lines, 64);
+    let refused = verdicts(&all).iter().filter(|verdict| is_inexact(verdict)).count();
+    assert!(refused > 1000, "{refused}");
+    // Where memory is looked at, a restart gives each table the room that it would have had.
+    for at in [1024, 5 * 1024] {
+        let mut replay = replay(options.clone());
+        let mut out = judge(&mut replay, &lines[..at], 64);
+        restart(&mut replay, options.clone());
+        out.extend(judge(&mut replay, &lines[at..], 64));
+        assert!(out == all, "restarted after {at} events");
+    }
+}
+
+#[test]
+fn keys_count_for_their_program_whatever_its_place_in_the_configuration() {
+    const QUOTA: usize = 100_000;
+    let named = |names: &[&str]| {
+        let programs: Vec<(&str, Quota)> = names.iter().map(|name| (*name, keys(QUOTA))).collect();
+        options(&programs, keys(QUOTA))
+    };
+    let mut replay = replay(named(&["gold", "tin"]));
+    let lines: Vec<String> = (0..3072_u64)
+        .map(|at| {
+            let program = ["gold", "gold", "gold", "tin", "tin", "made-up"][at as usize % 6];
+            login(at, program, at as i64 * 100, &format!("a{at}"), &format!("d{at}"))
+        })
+        .collect();
+    judge(&mut replay, &lines, 100);
+    let count = |replay: &mut Replay, names: &[Option<&str>]| -> Vec<usize> {
+        names.iter().map(|name| counted_keys(replay, *name, QUOTA)).collect()
+    };
+    let before = count(&mut replay, &[Some("gold"), Some("tin"), None]);
+    assert!(before[0] > before[1] && before[1] > before[2] && before[2] > 1000, "{before:?}");
+    assert_eq!(before.iter().sum::<usize>(), all_keys(&mut replay));
+    restart(&mut replay, named(&["copper", "tin", "gold"]));
+    assert_eq!(count(&mut replay, &[Some("gold"), Some("tin"), None, Some("copper")]), [&before[..], &[0]].concat());
+    // One that is no longer configured counts with all that are not.
+    restart(&mut replay, named(&["gold"]));
+    assert_eq!(count(&mut replay, &[Some("gold"), None]), [before[0], before[1] + before[2]]);
+    assert_eq!(tell(&mut replay, &lines[0])["duplicate"], true, "its keys are the ones they were");
 }

@@ -94,13 +94,13 @@ impl Histories {
         Ok((readers, since))
     }
 
-    /// Counts what the configuration asks for into an engine that has no state.
+    /// Counts what the configuration asks for, if the engine has no state.
     ///
     /// # Errors
     ///
     /// As [`Histories::readers`].
     pub fn count(&self, engine: &mut Engine, signals: &SignalConfig, stop: &AtomicBool) -> Result<(), WiringError> {
-        if self.sources.iter().all(|source| source.history_ms == 0) {
+        if engine.taken_in() > 0 || self.sources.iter().all(|source| source.history_ms == 0) {
             return Ok(());
         }
         if let Some(source) = self.gone() {

@@ -364,6 +364,16 @@ impl AccountMemory {
         &mut self.tables
     }
 
+    /// Who invited the accounts, if it is kept.
+    pub(super) fn referrers(&self) -> Option<&Referrers> {
+        self.referrers.as_ref()
+    }
+
+    /// The same, to be read from a checkpoint.
+    pub(super) fn referrers_mut(&mut self) -> Option<&mut Referrers> {
+        self.referrers.as_mut()
+    }
+
     /// Bytes of the texts kept beside the tables.
     fn text_bytes(&self) -> usize {
         self.referrers.as_ref().map_or(0, Referrers::bytes)

@@ -5,6 +5,8 @@
 //! name. Invariants: a breaker changes what matches of its own rule are worth, and nothing of another; a counter that no
 //! later event can feel is dropped; there are at most [`COUNTERS_MAX`] of them. Recounted in `tests/engine/breaker.rs`.
 
+mod stored;
+
 use std::collections::{BTreeMap, VecDeque};
 
 use super::policy::Thresholds;

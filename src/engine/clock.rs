@@ -3,6 +3,8 @@
 //! Pure arithmetic over positions in the log; no wall clock. Invariant: the watermark never goes back, so a horizon
 //! that was handed to the state stays a promise.
 
+mod stored;
+
 /// The newest event time of each source partition in use, and the lowest of them.
 ///
 /// An event that is older than the watermark by more than the allowed lateness is *late*: it is judged and feeds
@@ -49,6 +51,11 @@ impl Clock {
     pub fn revoke(&mut self, partition: u32) {
         *self.slot(partition) = None;
         self.advance();
+    }
+
+    /// Takes every partition out of use: those of sources that another process read.
+    pub fn revoke_all(&mut self) {
+        self.newest_ms.clear();
     }
 
     /// An event of a partition arrives.

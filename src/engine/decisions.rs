@@ -5,6 +5,8 @@
 //! exist; a record with causes that end by time stands in the expiry queue, under the end of one of them or an earlier
 //! instant, and at most once for each cause that was made; the counts by kind and by verdict are those of a recount.
 
+mod stored;
+
 use std::collections::{BTreeSet, HashMap};
 
 use crate::event::{EventKind, SubjectKind, Verdict};

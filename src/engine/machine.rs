@@ -83,7 +83,7 @@ impl Default for EngineOptions {
 pub struct Engine {
     pub(super) rules: Arc<RuleSet>,
     pub(super) plan: Plan,
-    policy: Policy,
+    pub(super) policy: Policy,
     pub(super) every_rule_in_force: bool,
     /// How many entries a key keeps where its feature does not say.
     pub(super) max_entries: u32,
@@ -96,7 +96,7 @@ pub struct Engine {
     pub(super) accounts: AccountMemory,
     pub(super) tables: Vec<FeatureTable>,
     pub(super) dedup: Dedup,
-    remembered: Remembered,
+    pub(super) remembered: Remembered,
     pub(super) decisions: Decisions,
     pub(super) watch: MemoryWatch,
     /// By table, those of accounts last: how many keys it had after its last sweep.
@@ -251,6 +251,11 @@ impl Engine {
     /// A partition goes out of use.
     pub fn revoke(&mut self, partition: u32) {
         self.clock.revoke(partition);
+    }
+
+    /// All partitions go out of use: they are those of sources that another process read.
+    pub fn revoke_all(&mut self) {
+        self.clock.revoke_all();
     }
 
     /// A partition was read to its end at this reading of the clock.

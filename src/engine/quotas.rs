@@ -12,6 +12,8 @@
 //! Not metered are keys of features of `scope: global`, identities, decisions, and the names of referrers. Knows `state`.
 //! Tested in `tests/quotas.rs` and, one table against another, beside `state/classes.rs`.
 
+mod stored;
+
 use super::policy::Policy;
 use crate::state::{Class, ClassRoom, ClassUse, FeatureTable, Meter};
 

@@ -6,6 +6,8 @@
 //! `state`'s keys. Invariants: an account without referrals does not exist; each account stands once in the queue, under
 //! its latest referral or an earlier instant.
 
+mod stored;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::state::KeyHash;

@@ -6,6 +6,8 @@
 //! are not kept. They are kept apart from the identities because these are looked up for a whole chunk of events at once:
 //! an identity may be forgotten at a later event, and the repeat before it is still to be answered.
 
+pub(super) mod stored;
+
 use std::collections::VecDeque;
 
 use super::judgement::{Judgement, Judgements, Outcome, Piece};

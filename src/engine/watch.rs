@@ -12,6 +12,8 @@
 //! exact. Identities are the one thing that leaves early, the oldest first, as when `dedup.max_entries` is met, and the
 //! horizon of repeats says so. Tested in `tests/saturation.rs`.
 
+mod stored;
+
 use super::parts::{Part, Parts};
 use crate::state::Limit;
 

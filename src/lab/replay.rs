@@ -54,6 +54,17 @@ impl Replay {
         Ok(())
     }
 
+    /// Goes on with another machine, such as one that was read from a checkpoint.
+    ///
+    /// # Errors
+    ///
+    /// As [`Replay::new`]; then nothing has changed.
+    pub fn go_on_with(&mut self, engine: Engine, signals: &SignalConfig) -> Result<(), SignalError> {
+        self.deriver = Deriver::new(engine.wanted(), signals)?;
+        self.engine = engine;
+        Ok(())
+    }
+
     /// The machine.
     pub fn engine(&mut self) -> &mut Engine {
         &mut self.engine

@@ -89,6 +89,13 @@ pub fn judges_alike((from, before): (&RuleSet, &Rule), (to, after): (&RuleSet, &
     judging(from, before) == judging(to, after)
 }
 
+/// What the counts of a rule's breaker rest on, as text: the types of event, condition, exceptions, and the breaker itself.
+pub fn breaker_print(set: &RuleSet, rule: &Rule) -> [String; 4] {
+    let Some(of) = rule.breaker else { return Default::default() };
+    let exactly = format!("{} {} {} {} {}", breaker(of), of.share_permille, of.over_ms, of.rearm_ms, of.min_events);
+    [types(set, &rule.on), rule.when.written(set), written(set, &rule.except), exactly]
+}
+
 /// The changes between two lists that are sorted by name.
 fn changes<T>(
     from: &[T],

@@ -9,6 +9,7 @@ use std::ops::Range;
 
 use siphasher::sip128::SipHasher13;
 
+use super::checkpoint::{Broken, ByteReader, ByteWriter};
 use super::entries::{Entries, Entry, range};
 use super::numbers::{Choice, Total};
 use super::spec::Number;
@@ -75,6 +76,18 @@ impl<S: Addend> Entry for Part<S> {
         feed(hasher, self.count);
         feed(hasher, self.sum.bits());
     }
+
+    const STORED_BYTES: usize = 16 + S::STORED_BYTES;
+
+    fn store(&self, writer: &mut ByteWriter) {
+        writer.time(self.end_ms);
+        writer.word(self.count);
+        self.sum.store(writer);
+    }
+
+    fn restore(reader: &mut ByteReader<'_>) -> Result<Part<S>, Broken> {
+        Ok(Part { end_ms: reader.time()?, count: reader.word()?, sum: S::restore(reader)? })
+    }
 }
 
 impl Entry for Peak {
@@ -94,6 +107,17 @@ impl Entry for Peak {
     fn digest(&self, hasher: &mut SipHasher13) {
         feed(hasher, self.end_ms as u64);
         feed(hasher, self.value);
+    }
+
+    const STORED_BYTES: usize = 16;
+
+    fn store(&self, writer: &mut ByteWriter) {
+        writer.time(self.end_ms);
+        writer.word(self.value);
+    }
+
+    fn restore(reader: &mut ByteReader<'_>) -> Result<Peak, Broken> {
+        Ok(Peak { end_ms: reader.time()?, value: reader.word()? })
     }
 }
 

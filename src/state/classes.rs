@@ -8,6 +8,7 @@
 //! Invariants: [`Class::NONE`] and classes that are not metered may take anything; what is refused for a class makes nothing
 //! of another class inexact.
 
+use super::checkpoint::{Broken, ByteReader, ByteWriter};
 use super::hash::{Class, KeyHash};
 
 /// What the keys of a class take in a table.
@@ -171,6 +172,32 @@ impl Classes {
     /// What was refused since the last call.
     pub(super) fn take_refused(&mut self, class: Class) -> ClassRefused {
         self.get_mut(class).map_or(ClassRefused::default(), |of| std::mem::take(&mut of.refused))
+    }
+
+    /// Writes what was refused and when: what keys take is counted anew when they are read.
+    pub(super) fn store(&self, writer: &mut ByteWriter) {
+        let lost = |of: &&Metered| of.refused_ms.max(of.curbed_ms).is_some();
+        writer.count(self.of.iter().filter(lost).count());
+        for (class, of) in (1u8..).zip(&self.of).filter(|(_, of)| lost(of)) {
+            writer.byte(class);
+            writer.maybe_time(of.refused_ms);
+            writer.maybe_time(of.curbed_ms);
+        }
+    }
+
+    /// Reads that. What was refused of a class that is not metered any more makes nothing inexact: its keys are refused no
+    /// more, and those that were are not there.
+    pub(super) fn restore(&mut self, reader: &mut ByteReader<'_>) -> Result<(), Broken> {
+        for _ in 0..reader.count(3)? {
+            let written = reader.byte()?;
+            let class = reader.class(written);
+            let (refused_ms, curbed_ms) = (reader.maybe_time()?, reader.maybe_time()?);
+            if let Some(of) = self.get_mut(class) {
+                of.refused_ms = of.refused_ms.max(refused_ms);
+                of.curbed_ms = of.curbed_ms.max(curbed_ms);
+            }
+        }
+        Ok(())
     }
 
     /// Memory in bytes.

@@ -12,6 +12,8 @@
 //!
 //! Invariant: a node is kept as long as it counts as seen in some generation from the horizon's on; so are its links.
 
+mod stored;
+
 use std::collections::BTreeMap;
 
 use siphasher::sip128::{Hasher128, SipHasher13};
@@ -70,6 +72,8 @@ pub(super) struct Components {
     next_swept: usize,
     /// By operation of a pass and the keys that it brings: the slot that it probably needs.
     guesses: Vec<Option<u32>>,
+    /// While it is read from a checkpoint: who stands below whom, in the order of joining.
+    children: Vec<u32>,
 }
 
 impl Components {
@@ -89,6 +93,7 @@ impl Components {
             classes: Classes::default(),
             next_swept: 0,
             guesses: Vec::new(),
+            children: Vec::new(),
         }
     }
 

@@ -7,6 +7,8 @@
 //! Invariants: entry numbers from `first` to before `first + held` are in the chunks; the index points to the newest
 //! entry of a key.
 
+mod stored;
+
 use std::collections::VecDeque;
 use std::ops::Range;
 

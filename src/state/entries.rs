@@ -7,12 +7,15 @@
 //! Invariants: entries are ordered by time; `cursor` splits a spilled buffer in two, and `tally` is the sum of what stands
 //! behind it. Any split will do: who reads moves it to where the window begins.
 
+mod stored;
+
 use std::fmt::Debug;
 use std::ops::Range;
 
 use prefetch_index::prefetch_index;
 use siphasher::sip128::SipHasher13;
 
+use super::checkpoint::{Broken, ByteReader, ByteWriter};
 use super::spec::WindowSpec;
 use super::window::feed;
 
@@ -36,6 +39,14 @@ pub(super) trait Entry: Copy + Default {
     }
 
     fn digest(&self, hasher: &mut SipHasher13);
+
+    /// Bytes that it takes in a checkpoint.
+    const STORED_BYTES: usize;
+
+    fn store(&self, writer: &mut ByteWriter);
+
+    /// Reads what [`Entry::store`] wrote.
+    fn restore(reader: &mut ByteReader<'_>) -> Result<Self, Broken>;
 }
 
 /// What a tally adds up.
@@ -111,6 +122,16 @@ impl Entry for Moment {
     fn digest(&self, hasher: &mut SipHasher13) {
         feed(hasher, self.time_ms as u64);
     }
+
+    const STORED_BYTES: usize = 8;
+
+    fn store(&self, writer: &mut ByteWriter) {
+        writer.time(self.time_ms);
+    }
+
+    fn restore(reader: &mut ByteReader<'_>) -> Result<Moment, Broken> {
+        Ok(Moment { time_ms: reader.time()? })
+    }
 }
 
 impl Entry for Stamp {
@@ -130,6 +151,17 @@ impl Entry for Stamp {
     fn digest(&self, hasher: &mut SipHasher13) {
         feed(hasher, self.time_ms as u64);
         feed(hasher, self.event);
+    }
+
+    const STORED_BYTES: usize = 16;
+
+    fn store(&self, writer: &mut ByteWriter) {
+        writer.time(self.time_ms);
+        writer.word(self.event);
+    }
+
+    fn restore(reader: &mut ByteReader<'_>) -> Result<Stamp, Broken> {
+        Ok(Stamp { time_ms: reader.time()?, event: reader.word()? })
     }
 }
 
@@ -160,6 +192,18 @@ impl Entry for Valued {
         feed(hasher, self.event);
         feed(hasher, self.value);
     }
+
+    const STORED_BYTES: usize = 24;
+
+    fn store(&self, writer: &mut ByteWriter) {
+        writer.time(self.time_ms);
+        writer.word(self.event);
+        writer.word(self.value);
+    }
+
+    fn restore(reader: &mut ByteReader<'_>) -> Result<Valued, Broken> {
+        Ok(Valued { time_ms: reader.time()?, event: reader.word()?, value: reader.word()? })
+    }
 }
 
 impl Entry for Named {
@@ -180,6 +224,24 @@ impl Entry for Named {
         feed(hasher, self.time_ms as u64);
         feed(hasher, self.event);
         feed(hasher, self.value);
+    }
+
+    const STORED_BYTES: usize = 40;
+
+    fn store(&self, writer: &mut ByteWriter) {
+        writer.time(self.time_ms);
+        self.id.iter().for_each(|half| writer.word(*half));
+        writer.word(self.event);
+        writer.word(self.value);
+    }
+
+    fn restore(reader: &mut ByteReader<'_>) -> Result<Named, Broken> {
+        Ok(Named {
+            time_ms: reader.time()?,
+            id: [reader.word()?, reader.word()?],
+            event: reader.word()?,
+            value: reader.word()?,
+        })
     }
 }
 

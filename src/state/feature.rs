@@ -87,6 +87,9 @@ macro_rules! each {
     };
 }
 
+// Below the macro, which it uses.
+mod stored;
+
 impl FeatureTable {
     /// An empty table.
     pub fn new(spec: WindowSpec) -> FeatureTable {

@@ -16,6 +16,8 @@
 //! edges from the floor on; what is below the floor, edge or share, is never looked at, so the parent that such an edge
 //! names may be gone, or another.
 
+mod stored;
+
 use super::KeyHash;
 use super::few::{Few, Vacant};
 use super::kin::Kin;

@@ -48,6 +48,16 @@ impl PartHash {
     /// The part that stands for every program, in features of `scope: global`.
     pub const GLOBAL: PartHash = PartHash(0);
 
+    /// All 128 bits.
+    pub fn bits(self) -> u128 {
+        self.0
+    }
+
+    /// A part made of the bits of one, such as those of a checkpoint.
+    pub fn from_bits(bits: u128) -> PartHash {
+        PartHash(bits)
+    }
+
     /// Its 64-bit form, for members of sets and texts remembered by `previous`. Two of the 4096 members of a full set
     /// are mistaken for one another with a probability of 5 * 10^-13.
     #[inline]

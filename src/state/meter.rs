@@ -1,6 +1,8 @@
 //! Events a second of one sender, by the algorithm of `rate` (see [`super::rate`]) on event time, in order of arrival.
 
+use super::checkpoint::{Broken, ByteReader, ByteWriter};
 use super::rate::{Rate, RateRule};
+use super::window::Window as _;
 
 /// The period that events are counted against.
 const PER_MS: i64 = 1000;
@@ -27,6 +29,21 @@ impl Meter {
     #[inline]
     pub fn exceeds(&mut self, time_ms: i64) -> bool {
         self.rate.take(&self.rule, time_ms)
+    }
+
+    /// Writes how far it is.
+    pub fn store(&self, writer: &mut ByteWriter) {
+        self.rate.store(writer);
+    }
+
+    /// Goes on from where another was that wrote it; what it lets pass is its own.
+    ///
+    /// # Errors
+    ///
+    /// What is impossible.
+    pub fn restore(&mut self, reader: &mut ByteReader<'_>) -> Result<(), Broken> {
+        self.rate = Rate::restore(reader)?;
+        Ok(())
     }
 
     /// Which share of the burst is used up at an instant, 0 to 1.

@@ -16,6 +16,7 @@
 //! Tested beside each file and, against brute force over long random histories, in `tests/oracle_state.rs`.
 
 mod bucketed;
+mod checkpoint;
 mod classes;
 mod component;
 mod dedup;
@@ -42,6 +43,7 @@ mod table;
 mod timed;
 mod window;
 
+pub use checkpoint::{Broken, ByteReader, ByteWriter, ClassMap, Segments};
 pub use classes::{ClassRefused, ClassRoom, ClassUse};
 pub use dedup::{Dedup, Entry, Identity, Sighting};
 pub use feature::{FeatureTable, Fetch, Guesses};

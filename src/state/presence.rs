@@ -10,9 +10,12 @@
 //! Runs are kept in the order of value, then start: members are wanted sorted, and a value is found by bisection. A
 //! hash index would have to sort for each reading; moving half of 4096 runs for a new value takes 2 us and is rare.
 
+mod stored;
+
 use prefetch_index::prefetch_index;
 use siphasher::sip128::SipHasher13;
 
+use super::checkpoint::{Broken, ByteReader, ByteWriter};
 use super::sketch::Sketch;
 use super::window::{Answer, Lost, Window, feed, out_of_reach};
 use super::{Op, Value};
@@ -421,6 +424,14 @@ impl Window for Presence {
             prefetch_index(&many.runs, many.runs.len() / 2);
             prefetch_index(&many.runs, 0);
         }
+    }
+
+    fn store(&self, writer: &mut ByteWriter) {
+        stored::store(self.runs(), writer);
+    }
+
+    fn restore(reader: &mut ByteReader<'_>) -> Result<Presence, Broken> {
+        stored::restore(reader)
     }
 
     fn digest(&self, hasher: &mut SipHasher13) {

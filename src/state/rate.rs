@@ -5,6 +5,7 @@
 
 use siphasher::sip128::SipHasher13;
 
+use super::checkpoint::{Broken, ByteReader, ByteWriter};
 use super::window::{Answer, Lost, Window, feed};
 use super::{Op, Value};
 
@@ -115,6 +116,16 @@ impl Window for Rate {
 
     fn set_truncated(&mut self, truncated: bool) {
         self.truncated = truncated;
+    }
+
+    fn store(&self, writer: &mut ByteWriter) {
+        writer.time(self.clock_ms);
+        writer.time(self.debt);
+        writer.byte(u8::from(self.exceeded));
+    }
+
+    fn restore(reader: &mut ByteReader<'_>) -> Result<Rate, Broken> {
+        Ok(Rate { clock_ms: reader.time()?, debt: reader.time()?, exceeded: reader.flag()?, truncated: false })
     }
 
     fn digest(&self, hasher: &mut SipHasher13) {

@@ -7,6 +7,7 @@
 
 use siphasher::sip128::SipHasher13;
 
+use super::checkpoint::{Broken, ByteReader, ByteWriter};
 use super::entries::{Entries, Entry};
 use super::spec::Steps;
 use super::timed::{Fold, Rule, Timed};
@@ -42,6 +43,18 @@ impl Entry for Stepped {
         feed(hasher, self.time_ms as u64);
         feed(hasher, self.event);
         feed(hasher, u64::from(self.steps));
+    }
+
+    const STORED_BYTES: usize = 20;
+
+    fn store(&self, writer: &mut ByteWriter) {
+        writer.time(self.time_ms);
+        writer.word(self.event);
+        writer.short(self.steps);
+    }
+
+    fn restore(reader: &mut ByteReader<'_>) -> Result<Stepped, Broken> {
+        Ok(Stepped { time_ms: reader.time()?, event: reader.word()?, steps: reader.short()? })
     }
 }
 

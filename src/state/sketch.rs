@@ -7,8 +7,11 @@
 //! estimated as by Ertl (New cardinality estimation algorithms for HyperLogLog sketches, arXiv:1702.01284, algorithm 6),
 //! without bias at any size; its standard error is 1.04 / sqrt(4096) = 1.6 %.
 
+mod stored;
+
 use siphasher::sip128::SipHasher13;
 
+use super::checkpoint::{Broken, ByteReader, ByteWriter};
 use super::summary::Summary;
 use super::window::{feed, out_of_reach};
 
@@ -137,6 +140,14 @@ impl Summary for Sketch {
             feed(hasher, mark.time_ms as u64);
             feed(hasher, u64::from(mark.rank));
         }
+    }
+
+    fn store(&self, writer: &mut ByteWriter) {
+        stored::store(self, writer);
+    }
+
+    fn restore(reader: &mut ByteReader<'_>) -> Result<Sketch, Broken> {
+        stored::restore(reader)
     }
 }
 

@@ -4,6 +4,7 @@ use std::fmt::Debug;
 
 use siphasher::sip128::SipHasher13;
 
+use super::checkpoint::{Broken, ByteReader, ByteWriter};
 use super::window::{feed, out_of_reach};
 
 /// The summary of the entries that one key lost.
@@ -17,6 +18,13 @@ pub(super) trait Summary: Debug + Default {
     }
 
     fn digest(&self, _hasher: &mut SipHasher13) {}
+
+    fn store(&self, _writer: &mut ByteWriter) {}
+
+    /// Reads what [`Summary::store`] wrote.
+    fn restore(_reader: &mut ByteReader<'_>) -> Result<Self, Broken> {
+        Ok(Self::default())
+    }
 }
 
 /// Nothing is left: the value is that of the entries that are kept.
@@ -31,6 +39,14 @@ pub(super) trait Addend: Copy + Debug + Default {
     fn plus(self, other: Self) -> Self;
 
     fn bits(self) -> u64;
+
+    /// Bytes that it takes in a checkpoint.
+    const STORED_BYTES: usize;
+
+    fn store(self, writer: &mut ByteWriter);
+
+    /// Reads what [`Addend::store`] wrote.
+    fn restore(reader: &mut ByteReader<'_>) -> Result<Self, Broken>;
 }
 
 impl Addend for () {
@@ -38,6 +54,14 @@ impl Addend for () {
 
     fn bits(self) -> u64 {
         0
+    }
+
+    const STORED_BYTES: usize = 0;
+
+    fn store(self, _writer: &mut ByteWriter) {}
+
+    fn restore(_reader: &mut ByteReader<'_>) -> Result<(), Broken> {
+        Ok(())
     }
 }
 
@@ -49,6 +73,16 @@ impl Addend for i128 {
     fn bits(self) -> u64 {
         self as u64
     }
+
+    const STORED_BYTES: usize = 16;
+
+    fn store(self, writer: &mut ByteWriter) {
+        writer.wide(self as u128);
+    }
+
+    fn restore(reader: &mut ByteReader<'_>) -> Result<i128, Broken> {
+        Ok(reader.wide()? as i128)
+    }
 }
 
 impl Addend for f64 {
@@ -58,6 +92,16 @@ impl Addend for f64 {
 
     fn bits(self) -> u64 {
         self.to_bits()
+    }
+
+    const STORED_BYTES: usize = 8;
+
+    fn store(self, writer: &mut ByteWriter) {
+        writer.word(self.to_bits());
+    }
+
+    fn restore(reader: &mut ByteReader<'_>) -> Result<f64, Broken> {
+        reader.word().map(f64::from_bits)
     }
 }
 
@@ -126,6 +170,28 @@ impl<S: Addend> Summary for Buckets<S> {
             feed(hasher, bucket.count);
             feed(hasher, bucket.sum.bits());
         }
+    }
+
+    fn store(&self, writer: &mut ByteWriter) {
+        writer.count(self.0.len());
+        for bucket in &self.0 {
+            writer.time(bucket.number);
+            writer.word(bucket.count);
+            bucket.sum.store(writer);
+        }
+    }
+
+    fn restore(reader: &mut ByteReader<'_>) -> Result<Buckets<S>, Broken> {
+        let count = reader.count(16 + S::STORED_BYTES)?;
+        let mut buckets: Vec<Bucket<S>> = Vec::with_capacity(count);
+        for _ in 0..count {
+            let bucket = Bucket { number: reader.time()?, count: reader.word()?, sum: S::restore(reader)? };
+            if buckets.last().is_some_and(|last| last.number >= bucket.number) {
+                return Err(Broken("the parts of a summary are out of order"));
+            }
+            buckets.push(bucket);
+        }
+        Ok(Buckets(buckets))
     }
 }
 

@@ -7,6 +7,8 @@
 //! Invariants: during a batch, slots are added and none is freed, so what an early step found is still right later. What
 //! the steps find is a guess, and decides nothing but what is in the cache.
 
+pub(super) mod stored;
+
 use std::collections::BTreeMap;
 
 use siphasher::sip128::{Hasher128, SipHasher13};

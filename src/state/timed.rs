@@ -6,6 +6,7 @@ use std::marker::PhantomData;
 
 use siphasher::sip128::SipHasher13;
 
+use super::checkpoint::{Broken, ByteReader, ByteWriter};
 use super::entries::{Entries, Entry};
 use super::summary::Summary;
 use super::window::{Answer, Lost, Window, out_of_reach};
@@ -132,6 +133,14 @@ impl<F: Fold<E, N>, E: Entry, const N: usize> Window for Timed<F, E, N> {
     #[inline]
     fn prefetch(&self) {
         self.entries.prefetch();
+    }
+
+    fn store(&self, writer: &mut ByteWriter) {
+        self.entries.store(writer);
+    }
+
+    fn restore(reader: &mut ByteReader<'_>) -> Result<Self, Broken> {
+        Ok(Timed { entries: Entries::restore(reader)?, fold: PhantomData })
     }
 
     fn digest(&self, hasher: &mut SipHasher13) {

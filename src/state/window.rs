@@ -4,6 +4,7 @@ use std::hash::Hasher;
 
 use siphasher::sip128::SipHasher13;
 
+use super::checkpoint::{Broken, ByteReader, ByteWriter};
 use super::summary::Summary;
 use super::{Op, Value};
 
@@ -91,6 +92,12 @@ pub(super) trait Window: Default {
     /// Asks for what is outside the slot, and does not wait for it.
     #[inline]
     fn prefetch(&self) {}
+
+    /// Writes all that is remembered, but for the mark that something may be missing.
+    fn store(&self, writer: &mut ByteWriter);
+
+    /// Reads what [`Window::store`] wrote.
+    fn restore(reader: &mut ByteReader<'_>) -> Result<Self, Broken>;
 
     /// Feeds all that is remembered to a hash.
     fn digest(&self, hasher: &mut SipHasher13);

@@ -7,6 +7,7 @@
 //! Invariants: memory is bounded whatever comes in, and a place in a source is committed only when every output that
 //! came of it is delivered: at least once, nothing lost. Tests with a real broker: `tests/kafka_stream.rs`.
 
+pub mod checkpoint;
 mod error;
 pub mod file;
 pub mod kafka;

@@ -13,7 +13,7 @@ use crate::{History, pack, replay, world};
 const RULES: &str = include_str!("../data/oracle/oracle.yaml");
 
 /// The rules with another window of `count_device`, another condition over it, without one rule and with a new one.
-fn changed() -> Arc<RuleSet> {
+pub(crate) fn changed() -> Arc<RuleSet> {
     let window = "    key: [device.id]\n    aggregate: count\n    window: 10s\n";
     let member = RULES.find("  - id: c-member\n").unwrap()..RULES.find("  - id: c-overlap\n").unwrap();
     let text = RULES.replace(&RULES[member], "").replace(window, &window.replace("10s", "15s"));

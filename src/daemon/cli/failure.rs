@@ -7,6 +7,7 @@ use crate::daemon::key::KeyError;
 use crate::daemon::wiring::WiringError;
 use crate::ruleset::diagnostic::{self, Diagnostic};
 use crate::signals::SignalError;
+use crate::stream::checkpoint::CheckpointError;
 use crate::stream::{Fault, StreamError};
 
 /// Why a command did not do what it was asked for.
@@ -106,6 +107,13 @@ impl From<SignalError> for Failure {
 impl From<HealthError> for Failure {
     fn from(error: HealthError) -> Failure {
         Failure::usage(error.to_string(), Some(error.hint()))
+    }
+}
+
+impl From<CheckpointError> for Failure {
+    fn from(error: CheckpointError) -> Failure {
+        let code = if error.is_outside() { 3 } else { 2 };
+        Failure::Told { message: error.to_string(), hint: Some(error.hint().to_owned()), code }
     }
 }
 

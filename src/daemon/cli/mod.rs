@@ -1,6 +1,7 @@
 //! The commands: arguments in two steps, first read, then checked; one file a command, one exit code a kind of end.
 
 mod advice;
+mod backfill;
 mod bench;
 mod check;
 mod difference;
@@ -10,6 +11,7 @@ mod failure;
 mod run;
 mod schema;
 mod start;
+mod state;
 mod test;
 
 use std::ffi::OsString;
@@ -43,6 +45,8 @@ enum Command {
     Run(run::Arguments),
     /// Events in (a file or standard input), one verdict a line out, in the same order; then exits.
     Eval(eval::Arguments),
+    /// History in: counted into the state, without verdicts and alerts, for `run` to go on from.
+    Backfill(backfill::Arguments),
     /// Checks configuration and rules; errors as file:line:column, exit code 1.
     Check(check::Arguments),
     /// Runs the tests inside the rule files.
@@ -102,6 +106,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let ended = match arguments.command {
         Command::Run(arguments) => run::run(&arguments),
         Command::Eval(arguments) => eval::run(&arguments),
+        Command::Backfill(arguments) => backfill::run(&arguments),
         Command::Check(arguments) => check::run(&arguments),
         Command::Test(arguments) => test::run(&arguments),
         Command::Explain(arguments) => explain::run(&arguments),

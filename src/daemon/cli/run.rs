@@ -7,6 +7,7 @@ use std::time::Duration;
 use crossbeam_channel::{Receiver, Sender};
 
 use super::start::{self, Start};
+use super::state::{self, Said, State};
 use super::{Failure, Setup};
 use crate::daemon::config::Config;
 use crate::daemon::health::{self, Readiness};
@@ -17,6 +18,7 @@ use crate::daemon::reload::{self, Filler, LastGood, Reloader};
 use crate::daemon::{clock, log, stop, wiring};
 use crate::engine::{Engine, EngineOptions};
 use crate::signals::SignalConfig;
+use crate::stream::checkpoint::Owner;
 use crate::stream::pipeline::{Fill, Pipeline, Reader, Reload, Sinks};
 
 #[derive(Debug, clap::Args)]
@@ -43,7 +45,8 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     }
     let signals = Setup::signals(&loaded, &start.rules, &opened.key)?;
     let options = wiring::engine_options(config, &opened.key);
-    let mut engine = Engine::new(Arc::clone(&start.rules), options.clone());
+    let State { owner, mut engine, said } = state::take(&config.state.path, &start.rules, &options)?;
+    said.iter().for_each(Said::log);
     let metrics = Arc::new(Metrics::default());
     let mut probe = metrics.probe();
     probe.show(&mut engine);
@@ -64,8 +67,9 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     readiness.ready();
     let rules = engine.rules();
     tracing::info!(ruleset = %rules.hash, rules = rules.rules.len(), sources = readers.len(), "judging");
+    owner.begin()?;
     let parts = Parts { config, engine: &mut engine, metrics: &metrics, probe: &mut probe, readers, sinks };
-    let ended = judge(parts, reloader, (reloads, fills), &asked);
+    let ended = judge(parts, reloader, (reloads, fills), &asked).and_then(|()| keep(config, &engine, &owner));
     if ended.is_ok() && arguments.linger && !asked.stop.load(Ordering::Acquire) {
         tracing::info!("every source has ended; metrics stay until a signal comes");
         stop::wait(&asked.stop);
@@ -111,6 +115,12 @@ fn reloader(
         lists: Box::new(move |rules| wiring::list_files(&configured, rules)),
         last_good,
     }
+}
+
+/// Everything was judged, written and committed: keeps what is known of it.
+fn keep(config: &Config, engine: &Engine, owner: &Owner) -> Result<(), Failure> {
+    state::keep(&config.state.path, engine)?.log();
+    Ok(owner.end()?)
 }
 
 /// What judges.

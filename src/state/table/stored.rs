@@ -1,0 +1,124 @@
+//! A table in a checkpoint: its marks, then one record a key, in the order of slots.
+//!
+//! Keys come to stand without gaps, and windows in as little memory as they need: what is read of them is the same. Room
+//! that was granted until the next look at the memory is kept as room.
+
+use super::{Dropped, Table, outside};
+use crate::state::checkpoint::{Broken, ByteReader, ByteWriter, Segments};
+use crate::state::index::SLOT_MAX;
+use crate::state::summary::Summary;
+use crate::state::window::Window;
+use crate::state::{KeyHash, Limit};
+
+/// Marks of a key.
+const TRUNCATED: u8 = 1;
+const DROPPED: u8 = 2;
+
+/// What a table refuses, and how far it may grow: as it is written.
+pub(in crate::state) fn store_limit(limit: Limit, keys_max: usize, room: usize, writer: &mut ByteWriter) {
+    writer.byte(match limit {
+        Limit::None => 0,
+        Limit::Keys => 1,
+        Limit::Busy => 2,
+        Limit::Memory => 3,
+    });
+    writer.word(keys_max as u64);
+    writer.word(room as u64);
+}
+
+/// The same, read: limit, most keys, room.
+pub(in crate::state) fn restore_limit(reader: &mut ByteReader<'_>) -> Result<(Limit, usize, usize), Broken> {
+    let limit = match reader.byte()? {
+        0 => Limit::None,
+        1 => Limit::Keys,
+        2 => Limit::Busy,
+        3 => Limit::Memory,
+        _ => return Err(Broken("a limit of no known kind")),
+    };
+    let bounded = |word: u64| usize::try_from(word).unwrap_or(usize::MAX);
+    Ok((limit, bounded(reader.word()?).min(SLOT_MAX as usize), bounded(reader.word()?)))
+}
+
+impl<W: Window> Table<W> {
+    pub(in crate::state) fn store_head(&self, writer: &mut ByteWriter) {
+        writer.maybe_time(self.refused_ms);
+        writer.maybe_time(self.curbed_ms);
+        writer.word(self.refused);
+        // Without a bound it stays without one.
+        let room = if self.grown_max == usize::MAX { usize::MAX } else { self.grown_max.saturating_sub(self.grown()) };
+        store_limit(self.limit, self.keys_max, room, writer);
+        self.classes.store(writer);
+    }
+
+    pub(in crate::state) fn restore_head(&mut self, reader: &mut ByteReader<'_>) -> Result<(), Broken> {
+        self.refused_ms = reader.maybe_time()?;
+        self.curbed_ms = reader.maybe_time()?;
+        self.refused = reader.word()?;
+        // Until the keys are there, what it may grow to is the room alone.
+        (self.limit, self.keys_max, self.grown_max) = restore_limit(reader)?;
+        self.classes.restore(reader)
+    }
+
+    pub(in crate::state) fn store_keys(&self, segments: &mut Segments<'_>) {
+        let mut from = 0;
+        while let Some(slot) = self.slab.next_live(from, self.slab.slots()) {
+            from = slot as usize + 1;
+            let entry = self.slab.get(slot);
+            let dropped = self.dropped.get(&slot);
+            let writer = segments.item();
+            writer.key(entry.key);
+            let truncated = if entry.window.is_truncated() { TRUNCATED } else { 0 };
+            writer.byte(truncated | if dropped.is_some() { DROPPED } else { 0 });
+            entry.window.store(writer);
+            if let Some(dropped) = dropped {
+                writer.time(dropped.newest_ms);
+                dropped.summary.store(writer);
+            }
+        }
+    }
+
+    pub(in crate::state) fn restore_keys(&mut self, reader: &mut ByteReader<'_>) -> Result<(), Broken> {
+        while !reader.is_empty() {
+            let key = reader.key()?;
+            let marks = reader.byte()?;
+            if marks > TRUNCATED | DROPPED {
+                return Err(Broken("a key has marks of no known kind"));
+            }
+            let mut window = W::restore(reader)?;
+            window.set_truncated(marks & TRUNCATED != 0);
+            let grown = self.outside();
+            let slot = self.put(key, window)?;
+            if marks & DROPPED != 0 {
+                let (newest_ms, summary) = (reader.time()?, W::Summary::restore(reader)?);
+                self.summarised += summary.bytes();
+                self.dropped.insert(slot, Dropped { newest_ms, summary });
+            }
+            self.classes.grew(key, grown, self.outside());
+        }
+        Ok(())
+    }
+
+    fn outside(&self) -> usize {
+        outside(self.spilled, self.summarised, &self.dropped)
+    }
+
+    fn put(&mut self, key: KeyHash, window: W) -> Result<u32, Broken> {
+        let found = self.index.find(key, |slot| self.slab.get(slot).key == key);
+        let Err(vacancy) = found else { return Err(Broken("a key stands there twice")) };
+        if self.slab.slots() >= SLOT_MAX as usize {
+            return Err(Broken("a table has more keys than there are slots"));
+        }
+        let slot = self.slab.insert(key);
+        self.index.insert(key, vacancy, slot);
+        self.classes.came(key);
+        self.spilled += window.spilled_bytes();
+        self.slab.get_mut(slot).window = window;
+        Ok(slot)
+    }
+
+    /// All keys are there.
+    pub(in crate::state) fn restored(&mut self) -> Result<(), Broken> {
+        self.grown_max = if self.limit >= Limit::Busy { 0 } else { self.grown().saturating_add(self.grown_max) };
+        Ok(())
+    }
+}

@@ -1,0 +1,162 @@
+//! Checkpoints as files below the folder of the state: written aside, synced, renamed, and read back with every byte checked.
+//!
+//! A file is a head (what it is, which version of the format, a checksum of these), then frames of a length, a segment and
+//! its checksum, and an empty frame at the end. Checksums are XXH3 seeded with the number of the frame, so that a frame in
+//! another's place is found too. It knows nothing of what is in a segment: that is the engine's. Invariants: a file under
+//! its name is whole unless the disk damaged it; a damaged one is set aside, and the one before it used; never more memory
+//! is taken for a frame than the file has bytes. Why this format: docs/decisions/0010-checkpoints.md.
+
+mod error;
+mod frame;
+mod owner;
+
+pub use error::CheckpointError;
+pub use owner::Owner;
+
+use std::fs::{self, File};
+use std::io::{self, BufReader, BufWriter, Write as _};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::engine::{Engine, EngineOptions, RestoreError, Restored, Restoring};
+use crate::ruleset::program::RuleSet;
+
+/// What names of checkpoints begin with; the number of events follows.
+const NAME: &str = "checkpoint-";
+/// What names of damaged ones begin with.
+const DAMAGED: &str = "damaged-";
+/// Where one is written before it has its name.
+const ASIDE: &str = "checkpoint.new";
+/// How many are kept.
+const KEPT: usize = 2;
+/// What is gathered before it is written, in bytes.
+const BUFFER_BYTES: usize = 1 << 20;
+
+/// A checkpoint that was written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Written {
+    /// Its file.
+    pub path: PathBuf,
+    /// Its length.
+    pub bytes: u64,
+}
+
+/// An engine that was read.
+#[derive(Debug)]
+pub struct Loaded {
+    /// The engine.
+    pub engine: Engine,
+    /// The file.
+    pub path: PathBuf,
+    /// What became of what was in it.
+    pub restored: Restored,
+}
+
+/// What a folder of state holds.
+#[derive(Debug)]
+pub struct Found {
+    /// The newest whole checkpoint; `None`: there was none at all.
+    pub loaded: Option<Loaded>,
+    /// Newer ones that are damaged, each with what is wrong, and where it lies now.
+    pub damaged: Vec<(CheckpointError, PathBuf)>,
+}
+
+/// Writes a checkpoint below a folder, and has it on the disk when it returns. Of the ones before, the last stays.
+///
+/// # Errors
+///
+/// [`CheckpointError::Io`]: then the ones before are all there.
+pub fn write(folder: &Path, engine: &Engine) -> Result<Written, CheckpointError> {
+    let aside = folder.join(ASIDE);
+    let path = folder.join(format!("{NAME}{:020}", engine.taken_in()));
+    let bytes = write_aside(&aside, engine).map_err(CheckpointError::io("writing", &aside))?;
+    fs::rename(&aside, &path).map_err(CheckpointError::io("naming", &path))?;
+    sync(folder)?;
+    for old in named(folder)?.into_iter().skip(KEPT) {
+        fs::remove_file(&old).map_err(CheckpointError::io("removing", &old))?;
+    }
+    Ok(Written { path, bytes })
+}
+
+fn write_aside(path: &Path, engine: &Engine) -> io::Result<u64> {
+    let mut out = frame::Writer::begin(BufWriter::with_capacity(BUFFER_BYTES, File::create(path)?))?;
+    let mut ended = Ok(());
+    engine.checkpoint(&mut |segment| {
+        if ended.is_ok() {
+            ended = out.put(segment);
+        }
+    });
+    ended?;
+    let (mut out, bytes) = out.end()?;
+    out.flush()?;
+    out.get_ref().sync_all()?;
+    Ok(bytes)
+}
+
+/// Reads the newest whole checkpoint below a folder into an engine of these rules and options. Damaged ones are set aside.
+///
+/// # Errors
+///
+/// Made by a newer version, under another key, or all of them damaged; or the system.
+pub fn load(folder: &Path, rules: &Arc<RuleSet>, options: &EngineOptions) -> Result<Found, CheckpointError> {
+    let mut damaged: Vec<(CheckpointError, PathBuf)> = Vec::new();
+    for path in named(folder)? {
+        match read(&path, Restoring::new(Arc::clone(rules), options.clone())) {
+            Ok((engine, restored)) => {
+                return Ok(Found { loaded: Some(Loaded { engine, path, restored }), damaged: set_aside(damaged)? });
+            }
+            Err(error @ CheckpointError::Damaged { .. }) => damaged.push((error, path)),
+            Err(error) => return Err(error),
+        }
+    }
+    match damaged.into_iter().next() {
+        None => Ok(Found { loaded: None, damaged: Vec::new() }),
+        Some((newest, _)) => Err(CheckpointError::NoneWhole { folder: folder.to_owned(), newest: Box::new(newest) }),
+    }
+}
+
+fn read(path: &Path, mut restoring: Restoring) -> Result<(Engine, Restored), CheckpointError> {
+    let file = File::open(path).map_err(CheckpointError::io("opening", path))?;
+    let mut frames = frame::Reader::begin(BufReader::with_capacity(BUFFER_BYTES, file), path)?;
+    let of_engine = |error| match error {
+        RestoreError::ForeignKey => CheckpointError::ForeignKey { path: path.to_owned() },
+        RestoreError::Broken(broken) => CheckpointError::Damaged { path: path.to_owned(), detail: broken.to_string() },
+    };
+    while let Some(segment) = frames.next()? {
+        restoring.take(segment).map_err(of_engine)?;
+    }
+    restoring.finish().map_err(of_engine)
+}
+
+/// Gives damaged files other names, so that they are looked at once and do not count among those that are kept.
+fn set_aside(damaged: Vec<(CheckpointError, PathBuf)>) -> Result<Vec<(CheckpointError, PathBuf)>, CheckpointError> {
+    let moved = damaged.into_iter().map(|(error, path)| {
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let aside = path.with_file_name(format!("{DAMAGED}{name}"));
+        fs::rename(&path, &aside).map_err(CheckpointError::io("setting aside", &path))?;
+        Ok((error, aside))
+    });
+    moved.collect()
+}
+
+/// The checkpoints of a folder, the newest first.
+fn named(folder: &Path) -> Result<Vec<PathBuf>, CheckpointError> {
+    let mut found: Vec<(u64, PathBuf)> = Vec::new();
+    for entry in fs::read_dir(folder).map_err(CheckpointError::io("listing", folder))? {
+        let path = entry.map_err(CheckpointError::io("listing", folder))?.path();
+        let number = path.file_name().and_then(|name| name.to_str()).and_then(|name| name.strip_prefix(NAME));
+        if let Some(number) = number.and_then(|digits| digits.parse().ok()) {
+            found.push((number, path));
+        }
+    }
+    found.sort_unstable_by_key(|(number, _)| std::cmp::Reverse(*number));
+    Ok(found.into_iter().map(|(_, path)| path).collect())
+}
+
+fn sync(folder: &Path) -> Result<(), CheckpointError> {
+    File::open(folder).and_then(|folder| folder.sync_all()).map_err(CheckpointError::io("syncing", folder))
+}
+
+#[cfg(test)]
+#[path = "checkpoint/tests.rs"]
+mod tests;

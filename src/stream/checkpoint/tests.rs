@@ -1,0 +1,152 @@
+//! Files that are whole, torn, flipped, newer or foreign.
+
+use super::*;
+use crate::engine::Judgements;
+use crate::event::{EventBatch, ParseOptions, Parser, Place, Position};
+use crate::ruleset::load::{Files, load_from};
+use crate::signals::{Deriver, SignalConfig};
+use crate::state::HashKey;
+
+struct One;
+
+impl Files for One {
+    fn packs(&self) -> Result<Vec<String>, String> {
+        Ok(vec!["p.yaml".to_owned()])
+    }
+
+    fn read(&self, _path: &str, _max_bytes: u64) -> Result<Vec<u8>, String> {
+        let feature = "{on: [login.succeeded], key: [event.account_id], aggregate: count, window: 1h}";
+        let rule = "{id: r, on: [login.succeeded], when: 'f > 0', score: 1}";
+        Ok(format!("version: 1\npack: p\nfeatures:\n  f: {feature}\nrules:\n  - {rule}\n").into_bytes())
+    }
+}
+
+fn rules() -> Arc<RuleSet> {
+    Arc::new(load_from(&One).unwrap().set)
+}
+
+/// An engine that has judged so many events.
+fn engine(events: u64) -> Engine {
+    let mut engine = Engine::new(rules(), EngineOptions::default());
+    let mut parser = Parser::new(ParseOptions { allow_future: true });
+    let mut batch = EventBatch::default();
+    for offset in 0..events {
+        let start = batch.input.len();
+        let second = offset % 60;
+        batch.input.push_str(&format!(
+            "{{\"specversion\":\"1.0\",\"id\":\"{offset}\",\"source\":\"/s\",\"type\":\"login.succeeded\",\"time\":\"2026-05-01T10:00:{second:02}Z\",\"data\":{{\"account_id\":\"a{offset}\"}}}}"
+        ));
+        let at = Place { position: Position { partition: 0, offset, item: 0 }, ingest_time_ms: 0 };
+        let range = start..batch.input.len();
+        parser.parse_structured(&mut batch, range, at).unwrap();
+    }
+    let mut signals = Vec::new();
+    Deriver::new(engine.wanted(), &SignalConfig::default()).unwrap().derive(&mut batch, &mut signals);
+    engine.judge(&batch, &signals, &mut Judgements::default());
+    engine
+}
+
+fn load_it(folder: &Path) -> Result<Found, CheckpointError> {
+    load(folder, &rules(), &EngineOptions::default())
+}
+
+fn names(folder: &Path) -> Vec<String> {
+    let mut names: Vec<String> =
+        fs::read_dir(folder).unwrap().map(|of| of.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    names
+}
+
+fn name(sequence: u64) -> String {
+    format!("checkpoint-{sequence:020}")
+}
+
+#[test]
+fn the_last_two_are_kept_and_the_newest_is_read() {
+    let folder = tempfile::tempdir().unwrap();
+    assert!(load_it(folder.path()).unwrap().loaded.is_none());
+    fs::write(folder.path().join(ASIDE), "what a power cut left").unwrap();
+    for events in [3, 20, 100] {
+        let written = write(folder.path(), &engine(events)).unwrap();
+        assert_eq!(written.bytes, fs::metadata(&written.path).unwrap().len());
+    }
+    assert_eq!(names(folder.path()), [name(20), name(100)]);
+    let found = load_it(folder.path()).unwrap();
+    let loaded = found.loaded.unwrap();
+    assert_eq!((loaded.engine.taken_in(), loaded.restored.sequence, found.damaged.len()), (100, 100, 0));
+    assert!(loaded.path.ends_with(name(100)));
+}
+
+#[test]
+fn a_torn_or_flipped_file_is_set_aside_and_the_older_one_used() {
+    let folder = tempfile::tempdir().unwrap();
+    write(folder.path(), &engine(20)).unwrap();
+    let newest = write(folder.path(), &engine(40)).unwrap().path;
+    let whole = fs::read(&newest).unwrap();
+    let check = |bytes: &[u8], what: &str| {
+        fs::write(&newest, bytes).unwrap();
+        let found = load_it(folder.path()).unwrap();
+        assert_eq!(found.loaded.unwrap().engine.taken_in(), 20, "{what}");
+        let (error, aside) = &found.damaged[0];
+        assert!(matches!(error, CheckpointError::Damaged { path, .. } if *path == newest), "{what}: {error}");
+        assert!(aside.exists() && !newest.exists(), "{what}");
+        fs::remove_file(aside).unwrap();
+    };
+    (0..whole.len()).step_by(13).for_each(|length| check(&whole[..length], &format!("cut at {length}")));
+    for at in 0..whole.len() {
+        let mut flipped = whole.clone();
+        flipped[at] ^= 1 << (at % 8);
+        check(&flipped, &format!("flipped at {at}"));
+    }
+    check(&[&whole[..], b"x"].concat(), "longer");
+    fs::write(&newest, &whole).unwrap();
+    assert_eq!(load_it(folder.path()).unwrap().loaded.unwrap().engine.taken_in(), 40);
+}
+
+#[test]
+fn a_newer_format_another_key_or_nothing_whole_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    write(folder.path(), &engine(20)).unwrap();
+    let foreign = EngineOptions { hash_key: HashKey([9; 16]), ..EngineOptions::default() };
+    assert!(matches!(load(folder.path(), &rules(), &foreign), Err(CheckpointError::ForeignKey { .. })));
+    let newest = write(folder.path(), &engine(40)).unwrap().path;
+    let mut newer = fs::read(&newest).unwrap();
+    let head = frame::head_of(frame::FORMAT + 1);
+    newer[..head.len()].copy_from_slice(&head);
+    fs::write(&newest, newer).unwrap();
+    let error = load_it(folder.path()).unwrap_err();
+    assert!(matches!(error, CheckpointError::Newer { found: 2, known: 1, .. }), "{error}");
+    assert_eq!(names(folder.path()), [name(20), name(40)], "nothing is changed");
+    for path in [folder.path().join(name(20)), newest] {
+        fs::write(path, "torn").unwrap();
+    }
+    let error = load_it(folder.path()).unwrap_err();
+    assert!(matches!(error, CheckpointError::NoneWhole { .. }), "{error}");
+    assert_eq!(names(folder.path()), [name(20), name(40)], "nothing is changed");
+}
+
+#[test]
+fn what_cannot_be_written_leaves_the_ones_before() {
+    let folder = tempfile::tempdir().unwrap();
+    write(folder.path(), &engine(20)).unwrap();
+    // A device that is always full stands where the file is written.
+    std::os::unix::fs::symlink("/dev/full", folder.path().join(ASIDE)).unwrap();
+    let error = write(folder.path(), &engine(40)).unwrap_err();
+    assert!(error.is_outside() && error.hint().contains("free space"), "{error}");
+    assert_eq!(load_it(folder.path()).unwrap().loaded.unwrap().engine.taken_in(), 20);
+}
+
+#[test]
+fn a_state_has_one_owner_and_says_whether_it_was_cut_short() {
+    let folder = tempfile::tempdir().unwrap();
+    let owner = Owner::of(folder.path()).unwrap();
+    assert!(matches!(Owner::of(folder.path()), Err(CheckpointError::Owned { .. })));
+    assert!(!owner.was_cut_short().unwrap());
+    owner.begin().unwrap();
+    drop(owner);
+    let owner = Owner::of(folder.path()).unwrap();
+    assert!(owner.was_cut_short().unwrap());
+    owner.end().unwrap();
+    owner.end().unwrap();
+    assert!(!owner.was_cut_short().unwrap());
+}

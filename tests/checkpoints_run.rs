@@ -1,0 +1,196 @@
+//! State over restarts and by history, with the real program: what is known, what is told, who owns it.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by it")]
+
+mod support;
+
+use serde_json::Value;
+use std::fs;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use support::program::{Answer, Daemon, ROOT, answer, get, lines, take};
+
+/// The day of example traffic.
+fn traffic() -> Vec<String> {
+    let text = fs::read_to_string(Path::new(ROOT).join("examples/traffic.jsonl")).unwrap();
+    text.lines().map(|line| format!("{line}\n")).collect()
+}
+
+/// A configuration in a folder with this source; state, verdicts and dead letters are there too.
+fn configured(folder: &Path, source: &str) -> PathBuf {
+    let at = |name: &str| folder.join(name).display().to_string();
+    let text = format!(
+        "sources: {{day: {source}}}\n\
+         sinks: {{verdicts: {{file: {}}}, dead_letters: {{file: {}}}}}\n\
+         state: {{path: {}, key_file: {}}}\n\
+         metrics: {{listen: \"127.0.0.1:0\"}}\n",
+        at("verdicts.jsonl"),
+        at("dead.jsonl"),
+        at("state"),
+        at("secrets/state.key"),
+    );
+    let path = folder.join("refguard.yaml");
+    fs::write(&path, text).unwrap();
+    path
+}
+
+/// A configuration whose source is a file with these lines.
+fn with_lines(folder: &Path, lines: &[String]) -> PathBuf {
+    let path = folder.join("part.jsonl");
+    fs::write(&path, lines.concat()).unwrap();
+    configured(folder, &format!("{{file: {}}}", path.display()))
+}
+
+fn run(config: &Path) -> String {
+    let (status, log) = Daemon::start(config).ended();
+    assert!(status.success(), "{log}");
+    log
+}
+
+fn done(answer: Answer) -> Answer {
+    assert_eq!(answer.code, Some(0), "{}", answer.err);
+    answer
+}
+
+/// The verdicts that `eval` gives on the whole day, under the key of this configuration.
+fn eval(config: &Path) -> Vec<u8> {
+    done(answer(&["eval", "--config", config.to_str().unwrap(), "examples/traffic.jsonl"])).out
+}
+
+fn checkpoints(folder: &Path) -> Vec<PathBuf> {
+    let found = fs::read_dir(folder.join("state")).unwrap().map(|of| of.unwrap().path());
+    let mut found: Vec<_> =
+        found.filter(|path| path.file_name().unwrap().to_str().unwrap().starts_with("checkpoint-")).collect();
+    found.sort();
+    found
+}
+
+#[test]
+fn a_day_with_restarts_is_a_day_without() {
+    let folder = tempfile::tempdir().unwrap();
+    let day = traffic();
+    let parts = [&day[..150], &day[150..151], &day[151..300], &day[300..]];
+    let mut config = PathBuf::new();
+    for (at, part) in parts.iter().enumerate() {
+        config = with_lines(folder.path(), part);
+        let log = run(&config);
+        assert!(at == 0 || log.contains("state is that of "), "{log}");
+        assert!(log.contains("wrote ") && !log.contains("\"ERROR\""), "{log}");
+        assert_eq!(checkpoints(folder.path()).len(), (at + 1).min(2), "the last two are kept");
+    }
+    let written = fs::read(folder.path().join("verdicts.jsonl")).unwrap();
+    assert!(written == eval(&config), "byte for byte");
+}
+
+/// By event: what its verdict rests on.
+fn evidence(verdicts: &[u8]) -> Vec<(String, Value)> {
+    let lines = std::str::from_utf8(verdicts).unwrap().lines();
+    let of = |line: &str| {
+        let verdict: Value = serde_json::from_str(line).unwrap();
+        (verdict["event_id"].as_str().unwrap().to_owned(), verdict["evidence"].clone())
+    };
+    lines.map(of).collect()
+}
+
+#[test]
+fn what_is_judged_after_a_backfill_knows_the_history() {
+    let folder = tempfile::tempdir().unwrap();
+    let day = traffic();
+    let split = day.len() / 2;
+    let history = folder.path().join("history.jsonl.zst");
+    let text = day[..split].concat() + "{\"specversion\":\"1.0\",\"id\":\"broken\"}\n";
+    fs::write(&history, zstd::encode_all(text.as_bytes(), 1).unwrap()).unwrap();
+    let config = with_lines(folder.path(), &day[split..]);
+    let letters = folder.path().join("letters.jsonl");
+    let backfill = ["backfill", "--config", config.to_str().unwrap(), "--source", "day", "--dead-letters"];
+    let arguments = [&backfill[..], &[letters.to_str().unwrap(), history.to_str().unwrap()]].concat();
+    let told = done(answer(&arguments));
+    assert!(told.out.is_empty(), "no verdict");
+    assert!(
+        told.err.contains(&format!("counted {split} events, from ")) && told.err.contains("; 1 were invalid"),
+        "{}",
+        told.err
+    );
+    assert_eq!(fs::read_to_string(&letters).unwrap().lines().count(), 1);
+    run(&config);
+    let known = fs::read(folder.path().join("verdicts.jsonl")).unwrap();
+    let whole = eval(&config);
+    let expected = evidence(&whole).split_off(split);
+    assert_eq!(evidence(&known), expected);
+    // Without it, it does not.
+    let empty = tempfile::tempdir().unwrap();
+    run(&with_lines(empty.path(), &day[split..]));
+    assert!(evidence(&fs::read(empty.path().join("verdicts.jsonl")).unwrap()) != expected);
+    // What is older than what is known by then comes too late, and that is said.
+    let again = done(answer(&arguments));
+    assert!(again.err.contains("of them were older than what the state had seen"), "{}", again.err);
+}
+
+#[test]
+fn who_was_killed_is_told_of_at_the_next_start_and_no_longer_after_that() {
+    let folder = tempfile::tempdir().unwrap();
+    let day = traffic();
+    run(&with_lines(folder.path(), &day[..100]));
+    let pipe = configured(folder.path(), "{stdin: {}}");
+    let text = fs::read_to_string(&pipe).unwrap();
+    let file = format!("{{file: {}}}", folder.path().join("verdicts.jsonl").display());
+    fs::write(&pipe, text.replace(&file, "{stdout: {}}")).unwrap();
+    let mut daemon = Daemon::start(&pipe);
+    let (mut stdin, stdout) = (daemon.stdin(), lines(daemon.stdout()));
+    stdin.write_all(day[100..200].concat().as_bytes()).unwrap();
+    take(&stdout, 100);
+    daemon.kill();
+    let config = with_lines(folder.path(), &day[200..300]);
+    let log = run(&config);
+    let newest = "00000000000000000100";
+    assert!(
+        log.contains(&format!("the last run did not end cleanly: state is what {}", folder.path().display())),
+        "{log}"
+    );
+    assert!(log.contains(newest) && log.contains("\"ERROR\""), "{log}");
+    assert!(!run(&config).contains("did not end cleanly"));
+}
+
+#[test]
+fn a_state_has_one_owner() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = configured(folder.path(), "{stdin: {}}");
+    let mut daemon = Daemon::start(&config);
+    let address = daemon.address();
+    daemon.said("judging");
+    for command in ["backfill", "run"] {
+        let refused = answer(&[command, "--config", config.to_str().unwrap()]);
+        assert_eq!(refused.code, Some(2), "{}", refused.err);
+        assert!(
+            refused.err.contains("another refguard owns this state") && refused.err.contains("hint: stop it first")
+        );
+    }
+    assert_eq!(get(&address, "/readyz").0, 200, "the first goes on");
+    daemon.terminate();
+    assert!(daemon.ended().0.success());
+    assert_eq!(checkpoints(folder.path()).len(), 1, "a signal is a clean end");
+}
+
+#[test]
+fn a_damaged_checkpoint_is_named_and_the_one_before_it_used() {
+    let folder = tempfile::tempdir().unwrap();
+    let day = traffic();
+    for part in [&day[..100], &day[100..200]] {
+        run(&with_lines(folder.path(), part));
+    }
+    let newest = checkpoints(folder.path()).pop().unwrap();
+    let mut bytes = fs::read(&newest).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    fs::write(&newest, bytes).unwrap();
+    let config = with_lines(folder.path(), &day[200..300]);
+    let log = run(&config);
+    assert!(log.contains(&format!("{}: is damaged: a segment is not what was written", newest.display())), "{log}");
+    assert!(log.contains("\"ERROR\"") && log.contains("after 100 events"), "{log}");
+    for path in checkpoints(folder.path()) {
+        fs::write(path, "").unwrap();
+    }
+    let refused = answer(&["run", "--config", config.to_str().unwrap()]);
+    assert_eq!(refused.code, Some(2), "{}", refused.err);
+    assert!(refused.err.contains("no checkpoint is whole") && refused.err.contains("hint: restore the folder"));
+}
