@@ -265,7 +265,7 @@ impl<'a> ByteReader<'a> {
 
 /// Cuts what is written into segments of bounded length, each with a tag that says what is in it, and hands them over.
 ///
-/// A segment is [`SEGMENT_BYTES`] long, or longer by its last item.
+/// A segment is 256 KiB long, or longer by its last item.
 pub struct Segments<'a> {
     put: &'a mut dyn FnMut(&[u8]),
     writer: ByteWriter,

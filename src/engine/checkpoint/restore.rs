@@ -95,7 +95,10 @@ impl Restoring {
     /// [`RestoreError`]: then the rest is worthless too.
     pub fn take(&mut self, segment: &[u8]) -> Result<(), RestoreError> {
         let classes = self.classes;
-        let mut reader = ByteReader::with_classes(segment, &classes);
+        let is_of_table = segment.first().is_some_and(|tag| [tag::TABLE, tag::KEYS].contains(tag));
+        // Keys of identities are given no class: there these bits say nothing.
+        let mut reader =
+            if is_of_table { ByteReader::with_classes(segment, &classes) } else { ByteReader::new(segment) };
         let tag = reader.byte()?;
         if self.has_ended || self.has_head == (tag == tag::HEAD) {
             return Err(Broken("segments are out of order").into());
