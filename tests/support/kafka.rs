@@ -7,6 +7,7 @@ use rdkafka::ClientConfig;
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
+use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::message::{BorrowedMessage, Headers as _, Message as _};
 use rdkafka::{Offset, TopicPartitionList};
 use std::fs::{self, File};
@@ -124,8 +125,13 @@ impl Kafka {
             client(&self.address()).create().expect("the settings of the tests are right");
         let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime can be made");
         let wanted = NewTopic::new(&topic, partitions, TopicReplication::Fixed(1));
-        let made = runtime.block_on(admin.create_topics(&[wanted], &AdminOptions::new()));
-        made.expect("the broker answers").remove(0).expect("the topic is new");
+        self.answer("makes the topic", || {
+            match runtime.block_on(admin.create_topics([&wanted], &AdminOptions::new()))?.remove(0) {
+                // It was made by a request whose answer was lost.
+                Ok(_) | Err((_, RDKafkaErrorCode::TopicAlreadyExists)) => Ok(()),
+                Err((_, code)) => Err(KafkaError::AdminOp(code)),
+            }
+        });
         let consumer: BaseConsumer = client(&self.address()).create().expect("the settings of the tests are right");
         let led = until(|| {
             let metadata = consumer.fetch_metadata(Some(&topic), Duration::from_secs(1));
@@ -146,7 +152,7 @@ impl Kafka {
         let mut list = TopicPartitionList::new();
         list.add_partition_offset(topic, partition, Offset::Offset(offset)).expect("it is an offset");
         let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime can be made");
-        runtime.block_on(admin.delete_records(&list, &AdminOptions::new())).expect("the broker answers");
+        self.answer("deletes records", || runtime.block_on(admin.delete_records(&list, &AdminOptions::new())));
     }
 
     /// Reads a topic from its beginning until `wanted` records are there, all partitions, each in order. Fails the test
@@ -180,7 +186,8 @@ impl Kafka {
             client(&self.address()).set("group.id", group).create().expect("the settings of the tests are right");
         let mut list = TopicPartitionList::new();
         list.add_partition_range(topic, 0, partitions - 1);
-        let committed = consumer.committed_offsets(list, Duration::from_secs(10)).expect("the broker answers");
+        let committed =
+            self.answer("tells offsets", || consumer.committed_offsets(list.clone(), Duration::from_secs(10)));
         let offsets = committed.elements();
         offsets.iter().map(|one| if let Offset::Offset(offset) = one.offset() { Some(offset) } else { None }).collect()
     }
@@ -191,13 +198,31 @@ impl Kafka {
             .set("enable.auto.commit", "false")
             .create()
             .expect("the settings of the tests are right");
-        let metadata = consumer.fetch_metadata(Some(topic), Duration::from_secs(10)).expect("the broker answers");
+        let metadata =
+            self.answer("tells partitions", || consumer.fetch_metadata(Some(topic), Duration::from_secs(10)));
         let mut list = TopicPartitionList::new();
         for partition in metadata.topics()[0].partitions() {
             list.add_partition_offset(topic, partition.id(), Offset::Beginning).expect("the beginning is an offset");
         }
         consumer.assign(&list).expect("the partitions are there");
         consumer
+    }
+
+    /// Asks a broker until it answers: on a busy machine it is slow, or refuses for a moment while a coordinator or a
+    /// leader is being chosen (`NotCoordinator`, `LeaderNotAvailable`), which clients are meant to ask again about.
+    fn answer<T>(&self, what: &str, mut ask: impl FnMut() -> KafkaResult<T>) -> T {
+        let (mut answer, mut refused) = (None, None);
+        until(|| {
+            match ask() {
+                Ok(told) => answer = Some(told),
+                Err(error) => refused = Some(error),
+            }
+            answer.is_some()
+        });
+        match answer {
+            Some(told) => told,
+            None => panic!("the broker never {what}: {refused:?}\n{}", self.log_tail()),
+        }
     }
 
     fn properties(&self) -> PathBuf {

@@ -8,7 +8,7 @@ use super::status::{PartitionName, Shared};
 use crate::stream::StreamError;
 use rdkafka::config::FromClientConfigAndContext as _;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
-use rdkafka::error::KafkaError;
+use rdkafka::error::{KafkaError, KafkaResult};
 use rdkafka::message::Message as _;
 use rdkafka::{Offset, TopicPartitionList};
 use std::sync::Arc;
@@ -17,6 +17,8 @@ use std::time::Duration;
 
 /// How long an answer about places is waited for.
 const PLACES_WAIT: Duration = Duration::from_secs(10);
+/// How often they are asked for.
+const PLACES_ASKS_MAX: u32 = 30;
 /// How long one wait for records lasts.
 const WAIT: Duration = Duration::from_millis(100);
 
@@ -149,14 +151,17 @@ impl Topic {
             doing: format!("asking where the history of {topic} begins and ends"),
             detail: detail(&error),
         };
-        let metadata = consumer.fetch_metadata(Some(topic), PLACES_WAIT).map_err(asking)?;
+        let metadata =
+            answer(&consumer, |consumer| consumer.fetch_metadata(Some(topic), PLACES_WAIT)).map_err(asking)?;
         let mut all = TopicPartitionList::new();
         for partition in metadata.topics().iter().flat_map(|topic| topic.partitions()) {
             all.add_partition(topic, partition.id());
         }
-        let committed = consumer.committed_offsets(all.clone(), PLACES_WAIT).map_err(asking)?;
+        let committed =
+            answer(&consumer, |consumer| consumer.committed_offsets(all.clone(), PLACES_WAIT)).map_err(asking)?;
         all.set_all_offsets(Offset::Offset(from_ms.max(0))).map_err(asking)?;
-        let starts = consumer.offsets_for_times(all, PLACES_WAIT).map_err(asking)?;
+        let starts =
+            answer(&consumer, |consumer| consumer.offsets_for_times(all.clone(), PLACES_WAIT)).map_err(asking)?;
         let handed_over = source.partitions();
         let mut parts = Vec::new();
         let mut assignment = TopicPartitionList::new();
@@ -168,7 +173,9 @@ impl Topic {
             let committed = committed.find_partition(topic, partition).and_then(|place| place_of(place.offset()));
             let (Some(start), Some(end)) = (place_of(start.offset()), known.or(committed)) else { continue };
             if start < end {
-                let (oldest, _) = consumer.fetch_watermarks(topic, partition, PLACES_WAIT).map_err(asking)?;
+                let (oldest, _) =
+                    answer(&consumer, |consumer| consumer.fetch_watermarks(topic, partition, PLACES_WAIT))
+                        .map_err(asking)?;
                 let cut = oldest > 0 && start <= oldest;
                 assignment.add_partition_offset(topic, partition, Offset::Offset(start)).map_err(asking)?;
                 parts.push(Part { partition, index: source.index(&name), end, read: false, cut });
@@ -223,6 +230,24 @@ impl Topic {
             tracing::debug!(target: "kafka", "a partition could not be paused: {}", detail(&error));
         }
     }
+}
+
+/// Asks about places until there is an answer, [`PLACES_ASKS_MAX`] times: a broker whose coordinator or leader is being
+/// chosen refuses for a moment. What would be refused for ever is asked once.
+fn answer<T>(
+    consumer: &BaseConsumer<Callbacks>,
+    ask: impl Fn(&BaseConsumer<Callbacks>) -> KafkaResult<T>,
+) -> KafkaResult<T> {
+    for _ in 1..PLACES_ASKS_MAX {
+        match ask(consumer) {
+            Err(error) if ending_error(&error).is_none() => {
+                // Nothing is assigned yet, so nothing comes: it is the pause before the next time.
+                consumer.poll(WAIT);
+            }
+            answer => return answer,
+        }
+    }
+    ask(consumer)
 }
 
 fn place_of(offset: Offset) -> Option<i64> {
