@@ -25,6 +25,8 @@ use crate::stream::{Sink, StreamError};
 
 /// What programs without an entry may take of the state, where nothing is said: one part in so many.
 const UNCONFIGURED_SHARE: u64 = 8;
+/// The topic of dead letters, where none is named.
+const LETTERS_TOPIC: &str = "refguard.deadletter";
 /// How many seconds' events of a quota may come at once, where nothing is said.
 const BURST_SECONDS: i64 = 60;
 
@@ -360,7 +362,7 @@ pub fn works_per_source(config: &Config) -> usize {
 pub fn sinks(config: &Config, rules: &Arc<RuleSet>) -> Result<Sinks, WiringError> {
     let mut producers = Vec::new();
     let verdicts = sink(config, "verdicts", "refguard.verdicts", &config.sinks.verdicts, &mut producers)?;
-    let letters = sink(config, "dead_letters", "refguard.deadletter", &config.sinks.dead_letters, &mut producers)?;
+    let letters = sink(config, "dead_letters", LETTERS_TOPIC, &config.sinks.dead_letters, &mut producers)?;
     let alerts = match &config.sinks.alerts {
         Some(alerts) => sink(config, "alerts", "refguard.alerts", alerts, &mut producers)?,
         None => None,
@@ -418,6 +420,45 @@ fn sink(
     Ok(sink.stdout.map(|_| stdout()))
 }
 
+/// Where dead letters are kept, so that they can be read again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LettersAt {
+    /// A topic of a cluster.
+    Topic(ClientOptions, String),
+    /// A file.
+    File(PathBuf),
+    /// They are only told.
+    Nowhere,
+}
+
+/// The place that `sinks.dead_letters` names.
+///
+/// # Errors
+///
+/// [`WiringError::NoBrokers`].
+pub fn letters_at(config: &Config) -> Result<LettersAt, WiringError> {
+    let sink = &config.sinks.dead_letters;
+    if let Some(kafka) = &sink.kafka {
+        let mut client = client(config, "dead_letters", kafka)?;
+        client.settings = shared(&client.settings);
+        let topic = kafka.topic.clone().unwrap_or_else(|| LETTERS_TOPIC.to_owned());
+        return Ok(LettersAt::Topic(client, topic));
+    }
+    Ok(sink.file.clone().map_or(LettersAt::Nowhere, LettersAt::File))
+}
+
+/// How inputs are sent again to the topics that they came from.
+pub fn resend_options(kafka: &config::KafkaSource) -> ProducerOptions {
+    let settings: Vec<(String, String)> = kafka.properties.clone().into_iter().collect();
+    ProducerOptions { client: ClientOptions { brokers: kafka.brokers.clone(), settings: shared(&settings) } }
+}
+
+/// The settings that hold for any client of a cluster: those of its security.
+fn shared(settings: &[(String, String)]) -> Vec<(String, String)> {
+    let is_shared = |name: &str| ["security.", "sasl.", "ssl."].iter().any(|prefix| name.starts_with(prefix));
+    settings.iter().filter(|(name, _)| is_shared(name)).cloned().collect()
+}
+
 fn client(config: &Config, name: &'static str, sink: &config::KafkaSink) -> Result<ClientOptions, WiringError> {
     let first = config.sources.values().find_map(|source| source.kafka.as_ref());
     let (brokers, inherited) = match first {
@@ -426,10 +467,8 @@ fn client(config: &Config, name: &'static str, sink: &config::KafkaSink) -> Resu
         None => return Err(WiringError::NoBrokers { sink: name }),
     };
     // What reaches the source's cluster reaches it for the sink too; what only a consumer knows is left out.
-    let shared = inherited
-        .into_iter()
-        .filter(|(property, _)| ["security.", "sasl.", "ssl."].iter().any(|prefix| property.starts_with(prefix)));
-    let settings: BTreeMap<String, String> = shared.chain(sink.properties.clone()).collect();
+    let inherited: Vec<(String, String)> = inherited.into_iter().collect();
+    let settings: BTreeMap<String, String> = shared(&inherited).into_iter().chain(sink.properties.clone()).collect();
     Ok(ClientOptions { brokers, settings: settings.into_iter().collect() })
 }
 

@@ -10,6 +10,7 @@ mod client;
 mod history;
 mod producer;
 mod reader;
+mod scan;
 mod source;
 mod status;
 
@@ -17,5 +18,6 @@ pub use batch::{BatchEnd, Record, RecordBatch};
 pub use client::{ClientOptions, record_position};
 pub use history::{HistoryEnd, KafkaHistory};
 pub use producer::{KafkaProducer, KafkaSink, ProducerOptions};
+pub use scan::TopicScan;
 pub use source::{KafkaInput, KafkaSource, Revocation, SourceOptions};
 pub use status::{PartitionName, PartitionStatus};

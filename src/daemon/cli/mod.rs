@@ -4,6 +4,7 @@ mod advice;
 mod backfill;
 mod bench;
 mod check;
+mod deadletters;
 mod difference;
 mod eval;
 mod explain;
@@ -55,6 +56,9 @@ enum Command {
     Explain(explain::Arguments),
     /// This machine's throughput, latency and memory, beside its ceilings.
     Bench(bench::Arguments),
+    /// What was refused: to look at and, once its cause was mended, to send again.
+    #[command(name = "deadletters")]
+    DeadLetters(deadletters::Arguments),
     /// Prints a JSON Schema.
     Schema(schema::Arguments),
 }
@@ -111,6 +115,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Test(arguments) => test::run(&arguments),
         Command::Explain(arguments) => explain::run(&arguments),
         Command::Bench(arguments) => bench::run(&arguments),
+        Command::DeadLetters(arguments) => deadletters::run(&arguments),
         Command::Schema(arguments) => schema::run(&arguments),
     };
     match ended {

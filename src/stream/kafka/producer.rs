@@ -4,7 +4,7 @@ use super::client::{ClientOptions, detail, log, settings_error};
 use crate::stream::{Mark, StreamError};
 use rdkafka::config::{FromClientConfigAndContext as _, RDKafkaLogLevel};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::message::{BorrowedMessage, Message as _};
+use rdkafka::message::{BorrowedMessage, Header, Message as _, OwnedHeaders};
 use rdkafka::producer::{
     BaseRecord, DeliveryResult, NoCustomPartitioner, Producer as _, ProducerContext, ThreadedProducer,
 };
@@ -300,7 +300,11 @@ impl KafkaProducer {
         let mut unsent = records.len() as u64;
         let number = deliveries.lock().sent(unsent);
         for (key, payload) in records {
-            let sent = self.send(topic, key, payload, number, unsent);
+            let record = |opaque| {
+                let record = BaseRecord::with_opaque_to(topic, opaque).payload(payload);
+                if key.is_empty() { record } else { record.key(key) }
+            };
+            let sent = self.send(record, number, unsent);
             if sent.is_err() {
                 deliveries.lock().settled(number, unsent);
                 return sent;
@@ -312,20 +316,21 @@ impl KafkaProducer {
 
     /// Sends a record that is noted as sent, of a group that so many still belong to which are not. Blocks while the queue
     /// is full: that is what holds the pipeline back when brokers are slow.
-    fn send(&self, topic: &str, key: &str, payload: &[u8], number: u64, unsent: u64) -> Result<(), StreamError> {
+    fn send<'r>(
+        &self,
+        record: impl Fn(usize) -> BaseRecord<'r, str, [u8], usize>,
+        number: u64,
+        unsent: u64,
+    ) -> Result<(), StreamError> {
         let deliveries = self.deliveries();
         let opaque = usize::try_from(number).expect("fewer batches than a usize counts");
         loop {
-            let mut record = BaseRecord::with_opaque_to(topic, opaque).payload(payload);
-            if !key.is_empty() {
-                record = record.key(key);
-            }
-            let Err((error, _)) = self.producer.send(record) else { return Ok(()) };
+            let Err((error, record)) = self.producer.send(record(opaque)) else { return Ok(()) };
             if error.rdkafka_error_code() != Some(RDKafkaErrorCode::QueueFull) {
                 let failure = Failure {
                     code: error.rdkafka_error_code(),
-                    topic: topic.to_owned(),
-                    length_bytes: payload.len(),
+                    topic: record.topic.to_owned(),
+                    length_bytes: record.payload.map_or(0, <[u8]>::len),
                     detail: detail(&error),
                 };
                 return Err(failure.error());
@@ -369,6 +374,28 @@ impl KafkaSink {
         records: impl ExactSizeIterator<Item = (&'r str, &'r [u8])>,
     ) -> Result<(), StreamError> {
         self.producer.send_all(&self.topic, records)
+    }
+
+    /// Sends a record without a key to one partition, with headers. Blocks while the queue is full.
+    ///
+    /// # Errors
+    ///
+    /// As [`KafkaSink::write`]; a partition that the topic does not have is an error too.
+    pub fn write_to(&self, partition: i32, headers: &[(&str, Vec<u8>)], payload: &[u8]) -> Result<(), StreamError> {
+        let deliveries = self.producer.deliveries();
+        let number = deliveries.lock().sent(1);
+        let record = |opaque| {
+            let added = headers.iter().fold(OwnedHeaders::new(), |all, (name, value)| {
+                all.insert(Header { key: name, value: Some(value.as_slice()) })
+            });
+            let record = BaseRecord::with_opaque_to(self.topic.as_str(), opaque).payload(payload).partition(partition);
+            if headers.is_empty() { record } else { record.headers(added) }
+        };
+        let sent = self.producer.send(record, number, 1);
+        if sent.is_err() {
+            deliveries.lock().settled(number, 1);
+        }
+        sent
     }
 
     /// The producer it belongs to: its marks count for all its topics.

@@ -173,6 +173,7 @@ fn refuse_reused(places: &Places, intake: &Intake, work: &mut Work) {
             ingest_time_ms: event.ingest_time_ms,
             raw: work.batch.text(event.raw).as_bytes(),
             whole: None,
+            headers: &[],
         };
         work.dead_letters.push(at, &letter);
     }

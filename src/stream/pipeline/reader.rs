@@ -235,7 +235,7 @@ impl Conversion {
                 None => self.parser.parse_structured(&mut work.batch, line.range(), at),
             };
             if let Err(reason) = read {
-                push_letter(work, &self.intake, &reason, line.range(), at);
+                push_letter(work, &self.intake, &reason, line.range(), at, &[]);
             }
         }
         for refused in &chunk.refused {
@@ -327,7 +327,8 @@ impl Conversion {
                 }
             };
             if let Err(reason) = read {
-                push_letter(work, &self.intake, &reason, record.range(), at);
+                let headers: Vec<(&str, &[u8])> = records.headers(record).collect();
+                push_letter(work, &self.intake, &reason, record.range(), at, &headers);
             }
         }
         for refused in &records.refused {
@@ -342,20 +343,34 @@ impl Conversion {
             Ok(refused) => {
                 for one in refused {
                     let at = Place { position: Position { item: one.item, ..at.position }, ..at };
-                    push_letter(work, &self.intake, &one.reason, one.range, at);
+                    push_letter(work, &self.intake, &one.reason, one.range, at, &[]);
                 }
             }
-            Err(reason) => push_letter(work, &self.intake, &reason, range, at),
+            Err(reason) => push_letter(work, &self.intake, &reason, range, at, &[]),
         }
     }
 }
 
 /// Adds the dead letter of an input in the batch's text.
-fn push_letter(work: &mut Work, intake: &Intake, reason: &Reason, range: Range<usize>, at: Place) {
+fn push_letter(
+    work: &mut Work,
+    intake: &Intake,
+    reason: &Reason,
+    range: Range<usize>,
+    at: Place,
+    headers: &[(&str, &[u8])],
+) {
     let raw = &work.batch.input.as_bytes()[range];
     let position = intake.position(at.position);
-    let ingest_time_ms = at.ingest_time_ms;
-    let letter = DeadLetter { reason, source: &intake.name, position: &position, ingest_time_ms, raw, whole: None };
+    let letter = DeadLetter {
+        reason,
+        source: &intake.name,
+        position: &position,
+        ingest_time_ms: at.ingest_time_ms,
+        raw,
+        whole: None,
+        headers,
+    };
     work.dead_letters.push(at.position, &letter);
 }
 
@@ -363,7 +378,8 @@ fn push_refused(work: &mut Work, refused: &Refused, intake: &Intake, ingest_time
     let whole = Some((refused.length_bytes, refused.sha256));
     let position = intake.position(refused.position);
     let (reason, raw) = (&refused.reason, refused.kept.as_slice());
-    let letter = DeadLetter { reason, source: &intake.name, position: &position, ingest_time_ms, raw, whole };
+    let letter =
+        DeadLetter { reason, source: &intake.name, position: &position, ingest_time_ms, raw, whole, headers: &[] };
     work.dead_letters.push(refused.position, &letter);
 }
 
