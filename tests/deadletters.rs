@@ -79,7 +79,8 @@ fn lines_come_out_again_once_the_mapping_is_mended() {
     assert_eq!(all.code, Some(0), "{}", all.err);
     assert_eq!(all.out, fs::read(&dead).unwrap(), "the lines as they are");
     assert_eq!(all.err, "3 dead letters: 2 missing_time, 1 not_json\n");
-    let one = letters_of(&config, "list", &["--reason", "missing_time", "--position", "line 3", dead.to_str().unwrap()]);
+    let one =
+        letters_of(&config, "list", &["--reason", "missing_time", "--position", "line 3", dead.to_str().unwrap()]);
     assert_eq!(values(&one.out).len(), 1, "{}", one.err);
 
     // As long as the mapping is what it was, nothing is sent.
@@ -92,7 +93,8 @@ fn lines_come_out_again_once_the_mapping_is_mended() {
     assert_eq!((tried.code, tried.out.len()), (Some(1), 0));
     assert!(tried.err.ends_with("2 would be sent again, 1 not\n"), "{}", tried.err);
     let twice = [fs::read(&dead).unwrap(), fs::read(&dead).unwrap()].concat();
-    let again = answer_to(refguard(&["deadletters", "retry", "--config", path, "--reason", "missing_time", "-"]), &twice);
+    let again =
+        answer_to(refguard(&["deadletters", "retry", "--config", path, "--reason", "missing_time", "-"]), &twice);
     assert_eq!(again.code, Some(0), "{}", again.err);
     assert_eq!(again.out, format!("{}\n{}\n", foreign("u1"), foreign("u2")).into_bytes(), "each once");
     let judged = eval("/dev/null", std::str::from_utf8(&again.out).unwrap());
