@@ -94,6 +94,14 @@ pub enum StreamError {
         /// The client's last word.
         detail: String,
     },
+    /// A broker answers, and does not take us for who we say we are, or we do not trust it.
+    #[error("Kafka at {brokers} and refguard do not trust each other: {detail}")]
+    Refused {
+        /// The bootstrap addresses.
+        brokers: String,
+        /// The client's word.
+        detail: String,
+    },
     /// The client gave up for good: what it was doing cannot be repeated without a restart.
     #[error("the Kafka client cannot go on: {doing}: {detail}")]
     Kafka {
@@ -114,6 +122,7 @@ impl StreamError {
             | KafkaSettings { .. }
             | UnknownTopic { .. }
             | Denied { .. }
+            | Refused { .. }
             | TooLarge { .. } => Fault::Operator,
             Read { .. } | Write { .. } | Unreachable { .. } | Kafka { .. } => Fault::Dependency,
             ReaderGone { .. } => Fault::Nobody,
@@ -144,6 +153,10 @@ impl StreamError {
                 Some(format!("create it, such as with `kafka-topics.sh --create --topic {topic}`"))
             }
             Denied { .. } => Some("give refguard's user the right by an ACL".to_owned()),
+            Refused { .. } => Some(
+                "check `properties` of the source and the sinks: security.protocol, sasl.*, ssl.*; docs/operate.md has examples"
+                    .to_owned(),
+            ),
             TooLarge { .. } => Some("raise `max.message.bytes` of the topic".to_owned()),
             Unreachable { .. } => {
                 Some("check that the brokers run and that their advertised listeners can be reached".to_owned())

@@ -32,7 +32,16 @@ pub(crate) struct Kafka {
     folder: PathBuf,
     log: PathBuf,
     port: u16,
+    secured: Option<Secured>,
     running: Option<Running>,
+}
+
+/// The ways into a broker that does not let everybody in.
+pub(crate) struct Secured {
+    /// TLS, and a name and password (`alice`, `alice-secret`) by any mechanism.
+    pub(crate) sasl: u16,
+    /// TLS, and a certificate of the client.
+    pub(crate) mutual: u16,
 }
 
 struct Running {
@@ -59,26 +68,43 @@ impl Kafka {
 
     /// A broker for a test that stops or kills it.
     pub(crate) fn start() -> Kafka {
+        Kafka::start_with(None)
+    }
+
+    /// A broker that also listens where clients must prove who they are, by the certificates of a folder: `server.pem` (its
+    /// key and certificate) and `ca.pem`.
+    pub(crate) fn start_secured(certificates: &Path) -> Kafka {
+        Kafka::start_with(Some(certificates))
+    }
+
+    fn start_with(certificates: Option<&Path>) -> Kafka {
         // A port that was free a moment ago may be taken by now: then other ports are tried.
-        let mut attempts = (0..3).map(|_| Kafka::try_start());
+        let mut attempts = (0..3).map(|_| Kafka::try_start(certificates));
         match attempts.find_map(|started| started.map_err(|log| eprintln!("{log}")).ok()) {
             Some(kafka) => kafka,
             None => panic!("no Kafka broker could be started; its log is above"),
         }
     }
 
-    fn try_start() -> Result<Kafka, String> {
+    fn try_start(certificates: Option<&Path>) -> Result<Kafka, String> {
         let name = unique("kafka");
         let folder = Path::new(TMP).join(&name);
-        let (port, controller_port) = free_ports();
+        let [port, controller_port, sasl, mutual] = free_ports();
         fs::create_dir_all(folder.join("data")).expect("the target directory can be written");
         let log = Path::new(TMP).join(log_name());
         // A run leaves the logs of its last brokers, not of all that there ever were.
         File::create(&log).expect("the target directory can be written");
-        let mut kafka = Kafka { folder, log, port, running: None };
-        fs::write(kafka.properties(), properties(&kafka.folder, port, controller_port))
-            .expect("the target directory can be written");
-        let format = ["format", "--cluster-id", "cmVmZ3VhcmQtdGVzdHM", "--config"];
+        let secured = certificates.map(|_| Secured { sasl, mutual });
+        let mut kafka = Kafka { folder, log, port, secured, running: None };
+        let mut text = properties(&kafka.folder, port, controller_port);
+        let mut format = vec!["format", "--cluster-id", "cmVmZ3VhcmQtdGVzdHM"];
+        if let Some((certificates, secured)) = certificates.zip(kafka.secured.as_ref()) {
+            text.push_str(&secured_properties(certificates, secured, port, controller_port));
+            format.extend(["--add-scram", "SCRAM-SHA-256=[name=alice,password=alice-secret]"]);
+            format.extend(["--add-scram", "SCRAM-SHA-512=[name=alice,password=alice-secret]"]);
+        }
+        format.push("--config");
+        fs::write(kafka.properties(), text).expect("the target directory can be written");
         let formatted = kafka.java("kafka.tools.StorageTool", &format).arg(kafka.properties()).status();
         assert!(
             formatted.expect("java runs").success(),
@@ -92,6 +118,11 @@ impl Kafka {
     /// The bootstrap address.
     pub(crate) fn address(&self) -> String {
         format!("127.0.0.1:{}", self.port)
+    }
+
+    /// Where clients must prove who they are.
+    pub(crate) fn secured(&self) -> &Secured {
+        self.secured.as_ref().expect("it was started so")
     }
 
     /// Ends the broker in good order. Its data stay.
@@ -360,12 +391,11 @@ fn client(address: &str) -> ClientConfig {
     config
 }
 
-/// Two ports that nobody listens on.
-fn free_ports() -> (u16, u16) {
-    let listeners: Vec<TcpListener> =
-        (0..2).map(|_| TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("loopback has a free port")).collect();
-    let port = |listener: &TcpListener| listener.local_addr().expect("a bound socket has an address").port();
-    (port(&listeners[0]), port(&listeners[1]))
+/// Ports that nobody listens on.
+fn free_ports<const N: usize>() -> [u16; N] {
+    let listeners: [TcpListener; N] =
+        std::array::from_fn(|_| TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("loopback has a free port"));
+    listeners.map(|listener| listener.local_addr().expect("a bound socket has an address").port())
 }
 
 /// The broker's settings: one of everything, and no waiting where a test would wait with it.
@@ -395,5 +425,39 @@ fn properties(folder: &Path, port: u16, controller_port: u16) -> String {
          log.cleaner.enable=false\n\
          num.network.threads=2\n\
          num.io.threads=2\n"
+    )
+}
+
+/// What a broker needs beside [`properties`] to let only those in who prove who they are; later lines win.
+fn secured_properties(certificates: &Path, ways: &Secured, port: u16, controller_port: u16) -> String {
+    let at = |name: &str| certificates.join(name).display().to_string();
+    let (sasl, mutual) = (ways.sasl, ways.mutual);
+    let module = |name: &str| format!("org.apache.kafka.common.security.{name}");
+    let of = |mechanism: &str| format!("listener.name.sasl.{mechanism}.sasl.jaas.config");
+    let addresses = format!("PLAINTEXT://127.0.0.1:{port},SASL://127.0.0.1:{sasl},MUTUAL://127.0.0.1:{mutual}");
+    format!(
+        "listeners={addresses},CONTROLLER://127.0.0.1:{controller_port}\n\
+         advertised.listeners={addresses}\n\
+         listener.security.protocol.map=PLAINTEXT:PLAINTEXT,SASL:SASL_SSL,MUTUAL:SSL,CONTROLLER:PLAINTEXT\n\
+         inter.broker.listener.name=PLAINTEXT\n\
+         ssl.keystore.type=PEM\n\
+         ssl.keystore.location={}\n\
+         ssl.truststore.type=PEM\n\
+         ssl.truststore.location={}\n\
+         listener.name.mutual.ssl.client.auth=required\n\
+         sasl.enabled.mechanisms=PLAIN,SCRAM-SHA-256,SCRAM-SHA-512,OAUTHBEARER\n\
+         {}={} required user_alice=\"alice-secret\";\n\
+         {}={scram} required;\n\
+         {}={scram} required;\n\
+         {}={} required unsecuredLoginStringClaim_sub=\"broker\";\n",
+        at("server.pem"),
+        at("ca.pem"),
+        of("plain"),
+        module("plain.PlainLoginModule"),
+        of("scram-sha-256"),
+        of("scram-sha-512"),
+        of("oauthbearer"),
+        module("oauthbearer.OAuthBearerLoginModule"),
+        scram = module("scram.ScramLoginModule"),
     )
 }

@@ -2,6 +2,7 @@
 
 #![allow(dead_code, reason = "each test program compiles this for itself and uses a part of it")]
 
+pub(crate) mod certificates;
 pub(crate) mod kafka;
 pub(crate) mod kcat;
 pub(crate) mod program;

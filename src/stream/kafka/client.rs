@@ -5,6 +5,7 @@ use rdkafka::ClientConfig;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::metadata::Metadata;
+use std::sync::Mutex;
 use std::time::Duration;
 
 /// How long a start waits for a broker's answer.
@@ -73,6 +74,35 @@ impl ClientOptions {
             }
         }
         Ok(())
+    }
+}
+
+/// The last error that a client told by itself: what its calls answer at a start, `Transport`, says much less.
+#[derive(Debug, Default)]
+pub(super) struct LastError(Mutex<Option<(RDKafkaErrorCode, String)>>);
+
+impl LastError {
+    /// Notes and logs an error. That all brokers are down follows from others, and says nothing of why.
+    pub(super) fn note(&self, error: &KafkaError, reason: &str) {
+        tracing::warn!(target: "kafka", "{}: {reason}", detail(error));
+        if let Some(code) = error.rdkafka_error_code().filter(|code| *code != RDKafkaErrorCode::AllBrokersDown) {
+            *self.0.lock().expect("no thread panics while it holds the error") = Some((code, reason.to_owned()));
+        }
+    }
+
+    /// Why no broker could be reached, as far as it is known.
+    pub(super) fn explain(&self, error: StreamError) -> StreamError {
+        let last = self.0.lock().expect("no thread panics while it holds the error").take();
+        match (error, last) {
+            (
+                StreamError::Unreachable { brokers, .. },
+                Some((RDKafkaErrorCode::Authentication | RDKafkaErrorCode::Ssl, detail)),
+            ) => StreamError::Refused { brokers, detail },
+            (StreamError::Unreachable { brokers, .. }, Some((_, detail))) => {
+                StreamError::Unreachable { brokers, detail }
+            }
+            (error, _) => error,
+        }
     }
 }
 

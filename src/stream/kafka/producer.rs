@@ -1,6 +1,6 @@
 //! Delivers records: all of them, in order, without ever holding more than its queue.
 
-use super::client::{ClientOptions, detail, log, settings_error};
+use super::client::{ClientOptions, LastError, detail, log, settings_error};
 use crate::stream::{Mark, StreamError};
 use rdkafka::config::{FromClientConfigAndContext as _, RDKafkaLogLevel};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
@@ -108,6 +108,7 @@ struct Deliveries {
     /// Told when what is waited for has been settled: telling it is a system call, too dear for each record.
     settled: Condvar,
     reachable: AtomicBool,
+    last_error: LastError,
 }
 
 impl Deliveries {
@@ -143,7 +144,7 @@ impl ClientContext for Deliveries {
         if error.rdkafka_error_code() == Some(RDKafkaErrorCode::AllBrokersDown) {
             self.reachable.store(false, Ordering::Relaxed);
         }
-        tracing::warn!(target: "kafka", "{}: {reason}", detail(&error));
+        self.last_error.note(&error, reason);
     }
 }
 
@@ -240,7 +241,8 @@ impl KafkaProducer {
     /// [`StreamError::Denied`].
     pub fn topic(&self, topic: &str) -> Result<KafkaSink, StreamError> {
         let client = self.producer.client();
-        self.client.check_topics([topic], |topic, wait| client.fetch_metadata(Some(topic), wait))?;
+        let checked = self.client.check_topics([topic], |topic, wait| client.fetch_metadata(Some(topic), wait));
+        checked.map_err(|error| self.deliveries().last_error.explain(error))?;
         // It has just answered; the statistics say the same a second later.
         self.deliveries().reachable.store(true, Ordering::Relaxed);
         Ok(KafkaSink { producer: self.clone(), topic: topic.to_owned() })

@@ -1,6 +1,6 @@
 //! The thread behind a source: it polls, gathers, hands over, and takes part in the group's changes.
 
-use super::client::{detail, log};
+use super::client::{LastError, detail, log};
 use super::source::{KafkaInput, Revocation, SourceOptions};
 use super::status::Shared;
 use super::{PartitionName, RecordBatch};
@@ -47,11 +47,12 @@ pub(super) struct Callbacks {
     shared: Arc<Shared>,
     /// Changes that were asked for and not carried out. The group waits until they are.
     pending: Mutex<VecDeque<Change>>,
+    pub(super) last_error: LastError,
 }
 
 impl Callbacks {
     pub(super) fn new(shared: Arc<Shared>) -> Callbacks {
-        Callbacks { shared, pending: Mutex::default() }
+        Callbacks { shared, pending: Mutex::default(), last_error: LastError::default() }
     }
 
     fn take(&self) -> Option<Change> {
@@ -97,7 +98,7 @@ impl ClientContext for Callbacks {
         if error.rdkafka_error_code() == Some(RDKafkaErrorCode::AllBrokersDown) {
             self.shared.reachable.store(false, Ordering::Relaxed);
         }
-        tracing::warn!(target: "kafka", "{}: {reason}", detail(&error));
+        self.last_error.note(&error, reason);
     }
 }
 

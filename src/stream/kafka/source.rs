@@ -126,7 +126,12 @@ impl KafkaSource {
             .map_err(|error| settings_error(&error))?;
         let topics: Vec<&str> = options.topics.iter().map(String::as_str).collect();
         let client = consumer.client();
-        options.client.check_topics(topics.iter().copied(), |topic, wait| client.fetch_metadata(Some(topic), wait))?;
+        let fetch = |topic: &str, wait| client.fetch_metadata(Some(topic), wait);
+        options.client.check_topics(topics.iter().copied(), fetch).map_err(|error| {
+            // Nothing is subscribed yet: a poll only lets the client tell what it met.
+            consumer.poll(Duration::ZERO);
+            consumer.context().last_error.explain(error)
+        })?;
         shared.reachable.store(true, Ordering::Relaxed);
         consumer.subscribe(&topics).map_err(|error| settings_error(&error))?;
 
