@@ -10,7 +10,7 @@ use std::path::Path;
 use std::sync::OnceLock;
 use support::kafka::{Kafka, unique};
 use support::program::{Answer, Daemon, answer};
-use support::{certificates, kcat};
+use support::{certificates, kcat, tokens};
 
 /// A rule that nothing meets: verdicts are enough.
 const RULES: &str = r#"
@@ -30,6 +30,7 @@ fn secured() -> &'static Secured {
     SECURED.get_or_init(|| {
         let folder = tempfile::tempdir().unwrap();
         certificates::make(folder.path());
+        tokens::make_keys(folder.path());
         let kafka = Kafka::start_secured(folder.path());
         Secured { folder, kafka }
     })
@@ -103,14 +104,24 @@ fn names_and_passwords_by_every_mechanism() {
     }
 }
 
+/// The properties of a client that gets its tokens from an endpoint.
+fn oauth(endpoint: &str, secret: &str, authority: &Path) -> Value {
+    json!({
+        "security.protocol": "SASL_SSL", "ssl.ca.location": authority, "sasl.mechanism": "OAUTHBEARER",
+        "sasl.oauthbearer.method": "oidc", "sasl.oauthbearer.token.endpoint.url": endpoint,
+        "sasl.oauthbearer.client.id": tokens::CLIENT.0, "sasl.oauthbearer.client.secret": secret,
+        "sasl.oauthbearer.scope": "events",
+    })
+}
+
 #[test]
-fn a_token() {
+fn tokens_of_an_endpoint() {
     let Secured { folder, kafka } = secured();
-    let properties = json!({
-        "security.protocol": "SASL_SSL", "ssl.ca.location": folder.path().join("ca.pem"), "sasl.mechanism": "OAUTHBEARER",
-        "enable.sasl.oauthbearer.unsecure.jwt": "true", "sasl.oauthbearer.config": "principal=alice",
-    });
-    judges(kafka.secured().sasl, &properties);
+    let (endpoint, authority) = (tokens::serve(folder.path()), folder.path().join("ca.pem"));
+    judges(kafka.secured().sasl, &oauth(&endpoint, tokens::CLIENT.1, &authority));
+    let wrong = refused(kafka.secured().sasl, &oauth(&endpoint, "guessed", &authority));
+    assert_eq!(wrong.code, Some(2), "{}", wrong.err);
+    assert!(wrong.err.contains("invalid_client") && !wrong.err.contains("guessed"), "{}", wrong.err);
 }
 
 #[test]

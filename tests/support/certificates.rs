@@ -35,8 +35,10 @@ pub(crate) fn make(folder: &Path) {
     fs::write(folder.join("server.pem"), both).expect("the folder can be written");
 }
 
-fn openssl(folder: &Path, arguments: &[&str]) {
+/// Runs `openssl` in a folder; answers what it printed.
+pub(super) fn openssl(folder: &Path, arguments: &[&str]) -> Vec<u8> {
     let output = Command::new("openssl").current_dir(folder).args(arguments).output();
     let output = output.unwrap_or_else(|error| panic!("openssl: {error}\nhint: run `make setup`"));
     assert!(output.status.success(), "openssl {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+    output.stdout
 }

@@ -19,7 +19,7 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use super::until;
+use super::{tokens, until};
 
 /// How often readiness, or the arrival of records, is asked for, a second each, before a test fails.
 const ASKS_MAX: u32 = 60;
@@ -33,6 +33,8 @@ pub(crate) struct Kafka {
     log: PathBuf,
     port: u16,
     secured: Option<Secured>,
+    /// Of the Java machine.
+    options: Vec<String>,
     running: Option<Running>,
 }
 
@@ -72,7 +74,7 @@ impl Kafka {
     }
 
     /// A broker that also listens where clients must prove who they are, by the certificates of a folder: `server.pem` (its
-    /// key and certificate) and `ca.pem`.
+    /// key and certificate), `ca.pem`, and `jwks.json` for tokens.
     pub(crate) fn start_secured(certificates: &Path) -> Kafka {
         Kafka::start_with(Some(certificates))
     }
@@ -95,7 +97,9 @@ impl Kafka {
         // A run leaves the logs of its last brokers, not of all that there ever were.
         File::create(&log).expect("the target directory can be written");
         let secured = certificates.map(|_| Secured { sasl, mutual });
-        let mut kafka = Kafka { folder, log, port, secured, running: None };
+        let allowed = |folder| format!("-Dorg.apache.kafka.sasl.oauthbearer.allowed.urls={}", keys_of(folder));
+        let options = certificates.map(allowed).into_iter().collect();
+        let mut kafka = Kafka { folder, log, port, secured, options, running: None };
         let mut text = properties(&kafka.folder, port, controller_port);
         let mut format = vec!["format", "--cluster-id", "cmVmZ3VhcmQtdGVzdHM"];
         if let Some((certificates, secured)) = certificates.zip(kafka.secured.as_ref()) {
@@ -303,6 +307,7 @@ impl Kafka {
         command
             .args(["-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"])
             .arg("-Dorg.apache.logging.log4j.level=INFO")
+            .args(&self.options)
             .arg("-cp")
             .arg(jars.join("*"))
             .arg(class)
@@ -428,6 +433,11 @@ fn properties(folder: &Path, port: u16, controller_port: u16) -> String {
     )
 }
 
+/// Where a broker finds the keys of those who sign tokens.
+fn keys_of(certificates: &Path) -> String {
+    format!("file://{}", certificates.join("jwks.json").display())
+}
+
 /// What a broker needs beside [`properties`] to let only those in who prove who they are; later lines win.
 fn secured_properties(certificates: &Path, ways: &Secured, port: u16, controller_port: u16) -> String {
     let at = |name: &str| certificates.join(name).display().to_string();
@@ -449,7 +459,11 @@ fn secured_properties(certificates: &Path, ways: &Secured, port: u16, controller
          {}={} required user_alice=\"alice-secret\";\n\
          {}={scram} required;\n\
          {}={scram} required;\n\
-         {}={} required unsecuredLoginStringClaim_sub=\"broker\";\n",
+         {}={} required;\n\
+         listener.name.sasl.oauthbearer.sasl.server.callback.handler.class={}\n\
+         listener.name.sasl.oauthbearer.sasl.oauthbearer.jwks.endpoint.url={}\n\
+         listener.name.sasl.oauthbearer.sasl.oauthbearer.expected.issuer={}\n\
+         listener.name.sasl.oauthbearer.sasl.oauthbearer.expected.audience={}\n",
         at("server.pem"),
         at("ca.pem"),
         of("plain"),
@@ -458,6 +472,10 @@ fn secured_properties(certificates: &Path, ways: &Secured, port: u16, controller
         of("scram-sha-512"),
         of("oauthbearer"),
         module("oauthbearer.OAuthBearerLoginModule"),
+        module("oauthbearer.OAuthBearerValidatorCallbackHandler"),
+        keys_of(certificates),
+        tokens::ISSUER,
+        tokens::AUDIENCE,
         scram = module("scram.ScramLoginModule"),
     )
 }

@@ -34,7 +34,7 @@ settings! {
         history: Millis = "0s" eg "30d",
             "At a start without state, how much of what was judged before is counted again first, without being judged. `0s`: nothing.";
         properties: BTreeMap<String, String> = "{}" eg "{security.protocol: SASL_SSL}",
-            "Further properties of librdkafka, as it spells them; those that refguard's guarantees rest on are refused.";
+            "Further properties of librdkafka, as it spells them; those that refguard's guarantees rest on are refused. TLS and log-in: docs/operate.md.";
     }
 
     /// What leaves refguard.

@@ -96,7 +96,7 @@ impl LastError {
         match (error, last) {
             (
                 StreamError::Unreachable { brokers, .. },
-                Some((RDKafkaErrorCode::Authentication | RDKafkaErrorCode::Ssl, detail)),
+                Some((RDKafkaErrorCode::Authentication | RDKafkaErrorCode::SSL, detail)),
             ) => StreamError::Refused { brokers, detail },
             (StreamError::Unreachable { brokers, .. }, Some((_, detail))) => {
                 StreamError::Unreachable { brokers, detail }
