@@ -78,7 +78,8 @@ fn judges(port: u16, properties: &Value) {
         "data": {"account_id": "a"},
     });
     kcat::produce(&kafka.address(), &topics[0], 0, &[], &[&event.to_string()]);
-    let daemon = Daemon::start(&configure(folder.path(), port, &topics, properties));
+    let mut daemon = Daemon::start(&configure(folder.path(), port, &topics, properties));
+    daemon.said("judging");
     let verdicts = kafka.consume(&topics[1], 1);
     let verdict: Value = serde_json::from_slice(&verdicts[0].payload).unwrap();
     assert_eq!(verdict["event_id"], "one");

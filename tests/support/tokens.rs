@@ -66,7 +66,10 @@ fn answer(stream: &TcpStream, folder: &PathBuf) -> std::io::Result<()> {
         false => ("401 Unauthorized", json!({"error": "invalid_client"})),
     };
     let body = body.to_string();
-    let head = format!("HTTP/1.1 {status}\r\nContent-Type: application/json\r\nContent-Length: {}\r\nConnection: close", body.len());
+    let head = format!(
+        "HTTP/1.1 {status}\r\nContent-Type: application/json\r\nContent-Length: {}\r\nConnection: close",
+        body.len()
+    );
     (&*stream).write_all(format!("{head}\r\n\r\n{body}").as_bytes())
 }
 
@@ -74,7 +77,8 @@ fn answer(stream: &TcpStream, folder: &PathBuf) -> std::io::Result<()> {
 fn token(folder: &Path) -> String {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("the clock is right").as_secs();
     let head = json!({"alg": "RS256", "typ": "JWT", "kid": "one"});
-    let claims = json!({"iss": ISSUER, "aud": AUDIENCE, "sub": "refguard", "iat": now, "exp": now + 600, "scope": "events"});
+    let claims =
+        json!({"iss": ISSUER, "aud": AUDIENCE, "sub": "refguard", "iat": now, "exp": now + 600, "scope": "events"});
     let text = [head, claims].map(|part| URL_SAFE_NO_PAD.encode(part.to_string())).join(".");
     // One client may ask while another does.
     let name = super::kafka::unique("token");

@@ -114,10 +114,19 @@ pub fn record_position(topic: &str, partition: i32, offset: u64) -> String {
 /// What a client says of a setting or of its creation.
 pub(super) fn settings_error(error: &KafkaError) -> StreamError {
     let detail = match error {
+        // The client repeats values in its own words too.
+        KafkaError::ClientConfig(_, what, name, value) if is_secret(name) && !value.is_empty() => {
+            format!("{name}: {}", what.replace(value.as_str(), "***"))
+        }
         KafkaError::ClientConfig(_, what, name, value) => format!("{name}: {value}: {what}"),
         other => detail(other),
     };
     StreamError::KafkaSettings { detail }
+}
+
+/// Whether a property's value may not be told: passwords, keys and what is signed by them.
+fn is_secret(property: &str) -> bool {
+    ["password", "secret", "pem", "assertion", "oauthbearer.config"].iter().any(|part| property.contains(part))
 }
 
 /// The client's own words, on one line, without the name of the call.
@@ -134,5 +143,24 @@ pub(super) fn log(level: RDKafkaLogLevel, facility: &str, message: &str) {
         RDKafkaLogLevel::Warning => tracing::warn!(target: "kafka", facility, "{message}"),
         RDKafkaLogLevel::Notice | RDKafkaLogLevel::Info => tracing::info!(target: "kafka", facility, "{message}"),
         RDKafkaLogLevel::Debug => tracing::debug!(target: "kafka", facility, "{message}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rdkafka::types::RDKafkaConfRes;
+
+    #[test]
+    fn the_value_of_a_secret_is_not_told() {
+        let error = |name: &str| {
+            let what = format!("Property \"{name}\" takes no \"geheim\"");
+            let invalid = RDKafkaConfRes::RD_KAFKA_CONF_INVALID;
+            settings_error(&KafkaError::ClientConfig(invalid, what, name.to_owned(), "geheim".to_owned())).to_string()
+        };
+        for name in ["sasl.password", "sasl.oauthbearer.client.secret", "ssl.key.pem", "sasl.oauthbearer.config"] {
+            assert!(error(name).contains(name) && !error(name).contains("geheim"), "{}", error(name));
+        }
+        assert!(error("compression.type").contains("geheim"));
     }
 }
