@@ -7,7 +7,7 @@ use serde_json::json;
 use std::fs;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Whom a broker must find in a token.
@@ -41,7 +41,7 @@ pub(crate) fn serve(folder: &Path) -> String {
     format!("http://{address}/token")
 }
 
-fn answer(stream: &TcpStream, folder: &PathBuf) -> std::io::Result<()> {
+fn answer(stream: &TcpStream, folder: &Path) -> std::io::Result<()> {
     let mut reader = BufReader::new(stream);
     let (mut length, mut known) = (0, false);
     let secret = format!("Basic {}", STANDARD.encode(format!("{}:{}", CLIENT.0, CLIENT.1)));
@@ -73,9 +73,14 @@ fn answer(stream: &TcpStream, folder: &PathBuf) -> std::io::Result<()> {
     (&*stream).write_all(format!("{head}\r\n\r\n{body}").as_bytes())
 }
 
+#[expect(clippy::disallowed_methods, reason = "the broker's clock is this machine's")]
+fn now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).expect("the clock is right").as_secs()
+}
+
 /// A token of ten minutes (RFC 7519, signed by RS256 as RFC 7518 has it).
 fn token(folder: &Path) -> String {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("the clock is right").as_secs();
+    let now = now();
     let head = json!({"alg": "RS256", "typ": "JWT", "kid": "one"});
     let claims =
         json!({"iss": ISSUER, "aud": AUDIENCE, "sub": "refguard", "iat": now, "exp": now + 600, "scope": "events"});
