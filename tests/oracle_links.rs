@@ -5,14 +5,14 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use refguard::engine::{Engine, EngineOptions, Judgements, write_verdict};
-use refguard::event::{EventBatch, ParseOptions, Parser, Place, Position};
+use refguard::engine::EngineOptions;
 use refguard::ruleset::program::RuleSet;
-use refguard::signals::{Deriver, SignalConfig};
 use serde_json::Value;
 
 #[path = "support/pack.rs"]
 mod pack;
+#[path = "support/partitions.rs"]
+mod partitions;
 #[path = "support/random.rs"]
 mod random;
 
@@ -268,31 +268,8 @@ impl Search {
 fn verdicts(rules: &Arc<RuleSet>, history: &[Fact], size: usize) -> String {
     let options =
         EngineOptions { allowed_lateness_ms: LATENESS_MS, dedup_span_ms: 10_000 * DAY_MS, ..EngineOptions::default() };
-    let mut engine = Engine::new(Arc::clone(rules), options);
-    let mut deriver = Deriver::new(engine.wanted(), &SignalConfig::default()).unwrap();
-    let parser = &mut Parser::new(ParseOptions { allow_future: true });
-    let (mut batch, mut signals, mut judgements) = (EventBatch::default(), Vec::new(), Judgements::default());
-    let mut out = Vec::new();
-    let mut offset = 0;
-    for facts in history.chunks(size) {
-        batch.clear();
-        for fact in facts {
-            let start = batch.input.len();
-            batch.input.push_str(&line(fact));
-            offset += 1;
-            let position = Position { partition: fact.partition as u32, offset, item: 0 };
-            let range = start..batch.input.len();
-            parser.parse_structured(&mut batch, range, Place { position, ingest_time_ms: 0 }).unwrap();
-        }
-        deriver.derive(&mut batch, &mut signals);
-        judgements.clear();
-        engine.judge(&batch, &signals, &mut judgements);
-        for (event, judgement) in batch.events.iter().zip(&judgements.events) {
-            write_verdict(&mut out, &batch, event, judgement, &judgements, &rules.hash);
-            out.push(b'\n');
-        }
-    }
-    String::from_utf8(out).unwrap()
+    let log: Vec<(u32, String)> = history.iter().map(|fact| (fact.partition as u32, line(fact))).collect();
+    partitions::verdicts(rules, options, &log, size)
 }
 
 #[test]

@@ -43,6 +43,8 @@ mod tag {
     pub(super) const WATCH: u8 = 12;
     /// Nothing more comes.
     pub(super) const END: u8 = 13;
+    /// Events that wait for a referral.
+    pub(super) const WAITING: u8 = 14;
 }
 
 /// Whose table it is.
@@ -82,6 +84,8 @@ impl Engine {
             segments.open(tag::REFERRALS);
             referrers.store_records(&mut segments);
         }
+        segments.open(tag::WAITING);
+        self.waiting.store(&mut segments);
         self.dedup.store_head(segments.open(tag::DEDUP));
         segments.open(tag::IDENTITIES);
         self.dedup.store_identities(&mut segments);
@@ -116,7 +120,7 @@ impl Engine {
     fn part_names(&self) -> Vec<String> {
         let features = self.rules.features.iter().map(|feature| feature.name.clone());
         let accounts = (0..self.accounts.tables().len()).map(|place| self.accounts.name(place).to_owned());
-        let others = ["state.identities", "state.decisions"].map(str::to_owned);
+        let others = ["state.identities", "state.decisions", "state.waiting"].map(str::to_owned);
         features.chain(accounts).chain(others).collect()
     }
 }

@@ -3,12 +3,15 @@
 //! Everything here is cleared and reused; in the steady state nothing is allocated for an event.
 
 mod links;
+mod waits;
 
 use super::account::{AccountMemory, Visit};
 use super::clock::Moment;
 use super::facts::Row;
 use super::plan::{FeaturePlan, FirstPart, Own, PartIndex, Plan, TypeStep, ValueUse};
 use super::programs::{Program, Programs};
+pub(super) use waits::ByReferral;
+
 use crate::event::{Event, EventBatch, Field, Signals};
 use crate::ruleset::cel::{Compiled, Element, Leaf, ReadIndex, ReadSource, Reading, ReadingValue, Scalar};
 use crate::ruleset::program::{Feature, KEY_PARTS_MAX, RuleSet, Step, TypeIndex};
@@ -94,7 +97,10 @@ pub(super) struct Chunk {
     /// By feature: what the operations of a component bring.
     links: Vec<Links>,
     guesses: Vec<Guesses>,
+    /// Of the chunk's events, then of those that waited.
     ids: Vec<[u8; 16]>,
+    /// Of events that have waited: the place of the referral that ended it, and the id.
+    waited: Vec<(usize, [u8; 16])>,
     /// What the last table said, and the members of sets that all of them did.
     seen: Readings,
 }
@@ -181,21 +187,28 @@ impl Chunk {
     }
 
     /// Second round: hashes the parts of keys, and lists the operations of each feature in the order of events.
-    pub(super) fn plan(&mut self, ground: &Ground<'_>, tables: &[FeatureTable]) {
+    /// `waiting` is what a referral may end the wait of; without it nothing waits, because history is counted that referrals
+    /// are known before.
+    pub(super) fn plan(&mut self, ground: &Ground<'_>, tables: &[FeatureTable], mut waiting: Option<ByReferral<'_>>) {
         for (ops, targets) in self.ops.iter_mut().zip(&mut self.targets) {
             ops.clear();
             targets.clear();
         }
         self.links.iter_mut().for_each(Links::clear);
         self.ids.clear();
+        self.waited.clear();
         for at in 0..self.entries.len() {
             // Repeats and reused ids have an id too, so that events and ids have the same places.
             self.ids.push(id_prefix(ground.batch.field(&ground.events[at], Field::Id)));
             if self.entries[at].is_new() {
                 self.hash_parts(ground, at);
-                self.plan_event(ground, tables, at);
+                if let Some(waiting) = &mut waiting {
+                    self.end_wait(ground, at, waiting);
+                }
+                self.plan_event(ground, tables, at, waiting.as_mut());
             }
         }
+        self.ids.extend(self.waited.iter().map(|(_, id)| *id));
     }
 
     /// Drops the operations of features that are not among these.
@@ -222,7 +235,13 @@ impl Chunk {
         }
     }
 
-    fn plan_event(&mut self, ground: &Ground<'_>, tables: &[FeatureTable], at: usize) {
+    fn plan_event(
+        &mut self,
+        ground: &Ground<'_>,
+        tables: &[FeatureTable],
+        at: usize,
+        mut waiting: Option<&mut ByReferral<'_>>,
+    ) {
         let entry = &self.entries[at];
         let (feeds, identity, horizon_ms) = (entry.feeds(), entry.identity, entry.moment.horizon_ms);
         let program = ground.programs.get(entry.program);
@@ -255,6 +274,9 @@ impl Chunk {
                     }
                 }
                 None => {
+                    if let (Some(hole), Some(waiting), true) = (step.hole, &mut waiting, feeds) {
+                        self.wait(ground, at, step, hole, waiting);
+                    }
                     if let Some(own) = step.own {
                         self.read_nothing(ground, tables, at, step.feature, own.read);
                     }
@@ -346,7 +368,7 @@ impl Chunk {
     pub(super) fn counted(&self, feature: usize, key: KeyHash) -> impl Iterator<Item = usize> {
         let ops = self.ops.get(feature).map_or(&[] as &[Op], Vec::as_slice);
         let counted = move |op: &&Op| op.add && op.key == key && op.time_ms >= op.horizon_ms;
-        ops.iter().filter(counted).map(|op| op.id as usize)
+        ops.iter().filter(counted).map(|op| self.place_of(op))
     }
 
     /// The key at which the last event of the chunk reads a feature; `None` when a part of it is empty.

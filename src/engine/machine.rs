@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::account::AccountMemory;
 use super::breaker::{BreakerOpening, Breakers};
-use super::chunk::{Chunk, Entry, Ground};
+use super::chunk::{ByReferral, Chunk, Entry, Ground};
 use super::clock::Clock;
 use super::decide::{Decider, Scratch, program_name};
 use super::decisions::Decisions;
@@ -18,6 +18,7 @@ use super::programs::Programs;
 use super::quotas::{QuotaChange, QuotaUse, Quotas};
 use super::remembered::Remembered;
 use super::tally::Tally;
+use super::waiting::Waiting;
 use super::watch::{MemoryWatch, SaturationChange};
 use crate::event::{Event, EventBatch, Field, Signals};
 use crate::ruleset::cel::Facts;
@@ -94,6 +95,7 @@ pub struct Engine {
     pub(super) programs: Programs,
     pub(super) quotas: Quotas,
     pub(super) accounts: AccountMemory,
+    pub(super) waiting: Waiting,
     pub(super) tables: Vec<FeatureTable>,
     pub(super) dedup: Dedup,
     pub(super) remembered: Remembered,
@@ -128,6 +130,7 @@ impl Engine {
             programs: Programs::default(),
             quotas: Quotas::new(&policy),
             accounts: AccountMemory::new(&plan.accounts, options.retention_ms, options.max_entries),
+            waiting: Waiting::new(options.state_max_bytes),
             tables: rules.features.iter().map(table).collect(),
             dedup: Dedup::new(options.dedup_span_ms, options.dedup_max_entries),
             remembered: Remembered::default(),
@@ -235,6 +238,7 @@ impl Engine {
             rules: &self.rules,
             tables: &mut self.tables,
             accounts: &mut self.accounts,
+            waiting: &self.waiting,
             dedup: &mut self.dedup,
             remembered: &mut self.remembered,
             decisions: &mut self.decisions,
@@ -351,7 +355,12 @@ impl Engine {
         };
         self.chunk.open(&self.plan, self.tables.len());
         self.chunk.apply_accounts(&ground, &mut self.accounts, only.is_none());
-        self.chunk.plan(&ground, &self.tables);
+        let by_referral = only.is_none().then_some(ByReferral {
+            accounts: &self.accounts,
+            waiting: &mut self.waiting,
+            retention_ms: self.retention_ms,
+        });
+        self.chunk.plan(&ground, &self.tables, by_referral);
         if let Some(watch) = &mut self.watching {
             watch.look(&self.chunk, &ground, from);
         }
@@ -471,6 +480,7 @@ impl Engine {
             *keys = table.keys();
         }
         self.accounts.expire_texts(horizon_ms);
+        self.waiting.expire(horizon_ms);
         self.decisions.expire(horizon_ms);
         self.breakers.expire(horizon_ms);
         self.remembered.trim(self.dedup.oldest());

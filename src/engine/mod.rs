@@ -32,6 +32,7 @@ mod remembered;
 mod rule_text;
 mod subject;
 mod tally;
+mod waiting;
 mod watch;
 
 pub use backfill::{Backfill, Filling};

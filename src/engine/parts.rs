@@ -1,9 +1,10 @@
 //! The parts that the state's memory is made of, under one number each: features in the order of the rule set, facts about
-//! accounts, identities, decisions. What bounds them and what measures them goes over this list, so that nothing is left out.
+//! accounts, identities, decisions, events that wait. What bounds them and what measures them goes over this list, so that nothing is left out.
 
 use super::account::AccountMemory;
 use super::decisions::Decisions;
 use super::remembered::Remembered;
+use super::waiting::Waiting;
 use crate::ruleset::program::RuleSet;
 use crate::state::{Dedup, FeatureTable, Limit};
 
@@ -23,6 +24,7 @@ pub(super) struct Parts<'a> {
     pub rules: &'a RuleSet,
     pub tables: &'a mut [FeatureTable],
     pub accounts: &'a mut AccountMemory,
+    pub waiting: &'a Waiting,
     pub dedup: &'a mut Dedup,
     pub remembered: &'a mut Remembered,
     pub decisions: &'a mut Decisions,
@@ -36,11 +38,12 @@ enum Kind {
     Account(usize),
     Identities,
     Decisions,
+    Waiting,
 }
 
 impl Parts<'_> {
     pub(super) fn len(&self) -> usize {
-        self.tables.len() + self.accounts.tables().len() + 2
+        self.tables.len() + self.accounts.tables().len() + 3
     }
 
     /// Their numbers.
@@ -66,7 +69,8 @@ impl Parts<'_> {
             place if place < features => Kind::Feature(place),
             place if place < features + accounts => Kind::Account(place - features),
             place if place == features + accounts => Kind::Identities,
-            _ => Kind::Decisions,
+            place if place == features + accounts + 1 => Kind::Decisions,
+            _ => Kind::Waiting,
         }
     }
 
@@ -74,7 +78,7 @@ impl Parts<'_> {
         match self.kind(part) {
             Kind::Feature(place) => self.tables.get(place),
             Kind::Account(place) => self.accounts.tables().get(place),
-            Kind::Identities | Kind::Decisions => None,
+            Kind::Identities | Kind::Decisions | Kind::Waiting => None,
         }
     }
 
@@ -85,6 +89,7 @@ impl Parts<'_> {
             Kind::Account(place) => self.accounts.name(place).to_owned(),
             Kind::Identities => "state.identities".to_owned(),
             Kind::Decisions => "state.decisions".to_owned(),
+            Kind::Waiting => "state.waiting".to_owned(),
         }
     }
 
@@ -95,6 +100,7 @@ impl Parts<'_> {
             Kind::Account(place) => self.accounts.bytes_of(place),
             Kind::Identities => self.dedup.bytes() + self.remembered.bytes(),
             Kind::Decisions => self.decisions.bytes(),
+            Kind::Waiting => self.waiting.bytes(),
         }
     }
 
@@ -103,6 +109,7 @@ impl Parts<'_> {
         match self.kind(part) {
             Kind::Identities => self.dedup.entries(),
             Kind::Decisions => self.decisions.len(),
+            Kind::Waiting => self.waiting.len(),
             Kind::Feature(_) | Kind::Account(_) => self.table(part).map_or(0, FeatureTable::keys),
         }
     }
@@ -112,13 +119,18 @@ impl Parts<'_> {
         match self.kind(part) {
             Kind::Identities => self.dedup.forgotten_early(),
             Kind::Decisions => self.decisions.refused(),
+            Kind::Waiting => self.waiting.refused(),
             Kind::Feature(_) | Kind::Account(_) => self.table(part).map_or(0, FeatureTable::refused),
         }
     }
 
     /// About the most that it asks for at once.
     pub(super) fn step_bytes(&self, part: Part) -> usize {
-        self.table(part).map_or(STEP_BYTES, FeatureTable::step_bytes)
+        match self.kind(part) {
+            // It is bounded by itself.
+            Kind::Waiting => 0,
+            _ => self.table(part).map_or(STEP_BYTES, FeatureTable::step_bytes),
+        }
     }
 
     pub(super) fn limit(&self, part: Part) -> Limit {
@@ -126,6 +138,7 @@ impl Parts<'_> {
         match self.kind(part) {
             Kind::Identities => limited(self.dedup.limit_bytes().is_some()),
             Kind::Decisions => limited(self.decisions.is_limited()),
+            Kind::Waiting => Limit::None,
             Kind::Feature(_) | Kind::Account(_) => self.table(part).map_or(Limit::None, FeatureTable::limit),
         }
     }
@@ -133,6 +146,7 @@ impl Parts<'_> {
     /// How it can be limited further.
     pub(super) fn next_limit(&self, part: Part) -> Option<Limit> {
         match (self.limit(part), self.table(part)) {
+            (Limit::None, _) if matches!(self.kind(part), Kind::Waiting) => None,
             (Limit::None, _) => Some(Limit::Keys),
             (Limit::Keys, Some(_)) => Some(Limit::Busy),
             (Limit::Busy, Some(_)) => Some(Limit::Memory),
@@ -155,6 +169,7 @@ impl Parts<'_> {
                 self.dedup.set_limit((limit != Limit::None).then_some(bytes));
             }
             Kind::Decisions => self.decisions.set_limited(limit != Limit::None),
+            Kind::Waiting => {}
         }
     }
 
@@ -199,7 +214,7 @@ pub struct FeatureSize {
 pub struct StateSize {
     /// By feature, in the order of the rule set.
     pub features: Vec<FeatureSize>,
-    /// The other parts: facts about accounts, then identities, then decisions.
+    /// The other parts: facts about accounts, then identities, then decisions, then events that wait for a referral.
     pub others: Vec<FeatureSize>,
     /// Bytes of the facts about accounts.
     pub account_bytes: usize,
@@ -209,6 +224,8 @@ pub struct StateSize {
     pub identity_bytes: usize,
     /// Bytes of decisions on subjects, and of breakers.
     pub decision_bytes: usize,
+    /// Bytes of events that wait for a referral.
+    pub waiting_bytes: usize,
     /// Every identity of a later event time is remembered, in milliseconds since the Unix epoch.
     pub dedup_horizon_ms: i64,
 }
@@ -220,6 +237,7 @@ impl StateSize {
             + self.account_bytes
             + self.identity_bytes
             + self.decision_bytes
+            + self.waiting_bytes
     }
 
     pub(super) fn of(parts: &Parts<'_>) -> StateSize {
@@ -240,6 +258,7 @@ impl StateSize {
             identities: parts.dedup.entries(),
             identity_bytes: others[accounts].bytes,
             decision_bytes: others[accounts + 1].bytes + parts.beside_bytes,
+            waiting_bytes: others[accounts + 2].bytes,
             dedup_horizon_ms: parts.dedup.horizon_ms(),
             others,
         }

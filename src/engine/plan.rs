@@ -9,11 +9,12 @@ use super::account::AccountTables;
 use super::calendar::Calendar;
 use super::programs::Program;
 use super::rule_text::RuleText;
+use super::waiting::Hole;
 use crate::event::{Field, KINDS, SignalSet};
-use crate::ruleset::cel::{Compiled, Element, FeatureIndex, Leaf, ReadIndex, ReadKey, ReadSource};
+use crate::ruleset::cel::{AccountFact, Compiled, Element, FeatureIndex, Leaf, ReadIndex, ReadKey, ReadSource};
 use crate::ruleset::program::{self, DecideSubject, Feature, Rule, RuleSet, Scope, TypeIndex};
 use crate::ruleset::yaml::CalendarUnit;
-use crate::state::{self, Class, KeyHash, KeyHasher, PartHash, Steps, WindowSpec};
+use crate::state::{self, Broken, ByteReader, ByteWriter, Class, KeyHash, KeyHasher, PartHash, Steps, WindowSpec};
 
 /// An interned expression, by its place in [`Plan::parts`].
 pub(super) type PartIndex = u16;
@@ -27,6 +28,8 @@ pub(super) struct TypeStep {
     pub feeds: bool,
     /// The parts of the event's own key.
     pub key: Box<[PartIndex]>,
+    /// Where in it a referrer stands for whom the event can wait.
+    pub hole: Option<Hole>,
     /// Where the reading at the own key goes; `None`: nobody reads it.
     pub own: Option<Own>,
     /// Readings at other keys.
@@ -79,13 +82,29 @@ pub(super) enum ValueUse {
 }
 
 /// The first part of keys, and for whose quota they count.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct FirstPart {
     part: PartHash,
     class: Class,
 }
 
 impl FirstPart {
+    /// For nobody's quota, and in all programs.
+    #[cfg(test)]
+    pub(super) const GLOBAL: FirstPart = FirstPart { part: PartHash::GLOBAL, class: Class::NONE };
+
+    /// Writes it to a checkpoint.
+    pub(super) fn store(self, writer: &mut ByteWriter) {
+        writer.wide(self.part.bits());
+        writer.byte(self.class.0);
+    }
+
+    /// Reads it from one.
+    pub(super) fn restore(reader: &mut ByteReader<'_>) -> Result<FirstPart, Broken> {
+        let (part, class) = (PartHash::from_bits(reader.wide()?), reader.byte()?);
+        Ok(FirstPart { part, class: reader.class(class) })
+    }
+
     /// The key of it and other parts.
     #[inline]
     pub(super) fn key(self, hasher: &KeyHasher, parts: &[PartHash]) -> KeyHash {
@@ -358,7 +377,20 @@ fn step(
         return None;
     }
     let key = parts.intern_all(&rules.features[feature as usize].key);
-    Some(TypeStep { feature, feeds, key, own, others: others.into() })
+    let hole = feeds.then(|| hole(rules, &rules.features[feature as usize])).flatten();
+    Some(TypeStep { feature, feeds, key, hole, own, others: others.into() })
+}
+
+/// Where a feature's key names a referrer, if it does so once, as it is. A component counts no event by itself.
+fn hole(rules: &RuleSet, feature: &Feature) -> Option<Hole> {
+    let referrer_of = |part: &Compiled| match rules.reads.get(part.text_read()?).source {
+        ReadSource::Account { role, fact: AccountFact::Referrer } => Some(role),
+        _ => None,
+    };
+    let named = feature.key.iter().enumerate();
+    let mut holes = named.filter_map(|(place, part)| Some(Hole { place, role: referrer_of(part)? }));
+    let hole = holes.next().filter(|_| !matches!(feature.aggregate, program::Aggregate::Component(_)));
+    hole.filter(|_| holes.next().is_none())
 }
 
 fn step_parts(rules: &RuleSet, step: &TypeStep, parts: &mut Parts) -> Vec<PartIndex> {

@@ -54,12 +54,16 @@ impl Engine {
         plan.signals = wanted.signals;
         let features = self.rules.features.len();
         let mut places = self.reload_features(&rules, &mut plan);
+        self.waiting.reload(|feature| {
+            let now = places.iter().position(|before| *before == Some(feature as usize));
+            now.map(|place| place as u32)
+        });
         let accounts = self.accounts.reload(&self.plan.accounts, &plan.accounts, self.retention_ms, self.max_entries);
         places.extend(accounts.into_iter().map(|place| place.map(|place| features + place)));
         self.quotas.open(&mut self.tables, self.accounts.tables_mut(), self.clock.watermark_ms());
-        // Identities and decisions stand behind the tables.
+        // Identities, decisions and what waits stand behind the tables.
         let before = self.swept_keys.len();
-        self.watch.reload(places.iter().copied().chain([Some(before), Some(before + 1)]));
+        self.watch.reload(places.iter().copied().chain((before..before + 3).map(Some)));
         let swept = |place: usize| self.swept_keys.get(place).copied();
         self.swept_keys = places.into_iter().map(|place| place.and_then(swept).unwrap_or(0)).collect();
         self.tally = self.tally.carried(&self.rules, &rules);

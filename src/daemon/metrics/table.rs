@@ -121,7 +121,7 @@ families! {
     Gauge saturated ["feature"] "0 or 1"
         "Whether new keys are refused because the state is near its bound; beside features, facts about accounts, state.identities and state.decisions. Page on it.";
     Counter refused_total ["feature"] "events"
-        "Events that a part of the state did not count because the state is near its bound; of state.identities, those forgotten early; of state.decisions, those not made.";
+        "Events that a part of the state did not count because the state is near its bound; of state.identities, those forgotten early; of state.decisions, those not made; of state.waiting, those that could not wait for their referral.";
     Gauge quota_used ["program" "quota"] "ratio"
         "How much of a program's quota is used, 0 to 1: of keys and bytes as of the last 1024 events; of events, of those that may come at once. The program `other` stands for all that are not configured.";
     Counter over_quota_total ["program" "quota"] "events"

@@ -58,6 +58,8 @@ pub struct Restoring {
     has_ended: bool,
     /// What the classes of keys are now.
     classes: ClassMap,
+    /// The features of the checkpoint, in its order: where they are now.
+    places: Vec<Option<u32>>,
     /// By feature, then by table of accounts: whether it was taken over.
     features: Vec<bool>,
     accounts: Vec<bool>,
@@ -81,6 +83,7 @@ impl Restoring {
             has_head: false,
             has_ended: false,
             classes: [Class::NONE; 256],
+            places: Vec::new(),
             has_dedup: false,
             decisions: None,
             breaker: None,
@@ -95,10 +98,10 @@ impl Restoring {
     /// [`RestoreError`]: then the rest is worthless too.
     pub fn take(&mut self, segment: &[u8]) -> Result<(), RestoreError> {
         let classes = self.classes;
-        let is_of_table = segment.first().is_some_and(|tag| [tag::TABLE, tag::KEYS].contains(tag));
+        let has_classes = segment.first().is_some_and(|tag| [tag::TABLE, tag::KEYS, tag::WAITING].contains(tag));
         // Keys of identities are given no class: there these bits say nothing.
         let mut reader =
-            if is_of_table { ByteReader::with_classes(segment, &classes) } else { ByteReader::new(segment) };
+            if has_classes { ByteReader::with_classes(segment, &classes) } else { ByteReader::new(segment) };
         let tag = reader.byte()?;
         if self.has_ended || self.has_head == (tag == tag::HEAD) {
             return Err(Broken("segments are out of order").into());
@@ -115,6 +118,10 @@ impl Restoring {
             (tag::IDENTITIES, Current::Dedup) => engine.dedup.restore_identities(&mut reader)?,
             (tag::SUBJECTS, Current::Decisions) => engine.decisions.restore(&mut reader)?,
             (tag::KEYS | tag::REFERRALS, Current::LeftOut) => return Ok(()),
+            (tag::WAITING, _) => {
+                let place = |feature: u32| self.places.get(feature as usize).copied().flatten();
+                engine.waiting.restore(place, &mut reader)?;
+            }
             (tag::VERDICTS, _) => engine.remembered.restore(&mut reader)?,
             (tag::BREAKERS, _) => engine.breakers.restore(&engine.rules, &mut self.breaker, &mut reader)?,
             _ => self.begin(tag, &mut reader)?,
@@ -194,6 +201,8 @@ impl Restoring {
         let name = reader.text()?;
         let (table, taken, current): (&mut FeatureTable, &mut bool, Current) = match owner {
             OF_FEATURE => {
+                // Until it is known where it is now.
+                self.places.push(None);
                 let (definition, since_ms) = (reader.text()?, reader.maybe_time()?);
                 let features = &engine.rules.features;
                 let place = features.binary_search_by(|feature| feature.name.as_str().cmp(name)).ok();
@@ -214,6 +223,10 @@ impl Restoring {
             return Err(Broken("a table stands there twice"));
         }
         if table.restore_head(reader)? {
+            if let Current::Feature(place) = current {
+                self.places.pop();
+                self.places.push(Some(place as u32));
+            }
             return Ok(current);
         }
         *taken = false;
@@ -231,7 +244,7 @@ impl Restoring {
         let names = self.engine.part_names();
         let names: Vec<&str> = names.iter().map(String::as_str).collect();
         let taken: Vec<bool> = self.features.iter().chain(&self.accounts).copied().collect();
-        // Identities and decisions stand behind the tables, and are always taken over.
+        // What stands behind the tables is always taken over.
         self.engine.watch.restore(&names, |part| taken.get(part).copied().unwrap_or(true), reader)
     }
 

@@ -181,6 +181,14 @@ impl Compiled {
         }
     }
 
+    /// What is read, if the expression is no more than a reading that is a text.
+    pub fn text_read(&self) -> Option<ReadIndex> {
+        match &self.program {
+            Program::Text(TextExpr::Read(read)) => Some(*read),
+            _ => None,
+        }
+    }
+
     /// The value of a condition. It must have been compiled as [`Wanted::Bool`](super::Wanted::Bool).
     ///
     /// # Errors
