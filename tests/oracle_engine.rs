@@ -48,11 +48,15 @@ fn replay(rules: &Arc<RuleSet>) -> Replay {
 fn verdicts(rules: &Arc<RuleSet>, history: &History, size: usize) -> (String, u64) {
     let mut replay = replay(rules);
     let mut out = Vec::new();
+    let partition = |(_, fact): &(String, Option<Fact>)| fact.as_ref().map_or(0, |fact| fact.partition);
     for batch in history.chunks(size) {
-        let lines: String = batch.iter().map(|(line, _)| line.as_str()).collect();
-        let refused = replay.judge(&lines).len();
-        assert_eq!(refused, batch.iter().filter(|(_, fact)| fact.is_none()).count());
-        replay.write(&mut out);
+        for batch in batch.chunk_by(|one, next| partition(one) == partition(next)) {
+            replay.go_on_in(partition(&batch[0]));
+            let lines: String = batch.iter().map(|(line, _)| line.as_str()).collect();
+            let refused = replay.judge(&lines).len();
+            assert_eq!(refused, batch.iter().filter(|(_, fact)| fact.is_none()).count());
+            replay.write(&mut out);
+        }
     }
     let errors = replay.engine().tally().rule_errors.iter().sum();
     (String::from_utf8(out).unwrap(), errors)
@@ -134,47 +138,75 @@ fn audit(rules: &Arc<RuleSet>, history: &History, auditor: &mut Auditor) {
     assert_eq!(errors, auditor.errors, "errors of conditions");
 }
 
+/// What has happened how often, over histories that were audited.
+#[derive(Default)]
+struct Audited {
+    events: usize,
+    counts: std::collections::BTreeMap<&'static str, u64>,
+}
+
+impl Audited {
+    fn audit(&mut self, rules: &Arc<RuleSet>, history: &History, seed: u64) {
+        let mut auditor = Auditor::default();
+        let audited = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| audit(rules, history, &mut auditor)));
+        if let Err(panic) = audited {
+            eprintln!("seed {seed}, {} lines", history.len());
+            std::panic::resume_unwind(panic);
+        }
+        self.events += history.iter().filter(|(_, fact)| fact.is_some()).count();
+        for (what, count) in auditor.counts {
+            *self.counts.entry(what).or_insert(0) += count;
+        }
+    }
+
+    /// Each rule and each fate of an event was met often enough to mean something.
+    fn is_enough(&self) {
+        assert!(self.events >= 100_000, "{}", self.events);
+        for what in [
+            "refused",
+            "repeats",
+            "late",
+            "played",
+            "c-count-device",
+            "c-distinct-accounts",
+            "c-known-pair",
+            "c-last-any",
+            "c-member",
+            "c-overlap",
+            "c-previous-amount",
+            "c-previous-device",
+            "c-rate",
+            "c-rating",
+            "c-sum",
+        ] {
+            assert!(self.counts.get(what).is_some_and(|count| *count >= 200), "{what}: {:?}", self.counts);
+        }
+    }
+}
+
 #[test]
 fn every_verdict_is_what_a_recount_gives() {
     let rules = pack::rules(include_str!("data/oracle/oracle.yaml"));
-    let mut counts = std::collections::BTreeMap::new();
-    let mut events = 0;
+    let mut audited = Audited::default();
     for seed in 0..48 {
         // Long ones meet the sweeps, which come every 1024th event.
         let length = if seed % 4 == 0 { 5000 } else { 1500 };
-        let history = world::history(&mut Random(seed), length);
-        let mut auditor = Auditor::default();
-        let audited = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| audit(&rules, &history, &mut auditor)));
-        if let Err(panic) = audited {
-            eprintln!("seed {seed}, {length} events");
-            std::panic::resume_unwind(panic);
-        }
-        events += length;
-        for (what, count) in auditor.counts {
-            *counts.entry(what).or_insert(0) += count;
-        }
+        audited.audit(&rules, &world::history(&mut Random(seed), length), seed);
     }
-    assert!(events >= 100_000, "{events}");
-    // Each rule and each fate of an event was met often enough to mean something.
-    for what in [
-        "refused",
-        "repeats",
-        "late",
-        "played",
-        "c-count-device",
-        "c-distinct-accounts",
-        "c-known-pair",
-        "c-last-any",
-        "c-member",
-        "c-overlap",
-        "c-previous-amount",
-        "c-previous-device",
-        "c-rate",
-        "c-rating",
-        "c-sum",
-    ] {
-        assert!(counts.get(what).is_some_and(|count| *count >= 200), "{what}: {counts:?}");
+    audited.is_enough();
+}
+
+#[test]
+fn so_it_is_in_whatever_order_partitions_come() {
+    let rules = pack::rules(include_str!("data/oracle/oracle.yaml"));
+    let mut audited = Audited::default();
+    for seed in 500..555 {
+        let random = &mut Random(seed);
+        let history = world::history_in_partitions(random, 1300);
+        audited.audit(&rules, &history, seed);
+        audited.audit(&rules, &world::interleaved(random, &history), seed);
     }
+    audited.is_enough();
 }
 
 #[test]

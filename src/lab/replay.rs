@@ -21,6 +21,7 @@ pub struct Replay {
     batch: EventBatch,
     signals: Vec<Signals>,
     judgements: Judgements,
+    partition: u32,
     line: u64,
 }
 
@@ -39,6 +40,7 @@ impl Replay {
             batch: EventBatch::default(),
             signals: Vec::new(),
             judgements: Judgements::default(),
+            partition: 0,
             line: 0,
         })
     }
@@ -75,6 +77,11 @@ impl Replay {
         &self.deriver
     }
 
+    /// The lines from here on come from this partition of the log.
+    pub fn go_on_in(&mut self, partition: u32) {
+        self.partition = partition;
+    }
+
     /// Reads lines, an event each, and judges the valid ones. Answers why the others are not valid, by line.
     pub fn judge(&mut self, lines: &str) -> Vec<(u64, Reason)> {
         let refused = self.parse(lines);
@@ -101,7 +108,10 @@ impl Replay {
             self.line += 1;
             let text = line.trim_end();
             if !text.is_empty() {
-                let at = Place { position: Position { partition: 0, offset: self.line, item: 0 }, ingest_time_ms: 0 };
+                let at = Place {
+                    position: Position { partition: self.partition, offset: self.line, item: 0 },
+                    ingest_time_ms: 0,
+                };
                 let range = start..start + text.len();
                 if let Err(reason) = self.parser.parse_structured(&mut self.batch, range, at) {
                     refused.push((self.line, reason));

@@ -64,6 +64,8 @@ struct Hold {
 
 #[derive(Default)]
 pub(crate) struct Auditor {
+    /// By partition: the newest event time that it has shown.
+    newest_ms: BTreeMap<u32, i64>,
     watermark_ms: Option<i64>,
     started_ms: i64,
     arrivals: usize,
@@ -84,8 +86,10 @@ impl Auditor {
         if self.watermark_ms.is_none() {
             self.started_ms = fact.time_ms;
         }
-        let watermark_ms = self.watermark_ms.map_or(fact.time_ms, |known| known.max(fact.time_ms));
-        self.watermark_ms = Some(watermark_ms);
+        let newest = self.newest_ms.entry(fact.partition).or_insert(fact.time_ms);
+        *newest = (*newest).max(fact.time_ms);
+        self.watermark_ms = self.watermark_ms.max(self.newest_ms.values().min().copied());
+        let watermark_ms = self.watermark_ms.unwrap();
         let name = (fact.program(), fact.source, fact.id.clone());
         if let Some((first, at)) = self.names.get(&name)
             && first.time_ms + DEDUP_SPAN_MS > watermark_ms

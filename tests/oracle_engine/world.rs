@@ -1,5 +1,6 @@
 //! Random histories over a small world: few accounts, devices and networks, times on a grid as wide as the windows' unit.
 
+use std::collections::{BTreeMap, VecDeque};
 use std::fmt::Write as _;
 
 use crate::random::Random;
@@ -13,6 +14,8 @@ pub(crate) const TYPES: [&str; 6] =
 /// One event as its producer knows it; an empty text is absent.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Fact {
+    /// Of the log; no part of what it says.
+    pub(crate) partition: u32,
     pub(crate) program: &'static str,
     pub(crate) source: &'static str,
     pub(crate) id: String,
@@ -39,7 +42,8 @@ impl Fact {
 
     /// Whether another event says the same: the id and source apart.
     pub(crate) fn says_the_same(&self, other: &Fact) -> bool {
-        let bare = |fact: &Fact| Fact { program: fact.program(), source: "", id: String::new(), ..fact.clone() };
+        let bare =
+            |fact: &Fact| Fact { partition: 0, program: fact.program(), source: "", id: String::new(), ..fact.clone() };
         bare(self) == bare(other)
     }
 
@@ -118,6 +122,39 @@ pub(crate) fn history(random: &mut Random, events: usize) -> Vec<(String, Option
 
 fn recent<'a>(random: &mut Random, facts: &'a [Fact]) -> &'a Fact {
     &facts[facts.len() - 1 - random.below(facts.len().min(120) as u64) as usize]
+}
+
+/// A history in several partitions. One may be behind another by more than events may be late.
+pub(crate) fn history_in_partitions(random: &mut Random, events: usize) -> Vec<(String, Option<Fact>)> {
+    let behind_ms = [0, 500 * random.below(8) as i64, 500 * random.below(80) as i64];
+    let mut history = history(random, events);
+    let partition_of = |id: &str| id.bytes().map(usize::from).sum::<usize>() % behind_ms.len();
+    for (line, fact) in &mut history {
+        let Some(fact) = fact else { continue };
+        let partition = partition_of(&fact.id);
+        (fact.partition, fact.time_ms) = (partition as u32, fact.time_ms - behind_ms[partition]);
+        *line = fact.line();
+    }
+    history
+}
+
+/// The same events in another order: that of each partition stays.
+pub(crate) fn interleaved(random: &mut Random, history: &[(String, Option<Fact>)]) -> Vec<(String, Option<Fact>)> {
+    let mut partitions: BTreeMap<u32, VecDeque<&(String, Option<Fact>)>> = BTreeMap::new();
+    for event in history {
+        partitions.entry(event.1.as_ref().map_or(0, |fact| fact.partition)).or_default().push_back(event);
+    }
+    let mut order = Vec::new();
+    while !partitions.is_empty() {
+        let numbers: Vec<u32> = partitions.keys().copied().collect();
+        let number = numbers[random.below(numbers.len() as u64) as usize];
+        let partition = partitions.get_mut(&number).unwrap();
+        // A few records of a partition come together.
+        let fetched = partition.len().min(1 + random.below(30) as usize);
+        order.extend(partition.drain(..fetched).cloned());
+        partitions.retain(|_, left| !left.is_empty());
+    }
+    order
 }
 
 /// The name of an earlier event with other content, or another time.
