@@ -23,8 +23,9 @@ use super::clock;
 use crate::event::Verdict;
 use crate::ruleset::program::RuleSet;
 use crate::stream::Sink;
+use crate::stream::journal::Journal;
 use crate::stream::kafka::KafkaSource;
-use crate::stream::pipeline::{Input, Reader, Sinks};
+use crate::stream::pipeline::{Input, Kept, Reader, Sinks};
 use snapshot::Exchange;
 use table::Families;
 
@@ -74,6 +75,8 @@ pub struct Metrics {
     lags: std::sync::Mutex<Vec<(String, Weak<KafkaSource>)>>,
     /// By list: when its file was last changed before it was read, in milliseconds since the Unix epoch.
     lists: std::sync::Mutex<Vec<(String, i64)>>,
+    /// What is known of checkpoints, and the journal.
+    keeping: std::sync::Mutex<Option<(Arc<Kept>, Arc<Journal>)>>,
     /// One scrape at a time.
     scraping: Mutex<()>,
 }
@@ -96,6 +99,7 @@ impl Default for Metrics {
             dependencies: std::sync::Mutex::default(),
             lags: std::sync::Mutex::default(),
             lists: std::sync::Mutex::default(),
+            keeping: std::sync::Mutex::default(),
             scraping: Mutex::default(),
         }
     }
@@ -138,6 +142,11 @@ impl Metrics {
             let producer = topic.producer().clone();
             self.depend(name, move || Some(producer.is_reachable()));
         }
+    }
+
+    /// Shows what is known of checkpoints and the journal.
+    pub fn keep(&self, kept: &Arc<Kept>, journal: &Arc<Journal>) {
+        *self.keeping.lock().expect(UNBROKEN) = Some((Arc::clone(kept), Arc::clone(journal)));
     }
 
     /// Counts a reload of the rules.
