@@ -302,6 +302,18 @@ pub fn readers(
     config.sources.iter().enumerate().map(open).collect()
 }
 
+/// Refuses groups in which somebody else is. To be asked before [`sinks`], which take over from whoever wrote before.
+///
+/// # Errors
+///
+/// What a cluster says.
+pub fn only_owner(config: &Config, instance: &str) -> Result<(), WiringError> {
+    for Topics { options, .. } in topics(config) {
+        kafka::only_owner(&SourceOptions { instance: Some(instance.to_owned()), ..options })?;
+    }
+    Ok(())
+}
+
 /// The Kafka sources, as they are read and by the index of their reader.
 pub fn topics(config: &Config) -> Vec<Topics> {
     let sources = config.sources.iter().enumerate();

@@ -20,7 +20,7 @@ mod transaction;
 pub use batch::{BatchEnd, BatchRun, Record, RecordBatch};
 pub use client::{ClientOptions, record_position};
 pub use history::{HistoryEnd, KafkaHistory};
-pub use places::committed_places;
+pub use places::{committed_places, only_owner};
 pub use producer::{KafkaProducer, KafkaSink, ProducerOptions};
 pub use replay::KafkaReplay;
 pub use scan::TopicScan;

@@ -62,6 +62,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let readiness = Readiness::new("the sources are being opened");
     let server = health::serve(&config.metrics.listen.0, Arc::clone(&metrics), readiness.clone())?;
     tracing::info!(address = %server.address(), "metrics and probes");
+    wiring::only_owner(config, &instance)?;
     let Outlets { sinks, producer } = wiring::sinks(config, engine.rules())?;
     let seen = (engine.wanted(), &premises, &reloader.signals);
     let plan = recovery::plan(&past, &wiring::topics(config), arguments.accept_empty_state, seen)?;

@@ -1,4 +1,4 @@
-//! Which places a group has committed.
+//! What a group says before it is joined: who is in it, and which places it has committed.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,11 +12,21 @@ use super::PartitionName;
 use super::client::{detail, settings_error};
 use super::history::answer;
 use super::reader::Callbacks;
-use super::source::SourceOptions;
+use super::source::{SourceOptions, alone};
 use crate::stream::StreamError;
 
 /// How long an answer is waited for.
 const WAIT: Duration = Duration::from_secs(10);
+
+/// Refuses a group that has a member which is not the state of [`SourceOptions::instance`].
+///
+/// # Errors
+///
+/// [`StreamError::SecondOwner`]; as [`committed_places`].
+pub fn only_owner(options: &SourceOptions) -> Result<(), StreamError> {
+    let consumer = asker(options)?;
+    options.instance.as_ref().map_or(Ok(()), |instance| alone(&consumer, &options.group, instance))
+}
 
 /// The partitions of the topics of a source, each with the offset that its group has committed. A transaction that is on its
 /// way is waited for.
@@ -26,15 +36,7 @@ const WAIT: Duration = Duration::from_secs(10);
 /// [`StreamError::KafkaSettings`]; [`StreamError::Unreachable`] if no broker answers within 10 s; [`StreamError::UnknownTopic`],
 /// [`StreamError::Denied`]; [`StreamError::Kafka`] if the group's places are not told.
 pub fn committed_places(options: &SourceOptions) -> Result<Vec<(PartitionName, Option<u64>)>, StreamError> {
-    let fixed =
-        [("enable.auto.commit", "false"), ("enable.auto.offset.store", "false"), ("isolation.level", "read_committed")];
-    let mut config = options.client.config(&[], &fixed)?;
-    config.set("group.id", &options.group);
-    let consumer: BaseConsumer<Callbacks> =
-        BaseConsumer::from_config_and_context(&config, Callbacks::new(Arc::default()))
-            .map_err(|error| settings_error(&error))?;
-    let topics = options.topics.iter().map(String::as_str);
-    options.client.check_topics(topics, |topic, wait| consumer.fetch_metadata(Some(topic), wait))?;
+    let consumer = asker(options)?;
     let asking = |error: KafkaError| StreamError::Kafka {
         doing: format!("asking for the places of group {}", options.group),
         detail: detail(&error),
@@ -53,4 +55,18 @@ pub fn committed_places(options: &SourceOptions) -> Result<Vec<(PartitionName, O
         (name, offset)
     });
     Ok(places.collect())
+}
+
+/// A consumer that is in no group and only asks, once its topics are there.
+fn asker(options: &SourceOptions) -> Result<BaseConsumer<Callbacks>, StreamError> {
+    let fixed =
+        [("enable.auto.commit", "false"), ("enable.auto.offset.store", "false"), ("isolation.level", "read_committed")];
+    let mut config = options.client.config(&[], &fixed)?;
+    config.set("group.id", &options.group);
+    let consumer: BaseConsumer<Callbacks> =
+        BaseConsumer::from_config_and_context(&config, Callbacks::new(Arc::default()))
+            .map_err(|error| settings_error(&error))?;
+    let topics = options.topics.iter().map(String::as_str);
+    options.client.check_topics(topics, |topic, wait| consumer.fetch_metadata(Some(topic), wait))?;
+    Ok(consumer)
 }

@@ -327,6 +327,9 @@ pub(super) fn ending_error(error: &KafkaError) -> Option<StreamError> {
     use RDKafkaErrorCode::{ClusterAuthorizationFailed, GroupAuthorizationFailed, TopicAuthorizationFailed};
     match error {
         KafkaError::PartitionEOF(_) => None,
+        KafkaError::MessageConsumptionFatal(RDKafkaErrorCode::FencedInstanceId) => {
+            Some(StreamError::Fenced { detail: detail(error) })
+        }
         KafkaError::MessageConsumptionFatal(_) => {
             Some(StreamError::Kafka { doing: "reading".to_owned(), detail: detail(error) })
         }

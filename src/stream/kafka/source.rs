@@ -287,7 +287,7 @@ impl Drop for KafkaSource {
 }
 
 /// Refuses a group that has a member which is not us under this name. The broker puts the name of a member before its id.
-fn alone(consumer: &BaseConsumer<Callbacks>, group: &str, instance: &str) -> Result<(), StreamError> {
+pub(super) fn alone(consumer: &BaseConsumer<Callbacks>, group: &str, instance: &str) -> Result<(), StreamError> {
     let asked = answer(consumer, |consumer| consumer.fetch_group_list(Some(group), Duration::from_secs(10)));
     let groups = asked.map_err(|error| StreamError::Kafka {
         doing: format!("asking who is in group {group}"),
