@@ -189,7 +189,13 @@ fn pass(ms: u64) {
 /// The last of a metric's samples.
 fn metric(address: &str, name: &str) -> Option<f64> {
     let (_, text) = get(address, "/metrics");
-    text.lines().filter(|line| line.split(['{', ' ']).next() == Some(name)).last()?.rsplit(' ').next()?.parse().ok()
+    text.lines()
+        .filter(|line| line.split(['{', ' ']).next() == Some(name))
+        .next_back()?
+        .rsplit(' ')
+        .next()?
+        .parse()
+        .ok()
 }
 
 fn copy(from: &Path, to: &Path) {
@@ -207,7 +213,7 @@ fn copy(from: &Path, to: &Path) {
 /// Many events with many kills, of which some hit the broker.
 fn killed_again_and_again(count: usize, kills: usize, broker_kills: &[usize]) {
     let seed = now_ms() as u64;
-    println!("seed {seed}");
+    eprintln!("seed {seed}");
     let mut random = Random(seed);
     let mut kafka = Kafka::start();
     let setting = Setting::new(&kafka);

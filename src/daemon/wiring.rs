@@ -309,7 +309,7 @@ pub fn readers(
 /// What a cluster says.
 pub fn only_owner(config: &Config, instance: &str) -> Result<(), WiringError> {
     for Topics { options, .. } in topics(config) {
-        kafka::only_owner(&SourceOptions { instance: Some(instance.to_owned()), ..options })?;
+        crate::stream::kafka::only_owner(&SourceOptions { instance: Some(instance.to_owned()), ..options })?;
     }
     Ok(())
 }

@@ -10,7 +10,7 @@
 mod entry;
 mod read;
 
-pub use entry::{Entry, Mark, PlaceName, Run, Stored};
+pub use entry::{Entry, Mark, PlaceName, RuleFiles, Run, Stored};
 pub(super) use entry::{read_files, store_files};
 pub use read::{Again, Journaled, Scan};
 

@@ -15,6 +15,9 @@ pub struct PlaceName {
     pub partition: i32,
 }
 
+/// What a rule set is read from: paths below the folder of the rules, and texts.
+pub type RuleFiles = Vec<(String, String)>;
+
 /// Records of one partition, as they followed each other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Run {

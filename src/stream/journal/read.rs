@@ -120,7 +120,7 @@ impl Again {
     /// # Errors
     ///
     /// As [`Scan::of`].
-    pub fn next(&mut self) -> Result<Option<Journaled>, CheckpointError> {
+    pub fn read_next(&mut self) -> Result<Option<Journaled>, CheckpointError> {
         loop {
             if let Some(entries) = &mut self.current {
                 match entries.next()? {

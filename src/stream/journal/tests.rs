@@ -19,7 +19,7 @@ fn scan(folder: &Path, from: u64) -> Result<(Scan, Vec<Journaled>), CheckpointEr
         Ok(())
     })?;
     let (mut again, mut second) = (scan.again(from), Vec::new());
-    while let Some(entry) = again.next()? {
+    while let Some(entry) = again.read_next()? {
         second.push(entry);
     }
     assert_eq!(found, second, "a second reading finds the same");

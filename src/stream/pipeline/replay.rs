@@ -129,7 +129,7 @@ impl Replaying {
             if stop.load(Ordering::Acquire) {
                 return Ok(Err(Stopped));
             }
-            let entry = self.replay.entries.next().map_err(|error| StreamError::Recovery {
+            let entry = self.replay.entries.read_next().map_err(|error| StreamError::Recovery {
                 detail: error.to_string(),
                 hint: "restore `state.path` from a copy",
             })?;

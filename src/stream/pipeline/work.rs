@@ -9,6 +9,7 @@ use crate::engine::{Judgements, Outcome, write_verdict};
 use crate::event::{DeadLetter, EventBatch, Position, Signals};
 use crate::ruleset::program::RuleSet;
 use crate::signals::Wanted;
+use crate::stream::journal::RuleFiles;
 use crate::stream::kafka::{BatchEnd, BatchRun, Revocation};
 
 /// What a source says beside events, in the order of the log. Its partition is the source's own number up to the engine
@@ -124,7 +125,7 @@ pub(super) struct Again {
     /// What came of it is out, and is not written again.
     pub(super) is_out: bool,
     /// The rule set that takes over before it, and its files.
-    pub(super) rules: Option<(Arc<RuleSet>, Vec<(String, String)>)>,
+    pub(super) rules: Option<(Arc<RuleSet>, RuleFiles)>,
 }
 
 /// One batch on its way.
