@@ -44,7 +44,7 @@ fn open_with(kafka: &Kafka, topic: &str, group: &str, change: impl Fn(&mut Sourc
 fn producer(kafka: &Kafka) -> KafkaProducer {
     let mut client = client(kafka);
     client.settings.retain(|(name, _)| name.starts_with("reconnect"));
-    KafkaProducer::open(ProducerOptions { client }).unwrap()
+    KafkaProducer::open(ProducerOptions { client, transactional_id: None }).unwrap()
 }
 
 /// The next batch. Other inputs are passed over; a revocation is released at once.
@@ -253,7 +253,7 @@ fn a_full_queue_holds_the_writer_back_and_drops_nothing() {
     let topic = kafka.topic("full", 1);
     let mut client = client(kafka);
     client.settings = vec![("queue.buffering.max.messages".to_owned(), "10".to_owned())];
-    let producer = KafkaProducer::open(ProducerOptions { client }).unwrap();
+    let producer = KafkaProducer::open(ProducerOptions { client, transactional_id: None }).unwrap();
     let sink = producer.topic(&topic).unwrap();
     for number in 0..500 {
         sink.write("", format!("{number}").as_bytes()).unwrap();
@@ -284,7 +284,9 @@ fn faults_say_whose_they_are() {
     }
 
     let topic = kafka.topic("large", 1);
-    let producer = KafkaProducer::open(ProducerOptions { client: with("message.max.bytes", "5000") }).unwrap();
+    let producer =
+        KafkaProducer::open(ProducerOptions { client: with("message.max.bytes", "5000"), transactional_id: None })
+            .unwrap();
     let error = producer.topic(&topic).unwrap().write("a", &[b'x'; 6000]).unwrap_err();
     assert!(matches!(error, StreamError::TooLarge { length_bytes: 6000, .. }), "{error}");
 }

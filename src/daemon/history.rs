@@ -94,29 +94,29 @@ impl Histories {
         Ok((readers, since))
     }
 
-    /// Counts what the configuration asks for, if the engine has no state.
+    /// Counts what the configuration asks for, if the engine has no state. Answers whether something was.
     ///
     /// # Errors
     ///
     /// As [`Histories::readers`].
-    pub fn count(&self, engine: &mut Engine, signals: &SignalConfig, stop: &AtomicBool) -> Result<(), WiringError> {
+    pub fn count(&self, engine: &mut Engine, signals: &SignalConfig, stop: &AtomicBool) -> Result<bool, WiringError> {
         if engine.taken_in() > 0 || self.sources.iter().all(|source| source.history_ms == 0) {
-            return Ok(());
+            return Ok(false);
         }
         if let Some(source) = self.gone() {
             tracing::warn!(source, "no history is counted: this source cannot be read again");
-            return Ok(());
+            return Ok(false);
         }
         let now_ms = clock::wall_clock_ms();
         let from_ms = |history_ms| now_ms.saturating_sub(history_ms);
         let (readers, since) = self.readers(from_ms, HistoryEnd::Committed, engine.wanted(), signals)?;
         tracing::info!("counting history before anything is judged");
-        let Some(count) = count_history(engine, readers, stop)? else { return Ok(()) };
+        let Some(count) = count_history(engine, readers, stop)? else { return Ok(false) };
         let since = since.iter().map(|since| since.load(Ordering::Relaxed)).max();
         if let (true, Some(since_ms)) = (count.events > 0, since) {
             engine.backfilled(&Backfill::Whole, since_ms);
         }
         tracing::info!(events = count.events, not_valid = count.refused, "history was counted");
-        Ok(())
+        Ok(true)
     }
 }

@@ -10,16 +10,17 @@ use std::sync::Arc;
 use super::clock;
 use super::config::{self, Config};
 use super::key::StateKey;
+use super::recovery::Topics;
 use crate::alerts::{AlertOptions, Alerts};
-use crate::engine::{Engine, EngineOptions, EventQuota, Policy, ProgramPolicy, Quota, Rates, Thresholds};
+use crate::engine::{EngineOptions, EventQuota, Policy, ProgramPolicy, Quota, Rates, Thresholds};
 use crate::event::mapping::Mapping;
 use crate::event::{Attributes, ParseOptions, Parser};
 use crate::lists::{List, ListKind};
 use crate::ruleset::Premises;
 use crate::ruleset::program::RuleSet;
-use crate::signals::{CacheSizes, Deriver, SignalConfig, SignalError};
+use crate::signals::{CacheSizes, Deriver, SignalConfig, SignalError, Wanted};
 use crate::stream::file::{LineOptions, LineSink, LineSource, WriteMode};
-use crate::stream::kafka::{ClientOptions, KafkaProducer, KafkaSource, ProducerOptions, SourceOptions};
+use crate::stream::kafka::{ClientOptions, KafkaProducer, KafkaSource, PartitionName, ProducerOptions, SourceOptions};
 use crate::stream::pipeline::{Alerting, Input, Reader, Sinks};
 use crate::stream::{Sink, StreamError};
 
@@ -284,14 +285,44 @@ pub fn mapping_of(config: &Config, source: Option<&str>) -> Result<Option<Mappin
 /// # Errors
 ///
 /// [`WiringError::NoSource`], [`WiringError::NotSupported`], or what a source or the signals say.
-pub fn readers(config: &Config, engine: &Engine, signals: &SignalConfig) -> Result<Vec<Reader>, WiringError> {
+pub fn readers(
+    config: &Config,
+    wanted: Wanted,
+    signals: &SignalConfig,
+    instance: &str,
+    resume: &BTreeMap<String, Vec<(PartitionName, u64)>>,
+) -> Result<Vec<Reader>, WiringError> {
     check_sources(config)?;
     let open = |(index, (name, source)): (usize, (&String, &config::Source))| {
-        let input = input(config, name, source)?;
+        let resume = resume.get(name).cloned().unwrap_or_default();
+        let input = input(config, name, source, instance, resume)?;
         let mapping = source.mapping.as_ref().map(|mapping| mapping.0.clone());
-        reader(index, name.clone(), input, mapping, engine, signals, ParseOptions::default())
+        reader(index, name.clone(), input, mapping, wanted, signals, ParseOptions::default())
     };
     config.sources.iter().enumerate().map(open).collect()
+}
+
+/// Refuses groups in which somebody else is. To be asked before [`sinks`], which take over from whoever wrote before.
+///
+/// # Errors
+///
+/// What a cluster says.
+pub fn only_owner(config: &Config, instance: &str) -> Result<(), WiringError> {
+    for Topics { options, .. } in topics(config) {
+        crate::stream::kafka::only_owner(&SourceOptions { instance: Some(instance.to_owned()), ..options })?;
+    }
+    Ok(())
+}
+
+/// The Kafka sources, as they are read and by the index of their reader.
+pub fn topics(config: &Config) -> Vec<Topics> {
+    let sources = config.sources.iter().enumerate();
+    let topics = sources.filter_map(|(index, (name, source))| {
+        let kafka = source.kafka.as_ref()?;
+        let (name, options) = (name.clone(), kafka_options(config, kafka));
+        Some(Topics { index, name, options, has_history: kafka.history.0 > 0 })
+    });
+    topics.collect()
 }
 
 /// One source of the pipeline.
@@ -304,11 +335,11 @@ pub fn reader(
     name: String,
     input: Input,
     mapping: Option<Mapping>,
-    engine: &Engine,
+    wanted: Wanted,
     signals: &SignalConfig,
     options: ParseOptions,
 ) -> Result<Reader, WiringError> {
-    let deriver = Deriver::new(engine.wanted(), signals)?;
+    let deriver = Deriver::new(wanted, signals)?;
     let (wall_clock_ms, monotonic) = (clock::wall_clock_ms as fn() -> i64, clock::monotonic as fn() -> _);
     Ok(Reader {
         index,
@@ -323,10 +354,17 @@ pub fn reader(
     })
 }
 
-fn input(config: &Config, name: &str, source: &config::Source) -> Result<Input, WiringError> {
+fn input(
+    config: &Config,
+    name: &str,
+    source: &config::Source,
+    instance: &str,
+    resume: Vec<(PartitionName, u64)>,
+) -> Result<Input, WiringError> {
     let lines = line_options(config);
     if let Some(kafka) = &source.kafka {
-        return Ok(Input::Kafka(Arc::new(KafkaSource::open(&kafka_options(config, kafka))?)));
+        let options = SourceOptions { instance: Some(instance.to_owned()), resume, ..kafka_options(config, kafka) };
+        return Ok(Input::Kafka(Arc::new(KafkaSource::open(&options)?)));
     }
     match &source.file {
         Some(path) => Ok(Input::Lines(Box::new(LineSource::open(path, lines)?))),
@@ -359,8 +397,18 @@ pub fn works_per_source(config: &Config) -> usize {
 /// # Errors
 ///
 /// [`WiringError::NoBrokers`], or what a sink says.
-pub fn sinks(config: &Config, rules: &Arc<RuleSet>) -> Result<Sinks, WiringError> {
-    let mut producers = Vec::new();
+pub fn sinks(config: &Config, rules: &Arc<RuleSet>) -> Result<Outlets, WiringError> {
+    let transactional_id = match together(config) {
+        Ok(id) => Some(id),
+        Err(why) => {
+            tracing::info!(
+                "verdicts and places are not committed together, so that some come twice after a crash: {why}"
+            );
+            None
+        }
+    };
+    let is_together = transactional_id.is_some();
+    let mut producers = Producers { transactional_id, open: Vec::new() };
     let verdicts = sink(config, "verdicts", "refguard.verdicts", &config.sinks.verdicts, &mut producers)?;
     let letters = sink(config, "dead_letters", LETTERS_TOPIC, &config.sinks.dead_letters, &mut producers)?;
     let alerts = match &config.sinks.alerts {
@@ -368,11 +416,58 @@ pub fn sinks(config: &Config, rules: &Arc<RuleSet>) -> Result<Sinks, WiringError
         None => None,
     };
     let alerts = Alerting { alerts: Alerts::new(alert_options(config), Arc::clone(rules)), sink: alerts };
-    Ok(Sinks {
+    let sinks = Sinks {
         alerts: Some(alerts),
         verdicts: verdicts.unwrap_or_else(stdout),
         dead_letters: letters.unwrap_or_else(|| Sink::Lines(LineSink::to("standard error", std::io::stderr()))),
-    })
+    };
+    let producer = producers.open.into_iter().next().map(|(_, producer)| producer).filter(|_| is_together);
+    if let Some(producer) = &producer {
+        producer.take_over()?;
+    }
+    Ok(Outlets { sinks, producer })
+}
+
+/// Where outputs go.
+pub struct Outlets {
+    /// The sinks.
+    pub sinks: Sinks,
+    /// The producer of all of them, where outputs and places are committed together.
+    pub producer: Option<KafkaProducer>,
+}
+
+/// The producers of some sinks.
+struct Producers {
+    transactional_id: Option<String>,
+    open: Vec<(ClientOptions, KafkaProducer)>,
+}
+
+/// The name of the transactions in which outputs and places are committed together; why they cannot be, where they cannot.
+fn together(config: &Config) -> Result<String, String> {
+    let sources: Vec<&config::KafkaSource> =
+        config.sources.values().filter_map(|source| source.kafka.as_ref()).collect();
+    if sources.is_empty() {
+        return Err("no source is a topic".to_owned());
+    }
+    let sinks = &config.sinks;
+    let unset = |sink: &config::Sink| sink.kafka.is_none() && sink.file.is_none() && sink.stdout.is_none();
+    let letters = Some(&sinks.dead_letters).filter(|letters| !unset(letters));
+    let named = [("verdicts", Some(&sinks.verdicts)), ("dead_letters", letters), ("alerts", sinks.alerts.as_ref())];
+    let mut clients: Vec<ClientOptions> = Vec::new();
+    for (name, sink) in named.into_iter().filter_map(|(name, sink)| Some((name, sink?))) {
+        let Some(kafka) = &sink.kafka else { return Err(format!("sinks.{name} is no topic")) };
+        clients.push(client(config, name, kafka).map_err(|error| error.to_string())?);
+    }
+    if clients.windows(2).any(|pair| pair[0] != pair[1]) {
+        return Err("the sinks have different brokers or properties".to_owned());
+    }
+    let brokers = |of: &[String]| of.iter().cloned().collect::<std::collections::BTreeSet<String>>();
+    let one = clients.first().map(|client| brokers(&client.brokers));
+    if sources.iter().any(|source| Some(brokers(&source.brokers)) != one) {
+        return Err("sources and sinks name different brokers".to_owned());
+    }
+    let groups: std::collections::BTreeSet<&str> = sources.iter().map(|source| source.group.as_str()).collect();
+    Ok(format!("refguard-{}", groups.into_iter().collect::<Vec<_>>().join("+")))
 }
 
 /// How alerts are gathered.
@@ -397,18 +492,19 @@ fn sink(
     name: &'static str,
     default_topic: &str,
     sink: &config::Sink,
-    producers: &mut Vec<(ClientOptions, KafkaProducer)>,
+    producers: &mut Producers,
 ) -> Result<Option<Sink>, WiringError> {
     if let Some(kafka) = &sink.kafka {
         let topic = kafka.topic.as_deref().unwrap_or(default_topic);
         let client = client(config, name, kafka)?;
         // One producer a cluster, so that a mark covers every topic on it.
-        let known = producers.iter().find(|(of, _)| *of == client).map(|(_, producer)| producer.clone());
+        let known = producers.open.iter().find(|(of, _)| *of == client).map(|(_, producer)| producer.clone());
         let producer = match known {
             Some(producer) => producer,
             None => {
-                let made = KafkaProducer::open(ProducerOptions { client: client.clone() })?;
-                producers.push((client, made.clone()));
+                let transactional_id = producers.transactional_id.clone();
+                let made = KafkaProducer::open(ProducerOptions { client: client.clone(), transactional_id })?;
+                producers.open.push((client, made.clone()));
                 made
             }
         };
@@ -450,7 +546,8 @@ pub fn letters_at(config: &Config) -> Result<LettersAt, WiringError> {
 /// How inputs are sent again to the topics that they came from.
 pub fn resend_options(kafka: &config::KafkaSource) -> ProducerOptions {
     let settings: Vec<(String, String)> = kafka.properties.clone().into_iter().collect();
-    ProducerOptions { client: ClientOptions { brokers: kafka.brokers.clone(), settings: shared(&settings) } }
+    let client = ClientOptions { brokers: kafka.brokers.clone(), settings: shared(&settings) };
+    ProducerOptions { client, transactional_id: None }
 }
 
 /// The settings that hold for any client of a cluster: those of its security.

@@ -6,20 +6,23 @@
 //! its name is whole unless the disk damaged it; a damaged one is set aside, and the one before it used; never more memory
 //! is taken for a frame than the file has bytes. Why this format: docs/decisions/0010-checkpoints.md.
 
+mod companion;
 mod error;
 mod frame;
 mod owner;
 
+pub use companion::Companion;
 pub use error::CheckpointError;
 pub use owner::Owner;
 
 use std::fs::{self, File};
-use std::io::{self, BufReader, BufWriter, Write as _};
+use std::io::{BufReader, BufWriter, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::engine::{Engine, EngineOptions, RestoreError, Restored, Restoring};
 use crate::ruleset::program::RuleSet;
+use crate::state::Broken;
 
 /// What names of checkpoints begin with; the number of events follows.
 const NAME: &str = "checkpoint-";
@@ -48,6 +51,8 @@ pub struct Loaded {
     pub engine: Engine,
     /// The file.
     pub path: PathBuf,
+    /// Where its inputs end; `None` in one of a format that did not say.
+    pub companion: Option<Companion>,
     /// What became of what was in it.
     pub restored: Restored,
 }
@@ -61,50 +66,135 @@ pub struct Found {
     pub damaged: Vec<(CheckpointError, PathBuf)>,
 }
 
+/// A checkpoint that is being written aside.
+pub struct Writing {
+    folder: PathBuf,
+    out: frame::Writer<BufWriter<File>>,
+}
+
+/// One that is on the disk and has no name yet: it does not count before it is named.
+#[derive(Debug)]
+pub struct Aside {
+    folder: PathBuf,
+    bytes: u64,
+}
+
+impl Writing {
+    /// Begins one, beside what it says of its inputs.
+    ///
+    /// # Errors
+    ///
+    /// [`CheckpointError::Io`], as all of these: then the ones before are all there.
+    pub fn begin(folder: &Path, companion: &Companion) -> Result<Writing, CheckpointError> {
+        let aside = folder.join(ASIDE);
+        let begun = File::create(&aside).and_then(|file| {
+            let mut out = frame::Writer::begin(BufWriter::with_capacity(BUFFER_BYTES, file))?;
+            out.put(companion.written().as_bytes())?;
+            Ok(out)
+        });
+        let out = begun.map_err(CheckpointError::io("writing", &aside))?;
+        Ok(Writing { folder: folder.to_owned(), out })
+    }
+
+    /// Adds a segment.
+    ///
+    /// # Errors
+    ///
+    /// [`CheckpointError::Io`].
+    pub fn put(&mut self, segment: &[u8]) -> Result<(), CheckpointError> {
+        self.out.put(segment).map_err(CheckpointError::io("writing", &self.folder.join(ASIDE)))
+    }
+
+    /// Ends it, and has it on the disk.
+    ///
+    /// # Errors
+    ///
+    /// [`CheckpointError::Io`].
+    pub fn end(self) -> Result<Aside, CheckpointError> {
+        let ended = self.out.end().and_then(|(mut out, bytes)| {
+            out.flush()?;
+            out.get_ref().sync_all()?;
+            Ok(bytes)
+        });
+        let bytes = ended.map_err(CheckpointError::io("writing", &self.folder.join(ASIDE)))?;
+        Ok(Aside { folder: self.folder, bytes })
+    }
+}
+
+impl Aside {
+    /// Lets it count: it was made after so many events. Of the ones before, the last stays.
+    ///
+    /// # Errors
+    ///
+    /// [`CheckpointError::Io`]: then the ones before are all there.
+    pub fn name(self, events: u64) -> Result<Written, CheckpointError> {
+        let Aside { folder, bytes } = self;
+        let (aside, path) = (folder.join(ASIDE), folder.join(format!("{NAME}{events:020}")));
+        fs::rename(&aside, &path).map_err(CheckpointError::io("naming", &path))?;
+        sync(&folder)?;
+        for old in named(&folder)?.into_iter().skip(KEPT) {
+            fs::remove_file(&old).map_err(CheckpointError::io("removing", &old))?;
+        }
+        Ok(Written { path, bytes })
+    }
+}
+
+/// Writes a checkpoint aside, whole and at once.
+///
+/// # Errors
+///
+/// [`CheckpointError::Io`]: then the ones before are all there.
+pub fn write_aside(folder: &Path, engine: &Engine, companion: &Companion) -> Result<Aside, CheckpointError> {
+    let mut writing = Writing::begin(folder, companion)?;
+    let mut put = Ok(());
+    engine.checkpoint(&mut |segment| {
+        if put.is_ok() {
+            put = writing.put(segment);
+        }
+    });
+    put?;
+    writing.end()
+}
+
 /// Writes a checkpoint below a folder, and has it on the disk when it returns. Of the ones before, the last stays.
 ///
 /// # Errors
 ///
 /// [`CheckpointError::Io`]: then the ones before are all there.
-pub fn write(folder: &Path, engine: &Engine) -> Result<Written, CheckpointError> {
-    let aside = folder.join(ASIDE);
-    let path = folder.join(format!("{NAME}{:020}", engine.taken_in()));
-    let bytes = write_aside(&aside, engine).map_err(CheckpointError::io("writing", &aside))?;
-    fs::rename(&aside, &path).map_err(CheckpointError::io("naming", &path))?;
-    sync(folder)?;
-    for old in named(folder)?.into_iter().skip(KEPT) {
-        fs::remove_file(&old).map_err(CheckpointError::io("removing", &old))?;
-    }
-    Ok(Written { path, bytes })
+pub fn write(folder: &Path, engine: &Engine, companion: &Companion) -> Result<Written, CheckpointError> {
+    write_aside(folder, engine, companion)?.name(engine.taken_in())
 }
 
-fn write_aside(path: &Path, engine: &Engine) -> io::Result<u64> {
-    let mut out = frame::Writer::begin(BufWriter::with_capacity(BUFFER_BYTES, File::create(path)?))?;
-    let mut ended = Ok(());
-    engine.checkpoint(&mut |segment| {
-        if ended.is_ok() {
-            ended = out.put(segment);
+/// The place in the journal from which on the oldest checkpoint that can be used needs it; `None` without one.
+///
+/// # Errors
+///
+/// The system. One that cannot be read is passed over.
+pub fn oldest_position(folder: &Path) -> Result<Option<u64>, CheckpointError> {
+    let mut oldest = None;
+    for path in named(folder)? {
+        let file = File::open(&path).map_err(CheckpointError::io("opening", &path))?;
+        if let Ok((_, Some(companion))) = begin(file, &path) {
+            oldest = Some(oldest.map_or(companion.position, |known: u64| known.min(companion.position)));
         }
-    });
-    ended?;
-    let (mut out, bytes) = out.end()?;
-    out.flush()?;
-    out.get_ref().sync_all()?;
-    Ok(bytes)
+    }
+    Ok(oldest)
 }
 
-/// Reads the newest whole checkpoint below a folder into an engine of these rules and options. Damaged ones are set aside.
+/// Says by which rules a checkpoint with this companion is read.
+pub type RulesOf<'a> = dyn FnMut(Option<&Companion>) -> Result<Arc<RuleSet>, CheckpointError> + 'a;
+
+/// Reads the newest whole checkpoint below a folder into an engine of the rules that `rules` says, and these options. Damaged
+/// ones are set aside.
 ///
 /// # Errors
 ///
 /// Made by a newer version, under another key, or all of them damaged; or the system.
-pub fn load(folder: &Path, rules: &Arc<RuleSet>, options: &EngineOptions) -> Result<Found, CheckpointError> {
+pub fn load(folder: &Path, rules: &mut RulesOf<'_>, options: &EngineOptions) -> Result<Found, CheckpointError> {
     let mut damaged: Vec<(CheckpointError, PathBuf)> = Vec::new();
     for path in named(folder)? {
-        match read(&path, Restoring::new(Arc::clone(rules), options.clone())) {
-            Ok((engine, restored)) => {
-                return Ok(Found { loaded: Some(Loaded { engine, path, restored }), damaged: set_aside(damaged)? });
-            }
+        match read(&path, rules, options) {
+            Ok(loaded) => return Ok(Found { loaded: Some(loaded), damaged: set_aside(damaged)? }),
             Err(error @ CheckpointError::Damaged { .. }) => damaged.push((error, path)),
             Err(error) => return Err(error),
         }
@@ -115,9 +205,24 @@ pub fn load(folder: &Path, rules: &Arc<RuleSet>, options: &EngineOptions) -> Res
     }
 }
 
-fn read(path: &Path, mut restoring: Restoring) -> Result<(Engine, Restored), CheckpointError> {
-    let file = File::open(path).map_err(CheckpointError::io("opening", path))?;
+/// A checkpoint's frames behind its companion, which one of the first format has not.
+type Begun = (frame::Reader<BufReader<File>>, Option<Companion>);
+
+fn begin(file: File, path: &Path) -> Result<Begun, CheckpointError> {
     let mut frames = frame::Reader::begin(BufReader::with_capacity(BUFFER_BYTES, file), path)?;
+    if frames.format() < frame::FORMAT_WITH_COMPANION {
+        return Ok((frames, None));
+    }
+    let companion = frames.next()?.map(Companion::read);
+    let damaged = |broken: Broken| CheckpointError::Damaged { path: path.to_owned(), detail: broken.to_string() };
+    let companion = companion.unwrap_or(Err(Broken("it does not say where its inputs end"))).map_err(damaged)?;
+    Ok((frames, Some(companion)))
+}
+
+fn read(path: &Path, rules: &mut RulesOf<'_>, options: &EngineOptions) -> Result<Loaded, CheckpointError> {
+    let file = File::open(path).map_err(CheckpointError::io("opening", path))?;
+    let (mut frames, companion) = begin(file, path)?;
+    let mut restoring = Restoring::new(rules(companion.as_ref())?, options.clone());
     let of_engine = |error| match error {
         RestoreError::ForeignKey => CheckpointError::ForeignKey { path: path.to_owned() },
         RestoreError::Broken(broken) => CheckpointError::Damaged { path: path.to_owned(), detail: broken.to_string() },
@@ -125,7 +230,8 @@ fn read(path: &Path, mut restoring: Restoring) -> Result<(Engine, Restored), Che
     while let Some(segment) = frames.next()? {
         restoring.take(segment).map_err(of_engine)?;
     }
-    restoring.finish().map_err(of_engine)
+    let (engine, restored) = restoring.finish().map_err(of_engine)?;
+    Ok(Loaded { engine, path: path.to_owned(), companion, restored })
 }
 
 /// Gives damaged files other names, so that they are looked at once and do not count among those that are kept.

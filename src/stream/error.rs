@@ -102,6 +102,28 @@ pub enum StreamError {
         /// The client's word.
         detail: String,
     },
+    /// Somebody else is in the group.
+    #[error("group {group} has another member, {member}: state is whole only where one process sees every event")]
+    SecondOwner {
+        /// The group.
+        group: String,
+        /// The member, as the broker calls it.
+        member: String,
+    },
+    /// Another process goes on with this state.
+    #[error("another refguard has taken over: {detail}")]
+    Fenced {
+        /// What the client says.
+        detail: String,
+    },
+    /// What was judged cannot be judged again as it was.
+    #[error("cannot go on where the last run ended: {detail}")]
+    Recovery {
+        /// What is missing or different.
+        detail: String,
+        /// The next step.
+        hint: &'static str,
+    },
     /// The client gave up for good: what it was doing cannot be repeated without a restart.
     #[error("the Kafka client cannot go on: {doing}: {detail}")]
     Kafka {
@@ -120,6 +142,9 @@ impl StreamError {
             Open { .. }
             | Damaged { .. }
             | KafkaSettings { .. }
+            | SecondOwner { .. }
+            | Fenced { .. }
+            | Recovery { .. }
             | UnknownTopic { .. }
             | Denied { .. }
             | Refused { .. }
@@ -161,6 +186,12 @@ impl StreamError {
             Unreachable { .. } => {
                 Some("check that the brokers run and that their advertised listeners can be reached".to_owned())
             }
+            SecondOwner { .. } => Some(
+                "stop it, or name another `group`; a member that was killed is forgotten after `session.timeout.ms`"
+                    .to_owned(),
+            ),
+            Fenced { .. } => Some("run one refguard for a group, with one folder in `state.path`".to_owned()),
+            Recovery { hint, .. } => Some((*hint).to_owned()),
             Kafka { .. } => Some("restart refguard: it goes on from the last committed place".to_owned()),
             Read { .. } | Write { .. } | ReaderGone { .. } => None,
         }

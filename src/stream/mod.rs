@@ -10,6 +10,7 @@
 pub mod checkpoint;
 mod error;
 pub mod file;
+pub mod journal;
 pub mod kafka;
 pub mod pipeline;
 mod progress;

@@ -112,6 +112,22 @@ impl Daemon {
         signal(self.child.id(), "HUP");
     }
 
+    /// Sends it a signal, such as `STOP`.
+    pub(crate) fn signal(&self, name: &str) {
+        signal(self.child.id(), name);
+    }
+
+    /// Whether it says this before it ends.
+    pub(crate) fn says_soon(&mut self, message: &str) -> bool {
+        while let Some(line) = self.next_line() {
+            let told: Value = serde_json::from_str(&line).unwrap_or_default();
+            if told["message"] == message {
+                return true;
+            }
+        }
+        false
+    }
+
     pub(crate) fn terminate(&self) {
         signal(self.child.id(), "TERM");
     }

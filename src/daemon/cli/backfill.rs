@@ -10,6 +10,7 @@ use crate::daemon::{progress, wiring};
 use crate::engine::{Backfill, Clock, Engine};
 use crate::event::{ParseOptions, write_time_ms};
 use crate::stream::Sink;
+use crate::stream::checkpoint::{self, Companion};
 use crate::stream::file::{LineSink, LineSource, WriteMode};
 use crate::stream::pipeline::{Input, Intake, Observer, Sinks, Stage, Work, run_through};
 
@@ -79,12 +80,19 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     }
     let signals = Setup::signals(&loaded, &rules, &opened.key)?;
     let options = wiring::engine_options(config, &opened.key);
-    let State { owner: _owner, mut engine, said } = state::take(&config.state.path, &rules, &options)?;
+    let State { owner: _owner, mut engine, past, said, .. } =
+        state::take(&config.state.path, &rules, &options, &wiring::premises(config))?;
     said.iter().for_each(Said::tell);
+    if past.has_inputs {
+        let message = "the last run did not come to its end: what it judged last is not counted yet";
+        return Err(Failure::usage(message, Some("let `refguard run` go on and end it, and count history then")));
+    }
+    // Their partitions are those of sources that another process read.
+    engine.revoke_all();
     let bar = progress::Progress::of(&lines);
     let name = arguments.source.clone().unwrap_or_else(|| "backfill".to_owned());
     let input = Input::Lines(Box::new(lines));
-    let mut reader = wiring::reader(0, name, input, mapping, &engine, &signals, ParseOptions::default())?;
+    let mut reader = wiring::reader(0, name, input, mapping, engine.wanted(), &signals, ParseOptions::default())?;
     reader.ticks = false;
     let dead_letters = match &arguments.dead_letters {
         Some(path) => LineSink::open(path, WriteMode::Truncate)?,
@@ -101,7 +109,10 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let letters = refused.letters;
     summary(&mut counting, letters).iter().for_each(Said::tell);
     engine.revoke_all();
-    state::keep(&config.state.path, &engine)?.tell();
+    // It is not said by which rules: those that are in force at the next start will be.
+    let companion = Companion { hash: String::new(), files: Vec::new(), ..past.companion };
+    let written = checkpoint::write(&config.state.path, &engine, &companion)?;
+    state::said_written(&written, &engine).tell();
     Ok(())
 }
 

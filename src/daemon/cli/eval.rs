@@ -64,7 +64,8 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let bar = progress::Progress::of(&lines);
     let name = arguments.source.clone().unwrap_or_else(|| "eval".to_owned());
     let parsing = ParseOptions { allow_future: arguments.allow_future };
-    let mut reader = wiring::reader(0, name, Input::Lines(Box::new(lines)), mapping, &engine, &signals, parsing)?;
+    let mut reader =
+        wiring::reader(0, name, Input::Lines(Box::new(lines)), mapping, engine.wanted(), &signals, parsing)?;
     // The clock stands still at the start, so that the same file gives the same answer however long it takes.
     reader.wall_clock_ms = crate::daemon::clock::start_ms;
     reader.ticks = false;

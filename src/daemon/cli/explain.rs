@@ -54,7 +54,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
         // What an earlier run took for the future has happened, or is made up.
         let parsing = ParseOptions { allow_future: true };
         let input = Input::Lines(Box::new(lines));
-        let mut reader = wiring::reader(0, name, input, mapping.clone(), engine, &signals, parsing)?;
+        let mut reader = wiring::reader(0, name, input, mapping.clone(), engine.wanted(), &signals, parsing)?;
         reader.wall_clock_ms = clock::start_ms;
         reader.ticks = false;
         Ok(reader)

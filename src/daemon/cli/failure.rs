@@ -4,6 +4,7 @@ use std::io::{IsTerminal as _, Write as _};
 
 use crate::daemon::health::HealthError;
 use crate::daemon::key::KeyError;
+use crate::daemon::recovery::NoPlan;
 use crate::daemon::wiring::WiringError;
 use crate::ruleset::diagnostic::{self, Diagnostic};
 use crate::signals::SignalError;
@@ -114,6 +115,20 @@ impl From<CheckpointError> for Failure {
     fn from(error: CheckpointError) -> Failure {
         let code = if error.is_outside() { 3 } else { 2 };
         Failure::Told { message: error.to_string(), hint: Some(error.hint().to_owned()), code }
+    }
+}
+
+impl From<NoPlan> for Failure {
+    fn from(none: NoPlan) -> Failure {
+        match none {
+            NoPlan::Stream(error) => error.into(),
+            NoPlan::Unknown(unknown) => Failure::usage(
+                unknown.what,
+                Some(
+                    "restore `state.path` from a copy, count `history`, or start with --accept-empty-state to judge on without these counts",
+                ),
+            ),
+        }
     }
 }
 

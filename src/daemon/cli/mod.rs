@@ -9,6 +9,7 @@ mod difference;
 mod eval;
 mod explain;
 mod failure;
+mod keep;
 mod run;
 mod schema;
 mod start;

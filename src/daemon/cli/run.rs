@@ -8,18 +8,18 @@ use crossbeam_channel::{Receiver, Sender};
 
 use super::start::{self, Start};
 use super::state::{self, Said, State};
-use super::{Failure, Setup};
+use super::{Failure, Setup, keep};
 use crate::daemon::config::Config;
 use crate::daemon::health::{self, Readiness};
 use crate::daemon::history::Histories;
 use crate::daemon::key::StateKey;
 use crate::daemon::metrics::{EngineProbe, Metrics, ReloadOutcome};
 use crate::daemon::reload::{self, Filler, LastGood, Reloader};
-use crate::daemon::{clock, log, stop, wiring};
+use crate::daemon::wiring::Outlets;
+use crate::daemon::{clock, instance, log, recovery, stop, wiring};
 use crate::engine::{Engine, EngineOptions};
 use crate::signals::SignalConfig;
-use crate::stream::checkpoint::Owner;
-use crate::stream::pipeline::{Fill, Pipeline, Reader, Reload, Sinks};
+use crate::stream::pipeline::{Fill, Keeping, Pipeline, Reader, Reload, Sinks};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
@@ -28,6 +28,9 @@ pub(super) struct Arguments {
     /// Stay up when every source has ended, so that metrics can still be read; a signal ends it.
     #[arg(long)]
     linger: bool,
+    /// Judge on although the group has committed events that the state knows nothing of.
+    #[arg(long)]
+    accept_empty_state: bool,
 }
 
 pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
@@ -45,31 +48,47 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     }
     let signals = Setup::signals(&loaded, &start.rules, &opened.key)?;
     let options = wiring::engine_options(config, &opened.key);
-    let State { owner, mut engine, said } = state::take(&config.state.path, &start.rules, &options)?;
+    let premises = wiring::premises(config);
+    let State { owner: _owner, mut engine, past, newest, said } =
+        state::take(&config.state.path, &start.rules, &options, &premises)?;
     said.iter().for_each(Said::log);
+    let instance = instance::of(&config.state.path)?;
     let metrics = Arc::new(Metrics::default());
     let mut probe = metrics.probe();
     probe.show(&mut engine);
     let (hand_over, reloads) = crossbeam_channel::unbounded();
+    let current = (Arc::clone(&start.rules), start.texts.clone());
     let mut reloader = reloader(config, start, &metrics, signals, options, hand_over);
-    reloader.wanted = engine.wanted();
     let readiness = Readiness::new("the sources are being opened");
     let server = health::serve(&config.metrics.listen.0, Arc::clone(&metrics), readiness.clone())?;
     tracing::info!(address = %server.address(), "metrics and probes");
-    let sinks = wiring::sinks(config, engine.rules())?;
-    let readers = wiring::readers(config, &engine, &reloader.signals)?;
+    wiring::only_owner(config, &instance)?;
+    let Outlets { sinks, producer } = wiring::sinks(config, engine.rules())?;
+    let seen = (engine.wanted(), &premises, &reloader.signals);
+    let plan = recovery::plan(&past, &wiring::topics(config), arguments.accept_empty_state, seen)?;
+    plan.notes.iter().for_each(|note| tracing::info!("{note}"));
+    reloader.wanted = plan.wanted;
+    let readers = wiring::readers(config, plan.wanted, &reloader.signals, &instance, &plan.resume)?;
     reloader.readers = readers.len();
     let histories = Histories::of(config, &readers);
-    histories.count(&mut engine, &reloader.signals, &asked.stop)?;
+    let counted = !past.has_inputs && histories.count(&mut engine, &reloader.signals, &asked.stop)?;
     let (fill, fills) = crossbeam_channel::unbounded();
     reloader.filler = config.rules.backfill.then(|| Filler::new(histories, fill));
+    let mut keeper = keep::begin(config, past, newest)?;
+    metrics.keep(keeper.kept(), keeper.journal());
+    keep::settle_in(config, &mut keeper, &mut engine, &plan, current, counted, &mut reloader)?;
     // Before it is told: whoever reads the line may ask at once.
     readiness.ready();
     let rules = engine.rules();
     tracing::info!(ruleset = %rules.hash, rules = rules.rules.len(), sources = readers.len(), "judging");
-    owner.begin()?;
+    let interval = Duration::from_millis(config.engine.commit_interval.0.unsigned_abs());
+    let keeping = Keeping { keeper: &mut keeper, replay: plan.replay, interval, producer };
     let parts = Parts { config, engine: &mut engine, metrics: &metrics, probe: &mut probe, readers, sinks };
-    let ended = judge(parts, reloader, (reloads, fills), &asked).and_then(|()| keep(config, &engine, &owner));
+    let ended = judge(parts, reloader, (reloads, fills), keeping, &asked);
+    let ended = ended.and_then(|()| {
+        state::said_written(&keeper.finish(&engine)?, &engine).log();
+        Ok(())
+    });
     if ended.is_ok() && arguments.linger && !asked.stop.load(Ordering::Acquire) {
         tracing::info!("every source has ended; metrics stay until a signal comes");
         stop::wait(&asked.stop);
@@ -117,12 +136,6 @@ fn reloader(
     }
 }
 
-/// Everything was judged, written and committed: keeps what is known of it.
-fn keep(config: &Config, engine: &Engine, owner: &Owner) -> Result<(), Failure> {
-    state::keep(&config.state.path, engine)?.log();
-    Ok(owner.end()?)
-}
-
 /// What judges.
 struct Parts<'a> {
     config: &'a Config,
@@ -138,6 +151,7 @@ fn judge(
     parts: Parts<'_>,
     reloader: Reloader,
     (reloads, fills): (Receiver<Reload>, Receiver<Fill>),
+    keeping: Keeping<'_>,
     asked: &stop::Asked,
 ) -> Result<(), Failure> {
     let Parts { config, engine, metrics, probe, readers, sinks } = parts;
@@ -151,7 +165,7 @@ fn judge(
     let over = AtomicBool::new(false);
     std::thread::scope(|scope| {
         scope.spawn(|| reloader.run(&asked.reload, &over));
-        let ended = pipeline.run_reloading(reloads, fills);
+        let ended = pipeline.run_keeping(reloads, fills, Some(keeping));
         over.store(true, Ordering::Release);
         Ok(ended?)
     })

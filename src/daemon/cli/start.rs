@@ -15,6 +15,8 @@ pub(super) struct Start {
     pub rules: Arc<RuleSet>,
     /// The files that they were read from; `None`: they are the copy of the last good ones.
     pub files: Option<Vec<(String, Arc<SourceFile>)>>,
+    /// The texts of the files, wherever they were read from: paths below their folder, and texts.
+    pub texts: Vec<(String, String)>,
     /// What the folder looked like then.
     pub examined: Stamp,
 }
@@ -43,7 +45,8 @@ pub(super) fn rules(setup: &Setup, loaded: &config::Loaded) -> Result<Start, Fai
         Ok(()) => match reload::pass(folder, &premises, &signals, &options) {
             Ok(passed) => {
                 failure::warn(&passed.warnings);
-                return Ok(Start { rules: passed.rules, files: Some(passed.files), examined });
+                let texts = reload::texts(&passed.files);
+                return Ok(Start { rules: passed.rules, files: Some(passed.files), texts, examined });
             }
             Err(refused) => Broken::Refused(refused),
         },
@@ -58,7 +61,8 @@ pub(super) fn rules(setup: &Setup, loaded: &config::Loaded) -> Result<Start, Fai
             }
             let (folder, ruleset) = (folder.display(), &copy.rules.hash);
             tracing::error!(%folder, %ruleset, "the rules are broken: the last good ones are in force");
-            Ok(Start { rules: copy.rules, files: None, examined })
+            let texts = reload::texts(&copy.files);
+            Ok(Start { rules: copy.rules, files: None, texts, examined })
         }
         None => Err(broken.into()),
     }

@@ -4,9 +4,11 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::Failure;
+use crate::daemon::recovery::{self, Past};
 use crate::engine::{Engine, EngineOptions};
+use crate::ruleset::Premises;
 use crate::ruleset::program::RuleSet;
-use crate::stream::checkpoint::{self, CheckpointError, Loaded, Owner};
+use crate::stream::checkpoint::{Loaded, Owner, Written};
 
 /// A state that is owned, and the engine that it holds.
 pub(super) struct State {
@@ -14,6 +16,10 @@ pub(super) struct State {
     pub owner: Owner,
     /// As the newest whole checkpoint has it, or empty.
     pub engine: Engine,
+    /// What the folder says of the last run.
+    pub past: Past,
+    /// Where the inputs of that checkpoint end; `None`: there was none, or it does not say.
+    pub newest: Option<u64>,
     /// What people should know, in order.
     pub said: Vec<Said>,
 }
@@ -54,32 +60,39 @@ impl Said {
 /// # Errors
 ///
 /// Another process has it, or no checkpoint of those that are there can be used.
-pub(super) fn take(folder: &Path, rules: &Arc<RuleSet>, options: &EngineOptions) -> Result<State, Failure> {
+pub(super) fn take(
+    folder: &Path,
+    rules: &Arc<RuleSet>,
+    options: &EngineOptions,
+    premises: &Premises,
+) -> Result<State, Failure> {
     let owner = Owner::of(folder)?;
     let mut said = Vec::new();
-    let found = checkpoint::load(folder, rules, options)?;
+    let (found, past) = recovery::read(folder, rules, options, premises)?;
     for (error, aside) in &found.damaged {
         said.push(Said::Error(format!(
             "{error}; it is set aside as {}, and the one before it is used",
             aside.display()
         )));
     }
-    let (mut engine, from) = match found.loaded {
-        Some(loaded) => {
-            let from = format!("what {} has", loaded.path.display());
+    let (engine, newest) = match found.loaded {
+        Some(mut loaded) => {
             say_loaded(&loaded, &mut said);
-            (loaded.engine, from)
+            if loaded.companion.is_none() {
+                // Nobody knows which partitions its numbers stand for.
+                loaded.engine.revoke_all();
+            }
+            (loaded.engine, loaded.companion.map(|companion| companion.position))
         }
-        None => (Engine::new(Arc::clone(rules), options.clone()), "nothing".to_owned()),
+        None => (Engine::new(Arc::clone(rules), options.clone()), None),
     };
-    // Their partitions are those of sources that another process read.
-    engine.revoke_all();
-    if owner.was_cut_short()? {
-        let lost =
-            "what it judged after that is missing from windows, and is not read again where its place was committed";
-        said.push(Said::Error(format!("the last run did not end cleanly: state is {from}; {lost}")));
+    if past.scan.torn_bytes() > 0 {
+        let bytes = past.scan.torn_bytes();
+        said.push(Said::Note(format!(
+            "the last run was cut off while it wrote: {bytes} bytes of its journal go, which nothing came of"
+        )));
     }
-    Ok(State { owner, engine, said })
+    Ok(State { owner, engine, past, newest, said })
 }
 
 fn say_loaded(loaded: &Loaded, said: &mut Vec<Said>) {
@@ -94,13 +107,8 @@ fn say_loaded(loaded: &Loaded, said: &mut Vec<Said>) {
     }
 }
 
-/// Writes a checkpoint of all that an engine knows.
-///
-/// # Errors
-///
-/// What the disk says.
-pub(super) fn keep(folder: &Path, engine: &Engine) -> Result<Said, CheckpointError> {
-    let written = checkpoint::write(folder, engine)?;
+/// That a checkpoint was written.
+pub(super) fn said_written(written: &Written, engine: &Engine) -> Said {
     let (path, bytes) = (written.path.display(), written.bytes);
-    Ok(Said::Note(format!("wrote {path}, after {} events, {bytes} bytes", engine.taken_in())))
+    Said::Note(format!("wrote {path}, after {} events, {bytes} bytes", engine.taken_in()))
 }

@@ -18,6 +18,8 @@ const OWN_PROPERTIES: &[(&str, &str)] = &[
     ("bootstrap.servers", "`brokers` sets it"),
     ("metadata.broker.list", "`brokers` sets it"),
     ("group.id", "`group` sets it"),
+    ("group.instance.id", "refguard derives it from the state"),
+    ("transactional.id", "refguard derives it from the group"),
     ("enable.auto.commit", "refguard commits an offset after its verdict is out"),
     ("enable.auto.offset.store", "refguard commits an offset after its verdict is out"),
 ];
@@ -176,6 +178,8 @@ impl Check<'_> {
         let (alerts, state) = (&config.alerts, &config.state);
         for (path, span) in [
             (["state", "retention"], state.retention),
+            (["state", "checkpoint_interval"], state.checkpoint_interval),
+            (["engine", "commit_interval"], config.engine.commit_interval),
             (["dedup", "span"], config.dedup.span),
             (["alerts", "quiet"], alerts.quiet),
             (["alerts", "interval"], alerts.interval),

@@ -64,6 +64,8 @@ settings! {
             "How far behind the watermark an event still counts where its time falls.";
         key_file: PathBuf = "secrets/state.key",
             "Secret key of the hashes that identifiers are kept as.";
+        checkpoint_interval: Millis = "60s",
+            "How often a checkpoint is written while events are judged. After a crash what came since is read again from the topics, so these must keep it.";
     }
 
     /// How long a repeated event is recognised.
@@ -224,6 +226,8 @@ settings! {
             "Most events that are judged together. Verdicts do not depend on it.";
         queue_batches: Whole<1, 1024> = "4",
             "Most batches of a source that are under way at once, being read, judged and written: the bound of memory in flight.";
+        commit_interval: Millis = "100ms",
+            "How often verdicts and the places of their events are committed, in one transaction where both are in one Kafka cluster. A verdict is seen at most so much later.";
     }
 
     /// Alerts and audit trail.

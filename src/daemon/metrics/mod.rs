@@ -9,6 +9,7 @@ mod observer;
 mod snapshot;
 mod table;
 
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
@@ -23,8 +24,9 @@ use super::clock;
 use crate::event::Verdict;
 use crate::ruleset::program::RuleSet;
 use crate::stream::Sink;
+use crate::stream::journal::Journal;
 use crate::stream::kafka::KafkaSource;
-use crate::stream::pipeline::{Input, Reader, Sinks};
+use crate::stream::pipeline::{Input, Kept, Reader, Sinks};
 use snapshot::Exchange;
 use table::Families;
 
@@ -74,6 +76,8 @@ pub struct Metrics {
     lags: std::sync::Mutex<Vec<(String, Weak<KafkaSource>)>>,
     /// By list: when its file was last changed before it was read, in milliseconds since the Unix epoch.
     lists: std::sync::Mutex<Vec<(String, i64)>>,
+    /// What is known of checkpoints, and the journal.
+    keeping: std::sync::Mutex<Option<(Arc<Kept>, Arc<Journal>)>>,
     /// One scrape at a time.
     scraping: Mutex<()>,
 }
@@ -96,6 +100,7 @@ impl Default for Metrics {
             dependencies: std::sync::Mutex::default(),
             lags: std::sync::Mutex::default(),
             lists: std::sync::Mutex::default(),
+            keeping: std::sync::Mutex::default(),
             scraping: Mutex::default(),
         }
     }
@@ -138,6 +143,11 @@ impl Metrics {
             let producer = topic.producer().clone();
             self.depend(name, move || Some(producer.is_reachable()));
         }
+    }
+
+    /// Shows what is known of checkpoints and the journal.
+    pub fn keep(&self, kept: &Arc<Kept>, journal: &Arc<Journal>) {
+        *self.keeping.lock().expect(UNBROKEN) = Some((Arc::clone(kept), Arc::clone(journal)));
     }
 
     /// Counts a reload of the rules.
@@ -252,6 +262,24 @@ impl Metrics {
         families.rules_loaded.with_label_values(NONE).set(snapshot.rules().count() as f64);
     }
 
+    /// Sets what is known of checkpoints and the journal.
+    fn show_kept(&self, kept: &Kept, journal_bytes: u64, now_ms: i64) {
+        let families = &self.families;
+        let age_ms = now_ms.saturating_sub(kept.at_ms.load(Ordering::Relaxed)).max(0);
+        families.checkpoint_age_seconds.with_label_values(NONE).set(seconds(age_ms));
+        let took_us = kept.took_us.load(Ordering::Relaxed);
+        families.checkpoint_duration_seconds.with_label_values(NONE).set(took_us as f64 / 1e6);
+        families.journal_bytes.with_label_values(NONE).set(journal_bytes as f64);
+        for (family, counted) in [
+            (&families.checkpoint_failures_total, &kept.failed),
+            (&families.commits_total, &kept.commits),
+            (&families.transactions_undone_total, &kept.undone),
+        ] {
+            let counter = family.with_label_values(NONE);
+            counter.inc_by(counted.load(Ordering::Relaxed).saturating_sub(counter.get()));
+        }
+    }
+
     /// Sets what sources and services say of themselves.
     fn show_outside(&self) {
         let up = &self.families.dependency_up;
@@ -266,6 +294,9 @@ impl Metrics {
         for (list, modified_ms) in &*self.lists.lock().expect(UNBROKEN) {
             let age = &self.families.list_age_seconds.with_label_values(&[list.as_str()]);
             age.set(seconds(now_ms.saturating_sub(*modified_ms).max(0)));
+        }
+        if let Some((kept, journal)) = &*self.keeping.lock().expect(UNBROKEN) {
+            self.show_kept(kept, journal.bytes(), now_ms);
         }
         let lag = &self.families.source_lag_events;
         lag.reset();

@@ -142,6 +142,18 @@ families! {
         "Whether an outside service can be reached; named by the setting that configures it.";
     Gauge list_age_seconds ["list"] "seconds"
         "How long before now the file of a list was changed, as it was read; of the lists of `signals`, by their setting.";
+    Gauge checkpoint_age_seconds [] "seconds"
+        "How long ago the newest checkpoint was written, or judging began without one. Alert on more than some state.checkpoint_interval.";
+    Gauge checkpoint_duration_seconds [] "seconds"
+        "How long writing the newest checkpoint took; nothing is judged meanwhile.";
+    Counter checkpoint_failures_total [] "checkpoints"
+        "Checkpoints that could not be written: the journal grows until one can.";
+    Gauge journal_bytes [] "bytes"
+        "The journal of inputs on the disk: back to the checkpoint before the newest.";
+    Counter commits_total [] "commits"
+        "Times that outputs and the places of their events were committed.";
+    Counter transactions_undone_total [] "transactions"
+        "Transactions that the cluster lost and that were made again; nothing of them was seen.";
     Gauge ruleset_info ["hash"] "1"
         "The rule set in force: its hash stands on every verdict.";
     Gauge rules_loaded [] "rules"

@@ -130,6 +130,7 @@ impl Reloader {
                 return Ok(());
             }
         };
+        let reload = reload.with_files(texts(&passed.files));
         self.hand_over.send(reload).map_err(|_| Ended)?;
         let Taken { events, empty } = wait(&told, stop)?;
         let before = std::mem::replace(&mut self.in_force, passed.rules);
@@ -154,6 +155,11 @@ impl Reloader {
         tracing::error!(ruleset = %self.in_force.hash, "the new rules are refused: those in force stay");
         self.metrics.reloaded(ReloadOutcome::Refused);
     }
+}
+
+/// The texts of a rule set's files, by their paths.
+pub fn texts(files: &[(String, Arc<crate::ruleset::diagnostic::SourceFile>)]) -> Vec<(String, String)> {
+    files.iter().map(|(path, file)| (path.clone(), file.text.clone())).collect()
 }
 
 /// Waits until a rule set is in force. A sink may hold the engine back for long.

@@ -37,7 +37,7 @@ pub(super) fn measure(rules: &Arc<RuleSet>, broker: &str, plan: &Plan) -> Result
 
 /// Writes the events of the first population.
 fn fill(topic: &str, client: &ClientOptions, plan: &Plan) -> Result<(), BenchError> {
-    let producer = KafkaProducer::open(ProducerOptions { client: client.clone() })?;
+    let producer = KafkaProducer::open(ProducerOptions { client: client.clone(), transactional_id: None })?;
     let sink = producer.topic(topic)?;
     let mut population = plan.population(plan.accounts[0]);
     let mut text = String::new();
@@ -94,7 +94,8 @@ impl Topics {
     }
 
     fn run(&self, client: &ClientOptions, group: &str, middle: Middle<'_>, plan: &Plan) -> Result<Outcome, BenchError> {
-        let sink = KafkaProducer::open(ProducerOptions { client: client.clone() })?.topic(&self.verdicts)?;
+        let sink = KafkaProducer::open(ProducerOptions { client: client.clone(), transactional_id: None })?
+            .topic(&self.verdicts)?;
         let mut options = SourceOptions::new(client.clone(), vec![self.events.clone()], group.to_owned());
         options.batch_records_max = READ_EVENTS_MAX;
         let input = Input::Kafka(Arc::new(KafkaSource::open(&options)?));

@@ -38,6 +38,14 @@ pub enum CheckpointError {
         /// The file.
         path: PathBuf,
     },
+    /// The rules by which something is to be judged again cannot be read.
+    #[error("{}: what was judged last cannot be judged again by its rules: {detail}", folder.display())]
+    Rules {
+        /// The folder of the state.
+        folder: PathBuf,
+        /// What is wrong with them.
+        detail: String,
+    },
     /// Another process has the state.
     #[error("{}: another refguard owns this state", folder.display())]
     Owned {
@@ -57,7 +65,10 @@ pub enum CheckpointError {
 }
 
 impl CheckpointError {
-    pub(super) fn io<'p>(doing: &'static str, path: &'p Path) -> impl FnOnce(io::Error) -> CheckpointError + use<'p> {
+    pub(in crate::stream) fn io<'p>(
+        doing: &'static str,
+        path: &'p Path,
+    ) -> impl FnOnce(io::Error) -> CheckpointError + use<'p> {
         move |source| CheckpointError::Io { doing, path: path.to_owned(), source }
     }
 
@@ -70,14 +81,15 @@ impl CheckpointError {
     pub fn hint(&self) -> &'static str {
         match self {
             CheckpointError::Damaged { .. } | CheckpointError::NoneWhole { .. } => {
-                "restore the folder from a copy, or move its checkpoints away to begin with empty windows"
+                "restore the folder from a copy, or move its checkpoints and journals away to begin with empty windows"
             }
             CheckpointError::Newer { .. } => {
-                "start the version of refguard that wrote it, or move the checkpoints away to begin with empty windows"
+                "start the version of refguard that wrote it, or move the checkpoints and journals away to begin with empty windows"
             }
             CheckpointError::ForeignKey { .. } => {
-                "restore the key from its backup, or move the checkpoints away to begin with empty windows"
+                "restore the key from its backup, or move the checkpoints and journals away to begin with empty windows"
             }
+            CheckpointError::Rules { .. } => "start once with the configuration of before, end it, and change it then",
             CheckpointError::Owned { .. } => "stop it first, or name another folder in `state.path`",
             CheckpointError::Io { source, .. } if source.kind() == io::ErrorKind::StorageFull => {
                 "free space on the disk; the checkpoints of before are all there"

@@ -10,7 +10,9 @@ use super::CheckpointError;
 /// What every checkpoint begins with.
 const MAGIC: &[u8; 12] = b"refguard ckp";
 /// The format that is written, and the newest that is read.
-pub(super) const FORMAT: u32 = 1;
+pub(super) const FORMAT: u32 = 2;
+/// From this one on the first segment says where the inputs end.
+pub(super) const FORMAT_WITH_COMPANION: u32 = 2;
 /// The longest segment: a key with the most entries, twice over.
 const SEGMENT_BYTES_MAX: u32 = 1 << 28;
 
@@ -59,12 +61,13 @@ pub(super) struct Reader<R> {
     input: R,
     path: PathBuf,
     number: u64,
+    format: u32,
     segment: Vec<u8>,
 }
 
 impl<R: Read> Reader<R> {
     pub(super) fn begin(input: R, path: &Path) -> Result<Reader<R>, CheckpointError> {
-        let mut reader = Reader { input, path: path.to_owned(), number: 0, segment: Vec::new() };
+        let mut reader = Reader { input, path: path.to_owned(), number: 0, format: 0, segment: Vec::new() };
         let known = reader.array::<12>()?;
         let format = u32::from_le_bytes(reader.array()?);
         let checksum = reader.array::<8>()?;
@@ -77,7 +80,13 @@ impl<R: Read> Reader<R> {
         if format > FORMAT {
             return Err(CheckpointError::Newer { path: reader.path, found: format, known: FORMAT });
         }
+        reader.format = format;
         Ok(reader)
+    }
+
+    /// The format that it was written in.
+    pub(super) fn format(&self) -> u32 {
+        self.format
     }
 
     /// The next segment; `None` at the end.

@@ -6,6 +6,7 @@ use crate::event::{EventBatch, ParseOptions, Parser, Place, Position};
 use crate::ruleset::load::{Files, load_from};
 use crate::signals::{Deriver, SignalConfig};
 use crate::state::HashKey;
+use crate::stream::journal::PlaceName;
 
 struct One;
 
@@ -47,7 +48,18 @@ fn engine(events: u64) -> Engine {
 }
 
 fn load_it(folder: &Path) -> Result<Found, CheckpointError> {
-    load(folder, &rules(), &EngineOptions::default())
+    load(folder, &mut |_| Ok(rules()), &EngineOptions::default())
+}
+
+fn companion() -> Companion {
+    let place = |partition| PlaceName { source: "orders".to_owned(), topic: "events".to_owned(), partition };
+    let files = vec![("p.yaml".to_owned(), "version: 1".to_owned())];
+    let places = vec![(place(0), Some(41)), (place(7), None)];
+    Companion { position: 17, places, hash: "abc".to_owned(), files }
+}
+
+fn write_it(folder: &Path, events: u64) -> Result<Written, CheckpointError> {
+    write(folder, &engine(events), &companion())
 }
 
 fn names(folder: &Path) -> Vec<String> {
@@ -67,7 +79,7 @@ fn the_last_two_are_kept_and_the_newest_is_read() {
     assert!(load_it(folder.path()).unwrap().loaded.is_none());
     fs::write(folder.path().join(ASIDE), "what a power cut left").unwrap();
     for events in [3, 20, 100] {
-        let written = write(folder.path(), &engine(events)).unwrap();
+        let written = write_it(folder.path(), events).unwrap();
         assert_eq!(written.bytes, fs::metadata(&written.path).unwrap().len());
     }
     assert_eq!(names(folder.path()), [name(20), name(100)]);
@@ -75,13 +87,15 @@ fn the_last_two_are_kept_and_the_newest_is_read() {
     let loaded = found.loaded.unwrap();
     assert_eq!((loaded.engine.taken_in(), loaded.restored.sequence, found.damaged.len()), (100, 100, 0));
     assert!(loaded.path.ends_with(name(100)));
+    assert_eq!(loaded.companion, Some(companion()));
+    assert_eq!(oldest_position(folder.path()).unwrap(), Some(17));
 }
 
 #[test]
 fn a_torn_or_flipped_file_is_set_aside_and_the_older_one_used() {
     let folder = tempfile::tempdir().unwrap();
-    write(folder.path(), &engine(20)).unwrap();
-    let newest = write(folder.path(), &engine(40)).unwrap().path;
+    write_it(folder.path(), 20).unwrap();
+    let newest = write_it(folder.path(), 40).unwrap().path;
     let whole = fs::read(&newest).unwrap();
     let check = |bytes: &[u8], what: &str| {
         fs::write(&newest, bytes).unwrap();
@@ -106,16 +120,16 @@ fn a_torn_or_flipped_file_is_set_aside_and_the_older_one_used() {
 #[test]
 fn a_newer_format_another_key_or_nothing_whole_is_refused() {
     let folder = tempfile::tempdir().unwrap();
-    write(folder.path(), &engine(20)).unwrap();
+    write_it(folder.path(), 20).unwrap();
     let foreign = EngineOptions { hash_key: HashKey([9; 16]), ..EngineOptions::default() };
-    assert!(matches!(load(folder.path(), &rules(), &foreign), Err(CheckpointError::ForeignKey { .. })));
-    let newest = write(folder.path(), &engine(40)).unwrap().path;
+    assert!(matches!(load(folder.path(), &mut |_| Ok(rules()), &foreign), Err(CheckpointError::ForeignKey { .. })));
+    let newest = write_it(folder.path(), 40).unwrap().path;
     let mut newer = fs::read(&newest).unwrap();
     let head = frame::head_of(frame::FORMAT + 1);
     newer[..head.len()].copy_from_slice(&head);
     fs::write(&newest, newer).unwrap();
     let error = load_it(folder.path()).unwrap_err();
-    assert!(matches!(error, CheckpointError::Newer { found: 2, known: 1, .. }), "{error}");
+    assert!(matches!(error, CheckpointError::Newer { found: 3, known: 2, .. }), "{error}");
     assert_eq!(names(folder.path()), [name(20), name(40)], "nothing is changed");
     for path in [folder.path().join(name(20)), newest] {
         fs::write(path, "torn").unwrap();
@@ -128,25 +142,47 @@ fn a_newer_format_another_key_or_nothing_whole_is_refused() {
 #[test]
 fn what_cannot_be_written_leaves_the_ones_before() {
     let folder = tempfile::tempdir().unwrap();
-    write(folder.path(), &engine(20)).unwrap();
+    write_it(folder.path(), 20).unwrap();
     // A device that is always full stands where the file is written.
     std::os::unix::fs::symlink("/dev/full", folder.path().join(ASIDE)).unwrap();
-    let error = write(folder.path(), &engine(40)).unwrap_err();
+    let error = write_it(folder.path(), 40).unwrap_err();
     assert!(error.is_outside() && error.hint().contains("free space"), "{error}");
     assert_eq!(load_it(folder.path()).unwrap().loaded.unwrap().engine.taken_in(), 20);
 }
 
 #[test]
-fn a_state_has_one_owner_and_says_whether_it_was_cut_short() {
+fn one_that_has_no_name_does_not_count() {
+    let folder = tempfile::tempdir().unwrap();
+    write_it(folder.path(), 20).unwrap();
+    let aside = write_aside(folder.path(), &engine(40), &companion()).unwrap();
+    assert_eq!(load_it(folder.path()).unwrap().loaded.unwrap().engine.taken_in(), 20);
+    aside.name(40).unwrap();
+    assert_eq!(load_it(folder.path()).unwrap().loaded.unwrap().engine.taken_in(), 40);
+}
+
+#[test]
+fn one_of_the_first_format_is_read_and_says_nothing_of_its_inputs() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut bytes = frame::head_of(1);
+    let mut number = 0;
+    let mut put = |segment: &[u8]| {
+        bytes.extend_from_slice(&(segment.len() as u32).to_le_bytes());
+        bytes.extend_from_slice(segment);
+        bytes.extend_from_slice(&xxhash_rust::xxh3::xxh3_64_with_seed(segment, number).to_le_bytes());
+        number += 1;
+    };
+    engine(20).checkpoint(&mut put);
+    put(&[]);
+    fs::write(folder.path().join(name(20)), bytes).unwrap();
+    let loaded = load_it(folder.path()).unwrap().loaded.unwrap();
+    assert_eq!((loaded.engine.taken_in(), loaded.companion), (20, None));
+}
+
+#[test]
+fn a_state_has_one_owner() {
     let folder = tempfile::tempdir().unwrap();
     let owner = Owner::of(folder.path()).unwrap();
     assert!(matches!(Owner::of(folder.path()), Err(CheckpointError::Owned { .. })));
-    assert!(!owner.was_cut_short().unwrap());
-    owner.begin().unwrap();
     drop(owner);
-    let owner = Owner::of(folder.path()).unwrap();
-    assert!(owner.was_cut_short().unwrap());
-    owner.end().unwrap();
-    owner.end().unwrap();
-    assert!(!owner.was_cut_short().unwrap());
+    Owner::of(folder.path()).unwrap();
 }

@@ -17,6 +17,19 @@ pub struct BatchEnd {
     pub generation: u64,
 }
 
+/// Records of one partition in a batch, as they followed each other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BatchRun {
+    /// The partition's index, as in [`Position`].
+    pub partition: u32,
+    /// The offset of the first.
+    pub first: u64,
+    /// The offset behind the last.
+    pub next: u64,
+    /// How many they are, refused ones too: offsets have gaps.
+    pub records: u32,
+}
+
 /// One record. Its text and headers are in its [`RecordBatch`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Record {
@@ -56,6 +69,7 @@ pub struct RecordBatch {
     header_bytes: Vec<u8>,
     header_spans: Vec<HeaderSpan>,
     ends: Vec<BatchEnd>,
+    runs: Vec<BatchRun>,
     generation: u64,
 }
 
@@ -76,6 +90,11 @@ impl RecordBatch {
         &self.ends
     }
 
+    /// The order in which records of its partitions came.
+    pub fn runs(&self) -> &[BatchRun] {
+        &self.runs
+    }
+
     /// Whether nothing is in it.
     pub fn is_empty(&self) -> bool {
         self.ends.is_empty()
@@ -89,7 +108,13 @@ impl RecordBatch {
         self.header_bytes.clear();
         self.header_spans.clear();
         self.ends.clear();
+        self.runs.clear();
         self.generation = generation;
+    }
+
+    /// Forgets everything but the memory: records that are read again are added.
+    pub fn restart(&mut self) {
+        self.begin(0);
     }
 
     /// What it holds in memory, in bytes, without its fixed parts.
@@ -109,6 +134,10 @@ impl RecordBatch {
         let position = Position { partition, offset, item: 0 };
         let ingest_time_ms = message.timestamp().to_millis();
         self.note_end(partition, offset + 1);
+        match self.runs.last_mut() {
+            Some(run) if run.partition == partition => (run.next, run.records) = (offset + 1, run.records + 1),
+            _ => self.runs.push(BatchRun { partition, first: offset, next: offset + 1, records: 1 }),
+        }
         let value = message.payload().unwrap_or_default();
         let value_in_utf8 = if value.len() > EVENT_BYTES_MAX {
             Err(Reason::TooLarge { length_bytes: value.len() })

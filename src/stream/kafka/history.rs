@@ -234,7 +234,7 @@ impl Topic {
 
 /// Asks about places until there is an answer, [`PLACES_ASKS_MAX`] times: a broker whose coordinator or leader is being
 /// chosen refuses for a moment. What would be refused for ever is asked once.
-fn answer<T>(
+pub(super) fn answer<T>(
     consumer: &BaseConsumer<Callbacks>,
     ask: impl Fn(&BaseConsumer<Callbacks>) -> KafkaResult<T>,
 ) -> KafkaResult<T> {

@@ -17,11 +17,16 @@ use std::time::Duration;
 /// How often a wait looks whether the client has failed.
 const WAIT: Duration = Duration::from_millis(100);
 
+/// What brokers allow unless they are told otherwise: 15 minutes.
+const TRANSACTION_TIMEOUT_MS: &str = "900000";
+
 /// How a producer works.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ProducerOptions {
     /// The cluster.
     pub client: ClientOptions,
+    /// The name of its transactions; `None`: records are visible as they come.
+    pub transactional_id: Option<String>,
 }
 
 /// Records that were sent between two marks.
@@ -103,7 +108,7 @@ impl Ledger {
 
 /// What the client calls back.
 #[derive(Debug, Default)]
-struct Deliveries {
+pub(super) struct Deliveries {
     ledger: Mutex<Ledger>,
     /// Told when what is waited for has been settled: telling it is a system call, too dear for each record.
     settled: Condvar,
@@ -217,6 +222,8 @@ impl KafkaProducer {
             ("queue.buffering.max.kbytes", "65536"),
             ("linger.ms", "5"),
             ("compression.type", "lz4"),
+            // Longer than any pause that is waited for: a broker that comes back finds the transaction open.
+            ("transaction.timeout.ms", TRANSACTION_TIMEOUT_MS),
         ];
         let fixed = [
             ("enable.idempotence", "true"),
@@ -227,7 +234,10 @@ impl KafkaProducer {
             ("partitioner", "murmur2_random"),
             ("statistics.interval.ms", "1000"),
         ];
-        let config = options.client.config(&defaults, &fixed)?;
+        let mut config = options.client.config(&defaults, &fixed)?;
+        if let Some(id) = &options.transactional_id {
+            config.set("transactional.id", id);
+        }
         let producer = ThreadedProducer::from_config_and_context(&config, Deliveries::default())
             .map_err(|error| settings_error(&error))?;
         Ok(KafkaProducer { producer: Arc::new(producer), client: Arc::new(options.client) })
@@ -290,6 +300,20 @@ impl KafkaProducer {
     /// Whether some broker is connected, as of the last second.
     pub fn is_reachable(&self) -> bool {
         self.deliveries().reachable.load(Ordering::Relaxed)
+    }
+
+    /// The bootstrap addresses.
+    pub(super) fn brokers(&self) -> String {
+        self.client.brokers.join(",")
+    }
+
+    pub(super) fn client(&self) -> &ThreadedProducer<Deliveries, NoCustomPartitioner> {
+        &self.producer
+    }
+
+    /// Forgets that records could not be delivered: their transaction was undone.
+    pub(super) fn forgive(&self) {
+        self.deliveries().lock().failure = None;
     }
 
     /// Sends records of one group.

@@ -11,7 +11,7 @@ use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer as _, ConsumerContext
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::message::{BorrowedMessage, Message as _};
 use rdkafka::types::RDKafkaRespErr;
-use rdkafka::{ClientContext, Statistics, TopicPartitionList};
+use rdkafka::{ClientContext, Offset, Statistics, TopicPartitionList};
 use std::collections::VecDeque;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
@@ -64,8 +64,9 @@ impl Callbacks {
         let cooperative = matches!(consumer.rebalance_protocol(), RebalanceProtocol::Cooperative);
         let applied = match change {
             Change::Assign(list) => {
+                let resumed = self.resumed(list);
                 self.shared.assign(&change.names());
-                if cooperative { consumer.incremental_assign(list) } else { consumer.assign(list) }
+                if cooperative { consumer.incremental_assign(&resumed) } else { consumer.assign(&resumed) }
             }
             Change::Revoke(list) => {
                 self.shared.revoke(&change.names());
@@ -75,6 +76,20 @@ impl Callbacks {
         if let Err(error) = applied {
             tracing::warn!(target: "kafka", "the assignment could not be changed: {}", detail(&error));
         }
+    }
+
+    /// The same partitions, each from where it was read to: what is known is further on than what is committed.
+    fn resumed(&self, list: &TopicPartitionList) -> TopicPartitionList {
+        let mut resumed = list.clone();
+        for one in list.elements() {
+            let name = PartitionName { topic: one.topic().to_owned(), partition: one.partition() };
+            let Some(offset) = self.shared.resume(&name) else { continue };
+            let offset = Offset::Offset(i64::try_from(offset).unwrap_or(i64::MAX));
+            if let Err(error) = resumed.set_partition_offset(&name.topic, name.partition, offset) {
+                tracing::warn!(target: "kafka", "a place could not be set: {}", detail(&error));
+            }
+        }
+        resumed
     }
 
     /// Carries out at once whatever waits.
@@ -241,6 +256,7 @@ impl Reader {
                     self.add(&message);
                 }
                 if let Some(change) = self.consumer.context().take() {
+                    self.shared.read(self.batch.ends());
                     // The pipeline is stuck: it cannot finish what it has, so that is given up uncommitted.
                     self.consumer.context().apply(&self.consumer, &change);
                     self.pause(true);
@@ -265,6 +281,7 @@ impl Reader {
 
     /// Carries out what the group asks for. What was read before has been handed over.
     fn change_assignment(&mut self) -> Result<(), Closed> {
+        self.shared.read(self.batch.ends());
         while let Some(change) = self.consumer.context().take() {
             let names = change.names();
             let indexes: Vec<u32> = names.iter().map(|name| self.shared.index(&name.topic, name.partition)).collect();
@@ -311,6 +328,9 @@ pub(super) fn ending_error(error: &KafkaError) -> Option<StreamError> {
     use RDKafkaErrorCode::{ClusterAuthorizationFailed, GroupAuthorizationFailed, TopicAuthorizationFailed};
     match error {
         KafkaError::PartitionEOF(_) => None,
+        KafkaError::MessageConsumptionFatal(RDKafkaErrorCode::FencedInstanceId) => {
+            Some(StreamError::Fenced { detail: detail(error) })
+        }
         KafkaError::MessageConsumptionFatal(_) => {
             Some(StreamError::Kafka { doing: "reading".to_owned(), detail: detail(error) })
         }

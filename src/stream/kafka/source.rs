@@ -5,13 +5,14 @@
 //! seen when they come up.
 
 use super::client::{ClientOptions, detail, settings_error};
+use super::history::answer;
 use super::reader::{Callbacks, Reader};
 use super::status::Shared;
 use super::{BatchEnd, PartitionName, PartitionStatus, RecordBatch};
 use crate::stream::StreamError;
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use rdkafka::config::FromClientConfigAndContext as _;
-use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer as _};
+use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer as _, ConsumerGroupMetadata};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::{Offset, TopicPartitionList};
 use std::sync::atomic::Ordering;
@@ -34,6 +35,11 @@ pub struct SourceOptions {
     pub batch_bytes_max: usize,
     /// The most batches that wait to be taken.
     pub batches_waiting_max: usize,
+    /// The name under which the state that judges is known to the group. With it nobody else may be in the group; and who has
+    /// the same name and comes later ends the one before.
+    pub instance: Option<String>,
+    /// Where reading of a partition goes on, whatever is committed.
+    pub resume: Vec<(PartitionName, u64)>,
 }
 
 impl SourceOptions {
@@ -46,6 +52,8 @@ impl SourceOptions {
             batch_records_max: 1000,
             batch_bytes_max: 1 << 20,
             batches_waiting_max: 4,
+            instance: None,
+            resume: Vec::new(),
         }
     }
 }
@@ -121,7 +129,13 @@ impl KafkaSource {
     pub fn open(options: &SourceOptions) -> Result<KafkaSource, StreamError> {
         let mut config = options.client.config(&DEFAULTS, &FIXED)?;
         config.set("group.id", &options.group);
+        if let Some(instance) = &options.instance {
+            config.set("group.instance.id", instance);
+        }
         let shared = Arc::new(Shared::default());
+        for (name, offset) in &options.resume {
+            shared.set_resume(name, *offset);
+        }
         let consumer = BaseConsumer::from_config_and_context(&config, Callbacks::new(Arc::clone(&shared)))
             .map_err(|error| settings_error(&error))?;
         let topics: Vec<&str> = options.topics.iter().map(String::as_str).collect();
@@ -133,6 +147,9 @@ impl KafkaSource {
             consumer.context().last_error.explain(error)
         })?;
         shared.reachable.store(true, Ordering::Relaxed);
+        if let Some(instance) = &options.instance {
+            alone(&consumer, &options.group, instance)?;
+        }
         consumer.subscribe(&topics).map_err(|error| settings_error(&error))?;
 
         let consumer = Arc::new(consumer);
@@ -231,8 +248,18 @@ impl KafkaSource {
     }
 
     /// The index of a partition, which may be one that is not ours yet.
-    pub(super) fn index(&self, name: &PartitionName) -> u32 {
+    pub fn index(&self, name: &PartitionName) -> u32 {
         self.shared.index(&name.topic, name.partition)
+    }
+
+    /// Whether some partition is ours: before that the group does not take places.
+    pub fn is_member(&self) -> bool {
+        self.shared.is_member()
+    }
+
+    /// Who we are in the group now, for places that are committed by a producer.
+    pub(super) fn group_metadata(&self) -> Option<ConsumerGroupMetadata> {
+        self.consumer.group_metadata()
     }
 
     /// Whether some broker is connected, as of the last second.
@@ -262,6 +289,18 @@ impl Drop for KafkaSource {
     fn drop(&mut self) {
         self.shared.closing.store(true, Ordering::Release);
     }
+}
+
+/// Refuses a group that has a member which is not us under this name. The broker puts the name of a member before its id.
+pub(super) fn alone(consumer: &BaseConsumer<Callbacks>, group: &str, instance: &str) -> Result<(), StreamError> {
+    let asked = answer(consumer, |consumer| consumer.fetch_group_list(Some(group), Duration::from_secs(10)));
+    let groups = asked.map_err(|error| StreamError::Kafka {
+        doing: format!("asking who is in group {group}"),
+        detail: detail(&error),
+    })?;
+    let members = groups.groups().iter().filter(|found| found.name() == group).flat_map(|found| found.members());
+    let other = members.map(|member| member.id().to_owned()).find(|id| !id.starts_with(instance));
+    other.map_or(Ok(()), |member| Err(StreamError::SecondOwner { group: group.to_owned(), member }))
 }
 
 fn commit_error(error: &KafkaError) -> StreamError {

@@ -36,6 +36,8 @@ struct Known {
     status: PartitionStatus,
     /// The generation in which it was assigned last.
     since: u64,
+    /// Where reading goes on when it is assigned: behind what was read, whatever is committed. `None`: at the committed place.
+    resume: Option<u64>,
 }
 
 /// What the reading thread, the callbacks of the client and the owner of the source all know.
@@ -76,6 +78,33 @@ impl Shared {
         }
     }
 
+    /// Notes where reading of a partition goes on, once it is ours.
+    pub(super) fn set_resume(&self, name: &PartitionName, offset: u64) {
+        let mut partitions = self.lock();
+        let index = index_of(&mut partitions, name);
+        partitions[index].resume = Some(offset);
+    }
+
+    /// Notes what was read, and will be handed over.
+    pub(super) fn read(&self, ends: &[BatchEnd]) {
+        let mut partitions = self.lock();
+        for end in ends {
+            if let Some(known) = partitions.get_mut(end.partition as usize) {
+                known.resume = Some(end.next_offset);
+            }
+        }
+    }
+
+    /// Where reading of a partition goes on.
+    pub(super) fn resume(&self, name: &PartitionName) -> Option<u64> {
+        self.lock().iter().find(|known| known.status.name == *name).and_then(|known| known.resume)
+    }
+
+    /// Whether some partition is ours.
+    pub(super) fn is_member(&self) -> bool {
+        self.lock().iter().any(|known| known.status.assigned)
+    }
+
     /// Notes partitions as no longer ours: what is in flight from them will not be committed.
     pub(super) fn revoke(&self, names: &[PartitionName]) {
         let mut partitions = self.lock();
@@ -102,6 +131,7 @@ impl Shared {
 
     /// Notes what was handed over.
     pub(super) fn handed_over(&self, ends: &[BatchEnd]) {
+        self.read(ends);
         let mut partitions = self.lock();
         for end in ends {
             if let Some(known) = partitions.get_mut(end.partition as usize) {
@@ -177,7 +207,7 @@ fn index_of(partitions: &mut Vec<Known>, name: &PartitionName) -> usize {
         lag_records: None,
         at_end: false,
     };
-    partitions.push(Known { status, since: 0 });
+    partitions.push(Known { status, since: 0, resume: None });
     partitions.len() - 1
 }
 

@@ -1,17 +1,20 @@
 //! The thread of the machine: judges, and owns nothing else.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 
 use super::Message;
 use super::history::{Filling, Fills};
+use super::keep::Keeper;
 use super::reader::Intake;
 use super::reload::Reloads;
 use super::work::{Notice, Work};
 use crate::engine::{Engine, Outcome};
 use crate::event::{DeadLetter, Position, Reason};
+use crate::stream::StreamError;
 
 /// How long the machine waits for work before it lets itself be looked at.
 const IDLE: Duration = Duration::from_millis(100);
@@ -39,21 +42,56 @@ pub trait Stage: Send {
 
     /// Called once, when nothing more comes.
     fn end(&mut self) {}
+
+    /// Why it cannot go on, if it cannot. Asked for after each of the others.
+    fn fault(&mut self) -> Option<StreamError> {
+        None
+    }
+}
+
+/// What is judged before anything that is read: works of the last run, and whether all of them came.
+pub(super) struct Before {
+    pub(super) works: Receiver<Message>,
+    pub(super) is_whole: Arc<AtomicBool>,
 }
 
 pub(super) fn run(
     stage: &mut dyn Stage,
     intakes: &[Intake],
+    before: Option<Before>,
     from_readers: &Receiver<Message>,
     to_writer: &Sender<Message>,
 ) {
+    if let Some(Before { works, is_whole }) = before {
+        for message in &works {
+            let message = message.map(|mut work| {
+                let intake = &intakes[work.source];
+                stage.pass(&mut work, intake);
+                work
+            });
+            let message = stage.fault().map_or(message, Err);
+            if to_writer.send(message).is_err() {
+                break;
+            }
+        }
+        if !is_whole.load(Ordering::Acquire) {
+            // What comes after it would be judged out of its order.
+            stage.end();
+            return;
+        }
+    }
     let mut patience = IDLE;
     loop {
         let message = match from_readers.recv_timeout(patience) {
             Ok(message) => message,
             Err(RecvTimeoutError::Timeout) => {
                 patience = stage.idle();
-                continue;
+                match stage.fault() {
+                    None => continue,
+                    // Who is told ends the pipeline.
+                    Some(error) => drop(to_writer.send(Err(error))),
+                }
+                break;
             }
             Err(RecvTimeoutError::Disconnected) => break,
         };
@@ -63,6 +101,7 @@ pub(super) fn run(
             work
         });
         patience = stage.idle();
+        let message = stage.fault().map_or(message, Err);
         if to_writer.send(message).is_err() {
             break;
         }
@@ -77,23 +116,82 @@ pub(super) struct Judge<'a> {
     places: Places,
     reloads: Reloads,
     fills: Fills,
+    keeper: Option<&'a mut Keeper>,
+    fault: Option<StreamError>,
 }
 
 impl<'a> Judge<'a> {
     pub(super) fn new(engine: &'a mut Engine, probe: &'a mut dyn Probe, reloads: Reloads, fills: Fills) -> Judge<'a> {
-        Judge { engine, probe, places: Places::new(reloads.readers()), reloads, fills }
+        let places = Places::new(reloads.readers());
+        Judge { engine, probe, places, reloads, fills, keeper: None, fault: None }
+    }
+
+    /// Lets a keeper have every input before it is judged. It knows partitions of sources with these intakes.
+    pub(super) fn keeping(mut self, keeper: &'a mut Keeper, intakes: &[Intake]) -> Judge<'a> {
+        for name in keeper.places() {
+            let source = intakes
+                .iter()
+                .position(|intake| intake.name == name.source && intake.is_of_lines() == name.topic.is_empty());
+            self.places.seed(source.map(|source| (source, intakes[source].local(name))));
+        }
+        self.keeper = Some(keeper);
+        self
+    }
+
+    fn keep(&mut self, work: &mut Work, intake: &Intake) -> Result<(), StreamError> {
+        let Judge { engine, places, keeper: Some(keeper), .. } = self else { return Ok(()) };
+        if let Some((rules, files)) = work.again.as_mut().and_then(|again| again.rules.take()) {
+            keeper.know_rules(&rules.hash, files);
+            engine.reload(rules);
+        }
+        let partitions = work.notices.iter().map(|notice| {
+            let (Notice::Assigned(partition) | Notice::Revoked(partition) | Notice::Tick(partition, _)) = notice;
+            *partition
+        });
+        let lines = (!work.origin.lines.is_empty()).then_some(0);
+        let partitions = partitions.chain(work.origin.runs.iter().map(|run| run.partition)).chain(lines);
+        for partition in partitions.collect::<Vec<_>>() {
+            places.of(work.source, partition);
+        }
+        for (source, partition) in places.beyond(keeper.places().count()) {
+            debug_assert_eq!(source, work.source, "every place that history knows was read before");
+            keeper.name_place(intake.place_name(partition))?;
+        }
+        let source = work.source;
+        keeper.take_in(work, intake, |partition| places.of(source, partition))
     }
 }
 
 impl Stage for Judge<'_> {
     fn pass(&mut self, work: &mut Work, intake: &Intake) {
+        if let Err(error) = self.keep(work, intake) {
+            self.fault = Some(error);
+            return;
+        }
         self.reloads.derive_again(self.engine, work);
         judge(self.engine, &mut self.places, intake, work);
     }
 
+    fn fault(&mut self) -> Option<StreamError> {
+        self.fault.take()
+    }
+
     fn idle(&mut self) -> Duration {
-        self.reloads.take(self.engine);
+        for (hash, files) in self.reloads.take(self.engine) {
+            if let Some(keeper) = &mut self.keeper
+                && let Err(error) = keeper.take_rules(&hash, files)
+            {
+                self.fault = Some(error);
+            }
+        }
         let filling = self.fills.step(self.engine, &mut self.places, &mut self.reloads);
+        if let Some(keeper) = &mut self.keeper {
+            if self.fills.take_ended() {
+                // History is not in the journal.
+                keeper.checkpoint_soon();
+            }
+            keeper.look(self.engine);
+        }
         self.probe.look(self.engine);
         match filling {
             Filling::No => IDLE,
@@ -110,12 +208,26 @@ impl Stage for Judge<'_> {
 /// The engine's numbers of partitions: dense over all sources.
 pub(super) struct Places {
     by_source: Vec<Vec<Option<u32>>>,
-    next: u32,
+    /// By number: the source, and its own number; `None` for one whose source is not read any more.
+    all: Vec<Option<(usize, u32)>>,
 }
 
 impl Places {
     pub(super) fn new(sources: usize) -> Places {
-        Places { by_source: vec![Vec::new(); sources], next: 0 }
+        Places { by_source: vec![Vec::new(); sources], all: Vec::new() }
+    }
+
+    /// Gives the next number to a place that is known from before.
+    fn seed(&mut self, place: Option<(usize, u32)>) {
+        match place {
+            Some((source, partition)) => drop(self.of(source, partition)),
+            None => self.all.push(None),
+        }
+    }
+
+    /// The places with this number and higher ones.
+    fn beyond(&self, number: usize) -> Vec<(usize, u32)> {
+        self.all[number.min(self.all.len())..].iter().copied().flatten().collect()
     }
 
     pub(super) fn of(&mut self, source: usize, partition: u32) -> u32 {
@@ -125,8 +237,8 @@ impl Places {
             known.resize(local + 1, None);
         }
         *known[local].get_or_insert_with(|| {
-            self.next += 1;
-            self.next - 1
+            self.all.push(Some((source, partition)));
+            self.all.len() as u32 - 1
         })
     }
 

@@ -137,11 +137,17 @@ pub(super) enum Filling {
 pub(super) struct Fills {
     waiting: Receiver<Fill>,
     current: Option<(Fill, Backfill, HistoryCount)>,
+    has_ended: bool,
 }
 
 impl Fills {
     pub(super) fn new(waiting: Receiver<Fill>) -> Fills {
-        Fills { waiting, current: None }
+        Fills { waiting, current: None, has_ended: false }
+    }
+
+    /// Whether one came to its end since this was asked for last.
+    pub(super) fn take_ended(&mut self) -> bool {
+        std::mem::take(&mut self.has_ended)
     }
 
     /// Counts the next work of history, if there is one. The latest fill takes the place of one that is under way.
@@ -167,6 +173,7 @@ impl Fills {
                 if let Some(since_ms) = fill.since.iter().map(|since| since.load(Ordering::Relaxed)).max() {
                     engine.backfilled(into, since_ms);
                 }
+                self.has_ended = true;
                 fill.told.send(Ok(*count)).ok();
             }
         }

@@ -11,31 +11,42 @@
 //! comes as values. Invariants: verdicts leave in the order of the log; a place in a source is committed only when what
 //! came of it is safe in every sink; a fault of a sink ends the pipeline before anything behind it is committed.
 
+mod behind;
 mod engine_thread;
 mod history;
+mod keep;
 mod line_thread;
 mod reader;
 mod reload;
+mod replay;
+mod together;
 mod work;
 mod writer;
 
 pub use engine_thread::{Probe, Stage};
 pub use history::{Fill, HistoryCount, count_history};
+pub use keep::{KeepOptions, Keeper, Kept};
 pub use reader::{Input, Intake, Reader};
 pub use reload::{Empty, Reload, Taken};
+pub use replay::{Replay, ReplayPlace, RulesOf};
 pub use work::{DeadLetters, Notice, VerdictLines, Work};
 pub use writer::{Alerting, Observer, Sinks};
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, bounded, never, unbounded};
 
-use self::engine_thread::Judge;
+use self::engine_thread::{Before, Judge};
 use self::history::Fills;
 use self::reload::Reloads;
+use self::replay::Replaying;
+use self::writer::Commits;
 use crate::engine::Engine;
 use crate::signals::Deriver;
 use crate::stream::StreamError;
+use crate::stream::kafka::KafkaProducer;
 
 /// Everything that runs together.
 pub struct Pipeline<'a> {
@@ -65,22 +76,48 @@ impl Pipeline<'_> {
     ///
     /// The first fault of a source or a sink. What was not committed by then is read again at the next start.
     pub fn run(self) -> Result<(), StreamError> {
-        self.run_reloading(never(), never())
+        self.run_keeping(never(), never(), None)
     }
 
-    /// The same, with rule sets that take over between two batches, in the order in which they come, and history for the
-    /// features that they bring.
+    /// The same, with rule sets that take over between two batches, in the order in which they come, history for the
+    /// features that they bring, and a state that is kept.
     ///
     /// # Errors
     ///
-    /// As [`Pipeline::run`].
-    pub fn run_reloading(self, reloads: Receiver<Reload>, fills: Receiver<Fill>) -> Result<(), StreamError> {
+    /// As [`Pipeline::run`]; [`StreamError::Recovery`] where what was judged last cannot be judged again.
+    pub fn run_keeping(
+        self,
+        reloads: Receiver<Reload>,
+        fills: Receiver<Fill>,
+        keeping: Option<Keeping<'_>>,
+    ) -> Result<(), StreamError> {
         let Pipeline { readers, engine, probe, sinks, observer, works_per_source, stop } = self;
         // A reader takes what waits for it at its next batch, so hardly ever more than one deriver does.
         let (renew, renewed) = readers.iter().map(|_| unbounded()).unzip();
         let mut judge = Judge::new(engine, probe, Reloads::new(reloads, renew), Fills::new(fills));
-        run_threads(readers, renewed, &mut judge, sinks, observer, works_per_source, stop)
+        let (mut replaying, mut commits) = (None, None);
+        if let Some(Keeping { keeper, replay, interval, producer }) = keeping {
+            replaying = replay.map(|replay| Replaying::new(replay, &readers)).transpose()?;
+            let (journal, kept) = (Arc::clone(keeper.journal()), Arc::clone(keeper.kept()));
+            commits = Some(Commits { journal, kept, interval, producer });
+            let intakes: Vec<Intake> = readers.iter().map(Reader::intake).collect();
+            judge = judge.keeping(keeper, &intakes);
+        }
+        let threads = Threads { readers, renewed, replaying, commits, works_per_source };
+        threads.run(&mut judge, sinks, observer, stop)
     }
+}
+
+/// A state that is kept while a pipeline runs.
+pub struct Keeping<'a> {
+    /// Who keeps it.
+    pub keeper: &'a mut Keeper,
+    /// What is judged again first.
+    pub replay: Option<Replay>,
+    /// How often outputs and places are committed.
+    pub interval: Duration,
+    /// The producer of all sinks, where outputs and places go in one transaction.
+    pub producer: Option<KafkaProducer>,
 }
 
 /// The threads of a [`Pipeline`] around another stage than the engine: what they cost by themselves is measured so.
@@ -97,49 +134,67 @@ pub fn run_through(
     stop: &AtomicBool,
 ) -> Result<(), StreamError> {
     let renewed = readers.iter().map(|_| never()).collect();
-    run_threads(readers, renewed, stage, sinks, observer, works_per_source, stop)
+    let threads = Threads { readers, renewed, replaying: None, commits: None, works_per_source };
+    threads.run(stage, sinks, observer, stop)
 }
 
-/// `renewed` has a queue for each reader, of derivers that take the place of its own.
-fn run_threads(
+/// What runs beside the stage.
+struct Threads {
     readers: Vec<Reader>,
+    /// By reader: derivers that take the place of its own.
     renewed: Vec<Receiver<Deriver>>,
-    stage: &mut dyn Stage,
-    sinks: Sinks,
-    observer: &mut dyn Observer,
+    replaying: Option<Replaying>,
+    commits: Option<Commits>,
     works_per_source: usize,
-    stop: &AtomicBool,
-) -> Result<(), StreamError> {
-    let room = readers.len().max(1) * works_per_source;
-    let (to_engine, from_readers) = bounded::<Message>(room);
-    let (to_writer, from_engine) = bounded::<Message>(room);
-    let names: Vec<Intake> = readers.iter().map(Reader::intake).collect();
-    let (pools, committers): (Vec<_>, Vec<_>) = readers
-        .iter()
-        .map(|reader| (pool(works_per_source), reader.committer()))
-        .collect::<Vec<_>>()
-        .into_iter()
-        .unzip();
-    let (returns, supplies): (Vec<_>, Vec<_>) = pools.into_iter().unzip();
-    let ended = std::thread::scope(|scope| {
-        for ((reader, supply), renewed) in readers.into_iter().zip(supplies).zip(renewed) {
-            let to_engine = to_engine.clone();
-            scope.spawn(move || reader.run(&supply, &to_engine, &renewed, stop));
-        }
-        drop(to_engine);
-        scope.spawn(move || engine_thread::run(stage, &names, &from_readers, &to_writer));
-        let written = writer::run(sinks, &committers, observer, &from_engine, &returns, stop);
-        if written.is_err() {
-            // The readers notice at their next look; dropping the queue ends the engine's thread.
-            stop.store(true, Ordering::Release);
-        }
-        drop(from_engine);
-        drop(returns);
-        written
-    });
-    // Nobody reads any more: the last places are committed and the groups left, so that others need not wait for us.
-    let closed: Vec<_> = committers.iter().flatten().map(|kafka| kafka.close()).collect();
-    closed.into_iter().fold(ended, Result::and)
+}
+
+impl Threads {
+    fn run(
+        self,
+        stage: &mut dyn Stage,
+        sinks: Sinks,
+        observer: &mut dyn Observer,
+        stop: &AtomicBool,
+    ) -> Result<(), StreamError> {
+        let Threads { readers, renewed, replaying, commits, works_per_source } = self;
+        let room = readers.len().max(1) * works_per_source;
+        let (to_engine, from_readers) = bounded::<Message>(room);
+        let (to_writer, from_engine) = bounded::<Message>(room);
+        let names: Vec<Intake> = readers.iter().map(Reader::intake).collect();
+        let (pools, committers): (Vec<_>, Vec<_>) = readers
+            .iter()
+            .map(|reader| (pool(works_per_source), reader.committer()))
+            .collect::<Vec<_>>()
+            .into_iter()
+            .unzip();
+        let (returns, supplies): (Vec<_>, Vec<_>) = pools.into_iter().unzip();
+        let ended = std::thread::scope(|scope| {
+            let before = replaying.map(|replaying| {
+                let (out, works) = bounded::<Message>(works_per_source);
+                let is_whole = Arc::new(AtomicBool::new(false));
+                let whole = Arc::clone(&is_whole);
+                scope.spawn(move || replaying.run(&out, &whole, stop));
+                Before { works, is_whole }
+            });
+            for ((reader, supply), renewed) in readers.into_iter().zip(supplies).zip(renewed) {
+                let to_engine = to_engine.clone();
+                scope.spawn(move || reader.run(&supply, &to_engine, &renewed, stop));
+            }
+            drop(to_engine);
+            scope.spawn(move || engine_thread::run(stage, &names, before, &from_readers, &to_writer));
+            let written = writer::run(sinks, &committers, observer, &from_engine, &returns, commits, stop);
+            if written.is_err() {
+                // The readers notice at their next look; dropping the queue ends the engine's thread.
+                stop.store(true, Ordering::Release);
+            }
+            drop(from_engine);
+            drop(returns);
+            written
+        });
+        // Nobody reads any more: the last places are committed and the groups left, so that others need not wait for us.
+        let closed: Vec<_> = committers.iter().flatten().map(|kafka| kafka.close()).collect();
+        closed.into_iter().fold(ended, Result::and)
+    }
 }
 
 /// The empty works of one source, going round.

@@ -14,7 +14,8 @@ use crate::event::mapping::Mapping;
 use crate::event::{DeadLetter, MessageMode, Parser, Place, Position, Reason, is_array};
 use crate::signals::Deriver;
 use crate::stream::file::LineSource;
-use crate::stream::kafka::{KafkaHistory, KafkaInput, KafkaSource, RecordBatch, record_position};
+use crate::stream::journal::PlaceName;
+use crate::stream::kafka::{KafkaHistory, KafkaInput, KafkaSource, PartitionName, RecordBatch, record_position};
 use crate::stream::{Refused, StreamError};
 
 /// How long a reader waits for input before it looks whether it shall stop.
@@ -40,10 +41,29 @@ pub enum Input {
 pub struct Intake {
     /// Its name in the configuration.
     pub name: String,
-    kafka: Option<Arc<KafkaSource>>,
+    pub(super) kafka: Option<Arc<KafkaSource>>,
 }
 
 impl Intake {
+    /// Whether it has lines.
+    pub(super) fn is_of_lines(&self) -> bool {
+        self.kafka.is_none()
+    }
+
+    /// What a partition is called outside, by the source's number of it.
+    pub(super) fn place_name(&self, partition: u32) -> PlaceName {
+        match self.kafka.as_ref().and_then(|kafka| kafka.partition(partition)) {
+            Some(of) => PlaceName { source: self.name.clone(), topic: of.topic, partition: of.partition },
+            None => PlaceName { source: self.name.clone(), topic: String::new(), partition: 0 },
+        }
+    }
+
+    /// The source's own number of a partition.
+    pub(super) fn local(&self, name: &PlaceName) -> u32 {
+        let of = PartitionName { topic: name.topic.clone(), partition: name.partition };
+        self.kafka.as_ref().map_or(LINES, |kafka| kafka.index(&of))
+    }
+
     /// A source of lines, without a reader.
     #[cfg(test)]
     pub(super) fn of_lines(name: &str) -> Intake {
@@ -184,12 +204,12 @@ enum Open {
 }
 
 /// What makes events of bytes.
-struct Conversion {
-    intake: Intake,
-    parser: Parser,
-    mapping: Option<Mapping>,
-    wall_clock_ms: fn() -> i64,
-    monotonic: fn() -> Instant,
+pub(super) struct Conversion {
+    pub(super) intake: Intake,
+    pub(super) parser: Parser,
+    pub(super) mapping: Option<Mapping>,
+    pub(super) wall_clock_ms: fn() -> i64,
+    pub(super) monotonic: fn() -> Instant,
 }
 
 impl Conversion {
@@ -224,25 +244,35 @@ impl Conversion {
         *quiet_since = quiet_since.map(|_| now);
         let ingest_time_ms = (self.wall_clock_ms)();
         std::mem::swap(&mut work.batch.input, &mut chunk.text);
-        for line in &chunk.lines {
-            let at = Place { position: line.position(), ingest_time_ms };
-            if self.mapping.is_none() && is_array(&work.batch.input[line.range()]) {
-                self.read_array(work, line.range(), at);
-                continue;
-            }
-            let read = match &self.mapping {
-                Some(mapping) => self.parser.parse_mapped(&mut work.batch, mapping, line.range(), at),
-                None => self.parser.parse_structured(&mut work.batch, line.range(), at),
-            };
-            if let Err(reason) = read {
-                push_letter(work, &self.intake, &reason, line.range(), at, &[]);
-            }
-        }
+        work.origin.clock_ms = ingest_time_ms;
+        work.origin.lines.extend(chunk.lines.iter().map(|line| (line.range(), line.number)));
+        self.take_lines(work);
         for refused in &chunk.refused {
             push_refused(work, refused, &self.intake, ingest_time_ms);
         }
         lines.recycle(chunk);
         Ok(Next::More)
+    }
+
+    /// Reads the lines that a work was made of.
+    pub(super) fn take_lines(&mut self, work: &mut Work) {
+        let lines = std::mem::take(&mut work.origin.lines);
+        for (range, number) in &lines {
+            let position = Position { partition: LINES, offset: *number, item: 0 };
+            let (range, at) = (range.clone(), Place { position, ingest_time_ms: work.origin.clock_ms });
+            if self.mapping.is_none() && is_array(&work.batch.input[range.clone()]) {
+                self.read_array(work, range, at);
+                continue;
+            }
+            let read = match &self.mapping {
+                Some(mapping) => self.parser.parse_mapped(&mut work.batch, mapping, range.clone(), at),
+                None => self.parser.parse_structured(&mut work.batch, range.clone(), at),
+            };
+            if let Err(reason) = read {
+                push_letter(work, &self.intake, &reason, range, at, &[]);
+            }
+        }
+        work.origin.lines = lines;
     }
 
     fn read_records(
@@ -265,7 +295,9 @@ impl Conversion {
             }
             match input {
                 Some(KafkaInput::Records(mut records)) => {
+                    work.origin.clock_ms = (self.wall_clock_ms)();
                     self.take_records(&mut records, now, work);
+                    work.origin.runs.extend_from_slice(records.runs());
                     work.ends.extend_from_slice(records.ends());
                     kafka.recycle(records);
                 }
@@ -296,6 +328,7 @@ impl Conversion {
             work.notices.extend(history.partitions().map(Notice::Assigned));
         }
         let more = history.next(records, || !stop.load(Ordering::Acquire))?;
+        work.origin.clock_ms = (self.wall_clock_ms)();
         self.take_records(records, (self.monotonic)(), work);
         if more {
             return Ok(Next::More);
@@ -304,9 +337,10 @@ impl Conversion {
         Ok(Next::Last)
     }
 
-    fn take_records(&mut self, records: &mut RecordBatch, now: Instant, work: &mut Work) {
+    /// Reads records; those without a time came at the clock of the work's origin.
+    pub(super) fn take_records(&mut self, records: &mut RecordBatch, now: Instant, work: &mut Work) {
         work.arrived = Some(now);
-        let clock_ms = (self.wall_clock_ms)();
+        let clock_ms = work.origin.clock_ms;
         std::mem::swap(&mut work.batch.input, &mut records.text);
         for record in &records.records {
             let ingest_time_ms = record.ingest_time_ms.unwrap_or(clock_ms);

@@ -16,6 +16,10 @@ use crate::signals::{Deriver, SignalConfig, SignalError, Wanted};
 /// A rule set, ready to be put in force.
 pub struct Reload {
     rules: Arc<RuleSet>,
+    /// What they are read from: paths below their folder, and texts.
+    files: Vec<(String, String)>,
+    /// It changes nothing where the same rules are in force.
+    unless_in_force: bool,
     /// One for the engine's thread, then one for each reader.
     derivers: Vec<Deriver>,
     taken: Sender<Taken>,
@@ -56,7 +60,19 @@ impl Reload {
     ) -> Result<(Reload, Receiver<Taken>), SignalError> {
         let derivers = (0..=readers).map(|_| Deriver::new(wanted, signals)).collect::<Result<Vec<_>, _>>()?;
         let (taken, told) = bounded(1);
-        Ok((Reload { rules, derivers, taken }, told))
+        Ok((Reload { rules, files: Vec::new(), unless_in_force: false, derivers, taken }, told))
+    }
+
+    /// The same with what the rules are read from, for a journal: paths below their folder, and texts.
+    #[must_use]
+    pub fn with_files(self, files: Vec<(String, String)>) -> Reload {
+        Reload { files, ..self }
+    }
+
+    /// The same, which changes nothing where rules of the same hash are in force by then.
+    #[must_use]
+    pub fn unless_in_force(self) -> Reload {
+        Reload { unless_in_force: true, ..self }
     }
 }
 
@@ -79,10 +95,13 @@ impl Reloads {
         self.renew.len()
     }
 
-    /// Puts what waits in force.
-    pub(super) fn take(&mut self, engine: &mut Engine) {
-        while let Ok(Reload { rules, derivers, taken }) = self.waiting.try_recv() {
-            let features = engine.reload(rules);
+    /// Puts what waits in force. Answers the hashes and files of what was.
+    pub(super) fn take(&mut self, engine: &mut Engine) -> Vec<(String, Vec<(String, String)>)> {
+        let mut took = Vec::new();
+        while let Ok(Reload { rules, files, unless_in_force, derivers, taken }) = self.waiting.try_recv() {
+            took.push((rules.hash.clone(), files));
+            let stays = unless_in_force && engine.rules().hash == rules.hash;
+            let features = if stays { Vec::new() } else { engine.reload(rules) };
             let mut derivers = derivers.into_iter();
             self.deriver = derivers.next();
             for (renew, deriver) in self.renew.iter().zip(derivers) {
@@ -92,6 +111,7 @@ impl Reloads {
             // Who handed it over may have stopped waiting.
             taken.send(Taken { events: engine.taken_in(), empty: empty(engine, features) }).ok();
         }
+        took
     }
 
     /// Derives a batch again that was derived for less than the rules in force want.

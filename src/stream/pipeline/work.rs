@@ -1,5 +1,6 @@
 //! What goes round in the pipeline: a batch with everything that is made of it, used again and again.
 
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -8,7 +9,8 @@ use crate::engine::{Judgements, Outcome, write_verdict};
 use crate::event::{DeadLetter, EventBatch, Position, Signals};
 use crate::ruleset::program::RuleSet;
 use crate::signals::Wanted;
-use crate::stream::kafka::{BatchEnd, Revocation};
+use crate::stream::journal::RuleFiles;
+use crate::stream::kafka::{BatchEnd, BatchRun, Revocation};
 
 /// What a source says beside events, in the order of the log. Its partition is the source's own number up to the engine
 /// and the engine's from there on, as in the positions of events.
@@ -106,6 +108,26 @@ impl VerdictLines {
     }
 }
 
+/// Where events came from.
+#[derive(Debug, Default)]
+pub(super) struct Origin {
+    /// Records, in order, with the source's numbers of partitions.
+    pub(super) runs: Vec<BatchRun>,
+    /// Where lines lie in the batch's input, each with its number.
+    pub(super) lines: Vec<(Range<usize>, u64)>,
+    /// The clock when they came, in milliseconds since the Unix epoch.
+    pub(super) clock_ms: i64,
+}
+
+/// A work that was judged before, by a process that did not come to its end.
+#[derive(Debug, Default)]
+pub(super) struct Again {
+    /// What came of it is out, and is not written again.
+    pub(super) is_out: bool,
+    /// The rule set that takes over before it, and its files.
+    pub(super) rules: Option<(Arc<RuleSet>, RuleFiles)>,
+}
+
 /// One batch on its way.
 #[derive(Debug, Default)]
 pub struct Work {
@@ -133,6 +155,12 @@ pub struct Work {
     pub dead_letters: DeadLetters,
     /// Places to commit once everything that came of the batch is safe.
     pub ends: Vec<BatchEnd>,
+    /// Where its events came from, as a journal keeps it.
+    pub(super) origin: Origin,
+    /// What of its journey is not that of a work that was just read; `None`: nothing.
+    pub(super) again: Option<Again>,
+    /// The number of the journal's entry behind its own; 0 without a journal.
+    pub(super) entry: u64,
     /// Partitions that another member waits for: it is dropped once everything before it is committed.
     pub(super) revocation: Option<Revocation>,
 }
@@ -148,6 +176,11 @@ impl Work {
         }
     }
 
+    /// Whether what came of it is out already.
+    pub(super) fn is_out(&self) -> bool {
+        self.again.as_ref().is_some_and(|again| again.is_out)
+    }
+
     /// Forgets everything but the memory.
     pub(super) fn clear(&mut self) {
         self.arrived = None;
@@ -160,6 +193,10 @@ impl Work {
         self.alerts.clear();
         self.dead_letters.clear();
         self.ends.clear();
+        self.origin.runs.clear();
+        self.origin.lines.clear();
+        self.again = None;
+        self.entry = 0;
         self.revocation = None;
     }
 }

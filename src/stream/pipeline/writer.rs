@@ -1,19 +1,24 @@
 //! The writing end: formats verdicts, takes them and dead letters to their sinks, then commits the places they cover.
 //!
-//! Formatting is here because the engine's thread is the busiest.
+//! Formatting is here because the engine's thread is the busiest. Where outputs and places are in one cluster they go in one
+//! transaction; elsewhere places follow outputs, so that after a crash some come twice.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, never, tick};
 
 use super::Message;
+use super::behind::Behind;
+use super::keep::Kept;
+use super::together::Together;
 use super::work::Work;
 use crate::alerts::{AlertLines, Alerts};
 use crate::event::Field;
-use crate::stream::kafka::KafkaSource;
-use crate::stream::{Mark, Sink, StreamError, Unsettled};
+use crate::stream::journal::Journal;
+use crate::stream::kafka::{KafkaProducer, KafkaSource};
+use crate::stream::{Mark, Sink, StreamError};
 
 /// How long the writer waits for work before it looks what has been delivered.
 const IDLE: Duration = Duration::from_millis(20);
@@ -50,6 +55,25 @@ pub trait Observer {
     fn idle(&mut self) {}
 }
 
+/// How what is kept of a state follows what is written.
+#[derive(Clone)]
+pub(super) struct Commits {
+    pub(super) journal: Arc<Journal>,
+    pub(super) kept: Arc<Kept>,
+    /// How often is committed.
+    pub(super) interval: Duration,
+    /// Outputs and places go together, by this producer; `None`: places after the outputs.
+    pub(super) producer: Option<KafkaProducer>,
+}
+
+/// How outputs and places are committed.
+enum Way<'a> {
+    /// In one transaction.
+    Together(Box<Together<'a>>),
+    /// Outputs, and then places.
+    Behind(Behind<'a>),
+}
+
 /// Writes until the engine has nothing more, then waits until all of it is safe and commits.
 pub(super) fn run(
     mut sinks: Sinks,
@@ -57,38 +81,90 @@ pub(super) fn run(
     observer: &mut dyn Observer,
     from_engine: &Receiver<Message>,
     returns: &[Sender<Box<Work>>],
+    commits: Option<Commits>,
     stop: &AtomicBool,
 ) -> Result<(), StreamError> {
-    let mut unsettled: Vec<Unsettled> = committers.iter().map(|_| Unsettled::default()).collect();
+    let due = commits.as_ref().map_or_else(never, |commits| tick(commits.interval));
+    let mut way = match commits {
+        Some(Commits { journal, kept, producer: Some(producer), .. }) => {
+            Way::Together(Box::new(Together::new(producer, committers, journal, kept, stop)))
+        }
+        other => Way::Behind(Behind::new(committers, other.map(|commits| (commits.journal, commits.kept)))),
+    };
     loop {
         match from_engine.recv_timeout(IDLE) {
             Ok(message) => {
                 let mut work = message?;
                 work.write_verdicts();
                 sinks.gather(&mut work);
-                write(&mut sinks, &work)?;
-                observer.written(&work);
-                if committers[work.source].is_some() {
-                    unsettled[work.source].push(sinks.marks()?, std::mem::take(&mut work.ends));
+                way.take(&mut sinks, &mut work)?;
+                if !work.is_out() {
+                    observer.written(&work);
                 }
                 if let Some(revocation) = work.revocation.take() {
-                    sinks.flush()?;
-                    commit(&sinks, committers, &mut unsettled)?;
+                    way.commit(&mut sinks, true)?;
                     // The group waits for this.
                     drop(revocation);
                 }
-                // A reader that has ended needs no more works.
-                drop(returns[work.source].send(work));
+                if work.again.is_none() {
+                    // A reader that has ended needs no more works.
+                    drop(returns[work.source].send(work));
+                }
             }
             Err(RecvTimeoutError::Timeout) => sinks.push_out()?,
             Err(RecvTimeoutError::Disconnected) => break,
         }
         observer.idle();
-        commit(&sinks, committers, &mut unsettled)?;
+        way.look(&mut sinks, due.try_recv().is_ok())?;
     }
-    sinks.end_alerts()?;
-    sinks.settle(stop)?;
-    commit(&sinks, committers, &mut unsettled)
+    way.end(&mut sinks, stop)
+}
+
+impl Way<'_> {
+    fn take(&mut self, sinks: &mut Sinks, work: &mut Work) -> Result<(), StreamError> {
+        match self {
+            Way::Together(together) => together.take(sinks, work),
+            Way::Behind(behind) => behind.take(sinks, work),
+        }
+    }
+
+    /// Commits what can be; `wait`: all of it.
+    fn commit(&mut self, sinks: &mut Sinks, wait: bool) -> Result<(), StreamError> {
+        match self {
+            Way::Together(together) => together.commit(sinks),
+            Way::Behind(behind) => {
+                if wait {
+                    sinks.flush()?;
+                }
+                behind.commit(sinks)
+            }
+        }
+    }
+
+    /// Called after each work, and while none comes.
+    fn look(&mut self, sinks: &mut Sinks, is_due: bool) -> Result<(), StreamError> {
+        let waits_for_time = match self {
+            Way::Together(_) => true,
+            Way::Behind(behind) => behind.journal.is_some(),
+        };
+        if is_due || !waits_for_time { self.commit(sinks, false) } else { Ok(()) }
+    }
+
+    fn end(&mut self, sinks: &mut Sinks, stop: &AtomicBool) -> Result<(), StreamError> {
+        match self {
+            Way::Together(together) => {
+                let mut last = AlertLines::default();
+                sinks.last_alerts(&mut last);
+                last.iter().for_each(|(id, line)| together.put(2, id, line));
+                together.commit(sinks)
+            }
+            Way::Behind(behind) => {
+                sinks.end_alerts()?;
+                sinks.settle(stop)?;
+                behind.commit(sinks)
+            }
+        }
+    }
 }
 
 impl Sinks {
@@ -101,10 +177,17 @@ impl Sinks {
 
     /// Writes what waits to be told of alerts: nothing more comes.
     fn end_alerts(&mut self) -> Result<(), StreamError> {
-        let Some(Alerting { alerts, sink: Some(sink) }) = &mut self.alerts else { return Ok(()) };
         let mut lines = AlertLines::default();
-        alerts.end(&mut lines);
+        self.last_alerts(&mut lines);
+        let Some(Alerting { sink: Some(sink), .. }) = &mut self.alerts else { return Ok(()) };
         lines.iter().try_for_each(|(id, line)| sink.write(id, line))
+    }
+
+    /// What waits to be told of alerts, where somebody wants it.
+    fn last_alerts(&mut self, lines: &mut AlertLines) {
+        if let Some(Alerting { alerts, sink: Some(_) }) = &mut self.alerts {
+            alerts.end(lines);
+        }
     }
 
     fn all(&mut self) -> impl Iterator<Item = &mut Sink> {
@@ -113,7 +196,7 @@ impl Sinks {
     }
 
     /// Marks what was written to each.
-    fn marks(&mut self) -> Result<Vec<Mark>, StreamError> {
+    pub(super) fn marks(&mut self) -> Result<Vec<Mark>, StreamError> {
         self.all().map(Sink::mark).collect()
     }
 
@@ -130,10 +213,7 @@ impl Sinks {
                 waits += 1;
             }
             if waits > LAST_WAITS_MAX {
-                return Err(StreamError::Kafka {
-                    doing: "delivering the last outputs before the end".to_owned(),
-                    detail: "no broker has acknowledged them".to_owned(),
-                });
+                return Err(last_outputs());
             }
             std::thread::park_timeout(IDLE);
         }
@@ -146,13 +226,21 @@ impl Sinks {
     }
 
     /// In the order of [`Sinks::marks`].
-    fn delivered(&self) -> Result<Vec<Mark>, StreamError> {
+    pub(super) fn delivered(&self) -> Result<Vec<Mark>, StreamError> {
         let alerts = self.alerts.as_ref().and_then(|alerting| alerting.sink.as_ref());
         [&self.verdicts, &self.dead_letters].into_iter().chain(alerts).map(Sink::delivered).collect()
     }
 }
 
-fn write(sinks: &mut Sinks, work: &Work) -> Result<(), StreamError> {
+/// The end was asked for, and nobody takes what is left.
+pub(super) fn last_outputs() -> StreamError {
+    StreamError::Kafka {
+        doing: "delivering the last outputs before the end".to_owned(),
+        detail: "no broker has acknowledged them".to_owned(),
+    }
+}
+
+pub(super) fn write(sinks: &mut Sinks, work: &Work) -> Result<(), StreamError> {
     match &mut sinks.verdicts {
         Sink::Lines(lines) => lines.write_lines(work.verdicts.text())?,
         Sink::Kafka(topic) => {
@@ -167,24 +255,4 @@ fn write(sinks: &mut Sinks, work: &Work) -> Result<(), StreamError> {
         Some(Alerting { sink: Some(sink), .. }) => work.alerts.iter().try_for_each(|(id, line)| sink.write(id, line)),
         _ => Ok(()),
     }
-}
-
-fn commit(
-    sinks: &Sinks,
-    committers: &[Option<Arc<KafkaSource>>],
-    unsettled: &mut [Unsettled],
-) -> Result<(), StreamError> {
-    if unsettled.iter().all(Unsettled::is_empty) {
-        return Ok(());
-    }
-    let delivered = sinks.delivered()?;
-    for (committer, unsettled) in committers.iter().zip(unsettled) {
-        let ends = unsettled.settle(&delivered);
-        if let Some(kafka) = committer
-            && !ends.is_empty()
-        {
-            kafka.commit(&ends)?;
-        }
-    }
-    Ok(())
 }

@@ -1,0 +1,249 @@
+//! Keeps a state while it is used: every input into the journal before it is judged, and a checkpoint now and then.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, tick};
+
+use super::reader::Intake;
+use super::work::{Notice, Work};
+use crate::engine::Engine;
+use crate::stream::StreamError;
+use crate::stream::checkpoint::{self, Aside, CheckpointError, Companion, Written};
+use crate::stream::journal::{Entry, Journal, Mark, PlaceName, Run};
+
+/// What is known of checkpoints outside the engine's thread, for metrics.
+#[derive(Debug, Default)]
+pub struct Kept {
+    /// When the newest checkpoint was named, or judging began without one, in milliseconds since the Unix epoch.
+    pub at_ms: AtomicI64,
+    /// How long writing the newest one took, in microseconds.
+    pub took_us: AtomicU64,
+    /// How many could not be written.
+    pub failed: AtomicU64,
+    /// How often outputs and places were committed.
+    pub commits: AtomicU64,
+    /// How often a transaction was undone and made again.
+    pub undone: AtomicU64,
+}
+
+/// How a state is kept.
+#[derive(Clone, Debug)]
+pub struct KeepOptions {
+    /// The folder of the state.
+    pub folder: PathBuf,
+    /// How often a checkpoint is written while something is judged.
+    pub interval: Duration,
+    /// The clocks of the process.
+    pub wall_clock_ms: fn() -> i64,
+    /// For how long writing takes.
+    pub monotonic: fn() -> Instant,
+}
+
+/// Keeps one state. It belongs to the thread of the engine.
+#[derive(Debug)]
+pub struct Keeper {
+    options: KeepOptions,
+    journal: Arc<Journal>,
+    /// Where the inputs end that were judged, and the rules in force.
+    companion: Companion,
+    due: Receiver<Instant>,
+    /// A checkpoint is wanted before it is due.
+    soon: bool,
+    /// One that waits until what came of its inputs is committed: its file, where its inputs end, after how many events.
+    aside: Option<(Aside, u64, u64)>,
+    /// Where the inputs of the newest one end.
+    newest: Option<u64>,
+    kept: Arc<Kept>,
+}
+
+impl Keeper {
+    /// Keeps what a journal and a companion say: inputs end at its position.
+    pub fn new(options: KeepOptions, journal: Arc<Journal>, companion: Companion, newest: Option<u64>) -> Keeper {
+        let due = tick(options.interval);
+        let kept = Arc::new(Kept::default());
+        kept.at_ms.store((options.wall_clock_ms)(), Ordering::Relaxed);
+        Keeper { options, journal, companion, due, soon: false, aside: None, newest, kept }
+    }
+
+    /// The journal.
+    pub fn journal(&self) -> &Arc<Journal> {
+        &self.journal
+    }
+
+    /// What there is to know of it outside.
+    pub fn kept(&self) -> &Arc<Kept> {
+        &self.kept
+    }
+
+    /// The engine's partitions, by number.
+    pub(super) fn places(&self) -> impl Iterator<Item = &PlaceName> {
+        self.companion.places.iter().map(|(name, _)| name)
+    }
+
+    /// The next number of the engine stands for this place.
+    pub(super) fn name_place(&mut self, name: PlaceName) -> Result<(), StreamError> {
+        let number = self.companion.places.len() as u32;
+        self.companion.position = self.journal.add(&Entry::Place(number, &name))?;
+        self.companion.places.push((name, None));
+        Ok(())
+    }
+
+    /// Takes a place that was committed for the end of what is known of it, without knowing what lies before.
+    ///
+    /// # Errors
+    ///
+    /// [`StreamError::Write`].
+    pub fn adopt(&mut self, name: PlaceName, committed: u64) -> Result<(), StreamError> {
+        let known = self.places().position(|known| *known == name);
+        let number = match known {
+            Some(number) => number,
+            None => {
+                self.name_place(name)?;
+                self.companion.places.len() - 1
+            }
+        };
+        self.companion.places[number].1 = Some(committed);
+        Ok(())
+    }
+
+    /// The engine's numbers of partitions that are not read any more.
+    pub fn gone(&self, is_read: impl Fn(&PlaceName) -> bool) -> Vec<u32> {
+        let places = self.places().enumerate().filter(|(_, name)| !is_read(name));
+        places.map(|(number, _)| number as u32).collect()
+    }
+
+    /// Keeps a work that is about to be judged; `place` says the engine's number of a partition of its source.
+    pub(super) fn take_in(
+        &mut self,
+        work: &mut Work,
+        intake: &Intake,
+        mut place: impl FnMut(u32) -> u32,
+    ) -> Result<(), StreamError> {
+        let mark = |notice: &Notice, place: &mut dyn FnMut(u32) -> u32| match *notice {
+            Notice::Assigned(of) => Mark::Assigned(place(of)),
+            Notice::Revoked(of) => Mark::Revoked(place(of)),
+            Notice::Tick(of, clock_ms) => Mark::Tick(place(of), clock_ms),
+        };
+        let marks: Vec<Mark> = work.notices.iter().map(|notice| mark(notice, &mut place)).collect();
+        let origin = &work.origin;
+        let run = |run: &crate::stream::kafka::BatchRun| Run {
+            place: place(run.partition),
+            first: run.first,
+            next: run.next,
+            records: run.records,
+        };
+        let runs: Vec<Run> = origin.runs.iter().map(run).collect();
+        if work.again.is_none() {
+            work.entry = if !origin.lines.is_empty() || intake.is_of_lines() && !marks.is_empty() {
+                let (clock_ms, text, lines) = (origin.clock_ms, work.batch.input.as_str(), origin.lines.as_slice());
+                self.journal.add(&Entry::Lines { marks: &marks, place: place(0), clock_ms, text, lines })?
+            } else if !marks.is_empty() || !runs.is_empty() {
+                self.journal.add(&Entry::Records { marks: &marks, runs: &runs, clock_ms: origin.clock_ms })?
+            } else {
+                self.companion.position
+            };
+        }
+        for run in &runs {
+            self.companion.places[run.place as usize].1 = Some(run.next);
+        }
+        self.companion.position = work.entry.max(self.companion.position);
+        Ok(())
+    }
+
+    /// Other rules are in force from here on.
+    ///
+    /// # Errors
+    ///
+    /// [`StreamError::Write`].
+    pub fn take_rules(&mut self, hash: &str, files: Vec<(String, String)>) -> Result<(), StreamError> {
+        if self.companion.hash != hash {
+            self.companion.position = self.journal.add(&Entry::Rules { hash, files: &files })?;
+        }
+        self.know_rules(hash, files);
+        Ok(())
+    }
+
+    /// Rules are in force again that the journal knows.
+    pub(super) fn know_rules(&mut self, hash: &str, files: Vec<(String, String)>) {
+        (self.companion.hash, self.companion.files) = (hash.to_owned(), files);
+    }
+
+    /// Wants a checkpoint as soon as there can be one: something changed that the journal does not have.
+    pub(super) fn checkpoint_soon(&mut self) {
+        self.soon = true;
+    }
+
+    /// Called between two works: writes a checkpoint if one is due, and names it once what came of its inputs is committed.
+    /// That it cannot be written is no reason to end: the journal grows until it can.
+    pub(super) fn look(&mut self, engine: &Engine) {
+        if let Err(error) = self.try_look(engine) {
+            self.kept.failed.fetch_add(1, Ordering::Relaxed);
+            tracing::error!(%error, hint = error.hint(), "no checkpoint was written: the journal grows until one is");
+        }
+    }
+
+    fn try_look(&mut self, engine: &Engine) -> Result<(), CheckpointError> {
+        if let Some((aside, position, events)) = self.aside.take() {
+            if self.journal.settled() < position {
+                self.aside = Some((aside, position, events));
+                return Ok(());
+            }
+            let written = aside.name(events)?;
+            self.named(&written, position, events)?;
+        }
+        let is_due = self.due.try_recv().is_ok();
+        let has_news = self.newest != Some(self.companion.position);
+        if is_due && has_news || std::mem::take(&mut self.soon) {
+            self.write_aside(engine)?;
+        }
+        Ok(())
+    }
+
+    fn write_aside(&mut self, engine: &Engine) -> Result<(), CheckpointError> {
+        let begun = (self.options.monotonic)();
+        let aside = checkpoint::write_aside(&self.options.folder, engine, &self.companion)?;
+        let took = (self.options.monotonic)().saturating_duration_since(begun);
+        self.kept.took_us.store(u64::try_from(took.as_micros()).unwrap_or(u64::MAX), Ordering::Relaxed);
+        self.aside = Some((aside, self.companion.position, engine.taken_in()));
+        Ok(())
+    }
+
+    fn named(&mut self, written: &Written, position: u64, events: u64) -> Result<(), CheckpointError> {
+        self.newest = Some(position);
+        self.kept.at_ms.store((self.options.wall_clock_ms)(), Ordering::Relaxed);
+        let path = written.path.display();
+        tracing::info!(%path, events, bytes = written.bytes, "wrote a checkpoint");
+        // From here on files of the journal can go as a whole.
+        self.journal.roll().map_err(|error| match error {
+            StreamError::Write { source, .. } => {
+                CheckpointError::Io { doing: "writing", path: self.options.folder.clone(), source }
+            }
+            _ => CheckpointError::Io {
+                doing: "writing",
+                path: self.options.folder.clone(),
+                source: std::io::Error::other("the journal"),
+            },
+        })?;
+        if let Some(oldest) = checkpoint::oldest_position(&self.options.folder)? {
+            self.journal.forget(oldest)?;
+        }
+        Ok(())
+    }
+
+    /// Everything was judged, written and committed: keeps what is known of it.
+    ///
+    /// # Errors
+    ///
+    /// What the disk says: then the checkpoints and the journal of before are all there.
+    pub fn finish(&mut self, engine: &Engine) -> Result<Written, CheckpointError> {
+        self.aside = None;
+        self.write_aside(engine)?;
+        let (aside, position, events) = self.aside.take().expect("it was just written aside");
+        let written = aside.name(events)?;
+        self.named(&written, position, events)?;
+        Ok(written)
+    }
+}

@@ -1,0 +1,262 @@
+//! Outputs and the places of their inputs in one transaction of a cluster: who reads what is committed sees each output once.
+//!
+//! What was sent is kept until its transaction is committed, so that one that the cluster has lost can be made again. Bounded:
+//! past [`BYTES_MAX`] or [`RECORDS_MAX`] it is committed before its time.
+
+use std::ops::Range;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use super::keep::Kept;
+use super::work::Work;
+use super::writer::{Alerting, Sinks, last_outputs};
+use crate::event::Field;
+use crate::stream::journal::{Entry, Journal};
+use crate::stream::kafka::{BatchEnd, KafkaProducer, KafkaSource, Unfinished};
+use crate::stream::{Sink, StreamError};
+
+/// How many bytes of outputs wait for a commit at most, but for those of one work.
+const BYTES_MAX: usize = 16 << 20;
+/// How many outputs wait for a commit at most, but for those of one work.
+const RECORDS_MAX: usize = 50_000;
+/// How long is waited between two tries.
+const PAUSE: Duration = Duration::from_millis(50);
+/// How many tries the last outputs get once the process shall end: some 10 s where nobody answers.
+const LAST_TRIES_MAX: u32 = 20;
+
+/// An output that is not committed: where its key and its line lie.
+#[derive(Debug)]
+struct Output {
+    key: Range<usize>,
+    line: Range<usize>,
+}
+
+/// The outputs and places of one transaction.
+pub(super) struct Together<'a> {
+    producer: KafkaProducer,
+    committers: &'a [Option<Arc<KafkaSource>>],
+    journal: Arc<Journal>,
+    kept: Arc<Kept>,
+    stop: &'a AtomicBool,
+    bytes: Vec<u8>,
+    /// Verdicts, dead letters, alerts.
+    outputs: [Vec<Output>; 3],
+    /// How many of each were sent.
+    sent: [usize; 3],
+    /// By source.
+    ends: Vec<Vec<BatchEnd>>,
+    has_begun: bool,
+    /// By source: its places are in the transaction.
+    added: Vec<bool>,
+    /// The number of the entry behind the last work.
+    through: u64,
+    /// Whether lines are among the inputs: what is out of them stands in the journal.
+    has_lines: bool,
+}
+
+impl<'a> Together<'a> {
+    pub(super) fn new(
+        producer: KafkaProducer,
+        committers: &'a [Option<Arc<KafkaSource>>],
+        journal: Arc<Journal>,
+        kept: Arc<Kept>,
+        stop: &'a AtomicBool,
+    ) -> Together<'a> {
+        Together {
+            producer,
+            committers,
+            journal,
+            kept,
+            stop,
+            bytes: Vec::new(),
+            outputs: Default::default(),
+            sent: [0; 3],
+            ends: vec![Vec::new(); committers.len()],
+            has_begun: false,
+            added: vec![false; committers.len()],
+            through: 0,
+            has_lines: committers.iter().any(Option::is_none),
+        }
+    }
+
+    /// Takes what came of a work, and sends it.
+    pub(super) fn take(&mut self, sinks: &mut Sinks, work: &mut Work) -> Result<(), StreamError> {
+        self.through = self.through.max(work.entry);
+        if work.is_out() {
+            return Ok(());
+        }
+        for (line, event) in work.verdicts.iter() {
+            self.put(0, work.batch.field(&work.batch.events[event], Field::AccountId), line);
+        }
+        for (line, _) in work.dead_letters.iter() {
+            self.put(1, "", line);
+        }
+        if sinks.alerts.as_ref().is_some_and(|alerting| alerting.sink.is_some()) {
+            for (id, line) in work.alerts.iter() {
+                self.put(2, id, line);
+            }
+        }
+        let ends = &mut self.ends[work.source];
+        for end in work.ends.drain(..) {
+            match ends.iter_mut().find(|known| known.partition == end.partition) {
+                Some(known) => *known = end,
+                None => ends.push(end),
+            }
+        }
+        match self.send(sinks) {
+            Ok(()) => {}
+            Err(Unfinished::Ended(error)) => return Err(error),
+            Err(Unfinished::Lost(_) | Unfinished::Again(_)) => return self.commit(sinks),
+        }
+        let records: usize = self.outputs.iter().map(Vec::len).sum();
+        if self.bytes.len() >= BYTES_MAX || records >= RECORDS_MAX { self.commit(sinks) } else { Ok(()) }
+    }
+
+    /// Adds an output.
+    pub(super) fn put(&mut self, sink: usize, key: &str, line: &[u8]) {
+        let start = self.bytes.len();
+        self.bytes.extend_from_slice(key.as_bytes());
+        let middle = self.bytes.len();
+        self.bytes.extend_from_slice(line);
+        self.outputs[sink].push(Output { key: start..middle, line: middle..self.bytes.len() });
+    }
+
+    fn is_empty(&self) -> bool {
+        self.outputs.iter().all(Vec::is_empty) && self.ends.iter().all(Vec::is_empty)
+    }
+
+    /// Sends what was not sent.
+    fn send(&mut self, sinks: &mut Sinks) -> Result<(), Unfinished> {
+        if self.is_empty() {
+            return Ok(());
+        }
+        if !self.has_begun {
+            self.producer.begin()?;
+            self.has_begun = true;
+        }
+        for (at, outputs) in self.outputs.iter().enumerate() {
+            let Some(Sink::Kafka(topic)) = sinks.at(at) else { continue };
+            let unsent = &outputs[self.sent[at]..];
+            let text = |range: &Range<usize>| &self.bytes[range.clone()];
+            let key = |output: &Output| std::str::from_utf8(text(&output.key)).unwrap_or_default();
+            let records: Vec<(&str, &[u8])> = unsent.iter().map(|output| (key(output), text(&output.line))).collect();
+            topic.write_all(records.into_iter()).map_err(lost)?;
+            self.sent[at] = outputs.len();
+        }
+        Ok(())
+    }
+
+    /// Commits what was taken; waits for the cluster as long as it takes, but not once the process shall end.
+    pub(super) fn commit(&mut self, sinks: &mut Sinks) -> Result<(), StreamError> {
+        if self.is_empty() {
+            self.journal.settle(self.through);
+            return Ok(());
+        }
+        self.journal.sync()?;
+        let mut tries = 0;
+        loop {
+            match self.try_commit(sinks) {
+                Ok(()) => break,
+                Err(Unfinished::Ended(error)) => return Err(error),
+                Err(Unfinished::Again(why)) => tracing::debug!(why, "a transaction waits"),
+                Err(Unfinished::Lost(why)) => {
+                    // What cannot be delivered at all would be lost again and again.
+                    self.producer.delivered().map(drop).or_else(|error| lost(error).into_end())?;
+                    tracing::warn!(why, "a transaction is made again");
+                    self.kept.undone.fetch_add(1, Ordering::Relaxed);
+                    self.undo(&mut tries)?;
+                }
+            }
+            self.wait(&mut tries)?;
+        }
+        self.kept.commits.fetch_add(1, Ordering::Relaxed);
+        self.write_lines(sinks)?;
+        self.bytes.clear();
+        self.outputs.iter_mut().for_each(Vec::clear);
+        self.ends.iter_mut().for_each(Vec::clear);
+        self.restart();
+        self.journal.settle(self.through);
+        if self.has_lines {
+            self.journal.add(&Entry::Written(self.through))?;
+        }
+        Ok(())
+    }
+
+    fn try_commit(&mut self, sinks: &mut Sinks) -> Result<(), Unfinished> {
+        self.send(sinks)?;
+        for (at, (committer, ends)) in self.committers.iter().zip(&self.ends).enumerate() {
+            let Some(source) = committer.as_ref().filter(|_| !ends.is_empty() && !self.added[at]) else { continue };
+            self.producer.add_places(source, ends)?;
+            self.added[at] = true;
+        }
+        self.producer.end()
+    }
+
+    fn undo(&mut self, tries: &mut u32) -> Result<(), StreamError> {
+        loop {
+            match self.producer.undo() {
+                Ok(()) => break,
+                Err(Unfinished::Ended(error)) => return Err(error),
+                Err(Unfinished::Again(_) | Unfinished::Lost(_)) => self.wait(tries)?,
+            }
+        }
+        self.restart();
+        Ok(())
+    }
+
+    fn restart(&mut self) {
+        self.has_begun = false;
+        self.sent = [0; 3];
+        self.added.fill(false);
+    }
+
+    fn wait(&self, tries: &mut u32) -> Result<(), StreamError> {
+        if self.stop.load(Ordering::Acquire) {
+            *tries += 1;
+        }
+        if *tries > LAST_TRIES_MAX {
+            return Err(last_outputs());
+        }
+        std::thread::park_timeout(PAUSE);
+        Ok(())
+    }
+
+    /// What does not go to the cluster follows what does.
+    fn write_lines(&self, sinks: &mut Sinks) -> Result<(), StreamError> {
+        for (at, outputs) in self.outputs.iter().enumerate() {
+            let Some(Sink::Lines(lines)) = sinks.at(at) else { continue };
+            outputs.iter().try_for_each(|output| lines.write_line(&self.bytes[output.line.clone()]))?;
+            lines.flush()?;
+        }
+        Ok(())
+    }
+}
+
+/// A record that could not be written: the others of its transaction are lost with it, unless nobody can ever write it.
+fn lost(error: StreamError) -> Unfinished {
+    match error {
+        StreamError::Kafka { doing, detail } => Unfinished::Lost(format!("{doing}: {detail}")),
+        error => Unfinished::Ended(error),
+    }
+}
+
+impl Unfinished {
+    fn into_end(self) -> Result<(), StreamError> {
+        match self {
+            Unfinished::Ended(error) => Err(error),
+            Unfinished::Again(_) | Unfinished::Lost(_) => Ok(()),
+        }
+    }
+}
+
+impl Sinks {
+    /// Verdicts, dead letters, alerts.
+    fn at(&mut self, at: usize) -> Option<&mut Sink> {
+        match at {
+            0 => Some(&mut self.verdicts),
+            1 => Some(&mut self.dead_letters),
+            _ => self.alerts.as_mut().and_then(|Alerting { sink, .. }| sink.as_mut()),
+        }
+    }
+}
