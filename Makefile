@@ -3,6 +3,7 @@
 #   make run      verdicts on a day of example traffic
 #   make test     all tests; starts a real Kafka broker
 #   make check    formatting, lints, documentation, licences of dependencies
+#   make soak     a million events with fifty kills of refguard and three of the broker
 #   make fuzz     real fuzzing: FUZZ_SECONDS for each target, 60 by default
 #   make setup    only the installing, for tests and checks
 
@@ -12,7 +13,7 @@ FUZZ_SECONDS ?= 60
 SHELL := /bin/sh
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test check fmt clippy doc deny fuzz setup clean
+.PHONY: help run build test soak check fmt clippy doc deny fuzz setup clean
 
 help:
 	@sed -n 's/^#   /  /p' Makefile
@@ -27,6 +28,10 @@ build:
 test:
 	@sh scripts/setup test
 	cargo test --locked
+
+soak:
+	@sh scripts/setup test
+	timeout 3600 cargo test --locked --release --test exactly_once -- --ignored --nocapture soak
 
 check: fmt clippy doc deny
 

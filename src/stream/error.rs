@@ -190,7 +190,11 @@ impl StreamError {
                 "stop it, or name another `group`; a member that was killed is forgotten after `session.timeout.ms`"
                     .to_owned(),
             ),
-            Fenced { .. } => Some("run one refguard for a group, with one folder in `state.path`".to_owned()),
+            Fenced { .. } => Some(
+                "run one refguard for a group, with one folder in `state.path`; if there is no other, the cluster was away for \
+                 longer than `transaction.timeout.ms`: start it again"
+                    .to_owned(),
+            ),
             Recovery { hint, .. } => Some((*hint).to_owned()),
             Kafka { .. } => Some("restart refguard: it goes on from the last committed place".to_owned()),
             Read { .. } | Write { .. } | ReaderGone { .. } => None,

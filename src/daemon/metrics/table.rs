@@ -143,7 +143,7 @@ families! {
     Gauge list_age_seconds ["list"] "seconds"
         "How long before now the file of a list was changed, as it was read; of the lists of `signals`, by their setting.";
     Gauge checkpoint_age_seconds [] "seconds"
-        "How long ago the newest checkpoint was written, or judging began without one. Alert on more than some state.checkpoint_interval.";
+        "How long ago a checkpoint had everything that was judged, or judging began without one. Alert on more than some state.checkpoint_interval.";
     Gauge checkpoint_duration_seconds [] "seconds"
         "How long writing the newest checkpoint took; nothing is judged meanwhile.";
     Counter checkpoint_failures_total [] "checkpoints"

@@ -17,7 +17,7 @@ use crate::stream::journal::{Entry, Journal, Mark, PlaceName, Run};
 /// What is known of checkpoints outside the engine's thread, for metrics.
 #[derive(Debug, Default)]
 pub struct Kept {
-    /// When the newest checkpoint was named, or judging began without one, in milliseconds since the Unix epoch.
+    /// When a checkpoint had everything, or judging began without one, in milliseconds since the Unix epoch.
     pub at_ms: AtomicI64,
     /// How long writing the newest one took, in microseconds.
     pub took_us: AtomicU64,
@@ -198,6 +198,9 @@ impl Keeper {
         let has_news = self.newest != Some(self.companion.position);
         if is_due && has_news || std::mem::take(&mut self.soon) {
             self.write_aside(engine)?;
+        } else if is_due {
+            // The newest has everything.
+            self.kept.at_ms.store((self.options.wall_clock_ms)(), Ordering::Relaxed);
         }
         Ok(())
     }
