@@ -318,20 +318,19 @@ fn nothing_is_committed_before_its_alerts_are_delivered() {
     away.restart();
     let mut daemon = Daemon::start(&config);
     daemon.said("judging");
-    // Windows begin empty: the fifth login alone is no alert, four more are.
     produce(kafka, &input, &logins(5, 9));
     assert!(until(|| committed(kafka, &group, &input) == 9));
     daemon.terminate();
     assert!(daemon.ended().0.success());
-    let records: Vec<Value> =
-        away.consume(&alerts, 4).iter().map(|record| serde_json::from_slice(&record.payload).unwrap()).collect();
-    let events = |rule: &str, change: &str| -> Vec<&str> {
-        let of = records.iter().filter(|record| record["rule"] == rule && record["change"] == change);
-        of.map(|record| record["last_event"]["id"].as_str().unwrap()).collect()
-    };
-    assert_eq!(events("many-logins", "opened"), ["a-3", "a-7"]);
-    assert_eq!(events("many-logins", "grown"), ["a-8"]);
-    assert_eq!(events("other", "opened"), ["a-8"]);
+    // As if nothing had happened: what was judged before is known, and its alerts go on.
+    let said = |line: &[u8]| -> Value { serde_json::from_slice(line).unwrap() };
+    let mut expected: Vec<Value> = place.eval(&logins(0, 9)).iter().map(|line| said(line.as_bytes())).collect();
+    let records = away.consume(&alerts, expected.len());
+    let mut records: Vec<Value> = records.iter().map(|record| said(&record.payload)).collect();
+    let order = |record: &Value| (record["id"].to_string(), record["count"].as_u64());
+    expected.sort_by_key(order);
+    records.sort_by_key(order);
+    assert_eq!(records, expected);
 }
 
 #[test]

@@ -55,11 +55,11 @@ impl Setting {
     }
 
     /// A daemon with a state of its own.
-    fn run(&self, name: &str, history: &str) -> Daemon {
+    fn run(&self, name: &str, history: &str, arguments: &[&str]) -> Daemon {
         let address = self.kafka.address();
         let at = |path: String| self.at(&path).display().to_string();
         let text = format!(
-            "sources: {{logins: {{kafka: {{brokers: [\"{address}\"], topics: [{}], group: {}, history: {history}}}}}}}\n\
+            "sources: {{logins: {{kafka: {{brokers: [\"{address}\"], topics: [{}], group: {}, history: {history}, properties: {{session.timeout.ms: \"2000\", heartbeat.interval.ms: \"300\"}}}}}}}}\n\
              sinks: {{verdicts: {{kafka: {{topic: {}}}}}}}\n\
              rules: {{path: {}, settle: 200ms}}\n\
              state: {{path: {}, key_file: {}}}\n\
@@ -73,7 +73,7 @@ impl Setting {
         );
         let config = self.at(&format!("{name}.yaml"));
         fs::write(&config, text).unwrap();
-        Daemon::start(&config)
+        Daemon::start_with(&config, arguments)
     }
 
     /// Sends logins, each so many seconds ago; the verdicts on them.
@@ -119,7 +119,7 @@ fn ends(daemon: Daemon) {
 #[test]
 fn a_start_without_state_counts_what_was_judged_before() {
     let mut setting = Setting::new(3);
-    let mut first = setting.run("first", "1d");
+    let mut first = setting.run("first", "1d", &[]);
     first.said("judging");
     setting.logins(&[("a", 600), ("b", 590), ("a", 580), ("c", 570), ("a", 560)]);
     ends(first);
@@ -127,7 +127,7 @@ fn a_start_without_state_counts_what_was_judged_before() {
     let more = setting.login("a", 20);
     kcat::produce_keyed(&setting.kafka.address(), &setting.input, &[("a", more.as_str())]);
     setting.told += 1;
-    let mut second = setting.run("second", "1d");
+    let mut second = setting.run("second", "1d", &[]);
     let told = second.said("history was counted");
     assert_eq!((&told["events"], &told["not_valid"]), (&json!(5), &json!(0)), "{told}");
     second.said("judging");
@@ -136,7 +136,7 @@ fn a_start_without_state_counts_what_was_judged_before() {
     counts.sort_unstable();
     assert_eq!(counts, [("1 of d", true), ("2 of b", true), ("5 of a", true)], "an hour of a day that is known");
     ends(second);
-    let mut third = setting.run("third", "0s");
+    let mut third = setting.run("third", "0s", &["--accept-empty-state"]);
     third.said("judging");
     assert_eq!(said(&setting.logins(&[("a", 1)])[0]), ("1 of a", false), "nothing is counted that is not asked for");
     ends(third);
@@ -145,7 +145,7 @@ fn a_start_without_state_counts_what_was_judged_before() {
 #[test]
 fn a_feature_that_a_reload_brings_is_filled_while_events_are_judged() {
     let mut setting = Setting::new(3);
-    let mut daemon = setting.run("only", "0s");
+    let mut daemon = setting.run("only", "0s", &[]);
     daemon.said("judging");
     let before: Vec<(&str, i64)> = (0..900).map(|at| (["a", "b", "c"][at % 3], 1000 - at as i64)).collect();
     setting.logins(&before);
@@ -162,11 +162,11 @@ fn a_feature_that_a_reload_brings_is_filled_while_events_are_judged() {
 #[test]
 fn what_a_topic_no_longer_holds_is_not_taken_for_counted() {
     let mut setting = Setting::new(1);
-    let first = setting.run("first", "0s");
+    let first = setting.run("first", "0s", &[]);
     setting.logins(&[("a", 600), ("a", 590), ("a", 580), ("a", 570)]);
     ends(first);
     setting.kafka.delete_before(&setting.input, 0, 3);
-    let mut second = setting.run("second", "1d");
+    let mut second = setting.run("second", "1d", &[]);
     assert_eq!(second.said("history was counted")["events"], 1);
     second.said("judging");
     assert_eq!(said(&setting.logins(&[("a", 1)])[0]), ("2 of a", false), "an hour is asked for, and not there");

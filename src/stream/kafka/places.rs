@@ -25,7 +25,7 @@ const WAIT: Duration = Duration::from_secs(10);
 /// [`StreamError::SecondOwner`]; as [`committed_places`].
 pub fn only_owner(options: &SourceOptions) -> Result<(), StreamError> {
     let consumer = asker(options)?;
-    options.instance.as_ref().map_or(Ok(()), |instance| alone(&consumer, &options.group, instance))
+    options.instance.as_ref().map_or(Ok(()), |instance| alone(&consumer, options, instance))
 }
 
 /// The partitions of the topics of a source, each with the offset that its group has committed. A transaction that is on its

@@ -109,6 +109,13 @@ const DEFAULTS: [(&str, &str); 6] = [
     ("auto.commit.interval.ms", "1000"),
 ];
 
+/// How long a broker remembers a member that says nothing, unless it is told otherwise (librdkafka's `session.timeout.ms`).
+const SESSION_TIMEOUT_MS: u64 = 45_000;
+/// How often it is asked who is still there.
+const LOOK: Duration = Duration::from_millis(500);
+/// How many times more than the timeout has room for: it is the broker's, and it may be busy.
+const SPARE_LOOKS: u64 = 6;
+
 /// Settings that the guarantees rest on: the client commits, once a second and whenever a partition goes, but only places
 /// that were stored by [`KafkaSource::commit`]; and a group that is new to a topic reads all of it.
 const FIXED: [(&str, &str); 5] = [
@@ -148,7 +155,7 @@ impl KafkaSource {
         })?;
         shared.reachable.store(true, Ordering::Relaxed);
         if let Some(instance) = &options.instance {
-            alone(&consumer, &options.group, instance)?;
+            alone(&consumer, options, instance)?;
         }
         consumer.subscribe(&topics).map_err(|error| settings_error(&error))?;
 
@@ -291,16 +298,43 @@ impl Drop for KafkaSource {
     }
 }
 
-/// Refuses a group that has a member which is not us under this name. The broker puts the name of a member before its id.
-pub(super) fn alone(consumer: &BaseConsumer<Callbacks>, group: &str, instance: &str) -> Result<(), StreamError> {
+/// Refuses a group that has a member which is not us under this name. The broker puts the name of a member before its id. It
+/// remembers a member that has gone for its session timeout: so long another one may still be there, and is waited for.
+pub(super) fn alone(
+    consumer: &BaseConsumer<Callbacks>,
+    options: &SourceOptions,
+    instance: &str,
+) -> Result<(), StreamError> {
+    let group = &options.group;
+    let set = options.client.settings.iter().find(|(name, _)| name == "session.timeout.ms");
+    let set = set.and_then(|(_, text)| text.parse::<u64>().ok());
+    let looks = set.unwrap_or(SESSION_TIMEOUT_MS) / LOOK.as_millis() as u64 + SPARE_LOOKS;
+    let mut found = other_member(consumer, group, instance)?;
+    for look in 0..looks {
+        let Some(member) = &found else { return Ok(()) };
+        if look == 0 {
+            tracing::warn!(target: "kafka", group, member, "another member is in the group: waits whether it has gone");
+        }
+        // Nothing is subscribed yet: a poll only waits.
+        consumer.poll(LOOK);
+        found = other_member(consumer, group, instance)?;
+    }
+    found.map_or(Ok(()), |member| Err(StreamError::SecondOwner { group: group.clone(), member }))
+}
+
+/// A member of the group that does not go by this name.
+fn other_member(
+    consumer: &BaseConsumer<Callbacks>,
+    group: &str,
+    instance: &str,
+) -> Result<Option<String>, StreamError> {
     let asked = answer(consumer, |consumer| consumer.fetch_group_list(Some(group), Duration::from_secs(10)));
     let groups = asked.map_err(|error| StreamError::Kafka {
         doing: format!("asking who is in group {group}"),
         detail: detail(&error),
     })?;
     let members = groups.groups().iter().filter(|found| found.name() == group).flat_map(|found| found.members());
-    let other = members.map(|member| member.id().to_owned()).find(|id| !id.starts_with(instance));
-    other.map_or(Ok(()), |member| Err(StreamError::SecondOwner { group: group.to_owned(), member }))
+    Ok(members.map(|member| member.id().to_owned()).find(|id| !id.starts_with(instance)))
 }
 
 fn commit_error(error: &KafkaError) -> StreamError {
