@@ -189,13 +189,7 @@ fn pass(ms: u64) {
 /// The last of a metric's samples.
 fn metric(address: &str, name: &str) -> Option<f64> {
     let (_, text) = get(address, "/metrics");
-    text.lines()
-        .filter(|line| line.split(['{', ' ']).next() == Some(name))
-        .next_back()?
-        .rsplit(' ')
-        .next()?
-        .parse()
-        .ok()
+    text.lines().rfind(|line| line.split(['{', ' ']).next() == Some(name))?.rsplit(' ').next()?.parse().ok()
 }
 
 fn copy(from: &Path, to: &Path) {
