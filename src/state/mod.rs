@@ -19,6 +19,7 @@ mod bucketed;
 mod checkpoint;
 mod classes;
 mod component;
+mod cut;
 mod dedup;
 mod entries;
 mod feature;
@@ -44,6 +45,7 @@ mod timed;
 mod window;
 
 pub use checkpoint::{Broken, ByteReader, ByteWriter, ClassMap, Segments};
+pub use cut::OrderedCut;
 pub use classes::{ClassRefused, ClassRoom, ClassUse};
 pub use dedup::{Dedup, Entry, Identity, Sighting};
 pub use feature::{FeatureTable, Fetch, Guesses};

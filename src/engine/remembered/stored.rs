@@ -10,6 +10,16 @@ const WOULD_BE: u8 = 1;
 const PARTIES: u8 = 2;
 const LATE: u8 = 4;
 
+/// A cut through the verdicts.
+#[derive(Debug)]
+pub(super) struct RememberedCut {
+    /// Number of the chunk and place in it: those before are written.
+    next: (u64, usize),
+    /// Those from here on are new since.
+    end: (u64, usize),
+    segments: Segments,
+}
+
 pub(in crate::engine) fn store_verdict(verdict: Verdict, writer: &mut ByteWriter) {
     writer.byte(verdict as u8);
 }
@@ -20,17 +30,75 @@ pub(in crate::engine) fn restore_verdict(reader: &mut ByteReader<'_>) -> Result<
 }
 
 impl Remembered {
-    pub(in crate::engine) fn store(&self, segments: &mut Segments<'_>) {
-        for chunk in &self.chunks {
-            for (entry, judgement) in &chunk.firsts {
-                let writer = segments.item();
-                entry.store(writer);
-                store_judgement(judgement, writer);
-                for piece in [judgement.rules, judgement.decisions, judgement.created] {
-                    writer.bytes(chunk.piece(piece));
-                }
+    /// Writes all of them, in segments that begin with a prefix.
+    pub(in crate::engine) fn store(&self, prefix: &[u8], put: &mut dyn FnMut(&[u8])) {
+        self.walk(&mut self.cut(prefix), &mut usize::MAX.clone(), put);
+    }
+
+    /// Begins to write those that there are now, while others come and these leave.
+    pub(in crate::engine) fn begin_cut(&mut self, prefix: &[u8]) {
+        self.cut = Some(Box::new(self.cut(prefix)));
+    }
+
+    /// Writes verdicts of the cut, until the budget is spent; whether that was all: then there is no cut any more.
+    pub(in crate::engine) fn store_cut(&mut self, budget_bytes: &mut usize, put: &mut dyn FnMut(&[u8])) -> bool {
+        let Some(mut cut) = self.cut.take() else { return true };
+        let is_all = self.walk(&mut cut, budget_bytes, put);
+        if !is_all {
+            self.cut = Some(cut);
+        }
+        is_all
+    }
+
+    /// Gives a cut up.
+    pub(in crate::engine) fn cancel_cut(&mut self) {
+        self.cut = None;
+    }
+
+    fn cut(&self, prefix: &[u8]) -> RememberedCut {
+        let last = self.chunks.back().map_or(0, |chunk| chunk.firsts.len());
+        let end = (self.left + self.chunks.len().saturating_sub(1) as u64, last);
+        RememberedCut { next: (self.left, 0), end, segments: Segments::new(prefix) }
+    }
+
+    fn walk(&self, cut: &mut RememberedCut, budget_bytes: &mut usize, put: &mut dyn FnMut(&[u8])) -> bool {
+        let start = cut.segments.bytes();
+        while cut.segments.bytes() - start < *budget_bytes {
+            if !self.store_next(cut) {
+                *budget_bytes -= cut.segments.bytes() - start;
+                cut.segments.finish(put);
+                return true;
             }
         }
+        *budget_bytes = 0;
+        cut.segments.hand_over(put);
+        false
+    }
+
+    /// The oldest chunk is about to be cleared.
+    pub(super) fn keep_first_chunk(&mut self) {
+        let Some(mut cut) = self.cut.take() else { return };
+        while cut.next.0 == self.left && self.store_next(&mut cut) {}
+        self.cut = Some(cut);
+    }
+
+    /// Writes the next one of a cut; `false`: there is none.
+    fn store_next(&self, cut: &mut RememberedCut) -> bool {
+        if cut.next >= cut.end {
+            return false;
+        }
+        let (number, place) = cut.next;
+        let Some(chunk) = self.chunks.get((number - self.left) as usize) else { return false };
+        let Some((entry, judgement)) = chunk.firsts.get(place) else { return false };
+        let writer = cut.segments.item();
+        entry.store(writer);
+        store_judgement(judgement, writer);
+        for piece in [judgement.rules, judgement.decisions, judgement.created] {
+            writer.bytes(chunk.piece(piece));
+        }
+        let is_last = place + 1 == CHUNK_VERDICTS;
+        cut.next = if is_last { (number + 1, 0) } else { (number, place + 1) };
+        true
     }
 
     pub(in crate::engine) fn restore(&mut self, reader: &mut ByteReader<'_>) -> Result<(), Broken> {

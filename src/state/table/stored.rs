@@ -3,12 +3,16 @@
 //! Keys come to stand without gaps, and windows in as little memory as they need: what is read of them is the same. Room
 //! that was granted until the next look at the memory is kept as room.
 
+use std::collections::BTreeMap;
+
 use super::{Dropped, Table, outside};
-use crate::state::checkpoint::{Broken, ByteReader, ByteWriter, Segments};
+use crate::state::checkpoint::{Broken, ByteReader, ByteWriter};
+use crate::state::cut::SlotCut;
 use crate::state::index::SLOT_MAX;
+use crate::state::slab::Slab;
 use crate::state::summary::Summary;
 use crate::state::window::Window;
-use crate::state::{KeyHash, Limit};
+use crate::state::{KeyHash, Limit, Op};
 
 /// Marks of a key.
 const TRUNCATED: u8 = 1;
@@ -59,21 +63,44 @@ impl<W: Window> Table<W> {
         self.classes.restore(reader)
     }
 
-    pub(in crate::state) fn store_keys(&self, segments: &mut Segments<'_>) {
-        let mut from = 0;
-        while let Some(slot) = self.slab.next_live(from, self.slab.slots()) {
-            from = slot as usize + 1;
-            let entry = self.slab.get(slot);
-            let dropped = self.dropped.get(&slot);
-            let writer = segments.item();
-            writer.key(entry.key);
-            let truncated = if entry.window.is_truncated() { TRUNCATED } else { 0 };
-            writer.byte(truncated | if dropped.is_some() { DROPPED } else { 0 });
-            entry.window.store(writer);
-            if let Some(dropped) = dropped {
-                writer.time(dropped.newest_ms);
-                dropped.summary.store(writer);
+    /// A cut through all keys that there are now.
+    pub(in crate::state) fn cut(&self, prefix: &[u8]) -> SlotCut {
+        SlotCut::new(self.slab.live(), prefix)
+    }
+
+    /// Where the cut is that keys are kept for before they change.
+    pub(in crate::state) fn cut_mut(&mut self) -> &mut Option<Box<SlotCut>> {
+        &mut self.cut
+    }
+
+    /// Writes what is to be written of a cut, until the budget is spent. Answers whether that is all.
+    pub(in crate::state) fn walk(
+        &self,
+        cut: &mut SlotCut,
+        budget_bytes: &mut usize,
+        put: &mut dyn FnMut(&[u8]),
+    ) -> bool {
+        cut.walk(budget_bytes, put, |slot, writer| store_key(&self.slab, &self.dropped, slot, writer))
+    }
+
+    /// Writes the keys of operations as they are before these. All of them, since a reading may tidy up too, and what is
+    /// written while it is in the cache is not waited for later.
+    #[cold]
+    pub(super) fn keep_for_cut(&mut self, ops: &[Op], guesses: &[u32]) {
+        for (op, guess) in ops.iter().zip(guesses) {
+            if let Ok(slot) = self.find(op.key, *guess) {
+                self.keep_slot(slot);
             }
+        }
+    }
+
+    /// Writes a key as it is, if the cut has yet to.
+    #[inline]
+    pub(super) fn keep_slot(&mut self, slot: u32) {
+        if let Some(cut) = &mut self.cut
+            && let Some(writer) = cut.take(slot)
+        {
+            store_key(&self.slab, &self.dropped, slot, writer);
         }
     }
 
@@ -120,5 +147,24 @@ impl<W: Window> Table<W> {
     pub(in crate::state) fn restored(&mut self) -> Result<(), Broken> {
         self.grown_max = if self.limit >= Limit::Busy { 0 } else { self.grown().saturating_add(self.grown_max) };
         Ok(())
+    }
+}
+
+fn store_key<W: Window>(
+    slab: &Slab<W>,
+    dropped: &BTreeMap<u32, Dropped<W::Summary>>,
+    slot: u32,
+    writer: &mut ByteWriter,
+) {
+    let entry = slab.get(slot);
+    let truncated = entry.window.is_truncated();
+    // Only what was truncated has lost anything.
+    let dropped = if truncated { dropped.get(&slot) } else { None };
+    writer.key(entry.key);
+    writer.byte(if truncated { TRUNCATED } else { 0 } | if dropped.is_some() { DROPPED } else { 0 });
+    entry.window.store(writer);
+    if let Some(dropped) = dropped {
+        writer.time(dropped.newest_ms);
+        dropped.summary.store(writer);
     }
 }
