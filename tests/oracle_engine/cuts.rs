@@ -33,7 +33,7 @@ fn cut(history: &History, rules: &Arc<RuleSet>, random: &mut Random) -> (Said, V
         from = to;
         let engine = replay.engine();
         if let Some(mut cut) = under_way.take() {
-            let most = [8, 3000, 40_000][random.below(3) as usize];
+            let most = [8, 6000, 60_000][random.below(3) as usize];
             let budget_bytes = random.below(most) as usize;
             let put = &mut |segment: &[u8]| cut.segments.push(segment.to_vec());
             match engine.step_checkpoint(budget_bytes, put) {
