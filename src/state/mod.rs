@@ -45,8 +45,8 @@ mod timed;
 mod window;
 
 pub use checkpoint::{Broken, ByteReader, ByteWriter, ClassMap, Segments};
-pub use cut::OrderedCut;
 pub use classes::{ClassRefused, ClassRoom, ClassUse};
+pub use cut::OrderedCut;
 pub use dedup::{Dedup, Entry, Identity, Sighting};
 pub use feature::{FeatureTable, Fetch, Guesses};
 pub use hash::{Class, HashKey, KeyHash, KeyHasher, PartHash, Scalar};

@@ -16,7 +16,7 @@ pub use owner::Owner;
 use std::fs::{self, File};
 use std::io::{self, BufReader, BufWriter, Write as _};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
 
 use crate::engine::{Engine, EngineOptions, RestoreError, Restored, Restoring};
 use crate::ruleset::program::RuleSet;
@@ -31,6 +31,8 @@ const ASIDE: &str = "checkpoint.new";
 const KEPT: usize = 2;
 /// What is gathered before it is written, in bytes.
 const BUFFER_BYTES: usize = 1 << 20;
+/// How many segments are read ahead of the engine that takes them.
+const SEGMENTS_AHEAD: usize = 8;
 
 /// A checkpoint that was written.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -67,30 +69,97 @@ pub struct Found {
 ///
 /// [`CheckpointError::Io`]: then the ones before are all there.
 pub fn write(folder: &Path, engine: &Engine) -> Result<Written, CheckpointError> {
-    let aside = folder.join(ASIDE);
-    let path = folder.join(format!("{NAME}{:020}", engine.taken_in()));
-    let bytes = write_aside(&aside, engine).map_err(CheckpointError::io("writing", &aside))?;
-    fs::rename(&aside, &path).map_err(CheckpointError::io("naming", &path))?;
-    sync(folder)?;
-    for old in named(folder)?.into_iter().skip(KEPT) {
-        fs::remove_file(&old).map_err(CheckpointError::io("removing", &old))?;
-    }
-    Ok(Written { path, bytes })
-}
-
-fn write_aside(path: &Path, engine: &Engine) -> io::Result<u64> {
-    let mut out = frame::Writer::begin(BufWriter::with_capacity(BUFFER_BYTES, File::create(path)?))?;
+    let mut writing = Writing::begin(folder, engine.taken_in())?;
     let mut ended = Ok(());
     engine.checkpoint(&mut |segment| {
         if ended.is_ok() {
-            ended = out.put(segment);
+            ended = writing.put(segment);
         }
     });
     ended?;
+    writing.end()
+}
+
+/// A checkpoint on its way to the disk, by whatever thread has it: the one that judges need not wait for the disk.
+///
+/// One that is dropped leaves a file aside, which the next one writes over.
+pub struct Writing {
+    folder: PathBuf,
+    aside: PathBuf,
+    taken_in: u64,
+    out: frame::Writer<BufWriter<File>>,
+}
+
+impl std::fmt::Debug for Writing {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Writing").field("aside", &self.aside).field("taken_in", &self.taken_in).finish_non_exhaustive()
+    }
+}
+
+impl Writing {
+    /// Begins a file of what an engine knew when it had taken in so many events.
+    ///
+    /// # Errors
+    ///
+    /// [`CheckpointError::Io`].
+    pub fn begin(folder: &Path, taken_in: u64) -> Result<Writing, CheckpointError> {
+        let aside = folder.join(ASIDE);
+        let file = File::create(&aside).map(|file| BufWriter::with_capacity(BUFFER_BYTES, file));
+        let out = file.and_then(frame::Writer::begin).map_err(CheckpointError::io("writing", &aside))?;
+        Ok(Writing { folder: folder.to_owned(), aside, taken_in, out })
+    }
+
+    /// Adds a segment.
+    ///
+    /// # Errors
+    ///
+    /// [`CheckpointError::Io`]: then it comes to nothing.
+    pub fn put(&mut self, segment: &[u8]) -> Result<(), CheckpointError> {
+        self.out.put(segment).map_err(CheckpointError::io("writing", &self.aside))
+    }
+
+    /// Has all of it on the disk, and gives it its name. Of the ones before, the last stays.
+    ///
+    /// # Errors
+    ///
+    /// [`CheckpointError::Io`]: then the ones before are all there.
+    pub fn end(self) -> Result<Written, CheckpointError> {
+        let Writing { folder, aside, taken_in, out } = self;
+        let path = folder.join(format!("{NAME}{taken_in:020}"));
+        let bytes = finish(out).map_err(CheckpointError::io("writing", &aside))?;
+        fs::rename(&aside, &path).map_err(CheckpointError::io("naming", &path))?;
+        sync(&folder)?;
+        for old in named(&folder)?.into_iter().skip(KEPT) {
+            fs::remove_file(&old).map_err(CheckpointError::io("removing", &old))?;
+        }
+        Ok(Written { path, bytes })
+    }
+}
+
+fn finish(out: frame::Writer<BufWriter<File>>) -> io::Result<u64> {
     let (mut out, bytes) = out.end()?;
     out.flush()?;
     out.get_ref().sync_all()?;
     Ok(bytes)
+}
+
+/// Reads a file and checks every checksum, and looks at nothing else: what reading costs at least. Answers its length.
+///
+/// # Errors
+///
+/// It is damaged, or newer; or the system.
+pub fn check(path: &Path) -> Result<u64, CheckpointError> {
+    let mut frames = open(path)?;
+    let (mut segment, mut bytes) = (Vec::new(), 0);
+    while frames.next(&mut segment)? {
+        bytes += segment.len() as u64;
+    }
+    Ok(bytes)
+}
+
+fn open(path: &Path) -> Result<frame::Reader<BufReader<File>>, CheckpointError> {
+    let file = File::open(path).map_err(CheckpointError::io("opening", path))?;
+    frame::Reader::begin(BufReader::with_capacity(BUFFER_BYTES, file), path)
 }
 
 /// Reads the newest whole checkpoint below a folder into an engine of these rules and options. Damaged ones are set aside.
@@ -115,15 +184,46 @@ pub fn load(folder: &Path, rules: &Arc<RuleSet>, options: &EngineOptions) -> Res
     }
 }
 
-fn read(path: &Path, mut restoring: Restoring) -> Result<(Engine, Restored), CheckpointError> {
-    let file = File::open(path).map_err(CheckpointError::io("opening", path))?;
-    let mut frames = frame::Reader::begin(BufReader::with_capacity(BUFFER_BYTES, file), path)?;
+/// The file is read and checked by a thread of its own, a few segments ahead.
+fn read(path: &Path, restoring: Restoring) -> Result<(Engine, Restored), CheckpointError> {
+    let mut frames = open(path)?;
+    let (full, segments) = mpsc::sync_channel::<Result<Vec<u8>, CheckpointError>>(SEGMENTS_AHEAD);
+    let (empty, emptied) = mpsc::channel::<Vec<u8>>();
+    std::thread::scope(|scope| {
+        scope.spawn(move || {
+            loop {
+                let mut segment = emptied.try_recv().unwrap_or_default();
+                let read = match frames.next(&mut segment) {
+                    Ok(true) => Ok(segment),
+                    Ok(false) => break,
+                    Err(error) => Err(error),
+                };
+                let is_last = read.is_err();
+                // Nobody wants more of what is broken.
+                if full.send(read).is_err() || is_last {
+                    break;
+                }
+            }
+        });
+        take(path, restoring, segments, &empty)
+    })
+}
+
+fn take(
+    path: &Path,
+    mut restoring: Restoring,
+    segments: mpsc::Receiver<Result<Vec<u8>, CheckpointError>>,
+    empty: &mpsc::Sender<Vec<u8>>,
+) -> Result<(Engine, Restored), CheckpointError> {
     let of_engine = |error| match error {
         RestoreError::ForeignKey => CheckpointError::ForeignKey { path: path.to_owned() },
         RestoreError::Broken(broken) => CheckpointError::Damaged { path: path.to_owned(), detail: broken.to_string() },
     };
-    while let Some(segment) = frames.next()? {
-        restoring.take(segment).map_err(of_engine)?;
+    for segment in segments {
+        let segment = segment?;
+        restoring.take(&segment).map_err(of_engine)?;
+        // At the end nobody fills it again.
+        drop(empty.send(segment));
     }
     restoring.finish().map_err(of_engine)
 }

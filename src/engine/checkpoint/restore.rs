@@ -97,8 +97,7 @@ impl Restoring {
     /// [`RestoreError`]: then the rest is worthless too.
     pub fn take(&mut self, segment: &[u8]) -> Result<(), RestoreError> {
         let classes = self.classes;
-        let is_of_table =
-            segment.first().is_some_and(|tag| [tag::TABLE, tag::KEYS, tag::KEYS_OF].contains(tag));
+        let is_of_table = segment.first().is_some_and(|tag| [tag::TABLE, tag::KEYS, tag::KEYS_OF].contains(tag));
         // Keys of identities are given no class: there these bits say nothing.
         let mut reader =
             if is_of_table { ByteReader::with_classes(segment, &classes) } else { ByteReader::new(segment) };
@@ -172,9 +171,7 @@ impl Restoring {
         let table: Option<(&mut FeatureTable, &mut bool)> = match owner {
             Owner::Nobody => None,
             Owner::Feature(place) => Some((&mut self.engine.tables[place], &mut self.features[place])),
-            Owner::Accounts(place) => {
-                Some((&mut self.engine.accounts.tables_mut()[place], &mut self.accounts[place]))
-            }
+            Owner::Accounts(place) => Some((&mut self.engine.accounts.tables_mut()[place], &mut self.accounts[place])),
         };
         let is_taken = match table {
             Some((_, true)) => return Err(Broken("a table stands there twice")),

@@ -18,6 +18,12 @@ use crate::state::{KeyHash, Limit, Op};
 const TRUNCATED: u8 = 1;
 const DROPPED: u8 = 2;
 
+/// Keys that are put in together.
+const PASS_KEYS: usize = 64;
+
+/// A key as it was read, with what it lost.
+type Record<W> = (KeyHash, W, Option<Dropped<<W as Window>::Summary>>);
+
 /// What a table refuses, and how far it may grow: as it is written.
 pub(in crate::state) fn store_limit(limit: Limit, keys_max: usize, room: usize, writer: &mut ByteWriter) {
     writer.byte(match limit {
@@ -104,25 +110,41 @@ impl<W: Window> Table<W> {
         }
     }
 
+    /// Reads some dozens of keys before it puts them in, so that they wait for the index together.
     pub(in crate::state) fn restore_keys(&mut self, reader: &mut ByteReader<'_>) -> Result<(), Broken> {
+        let mut pass = Vec::with_capacity(PASS_KEYS);
         while !reader.is_empty() {
-            let key = reader.key()?;
-            let marks = reader.byte()?;
-            if marks > TRUNCATED | DROPPED {
-                return Err(Broken("a key has marks of no known kind"));
+            while !reader.is_empty() && pass.len() < PASS_KEYS {
+                let read = Self::restore_key(reader)?;
+                self.index.prefetch(read.0);
+                pass.push(read);
             }
-            let mut window = W::restore(reader)?;
-            window.set_truncated(marks & TRUNCATED != 0);
-            let grown = self.outside();
-            let slot = self.put(key, window)?;
-            if marks & DROPPED != 0 {
-                let (newest_ms, summary) = (reader.time()?, W::Summary::restore(reader)?);
-                self.summarised += summary.bytes();
-                self.dropped.insert(slot, Dropped { newest_ms, summary });
+            for (key, window, dropped) in pass.drain(..) {
+                let grown = self.outside();
+                let slot = self.put(key, window)?;
+                if let Some(dropped) = dropped {
+                    self.summarised += dropped.summary.bytes();
+                    self.dropped.insert(slot, dropped);
+                }
+                self.classes.grew(key, grown, self.outside());
             }
-            self.classes.grew(key, grown, self.outside());
         }
         Ok(())
+    }
+
+    fn restore_key(reader: &mut ByteReader<'_>) -> Result<Record<W>, Broken> {
+        let key = reader.key()?;
+        let marks = reader.byte()?;
+        if marks > TRUNCATED | DROPPED {
+            return Err(Broken("a key has marks of no known kind"));
+        }
+        let mut window = W::restore(reader)?;
+        window.set_truncated(marks & TRUNCATED != 0);
+        let mut dropped = None;
+        if marks & DROPPED != 0 {
+            dropped = Some(Dropped { newest_ms: reader.time()?, summary: W::Summary::restore(reader)? });
+        }
+        Ok((key, window, dropped))
     }
 
     fn outside(&self) -> usize {

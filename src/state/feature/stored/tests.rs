@@ -123,7 +123,11 @@ fn a_cut_has_what_was_there_whatever_comes_while_it_is_written() {
             }
             assert!(round > 10, "{spec:?}: the cut has parts");
             let read = restored(spec, &(head.as_bytes().to_vec(), keys));
-            assert_eq!((read.digest(), read.keys(), read.truncated_keys()), then, "{spec:?}, {step_bytes} bytes a step");
+            assert_eq!(
+                (read.digest(), read.keys(), read.truncated_keys()),
+                then,
+                "{spec:?}, {step_bytes} bytes a step"
+            );
         }
     }
 }
