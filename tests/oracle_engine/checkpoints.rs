@@ -3,6 +3,8 @@
 
 #[path = "cuts.rs"]
 mod cuts;
+#[path = "first_format.rs"]
+mod first_format;
 
 use std::sync::Arc;
 

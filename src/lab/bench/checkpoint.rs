@@ -28,7 +28,9 @@ const BATCH_EVENTS: u64 = 64;
 /// Batches whose events are made up and derived ahead.
 const BATCHES_AHEAD: usize = 256;
 /// Bytes of a checkpoint that are written between two batches.
-const STEP_BYTES: usize = 64 << 10;
+const STEP_BYTES: usize = 32 << 10;
+/// Events that have come go before a step, but for one in so many batches.
+const PASSED_OVER_MAX: u32 = 7;
 /// No step is taken while so many segments wait for the disk.
 const WAITING_MAX: usize = 32;
 /// Accounts are taken in steps of this prime.
@@ -211,6 +213,11 @@ impl Queue {
         (self.came, self.free_at_ns) = (last + 1, done_ns);
     }
 
+    /// Whether the next batch has come.
+    fn has_next(&self) -> bool {
+        (self.came + BATCH_EVENTS - 1) as f64 * self.gap_ns <= self.free_at_ns
+    }
+
     /// Something else took so long.
     fn busy(&mut self, took: Duration) {
         self.free_at_ns += took.as_nanos() as f64;
@@ -325,7 +332,7 @@ impl Load {
         self.engine.begin_checkpoint();
         lane.begun = (plan.monotonic)().duration_since(start);
         queue.busy(lane.begun);
-        let waiting = AtomicUsize::new(0);
+        let (waiting, mut passed_over) = (AtomicUsize::new(0), 0);
         let (segments, written) = mpsc::channel::<Vec<u8>>();
         std::thread::scope(|scope| {
             let disk = scope.spawn(|| {
@@ -342,9 +349,12 @@ impl Load {
             };
             self.judge(plan, usize::MAX, |engine, took| {
                 queue.judged(took);
-                if waiting.load(Ordering::Relaxed) >= WAITING_MAX && !disk.is_finished() {
+                passed_over += 1;
+                let disk_is_behind = waiting.load(Ordering::Relaxed) >= WAITING_MAX && !disk.is_finished();
+                if disk_is_behind || queue.has_next() && passed_over <= PASSED_OVER_MAX {
                     return true;
                 }
+                passed_over = 0;
                 let start = (plan.monotonic)();
                 let step = engine.step_checkpoint(STEP_BYTES, put);
                 let took = (plan.monotonic)().duration_since(start);
