@@ -14,7 +14,7 @@ pub use error::CheckpointError;
 pub use owner::Owner;
 
 use std::fs::{self, File};
-use std::io::{self, BufReader, BufWriter, Write as _};
+use std::io::{BufReader, BufWriter, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, mpsc};
 
@@ -69,64 +69,83 @@ pub struct Found {
 ///
 /// [`CheckpointError::Io`]: then the ones before are all there.
 pub fn write(folder: &Path, engine: &Engine) -> Result<Written, CheckpointError> {
-    let mut writing = Writing::begin(folder, engine.taken_in())?;
-    let mut ended = Ok(());
+    let mut writing = Writing::begin(folder)?;
+    let mut put = Ok(());
     engine.checkpoint(&mut |segment| {
-        if ended.is_ok() {
-            ended = writing.put(segment);
+        if put.is_ok() {
+            put = writing.put(segment);
         }
     });
-    ended?;
-    writing.end()
+    put?;
+    writing.end()?.name(engine.taken_in())
 }
 
-/// A checkpoint on its way to the disk, by whatever thread has it: the one that judges need not wait for the disk.
-///
-/// One that is dropped leaves a file aside, which the next one writes over.
+/// A checkpoint that is being written aside, by whatever thread has it: the one that judges need not wait for the disk.
 pub struct Writing {
     folder: PathBuf,
-    aside: PathBuf,
-    taken_in: u64,
     out: frame::Writer<BufWriter<File>>,
 }
 
 impl std::fmt::Debug for Writing {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Writing").field("aside", &self.aside).field("taken_in", &self.taken_in).finish_non_exhaustive()
+        f.debug_struct("Writing").field("folder", &self.folder).finish_non_exhaustive()
     }
 }
 
+/// One that is on the disk and has no name yet: it does not count before it is named.
+#[derive(Debug)]
+pub struct Aside {
+    folder: PathBuf,
+    bytes: u64,
+}
+
 impl Writing {
-    /// Begins a file of what an engine knew when it had taken in so many events.
+    /// Begins one.
     ///
     /// # Errors
     ///
-    /// [`CheckpointError::Io`].
-    pub fn begin(folder: &Path, taken_in: u64) -> Result<Writing, CheckpointError> {
+    /// [`CheckpointError::Io`], as all of these: then the ones before are all there.
+    pub fn begin(folder: &Path) -> Result<Writing, CheckpointError> {
         let aside = folder.join(ASIDE);
         let file = File::create(&aside).map(|file| BufWriter::with_capacity(BUFFER_BYTES, file));
         let out = file.and_then(frame::Writer::begin).map_err(CheckpointError::io("writing", &aside))?;
-        Ok(Writing { folder: folder.to_owned(), aside, taken_in, out })
+        Ok(Writing { folder: folder.to_owned(), out })
     }
 
     /// Adds a segment.
     ///
     /// # Errors
     ///
-    /// [`CheckpointError::Io`]: then it comes to nothing.
+    /// [`CheckpointError::Io`].
     pub fn put(&mut self, segment: &[u8]) -> Result<(), CheckpointError> {
-        self.out.put(segment).map_err(CheckpointError::io("writing", &self.aside))
+        self.out.put(segment).map_err(CheckpointError::io("writing", &self.folder.join(ASIDE)))
     }
 
-    /// Has all of it on the disk, and gives it its name. Of the ones before, the last stays.
+    /// Ends it, and has it on the disk.
+    ///
+    /// # Errors
+    ///
+    /// [`CheckpointError::Io`].
+    pub fn end(self) -> Result<Aside, CheckpointError> {
+        let ended = self.out.end().and_then(|(mut out, bytes)| {
+            out.flush()?;
+            out.get_ref().sync_all()?;
+            Ok(bytes)
+        });
+        let bytes = ended.map_err(CheckpointError::io("writing", &self.folder.join(ASIDE)))?;
+        Ok(Aside { folder: self.folder, bytes })
+    }
+}
+
+impl Aside {
+    /// Lets it count: it was begun after so many events. Of the ones before, the last stays.
     ///
     /// # Errors
     ///
     /// [`CheckpointError::Io`]: then the ones before are all there.
-    pub fn end(self) -> Result<Written, CheckpointError> {
-        let Writing { folder, aside, taken_in, out } = self;
-        let path = folder.join(format!("{NAME}{taken_in:020}"));
-        let bytes = finish(out).map_err(CheckpointError::io("writing", &aside))?;
+    pub fn name(self, events: u64) -> Result<Written, CheckpointError> {
+        let Aside { folder, bytes } = self;
+        let (aside, path) = (folder.join(ASIDE), folder.join(format!("{NAME}{events:020}")));
         fs::rename(&aside, &path).map_err(CheckpointError::io("naming", &path))?;
         sync(&folder)?;
         for old in named(&folder)?.into_iter().skip(KEPT) {
@@ -134,13 +153,6 @@ impl Writing {
         }
         Ok(Written { path, bytes })
     }
-}
-
-fn finish(out: frame::Writer<BufWriter<File>>) -> io::Result<u64> {
-    let (mut out, bytes) = out.end()?;
-    out.flush()?;
-    out.get_ref().sync_all()?;
-    Ok(bytes)
 }
 
 /// Reads a file and checks every checksum, and looks at nothing else: what reading costs at least. Answers its length.

@@ -152,3 +152,40 @@ fn restore_judgement(reader: &mut ByteReader<'_>) -> Result<Judgement, Broken> {
     let (late, evidence) = (marks & LATE != 0, Piece::default());
     Ok(Judgement { verdict, would_be, cause, score, parties, late, evidence, ..Judgement::default() })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::judgement::Judgements;
+
+    fn entry(number: u64) -> Entry {
+        Entry::restore(&mut ByteReader::new(&number.to_le_bytes())).unwrap()
+    }
+
+    #[test]
+    fn a_cut_has_the_verdicts_that_were_there_whatever_comes_while_it_is_written() {
+        let (mut remembered, mut next) = (Remembered::default(), 0);
+        let mut come = |remembered: &mut Remembered, count: u64| {
+            for number in next..next + count {
+                let judgement = Judgement { score: number as i64, ..Judgement::default() };
+                remembered.remember(entry(number), &judgement, &Judgements::default(), b"a rule");
+            }
+            next += count;
+            remembered.trim(entry(next.saturating_sub(3000)));
+        };
+        let gathered = |segments: &[Vec<u8>]| -> Vec<u8> { segments.iter().flat_map(|of| &of[1..]).copied().collect() };
+        come(&mut remembered, 5000);
+        for (step_bytes, count) in [(2000, 300), (1, 5), (60_000, 4000)] {
+            let left = remembered.left;
+            let (mut whole, mut cut) = (Vec::new(), Vec::new());
+            remembered.store(&[7], &mut |segment| whole.push(segment.to_vec()));
+            remembered.begin_cut(&[7]);
+            while !remembered.store_cut(&mut { step_bytes }, &mut |segment| cut.push(segment.to_vec())) {
+                come(&mut remembered, count);
+            }
+            assert!(remembered.left > left + 2, "chunks have left meanwhile");
+            assert!(gathered(&whole) == gathered(&cut), "{step_bytes} bytes a step");
+            assert!(gathered(&cut).len() > 3000 * 20);
+        }
+    }
+}

@@ -63,6 +63,10 @@ pub struct Waits {
     pub p999: Duration,
     /// The longest.
     pub longest: Duration,
+    /// Nanoseconds of judging an event.
+    pub judged_ns: f64,
+    /// Nanoseconds of writing, an event.
+    pub written_ns: f64,
 }
 
 /// What checkpoints cost.
@@ -198,15 +202,25 @@ struct Queue {
     came: u64,
     free_at_ns: f64,
     waits_ns: Vec<u64>,
+    judged: Duration,
+    written: Duration,
 }
 
 impl Queue {
     fn new(gap_ns: f64) -> Queue {
-        Queue { gap_ns, came: 0, free_at_ns: 0.0, waits_ns: Vec::new() }
+        Queue {
+            gap_ns,
+            came: 0,
+            free_at_ns: 0.0,
+            waits_ns: Vec::new(),
+            judged: Duration::ZERO,
+            written: Duration::ZERO,
+        }
     }
 
     /// The next batch is judged once its last event has come, and takes so long.
     fn judged(&mut self, took: Duration) {
+        self.judged += took;
         let last = self.came + BATCH_EVENTS - 1;
         let done_ns = self.free_at_ns.max(last as f64 * self.gap_ns) + took.as_nanos() as f64;
         self.waits_ns.extend((self.came..=last).map(|event| (done_ns - event as f64 * self.gap_ns) as u64));
@@ -218,8 +232,9 @@ impl Queue {
         (self.came + BATCH_EVENTS - 1) as f64 * self.gap_ns <= self.free_at_ns
     }
 
-    /// Something else took so long.
-    fn busy(&mut self, took: Duration) {
+    /// Writing took so long.
+    fn wrote(&mut self, took: Duration) {
+        self.written += took;
         self.free_at_ns += took.as_nanos() as f64;
     }
 
@@ -229,7 +244,10 @@ impl Queue {
             let place = (self.waits_ns.len() * permille / 1000).min(self.waits_ns.len().saturating_sub(1));
             Duration::from_nanos(self.waits_ns.get(place).copied().unwrap_or_default())
         };
-        Waits { median: place(500), p99: place(990), p999: place(999), longest: place(1000) }
+        let each_ns = |of: Duration| of.as_nanos() as f64 / self.came.max(1) as f64;
+        let (judged_ns, written_ns) = (each_ns(self.judged), each_ns(self.written));
+        let (median, p99, p999, longest) = (place(500), place(990), place(999), place(1000));
+        Waits { median, p99, p999, longest, judged_ns, written_ns }
     }
 }
 
@@ -288,7 +306,7 @@ impl Load {
 
     fn run(&mut self, folder: &Path, plan: &Plan) -> Result<Lane, BenchError> {
         let mut sum = Duration::ZERO;
-        let batches = 4 * BATCHES_AHEAD;
+        let batches = 32 * BATCHES_AHEAD;
         self.judge(plan, batches, |_, took| {
             sum += took;
             true
@@ -327,11 +345,12 @@ impl Load {
         queue: &mut Queue,
         lane: &mut Lane,
     ) -> Result<(), BenchError> {
-        let mut writing = Writing::begin(folder, self.engine.taken_in()).map_err(of_checkpoint)?;
+        let events = self.engine.taken_in();
+        let mut writing = Writing::begin(folder).map_err(of_checkpoint)?;
         let start = (plan.monotonic)();
         self.engine.begin_checkpoint();
         lane.begun = (plan.monotonic)().duration_since(start);
-        queue.busy(lane.begun);
+        queue.wrote(lane.begun);
         let (waiting, mut passed_over) = (AtomicUsize::new(0), 0);
         let (segments, written) = mpsc::channel::<Vec<u8>>();
         std::thread::scope(|scope| {
@@ -340,7 +359,7 @@ impl Load {
                     writing.put(&segment)?;
                     waiting.fetch_sub(1, Ordering::Relaxed);
                 }
-                writing.end()
+                writing.end()?.name(events)
             });
             let put = &mut |segment: &[u8]| {
                 waiting.fetch_add(1, Ordering::Relaxed);
@@ -358,7 +377,7 @@ impl Load {
                 let start = (plan.monotonic)();
                 let step = engine.step_checkpoint(STEP_BYTES, put);
                 let took = (plan.monotonic)().duration_since(start);
-                queue.busy(took);
+                queue.wrote(took);
                 lane.longest_step = lane.longest_step.max(took);
                 lane.steps += 1;
                 step == CheckpointStep::Unfinished

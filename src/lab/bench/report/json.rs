@@ -155,6 +155,7 @@ fn checkpoint(report: &CheckpointCosts) -> Value {
             "median": micros(of.median), "p99": micros(of.p99), "p999": micros(of.p999), "longest": micros(of.longest),
         })
     };
+    let each = |of: &Waits| json!({"judge": of.judged_ns, "write": of.written_ns});
     json!({
         "keys": report.keys,
         "identities": report.identities,
@@ -167,6 +168,7 @@ fn checkpoint(report: &CheckpointCosts) -> Value {
         "rounds": report.rounds,
         "events_per_second": report.events_per_second,
         "wait_us": {"without": waits(&report.without), "with": waits(&report.with)},
+        "ns_per_event": {"without": each(&report.without), "with": each(&report.with)},
         "begun_us": micros(report.begun),
         "longest_step_us": micros(report.longest_step),
         "steps": report.steps,

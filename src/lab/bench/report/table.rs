@@ -273,12 +273,16 @@ fn write_checkpoint(out: &mut String, report: &CheckpointCosts) -> Result {
     )?;
     writeln!(
         out,
-        "  what events wait, in ms, at {:.0} events/s:  median     p99   p99.9  longest",
+        "  what events wait, in ms, at {:.0} events/s:  median     p99   p99.9  longest  ns/event: judge  write",
         report.events_per_second
     )?;
     for (name, of) in [("without a checkpoint", &report.without), ("while one is written", &report.with)] {
         let [median, p99, p999, longest] = [of.median, of.p99, of.p999, of.longest].map(millis);
-        writeln!(out, "    {name:<37}  {median:>6.2}  {p99:>6.2}  {p999:>6.2}  {longest:>7.2}")?;
+        writeln!(
+            out,
+            "    {name:<37}  {median:>6.2}  {p99:>6.2}  {p999:>6.2}  {longest:>7.2}  {:>15.0}  {:>5.0}",
+            of.judged_ns, of.written_ns
+        )?;
     }
     writeln!(
         out,
