@@ -62,7 +62,7 @@ fn the_usual_parts_have_figures() {
     }
     assert_path(&report["file_to_verdict_lines"], 3000);
     assert!(
-        ["workload", "kafka_to_kafka", "growth", "aggregates", "links", "attack"]
+        ["workload", "kafka_to_kafka", "growth", "aggregates", "links", "attack", "checkpoint"]
             .iter()
             .all(|part| report[part].is_null())
     );
@@ -120,6 +120,23 @@ fn growth_tells_of_memory_and_pauses() {
     }
     let batch = ["median", "p999", "longest", "longest_seen"].map(|of| positive(&growth["batch_us"][of]));
     assert!(batch.is_sorted(), "{batch:?}");
+}
+
+#[test]
+fn checkpoints_tell_of_bytes_waits_and_recovery() {
+    let report = &figures(&["--alone", "--checkpoint", "20000"])["checkpoint"];
+    assert_eq!((whole(&report["keys"]), whole(&report["identities"])), (20_000, 4000));
+    let key = positive(&report["bytes_per_key"]);
+    assert!((20.0..=60.0).contains(&key), "{key}");
+    assert_eq!(whole(&report["file_bytes"]) / 100_000, (key * 20_000.0 + 4000.0 * 32.0) as u64 / 100_000);
+    for of in ["recovered_ms", "checked_ms", "written_at_once_ms", "begun_us", "longest_step_us", "events_per_second"] {
+        positive(&report[of]);
+    }
+    assert!(whole(&report["steps"]) > 10, "{report}");
+    for lane in ["without", "with"] {
+        let waits = ["median", "p99", "p999", "longest"].map(|of| positive(&report["wait_us"][lane][of]));
+        assert!(waits.is_sorted(), "{waits:?}");
+    }
 }
 
 #[test]

@@ -11,6 +11,7 @@ use std::collections::{BTreeSet, HashMap};
 
 use crate::event::{EventKind, SubjectKind, Verdict};
 use crate::state::KeyHash;
+use stored::DecisionsCut;
 
 /// For which types of event a cause counts.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -89,10 +90,10 @@ impl DecisionCause {
 }
 
 impl DecisionRecord {
-    /// What it takes in memory, about, with its causes.
+    /// What it takes in memory, about, with its causes and its place in order.
     fn bytes(&self) -> usize {
         let causes: usize = self.causes.iter().map(DecisionCause::bytes).sum();
-        size_of::<(KeyHash, DecisionRecord)>() + self.program.len() + self.subject.len() + causes
+        size_of::<(KeyHash, DecisionRecord, KeyHash)>() + self.program.len() + self.subject.len() + causes
     }
 
     /// The gravest verdict on it; `None` once it has no cause.
@@ -105,6 +106,8 @@ impl DecisionRecord {
 #[derive(Clone, Debug, Default)]
 pub struct Decisions {
     records: HashMap<KeyHash, DecisionRecord>,
+    /// Their keys in order, so that a walk over them can be interrupted.
+    subjects: BTreeSet<KeyHash>,
     expiries: BTreeSet<(i64, KeyHash)>,
     by_kind: [usize; SubjectKind::ALL.len()],
     by_verdict: [usize; Verdict::ALL.len()],
@@ -114,6 +117,8 @@ pub struct Decisions {
     bytes_max: Option<usize>,
     /// How many causes were refused.
     refused: u64,
+    /// While they are written as of a place that was passed.
+    cut: Option<Box<DecisionsCut>>,
 }
 
 /// What a decision in force does to an event.
@@ -176,9 +181,11 @@ impl Decisions {
             self.refused += 1;
             return false;
         }
+        self.keep(key);
         let record = self.records.entry(key).or_insert_with(|| {
             let (program, kind, subject) = subject();
             self.by_kind[kind as usize] += 1;
+            self.subjects.insert(key);
             let record = DecisionRecord { program, kind, subject, causes: Vec::new() };
             self.bytes += record.bytes();
             record
@@ -190,12 +197,19 @@ impl Decisions {
             return false;
         }
         let before = record.gravest();
-        self.expiries.extend(cause.expires_ms.map(|end| (end, key)));
+        let end = cause.expires_ms;
         self.bytes += cause.bytes();
         record.causes.push(cause);
         let after = record.gravest();
+        end.into_iter().for_each(|end| self.queue(end, key));
         self.move_verdict(before, after);
         true
+    }
+
+    /// Puts a subject into the queue of ends.
+    fn queue(&mut self, end_ms: i64, key: KeyHash) {
+        self.keep_end((end_ms, key));
+        self.expiries.insert((end_ms, key));
     }
 
     /// Whether a cause extends one that stands on a subject.
@@ -232,6 +246,8 @@ impl Decisions {
             if end > horizon_ms {
                 break;
             }
+            self.keep(key);
+            self.keep_end((end, key));
             self.expiries.pop_first();
             let Some(record) = self.records.get_mut(&key) else { continue };
             let before = record.gravest();
@@ -239,13 +255,14 @@ impl Decisions {
             record.causes.retain(|cause| cause.expires_ms.is_none_or(|end| end > horizon_ms));
             self.bytes += record.bytes();
             let next = record.causes.iter().filter_map(|cause| cause.expires_ms).min();
-            self.expiries.extend(next.map(|end| (end, key)));
             let after = record.gravest();
             if after.is_none() {
                 self.by_kind[record.kind as usize] -= 1;
                 self.bytes -= record.bytes();
                 self.records.remove(&key);
+                self.subjects.remove(&key);
             }
+            next.into_iter().for_each(|end| self.queue(end, key));
             self.move_verdict(before, after);
         }
     }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::account::AccountMemory;
 use super::breaker::{BreakerOpening, Breakers};
+use super::checkpoint::Cut;
 use super::chunk::{ByReferral, Chunk, Entry, Ground};
 use super::clock::Clock;
 use super::decide::{Decider, Scratch, program_name};
@@ -116,6 +117,8 @@ pub struct Engine {
     spelling: SubjectReader,
     /// Keys that a later look at the same log wants the events of.
     pub(super) watching: Option<Box<Watch>>,
+    /// The checkpoint that is under way.
+    pub(super) cut: Option<Box<Cut>>,
 }
 
 impl Engine {
@@ -145,6 +148,7 @@ impl Engine {
             scratch: Scratch::default(),
             spelling: SubjectReader::default(),
             watching: None,
+            cut: None,
             breakers: Breakers::new(&rules, options.every_rule_in_force),
             policy,
             every_rule_in_force: options.every_rule_in_force,

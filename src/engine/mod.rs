@@ -38,7 +38,7 @@ mod watch;
 pub use backfill::{Backfill, Filling};
 pub use bounded::{beginning, bounded_text};
 pub use breaker::{BREAKER_MATCHES_MIN, BreakerOpening};
-pub use checkpoint::{RestoreError, Restored, Restoring};
+pub use checkpoint::{CheckpointStep, RestoreError, Restored, Restoring};
 pub use clock::{Clock, Moment};
 pub use decide::{derived_id, program_name};
 pub use decisions::{DecisionCause, DecisionReach, DecisionRecord, Decisions, InForce};

@@ -11,6 +11,7 @@ mod stored;
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::state::KeyHash;
+use stored::ReferrersCut;
 
 /// How long a chain of referrers is looked at: those of honest people have two or three.
 const CHAIN_MAX: usize = 64;
@@ -24,6 +25,8 @@ pub(super) struct Referrers {
     records: BTreeMap<KeyHash, Record>,
     ends: BTreeSet<(i64, KeyHash)>,
     bytes: usize,
+    /// While they are written as of a place that was passed.
+    cut: Option<Box<ReferrersCut>>,
 }
 
 #[derive(Debug)]
@@ -51,7 +54,7 @@ impl Referral {
 impl Referrers {
     /// Nobody yet. An account is forgotten when it had no referral for `retention_ms`.
     pub(super) fn new(retention_ms: i64) -> Referrers {
-        Referrers { retention_ms, records: BTreeMap::new(), ends: BTreeSet::new(), bytes: 0 }
+        Referrers { retention_ms, records: BTreeMap::new(), ends: BTreeSet::new(), bytes: 0, cut: None }
     }
 
     /// Takes in a referral that is counted; `first_ms` is when the account was first referred, as of this event. Of two
@@ -61,6 +64,7 @@ impl Referrers {
         if !new && !self.records.contains_key(&account) {
             return;
         }
+        self.keep(account);
         let record = self.records.entry(account).or_insert_with(|| {
             self.ends.insert((time_ms, account));
             self.bytes += RECORD_BYTES;
@@ -136,6 +140,7 @@ impl Referrers {
                 continue;
             }
             self.bytes -= RECORD_BYTES + record.referrals.iter().map(Referral::bytes).sum::<usize>();
+            self.keep(account);
             self.records.remove(&account);
         }
     }

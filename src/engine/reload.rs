@@ -41,10 +41,13 @@ impl Engine {
     /// Puts another rule set in force for the events from here on.
     ///
     /// A feature keeps its counts if it has the same name and definition in both; another one starts empty, and is complete
-    /// once a whole window lies behind the newest event that was shown before. Keys that were watched for are given up.
+    /// once a whole window lies behind the newest event that was shown before. Keys that were watched for are given up, and
+    /// so is a checkpoint that is under way: whoever wants it finishes it first.
     /// Events must be derived for [`Engine::wanted`] as it is afterwards: [`wanted_after`] tells it beforehand. Answers which
     /// features start empty.
     pub fn reload(&mut self, rules: Arc<RuleSet>) -> Vec<String> {
+        // Its parts would no longer be those that it began with.
+        self.cancel_checkpoint();
         self.reloads += 1;
         // Tables that go take their counts along.
         self.look_at_quotas();

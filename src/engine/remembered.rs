@@ -13,6 +13,7 @@ use std::collections::VecDeque;
 use super::judgement::{Judgement, Judgements, Outcome, Piece};
 use crate::event::{Cause, Verdict};
 use crate::state::Entry;
+use stored::RememberedCut;
 
 /// Verdicts of a chunk.
 const CHUNK_VERDICTS: usize = 1024;
@@ -29,10 +30,14 @@ struct Chunk {
 #[derive(Debug, Default)]
 pub(super) struct Remembered {
     chunks: VecDeque<Chunk>,
+    /// How many chunks have left.
+    left: u64,
     /// One that was emptied, for the next that is needed.
     spare: Option<Chunk>,
     /// Bytes of the chunks in use.
     bytes: usize,
+    /// While they are written as of a place that was passed.
+    cut: Option<Box<RememberedCut>>,
 }
 
 impl Remembered {
@@ -93,7 +98,9 @@ impl Remembered {
     /// Drops verdicts on identities before this one, which are forgotten.
     pub(super) fn trim(&mut self, oldest: Entry) {
         while self.chunks.front().and_then(|chunk| chunk.firsts.last()).is_some_and(|(last, _)| *last < oldest) {
+            self.keep_first_chunk();
             if let Some(mut chunk) = self.chunks.pop_front() {
+                self.left += 1;
                 self.bytes -= chunk.bytes();
                 chunk.firsts.clear();
                 chunk.text.clear();

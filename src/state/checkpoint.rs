@@ -4,12 +4,11 @@
 //! writes segments to a file hands in where they go. Invariants: reading never panics and never asks for more memory than
 //! the bytes at hand can fill, whatever the bytes; what was written is read as the same values.
 
-use super::{Class, KeyHash};
+mod segments;
 
-/// How long a segment becomes before the next item begins a new one.
-const SEGMENT_BYTES: usize = 256 << 10;
-/// What a segment is made for at first: the bound and an item.
-const SEGMENT_CAPACITY: usize = SEGMENT_BYTES + (4 << 10);
+pub use segments::Segments;
+
+use super::{Class, KeyHash};
 
 /// What a checkpoint says is impossible.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -17,7 +16,7 @@ const SEGMENT_CAPACITY: usize = SEGMENT_BYTES + (4 << 10);
 pub struct Broken(pub &'static str);
 
 /// Appends values to bytes.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct ByteWriter {
     bytes: Vec<u8>,
 }
@@ -26,6 +25,11 @@ impl ByteWriter {
     /// What was written.
     pub fn as_bytes(&self) -> &[u8] {
         &self.bytes
+    }
+
+    /// The same, taken.
+    pub fn into_bytes(self) -> Vec<u8> {
+        self.bytes
     }
 
     /// A small number.
@@ -260,52 +264,6 @@ impl<'a> ByteReader<'a> {
     /// Too few bytes are left, or they are no text.
     pub fn text(&mut self) -> Result<&'a str, Broken> {
         std::str::from_utf8(self.bytes()?).map_err(|_| Broken("a text is not UTF-8"))
-    }
-}
-
-/// Cuts what is written into segments of bounded length, each with a tag that says what is in it, and hands them over.
-///
-/// A segment is 256 KiB long, or longer by its last item.
-pub struct Segments<'a> {
-    put: &'a mut dyn FnMut(&[u8]),
-    writer: ByteWriter,
-}
-
-impl std::fmt::Debug for Segments<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Segments").field("written", &self.writer.bytes.len()).finish_non_exhaustive()
-    }
-}
-
-impl<'a> Segments<'a> {
-    /// Hands whole segments to `put`, in order.
-    pub fn new(put: &'a mut dyn FnMut(&[u8])) -> Segments<'a> {
-        Segments { put, writer: ByteWriter { bytes: Vec::with_capacity(SEGMENT_CAPACITY) } }
-    }
-
-    /// Begins a segment, and hands over the one before it.
-    pub fn open(&mut self, tag: u8) -> &mut ByteWriter {
-        self.close();
-        self.writer.byte(tag);
-        &mut self.writer
-    }
-
-    /// Where the next item goes: in this segment or, if that is long enough, in another with its tag.
-    #[inline]
-    pub fn item(&mut self) -> &mut ByteWriter {
-        if self.writer.bytes.len() >= SEGMENT_BYTES {
-            let tag = self.writer.bytes[0];
-            self.open(tag);
-        }
-        &mut self.writer
-    }
-
-    /// Hands over what was begun.
-    pub fn close(&mut self) {
-        if !self.writer.bytes.is_empty() {
-            (self.put)(&self.writer.bytes);
-            self.writer.bytes.clear();
-        }
     }
 }
 

@@ -14,8 +14,6 @@
 
 mod stored;
 
-use std::collections::BTreeMap;
-
 use siphasher::sip128::{Hasher128, SipHasher13};
 
 use super::classes::Classes;
@@ -54,8 +52,6 @@ pub(super) struct Components {
     rule: ComponentRule,
     index: Index,
     forest: Forest,
-    /// What the accounts are called, by slot, if members are listed.
-    names: BTreeMap<u32, Box<str>>,
     name_bytes: usize,
     /// The generation that others are counted from.
     origin: Option<i64>,
@@ -72,8 +68,8 @@ pub(super) struct Components {
     next_swept: usize,
     /// By operation of a pass and the keys that it brings: the slot that it probably needs.
     guesses: Vec<Option<u32>>,
-    /// While it is read from a checkpoint: who stands below whom, in the order of joining.
-    children: Vec<u32>,
+    /// While it is read from a checkpoint.
+    read: stored::Read,
 }
 
 impl Components {
@@ -82,7 +78,6 @@ impl Components {
             rule,
             index: Index::new(),
             forest: Forest::new(rule.lists_members),
-            names: BTreeMap::new(),
             name_bytes: 0,
             origin: None,
             refused: NEVER,
@@ -93,7 +88,7 @@ impl Components {
             classes: Classes::default(),
             next_swept: 0,
             guesses: Vec::new(),
-            children: Vec::new(),
+            read: stored::Read::default(),
         }
     }
 
@@ -251,7 +246,7 @@ impl Components {
     fn name(&mut self, account: u32, name: &str) {
         if self.rule.lists_members {
             self.name_bytes += name_bytes(name);
-            self.names.insert(account, name.into());
+            self.forest.names.insert(account, name.into());
         }
     }
 
@@ -340,7 +335,7 @@ impl Components {
 
     /// What a member is called; for a member that the last batch of operations listed.
     pub(super) fn member_name(&self, member: u64) -> &str {
-        self.names.get(&(member as u32)).map_or("", |name| name)
+        self.forest.names.get(&(member as u32)).map_or("", |name| name)
     }
 
     /// The keys of all accounts that are linked with one, itself included, as of an instant from the horizon on.
@@ -381,7 +376,7 @@ impl Components {
         let node = self.forest.node(slot);
         if node.seen < self.forest.floor() {
             if node.is_account
-                && let Some(name) = self.names.remove(&slot)
+                && let Some(name) = self.forest.names.remove(&slot)
             {
                 self.name_bytes -= name_bytes(&name);
             }

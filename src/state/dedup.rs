@@ -16,6 +16,7 @@ use prefetch_index::prefetch_index;
 
 use super::KeyHash;
 use super::index::{Index, Vacancy};
+use stored::DedupCut;
 
 /// Entries of a chunk.
 const CHUNK_ENTRIES: usize = 4096;
@@ -79,6 +80,8 @@ pub struct Dedup {
     /// Newest event time among the entries that the bound pushed out early.
     forced_ms: i64,
     watermark_ms: i64,
+    /// While identities are written as of a place that was passed.
+    cut: Option<Box<DedupCut>>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -106,6 +109,7 @@ impl Dedup {
             limit_bytes: None,
             forced_ms: i64::MIN,
             watermark_ms: i64::MIN,
+            cut: None,
         }
     }
 
@@ -215,6 +219,9 @@ impl Dedup {
                 return;
             }
             self.index.remove(oldest.key, slot_of(self.first));
+            if (self.first + 1).is_multiple_of(CHUNK_ENTRIES as u64) {
+                self.keep_first_chunk();
+            }
             self.first += 1;
             self.held -= 1;
             if self.first.is_multiple_of(CHUNK_ENTRIES as u64) {

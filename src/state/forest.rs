@@ -16,12 +16,15 @@
 //! edges from the floor on; what is below the floor, edge or share, is never looked at, so the parent that such an edge
 //! names may be gone, or another.
 
-mod stored;
+pub(super) mod stored;
+
+use std::collections::BTreeMap;
 
 use super::KeyHash;
 use super::few::{Few, Vacant};
 use super::kin::Kin;
 use super::slab::Slab;
+use stored::ForestCut;
 
 /// How many nodes are looked at for each member that is listed.
 const NODES_A_MEMBER: usize = 16;
@@ -132,6 +135,10 @@ pub(super) struct Forest {
     pub(super) nodes: Slab<Node>,
     /// The children of each node, for those who list members.
     pub(super) kin: Option<Kin>,
+    /// What the accounts are called, by slot, for the same.
+    pub(super) names: BTreeMap<u32, Box<str>>,
+    /// While the nodes are written as of a place that was passed.
+    cut: Option<Box<ForestCut>>,
     /// No reader asks for less.
     floor: i32,
     /// Bytes outside the slots.
@@ -148,6 +155,8 @@ impl Forest {
         Forest {
             nodes: Slab::new(),
             kin: lists_members.then(Kin::default),
+            names: BTreeMap::new(),
+            cut: None,
             floor: NEVER + 1,
             spilled: 0,
             changes: Default::default(),
@@ -170,8 +179,10 @@ impl Forest {
         &self.nodes.get(node).window
     }
 
+    /// A node, to be changed: what a checkpoint has of nodes changes only here and where edges are set.
     #[inline]
     pub(super) fn node_mut(&mut self, node: u32) -> &mut Node {
+        self.keep(node);
         &mut self.nodes.get_mut(node).window
     }
 
@@ -196,6 +207,7 @@ impl Forest {
 
     /// Forgets a node that counts as seen in no generation from the floor on: no edge from the floor on leads to it.
     pub(super) fn remove(&mut self, node: u32) {
+        self.keep(node);
         let of = self.node(node);
         self.spilled -= of.shares.spilled_bytes() + of.sightings.spilled_bytes();
         if let Some(kin) = &mut self.kin {
@@ -362,6 +374,9 @@ impl Forest {
     }
 
     fn set_edge(&mut self, node: u32, parent: u32, weight: i32) {
+        if self.cut.is_some() {
+            self.keep_kin(node, parent);
+        }
         if let Some(kin) = &mut self.kin {
             let of = &self.nodes.get(node).window;
             // The siblings by an edge below the floor may be gone, or others.

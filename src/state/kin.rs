@@ -55,6 +55,19 @@ impl Kin {
         self.places.capacity() * size_of::<Place>() + self.spilled
     }
 
+    /// The siblings next to a node in its list: the one before it and the one behind.
+    pub(super) fn beside(&self, node: u32) -> (Option<u32>, Option<u32>) {
+        let of = &self.places[node as usize];
+        let some = |node: u32| (node != END).then_some(node);
+        (some(of.before), some(of.behind))
+    }
+
+    /// The first child of each list of a node, by edges from the floor on.
+    pub(super) fn firsts(&self, parent: u32, floor: i32) -> impl Iterator<Item = u32> {
+        let children = self.places[parent as usize].children.iter();
+        children.filter(move |list| !list.is_vacant(floor)).map(|list| list.first)
+    }
+
     /// Takes a child out of the list of its parent.
     pub(super) fn leave(&mut self, node: u32, parent: u32, weight: i32) {
         let Place { before, behind, .. } = self.places[node as usize];

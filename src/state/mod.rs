@@ -19,6 +19,7 @@ mod bucketed;
 mod checkpoint;
 mod classes;
 mod component;
+mod cut;
 mod dedup;
 mod entries;
 mod feature;
@@ -45,6 +46,7 @@ mod window;
 
 pub use checkpoint::{Broken, ByteReader, ByteWriter, ClassMap, Segments};
 pub use classes::{ClassRefused, ClassRoom, ClassUse};
+pub use cut::OrderedCut;
 pub use dedup::{Dedup, Entry, Identity, Sighting};
 pub use feature::{FeatureTable, Fetch, Guesses};
 pub use hash::{Class, HashKey, KeyHash, KeyHasher, PartHash, Scalar};

@@ -92,6 +92,11 @@ impl<W: Default> Slab<W> {
         None
     }
 
+    /// A bit a slot: whether it is in use.
+    pub(super) fn live(&self) -> Vec<u64> {
+        self.uses.iter().flat_map(|uses| uses.live).collect()
+    }
+
     /// Puts a key with an empty window into a free slot.
     pub(super) fn insert(&mut self, key: KeyHash) -> u32 {
         let chunk = match self.open.last() {

@@ -14,11 +14,12 @@ use std::collections::BTreeMap;
 use siphasher::sip128::{Hasher128, SipHasher13};
 
 use super::classes::Classes;
+use super::cut::SlotCut;
 use super::index::{Index, SLOT_MAX, Vacancy};
 use super::slab::{Slab, Slot};
 use super::summary::Summary as _;
 use super::window::{Lost, Window, feed, out_of_reach};
-use super::{Limit, Op, Reading, Readings};
+use super::{KeyHash, Limit, Op, Reading, Readings};
 
 /// The guess for a key that is new: no slot has this number.
 pub(super) const NO_SLOT: u32 = u32::MAX;
@@ -50,6 +51,8 @@ pub(super) struct Table<W: Window> {
     /// Once windows take so many bytes outside their slots, known keys are looked at before they grow.
     grown_max: usize,
     classes: Classes,
+    /// While the table is written as of a place that was passed.
+    cut: Option<Box<SlotCut>>,
 }
 
 /// What one key lost to its bound of entries.
@@ -84,6 +87,7 @@ impl<W: Window> Table<W> {
             keys_max: SLOT_MAX as usize,
             grown_max: usize::MAX,
             classes: Classes::default(),
+            cut: None,
         }
     }
 
@@ -112,6 +116,9 @@ impl<W: Window> Table<W> {
     /// Executes operations in order, with a guess for each.
     pub(super) fn apply(&mut self, ops: &[Op], guesses: &[u32], ids: &[[u8; 16]], out: &mut Readings) {
         out.readings.reserve(ops.len());
+        if self.cut.is_some() {
+            self.keep_for_cut(ops, guesses);
+        }
         for (op, guess) in ops.iter().zip(guesses) {
             let reading = self.execute(op, *guess, ids, &mut out.members);
             out.readings.push(reading);
@@ -130,12 +137,7 @@ impl<W: Window> Table<W> {
 
     #[inline]
     fn execute_on_time(&mut self, op: &Op, guess: u32, ids: &[[u8; 16]], members: &mut Vec<u64>) -> Reading {
-        let found = if guess != NO_SLOT && self.slab.get(guess).key == op.key {
-            Ok(guess)
-        } else {
-            self.index.find(op.key, |slot| self.slab.get(slot).key == op.key)
-        };
-        let slot = match found {
+        let slot = match self.find(op.key, guess) {
             Ok(slot) => slot,
             Err(vacancy) if op.add && !self.is_full() && self.classes.takes(op.key) => self.insert(op, vacancy),
             Err(_) => {
@@ -173,6 +175,15 @@ impl<W: Window> Table<W> {
         }
         let answer = window.read(&self.rule, op, lost, members);
         Reading { value: answer.value, known: answer.known, exact: answer.exact }
+    }
+
+    /// The slot of a key, or where it would be added.
+    #[inline]
+    fn find(&self, key: KeyHash, guess: u32) -> Result<u32, Vacancy> {
+        if guess != NO_SLOT && self.slab.get(guess).key == key {
+            return Ok(guess);
+        }
+        self.index.find(key, |slot| self.slab.get(slot).key == key)
     }
 
     /// What windows take outside their slots.
@@ -293,8 +304,9 @@ impl<W: Window> Table<W> {
             if window.is_settled(&self.rule, horizon_ms) && !window.is_truncated() {
                 continue;
             }
+            self.keep_slot(slot);
             let grown = outside(self.spilled, self.summarised, &self.dropped);
-            if window.is_truncated() {
+            if self.slab.get(slot).window.is_truncated() {
                 self.forget_dropped(slot, horizon_ms);
             }
             let Slot { key, window } = self.slab.get_mut(slot);

@@ -18,7 +18,7 @@ pub use owner::Owner;
 use std::fs::{self, File};
 use std::io::{BufReader, BufWriter, Write as _};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
 
 use crate::engine::{Engine, EngineOptions, RestoreError, Restored, Restoring};
 use crate::ruleset::program::RuleSet;
@@ -34,6 +34,8 @@ const ASIDE: &str = "checkpoint.new";
 const KEPT: usize = 2;
 /// What is gathered before it is written, in bytes.
 const BUFFER_BYTES: usize = 1 << 20;
+/// How many segments are read ahead of the engine that takes them.
+const SEGMENTS_AHEAD: usize = 8;
 
 /// A checkpoint that was written.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -66,10 +68,16 @@ pub struct Found {
     pub damaged: Vec<(CheckpointError, PathBuf)>,
 }
 
-/// A checkpoint that is being written aside.
+/// A checkpoint that is being written aside, by whatever thread has it: the one that judges need not wait for the disk.
 pub struct Writing {
     folder: PathBuf,
     out: frame::Writer<BufWriter<File>>,
+}
+
+impl std::fmt::Debug for Writing {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Writing").field("folder", &self.folder).finish_non_exhaustive()
+    }
 }
 
 /// One that is on the disk and has no name yet: it does not count before it is named.
@@ -165,6 +173,20 @@ pub fn write(folder: &Path, engine: &Engine, companion: &Companion) -> Result<Wr
     write_aside(folder, engine, companion)?.name(engine.taken_in())
 }
 
+/// Reads a file and checks every checksum, and looks at nothing else: what reading costs at least. Answers its length.
+///
+/// # Errors
+///
+/// It is damaged, or newer; or the system.
+pub fn check(path: &Path) -> Result<u64, CheckpointError> {
+    let (mut frames, _) = begin(path)?;
+    let (mut segment, mut bytes) = (Vec::new(), 0);
+    while frames.next(&mut segment)? {
+        bytes += segment.len() as u64;
+    }
+    Ok(bytes)
+}
+
 /// The place in the journal from which on the oldest checkpoint that can be used needs it; `None` without one.
 ///
 /// # Errors
@@ -173,8 +195,7 @@ pub fn write(folder: &Path, engine: &Engine, companion: &Companion) -> Result<Wr
 pub fn oldest_position(folder: &Path) -> Result<Option<u64>, CheckpointError> {
     let mut oldest = None;
     for path in named(folder)? {
-        let file = File::open(&path).map_err(CheckpointError::io("opening", &path))?;
-        if let Ok((_, Some(companion))) = begin(file, &path) {
+        if let Ok((_, Some(companion))) = begin(&path) {
             oldest = Some(oldest.map_or(companion.position, |known: u64| known.min(companion.position)));
         }
     }
@@ -208,30 +229,66 @@ pub fn load(folder: &Path, rules: &mut RulesOf<'_>, options: &EngineOptions) -> 
 /// A checkpoint's frames behind its companion, which one of the first format has not.
 type Begun = (frame::Reader<BufReader<File>>, Option<Companion>);
 
-fn begin(file: File, path: &Path) -> Result<Begun, CheckpointError> {
+fn begin(path: &Path) -> Result<Begun, CheckpointError> {
+    let file = File::open(path).map_err(CheckpointError::io("opening", path))?;
     let mut frames = frame::Reader::begin(BufReader::with_capacity(BUFFER_BYTES, file), path)?;
     if frames.format() < frame::FORMAT_WITH_COMPANION {
         return Ok((frames, None));
     }
-    let companion = frames.next()?.map(Companion::read);
+    let mut segment = Vec::new();
+    let companion = if frames.next(&mut segment)? {
+        Companion::read(&segment)
+    } else {
+        Err(Broken("it does not say where its inputs end"))
+    };
     let damaged = |broken: Broken| CheckpointError::Damaged { path: path.to_owned(), detail: broken.to_string() };
-    let companion = companion.unwrap_or(Err(Broken("it does not say where its inputs end"))).map_err(damaged)?;
-    Ok((frames, Some(companion)))
+    Ok((frames, Some(companion.map_err(damaged)?)))
 }
 
+/// The file is read and checked by a thread of its own, a few segments ahead.
 fn read(path: &Path, rules: &mut RulesOf<'_>, options: &EngineOptions) -> Result<Loaded, CheckpointError> {
-    let file = File::open(path).map_err(CheckpointError::io("opening", path))?;
-    let (mut frames, companion) = begin(file, path)?;
-    let mut restoring = Restoring::new(rules(companion.as_ref())?, options.clone());
+    let (mut frames, companion) = begin(path)?;
+    let restoring = Restoring::new(rules(companion.as_ref())?, options.clone());
+    let (full, segments) = mpsc::sync_channel::<Result<Vec<u8>, CheckpointError>>(SEGMENTS_AHEAD);
+    let (empty, emptied) = mpsc::channel::<Vec<u8>>();
+    std::thread::scope(|scope| {
+        scope.spawn(move || {
+            loop {
+                let mut segment = emptied.try_recv().unwrap_or_default();
+                let read = match frames.next(&mut segment) {
+                    Ok(true) => Ok(segment),
+                    Ok(false) => break,
+                    Err(error) => Err(error),
+                };
+                let is_last = read.is_err();
+                // Nobody wants more of what is broken.
+                if full.send(read).is_err() || is_last {
+                    break;
+                }
+            }
+        });
+        let (engine, restored) = take(path, restoring, segments, &empty)?;
+        Ok(Loaded { engine, path: path.to_owned(), companion, restored })
+    })
+}
+
+fn take(
+    path: &Path,
+    mut restoring: Restoring,
+    segments: mpsc::Receiver<Result<Vec<u8>, CheckpointError>>,
+    empty: &mpsc::Sender<Vec<u8>>,
+) -> Result<(Engine, Restored), CheckpointError> {
     let of_engine = |error| match error {
         RestoreError::ForeignKey => CheckpointError::ForeignKey { path: path.to_owned() },
         RestoreError::Broken(broken) => CheckpointError::Damaged { path: path.to_owned(), detail: broken.to_string() },
     };
-    while let Some(segment) = frames.next()? {
-        restoring.take(segment).map_err(of_engine)?;
+    for segment in segments {
+        let segment = segment?;
+        restoring.take(&segment).map_err(of_engine)?;
+        // At the end nobody fills it again.
+        drop(empty.send(segment));
     }
-    let (engine, restored) = restoring.finish().map_err(of_engine)?;
-    Ok(Loaded { engine, path: path.to_owned(), companion, restored })
+    restoring.finish().map_err(of_engine)
 }
 
 /// Gives damaged files other names, so that they are looked at once and do not count among those that are kept.

@@ -1,6 +1,11 @@
 //! An engine that is written, read and goes on says what one says that was never stopped, byte for byte; under other
 //! rules, what one says that went over to them by a reload at that place.
 
+#[path = "cuts.rs"]
+mod cuts;
+#[path = "first_format.rs"]
+mod first_format;
+
 use std::sync::Arc;
 
 use refguard::engine::{Backfill, Engine, EngineOptions, RestoreError, Restoring};

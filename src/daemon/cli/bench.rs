@@ -58,7 +58,11 @@ pub(super) struct Arguments {
     /// `state.max_bytes` of `--attack`, in MiB.
     #[arg(long, value_name = "MIB", default_value_t = 512, value_parser = clap::value_parser!(u32).range(1..))]
     attack_mib: u32,
-    /// Only what `--workload`, `--kafka`, `--growth`, `--aggregates`, `--links` and `--attack` ask for.
+    /// Also checkpoints of five tables with so many keys together, 10 million by default: bytes, what events wait while one
+    /// is written, and how fast one is read. Takes about 3 GB of memory and a minute.
+    #[arg(long, value_name = "KEYS", num_args = 0..=1, default_missing_value = "10000000")]
+    checkpoint: Option<u64>,
+    /// Only what `--workload`, `--kafka`, `--growth`, `--aggregates`, `--links`, `--attack` and `--checkpoint` ask for.
     #[arg(long)]
     alone: bool,
     /// Print JSON instead of tables.
@@ -89,16 +93,17 @@ fn plan(arguments: &Arguments) -> Result<Plan, Failure> {
         let message = format!("{few} accounts are too few to measure with");
         return Err(Failure::usage(message, Some("give 1000 or more")));
     }
-    if let Some(few) = [arguments.growth, arguments.aggregates].into_iter().flatten().find(|keys| *keys < KEYS_LEAST) {
+    let keys = [arguments.growth, arguments.aggregates, arguments.checkpoint];
+    if let Some(few) = keys.into_iter().flatten().find(|keys| *keys < KEYS_LEAST) {
         return Err(Failure::usage(format!("{few} keys are too few to measure with"), Some("give 1000 or more")));
     }
     if let Some(few) = arguments.links.filter(|accounts| *accounts < ACCOUNTS_LEAST) {
         return Err(Failure::usage(format!("{few} accounts are too few to measure with"), Some("give 1000 or more")));
     }
-    let sizes = [arguments.growth, arguments.aggregates, arguments.links, arguments.attack];
+    let sizes = [arguments.growth, arguments.aggregates, arguments.links, arguments.attack, arguments.checkpoint];
     let asked = arguments.workload.is_some() || arguments.kafka.is_some() || sizes.iter().any(Option::is_some);
     if arguments.alone && !asked {
-        let hint = "add `--workload`, `--kafka`, `--growth`, `--aggregates`, `--links` or `--attack`";
+        let hint = "add `--workload`, `--kafka`, `--growth`, `--aggregates`, `--links`, `--attack` or `--checkpoint`";
         return Err(Failure::usage("`--alone` leaves nothing to measure", Some(hint)));
     }
     let rules = match &arguments.rules {
@@ -119,6 +124,7 @@ fn plan(arguments: &Arguments) -> Result<Plan, Failure> {
         aggregates: arguments.aggregates,
         links: arguments.links,
         attack: arguments.attack.map(|events| Attack { events, max_bytes: (arguments.attack_mib as usize) << 20 }),
+        checkpoint: arguments.checkpoint,
         monotonic: clock::monotonic,
     })
 }
@@ -128,6 +134,7 @@ impl From<BenchError> for Failure {
         match error {
             BenchError::Stream(error) => error.into(),
             BenchError::Signals(error) => error.into(),
+            BenchError::Checkpoint(error) => (*error).into(),
             error @ BenchError::Folder { .. } => Failure::usage(error.to_string(), Some("make room there")),
         }
     }

@@ -145,7 +145,7 @@ families! {
     Gauge checkpoint_age_seconds [] "seconds"
         "How long ago a checkpoint had everything that was judged, or judging began without one. Alert on more than some state.checkpoint_interval.";
     Gauge checkpoint_duration_seconds [] "seconds"
-        "How long writing the newest checkpoint took; nothing is judged meanwhile.";
+        "How long writing the newest checkpoint took; events are judged meanwhile, but for the one at the end.";
     Counter checkpoint_failures_total [] "checkpoints"
         "Checkpoints that could not be written: the journal grows until one can.";
     Gauge journal_bytes [] "bytes"

@@ -17,7 +17,7 @@ fn print(rules: &RuleSet, rule: &Rule) -> String {
 }
 
 impl Breakers {
-    pub(in crate::engine) fn store(&self, rules: &RuleSet, segments: &mut Segments<'_>) {
+    pub(in crate::engine) fn store(&self, rules: &RuleSet, segments: &mut Segments) {
         for (rule, counters) in rules.rules.iter().zip(&self.rules) {
             let Some(counters) = counters else { continue };
             let writer = segments.item();

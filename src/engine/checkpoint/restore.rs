@@ -11,6 +11,8 @@ use crate::state::{Broken, ByteReader, Class, ClassMap, FeatureTable};
 /// No log has so many events.
 const SEQUENCE_MAX: u64 = 1 << 62;
 
+const OUT_OF_ORDER: Broken = Broken("a segment of no known kind, or out of order");
+
 /// Why bytes are no checkpoint of this installation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RestoreError {
@@ -37,29 +39,26 @@ pub struct Restored {
     pub left_out: Vec<String>,
 }
 
-/// What the segments that come belong to.
+/// Where the keys of a table go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Current {
-    Nothing,
-    LeftOut,
+enum Owner {
+    Nobody,
     Feature(usize),
     Accounts(usize),
-    Referrers,
-    Dedup,
-    Decisions,
 }
 
 /// An engine that is being read, segment by segment.
 #[derive(Debug)]
 pub struct Restoring {
     engine: Engine,
-    current: Current,
+    /// By number of a table.
+    tables: Vec<Owner>,
+    /// Whether referrers are taken over, once they have begun.
+    referrers: Option<bool>,
     has_head: bool,
     has_ended: bool,
     /// What the classes of keys are now.
     classes: ClassMap,
-    /// The features of the checkpoint, in its order: where they are now.
-    places: Vec<Option<u32>>,
     /// By feature, then by table of accounts: whether it was taken over.
     features: Vec<bool>,
     accounts: Vec<bool>,
@@ -79,11 +78,11 @@ impl Restoring {
             features: vec![false; engine.tables.len()],
             accounts: vec![false; engine.accounts.tables().len()],
             engine,
-            current: Current::Nothing,
+            tables: Vec::new(),
+            referrers: None,
             has_head: false,
             has_ended: false,
             classes: [Class::NONE; 256],
-            places: Vec::new(),
             has_dedup: false,
             decisions: None,
             breaker: None,
@@ -98,33 +97,56 @@ impl Restoring {
     /// [`RestoreError`]: then the rest is worthless too.
     pub fn take(&mut self, segment: &[u8]) -> Result<(), RestoreError> {
         let classes = self.classes;
-        let has_classes = segment.first().is_some_and(|tag| [tag::TABLE, tag::KEYS, tag::WAITING].contains(tag));
+        let has_classes =
+            segment.first().is_some_and(|tag| [tag::TABLE, tag::KEYS, tag::KEYS_OF, tag::WAITING].contains(tag));
         // Keys of identities are given no class: there these bits say nothing.
         let mut reader =
             if has_classes { ByteReader::with_classes(segment, &classes) } else { ByteReader::new(segment) };
         let tag = reader.byte()?;
         if self.has_ended || self.has_head == (tag == tag::HEAD) {
-            return Err(Broken("segments are out of order").into());
+            return Err(OUT_OF_ORDER.into());
         }
         let engine = &mut self.engine;
-        match (tag, self.current) {
-            (tag::HEAD, _) => self.take_head(&mut reader)?,
-            (tag::KEYS, Current::Feature(place)) => engine.tables[place].restore_keys(&mut reader)?,
-            (tag::KEYS, Current::Accounts(place)) => engine.accounts.tables_mut()[place].restore_keys(&mut reader)?,
-            (tag::REFERRALS, Current::Referrers) => {
-                let referrers = engine.accounts.referrers_mut();
-                referrers.map_or(Ok(()), |referrers| referrers.restore_records(&mut reader))?;
+        match tag {
+            tag::HEAD => self.take_head(&mut reader)?,
+            tag::TABLE => self.begin_table(&mut reader)?,
+            tag::KEYS => self.take_keys(self.tables.len().checked_sub(1), &mut reader)?,
+            tag::KEYS_OF => {
+                let table = reader.count(0)?;
+                self.take_keys(Some(table), &mut reader)?;
             }
-            (tag::IDENTITIES, Current::Dedup) => engine.dedup.restore_identities(&mut reader)?,
-            (tag::SUBJECTS, Current::Decisions) => engine.decisions.restore(&mut reader)?,
-            (tag::KEYS | tag::REFERRALS, Current::LeftOut) => return Ok(()),
-            (tag::WAITING, _) => {
-                let place = |feature: u32| self.places.get(feature as usize).copied().flatten();
+            tag::WAITING => {
+                let place = |feature: u32| match self.tables.get(feature as usize) {
+                    Some(Owner::Feature(place)) => Some(*place as u32),
+                    _ => None,
+                };
                 engine.waiting.restore(place, &mut reader)?;
             }
-            (tag::VERDICTS, _) => engine.remembered.restore(&mut reader)?,
-            (tag::BREAKERS, _) => engine.breakers.restore(&engine.rules, &mut self.breaker, &mut reader)?,
-            _ => self.begin(tag, &mut reader)?,
+            tag::REFERRERS if self.referrers.is_none() => {
+                self.referrers = Some(match engine.accounts.referrers_mut() {
+                    Some(referrers) => referrers.restore_head(&mut reader)?,
+                    None => reader.time().map(|_| false)?,
+                });
+            }
+            tag::REFERRALS => match (self.referrers, engine.accounts.referrers_mut()) {
+                (None, _) => return Err(OUT_OF_ORDER.into()),
+                (Some(true), Some(referrers)) => referrers.restore_records(&mut reader)?,
+                _ => return Ok(()),
+            },
+            tag::DEDUP if !self.has_dedup => {
+                self.has_dedup = true;
+                engine.dedup.restore_head(&mut reader)?;
+            }
+            tag::IDENTITIES if self.has_dedup => engine.dedup.restore_identities(&mut reader)?,
+            tag::VERDICTS => engine.remembered.restore(&mut reader)?,
+            tag::DECISIONS if self.decisions.is_none() => {
+                self.decisions = Some(engine.decisions.restore_head(&mut reader)?);
+            }
+            tag::SUBJECTS if self.decisions.is_some() => engine.decisions.restore(&mut reader)?,
+            tag::BREAKERS => engine.breakers.restore(&engine.rules, &mut self.breaker, &mut reader)?,
+            tag::WATCH => self.restore_watch(&mut reader)?,
+            tag::END => self.has_ended = true,
+            _ => return Err(OUT_OF_ORDER.into()),
         }
         if reader.is_empty() { Ok(()) } else { Err(Broken("a segment is longer than what is in it").into()) }
     }
@@ -151,93 +173,64 @@ impl Restoring {
         Ok(())
     }
 
-    /// Something else begins.
-    fn begin(&mut self, tag: u8, reader: &mut ByteReader<'_>) -> Result<(), Broken> {
-        self.close()?;
-        let engine = &mut self.engine;
-        self.current = match tag {
-            tag::TABLE => self.begin_table(reader)?,
-            tag::REFERRERS => {
-                let keeps = match engine.accounts.referrers_mut() {
-                    Some(referrers) => referrers.restore_head(reader)?,
-                    None => reader.time().map(|_| false)?,
-                };
-                if keeps { Current::Referrers } else { Current::LeftOut }
-            }
-            tag::DEDUP if !self.has_dedup => {
-                self.has_dedup = true;
-                engine.dedup.restore_head(reader)?;
-                Current::Dedup
-            }
-            tag::DECISIONS if self.decisions.is_none() => {
-                self.decisions = Some(engine.decisions.restore_head(reader)?);
-                Current::Decisions
-            }
-            tag::WATCH => {
-                self.restore_watch(reader)?;
-                Current::Nothing
-            }
-            tag::END => {
-                self.has_ended = true;
-                Current::Nothing
-            }
-            _ => return Err(Broken("a segment of no known kind, or out of order")),
+    /// A table begins.
+    fn begin_table(&mut self, reader: &mut ByteReader<'_>) -> Result<(), Broken> {
+        let (owner, name) = self.owner(reader)?;
+        let table: Option<(&mut FeatureTable, &mut bool)> = match owner {
+            Owner::Nobody => None,
+            Owner::Feature(place) => Some((&mut self.engine.tables[place], &mut self.features[place])),
+            Owner::Accounts(place) => Some((&mut self.engine.accounts.tables_mut()[place], &mut self.accounts[place])),
         };
+        let is_taken = match table {
+            Some((_, true)) => return Err(Broken("a table stands there twice")),
+            Some((table, taken)) => {
+                *taken = table.restore_head(reader)?;
+                *taken
+            }
+            None => false,
+        };
+        self.tables.push(if is_taken { owner } else { Owner::Nobody });
+        if !is_taken {
+            self.restored.left_out.push(name.to_owned());
+            // What follows in the segment, and the keys after it, are not looked at.
+            *reader = ByteReader::new(&[]);
+        }
         Ok(())
     }
 
-    /// Tables are whole once something else begins.
-    fn close(&mut self) -> Result<(), Broken> {
-        match std::mem::replace(&mut self.current, Current::Nothing) {
-            Current::Feature(place) => self.engine.tables[place].restored(),
-            Current::Accounts(place) => self.engine.accounts.tables_mut()[place].restored(),
-            _ => Ok(()),
-        }
-    }
-
-    fn begin_table(&mut self, reader: &mut ByteReader<'_>) -> Result<Current, Broken> {
+    /// Whose table it is, by what it begins with, and its name.
+    fn owner<'a>(&mut self, reader: &mut ByteReader<'a>) -> Result<(Owner, &'a str), Broken> {
         let engine = &mut self.engine;
         let owner = reader.byte()?;
         let name = reader.text()?;
-        let (table, taken, current): (&mut FeatureTable, &mut bool, Current) = match owner {
+        let owner = match owner {
             OF_FEATURE => {
-                // Until it is known where it is now.
-                self.places.push(None);
                 let (definition, since_ms) = (reader.text()?, reader.maybe_time()?);
                 let features = &engine.rules.features;
                 let place = features.binary_search_by(|feature| feature.name.as_str().cmp(name)).ok();
-                let Some(place) = place.filter(|place| features[*place].definition == definition) else {
-                    return Ok(self.leave_out(name, reader));
-                };
-                engine.plan.features[place].since_ms = since_ms;
-                (&mut engine.tables[place], &mut self.features[place], Current::Feature(place))
+                let place = place.filter(|place| features[*place].definition == definition);
+                place.into_iter().for_each(|place| engine.plan.features[place].since_ms = since_ms);
+                place.map_or(Owner::Nobody, Owner::Feature)
             }
             OF_ACCOUNTS => {
                 let place = (0..self.accounts.len()).find(|place| engine.accounts.name(*place) == name);
-                let Some(place) = place else { return Ok(self.leave_out(name, reader)) };
-                (&mut engine.accounts.tables_mut()[place], &mut self.accounts[place], Current::Accounts(place))
+                place.map_or(Owner::Nobody, Owner::Accounts)
             }
             _ => return Err(Broken("a table of nothing that is known")),
         };
-        if std::mem::replace(taken, true) {
-            return Err(Broken("a table stands there twice"));
-        }
-        if table.restore_head(reader)? {
-            if let Current::Feature(place) = current {
-                self.places.pop();
-                self.places.push(Some(place as u32));
-            }
-            return Ok(current);
-        }
-        *taken = false;
-        Ok(self.leave_out(name, reader))
+        Ok((owner, name))
     }
 
-    /// What follows in the segment, and the keys after it, are not looked at.
-    fn leave_out(&mut self, name: &str, reader: &mut ByteReader<'_>) -> Current {
-        self.restored.left_out.push(name.to_owned());
-        *reader = ByteReader::new(&[]);
-        Current::LeftOut
+    /// Keys of the table of a number come.
+    fn take_keys(&mut self, table: Option<usize>, reader: &mut ByteReader<'_>) -> Result<(), Broken> {
+        match table.and_then(|table| self.tables.get(table)).ok_or(OUT_OF_ORDER)? {
+            Owner::Feature(place) => self.engine.tables[*place].restore_keys(reader),
+            Owner::Accounts(place) => self.engine.accounts.tables_mut()[*place].restore_keys(reader),
+            Owner::Nobody => {
+                *reader = ByteReader::new(&[]);
+                Ok(())
+            }
+        }
     }
 
     fn restore_watch(&mut self, reader: &mut ByteReader<'_>) -> Result<(), Broken> {
@@ -256,6 +249,13 @@ impl Restoring {
     pub fn finish(mut self) -> Result<(Engine, Restored), RestoreError> {
         if !self.has_ended || !self.has_dedup {
             return Err(Broken("its end is missing").into());
+        }
+        for owner in &self.tables {
+            match owner {
+                Owner::Feature(place) => self.engine.tables[*place].restored()?,
+                Owner::Accounts(place) => self.engine.accounts.tables_mut()[*place].restored()?,
+                Owner::Nobody => {}
+            }
         }
         let limits = self.decisions.ok_or(Broken("its decisions are missing"))?;
         let engine = &mut self.engine;

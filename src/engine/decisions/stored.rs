@@ -1,13 +1,28 @@
-//! Decisions in a checkpoint: one record a subject, in the order of keys, then the queue of ends.
+//! Decisions in a checkpoint: one record a subject, and the queue of ends; they may come in any order.
 
 use super::{DecisionCause, DecisionReach, DecisionRecord, Decisions};
 use crate::engine::remembered::stored::{restore_verdict, store_verdict};
 use crate::event::SubjectKind;
-use crate::state::{Broken, ByteReader, ByteWriter, KeyHash, Segments};
+use crate::state::{Broken, ByteReader, ByteWriter, KeyHash, OrderedCut, Segments};
 
 /// What an item is.
 const RECORD: u8 = 0;
 const END: u8 = 1;
+
+/// A cut through subjects and the queue of ends.
+#[derive(Clone, Debug)]
+pub(super) struct DecisionsCut {
+    subjects: OrderedCut<KeyHash>,
+    ends: OrderedCut<(i64, KeyHash)>,
+    segments: Segments,
+}
+
+impl DecisionsCut {
+    fn new(prefix: &[u8]) -> DecisionsCut {
+        let (subjects, ends) = (OrderedCut::default(), OrderedCut::default());
+        DecisionsCut { subjects, ends, segments: Segments::new(prefix) }
+    }
+}
 
 impl Decisions {
     pub(in crate::engine) fn store_head(&self, writer: &mut ByteWriter) {
@@ -24,24 +39,83 @@ impl Decisions {
         Ok((reader.flag()?, usize::try_from(reader.word()?).unwrap_or(usize::MAX)))
     }
 
-    pub(in crate::engine) fn store(&self, segments: &mut Segments<'_>) {
-        let mut records: Vec<(&KeyHash, &DecisionRecord)> = self.records.iter().collect();
-        records.sort_unstable_by_key(|(key, _)| **key);
-        for (key, record) in records {
-            let writer = segments.item();
-            writer.byte(RECORD);
-            writer.key(*key);
-            writer.text(&record.program);
-            writer.text(record.kind.name());
-            writer.text(&record.subject);
-            writer.count(record.causes.len());
-            record.causes.iter().for_each(|cause| store_cause(cause, writer));
+    /// Writes all of them, in segments that begin with a prefix.
+    pub(in crate::engine) fn store(&self, prefix: &[u8], put: &mut dyn FnMut(&[u8])) {
+        self.walk(&mut DecisionsCut::new(prefix), &mut usize::MAX.clone(), put);
+    }
+
+    /// Begins to write those that there are now, while they change.
+    pub(in crate::engine) fn begin_cut(&mut self, prefix: &[u8]) {
+        self.cut = Some(Box::new(DecisionsCut::new(prefix)));
+    }
+
+    /// Writes decisions of the cut, until the budget is spent; whether that was all: then there is no cut any more.
+    pub(in crate::engine) fn store_cut(&mut self, budget_bytes: &mut usize, put: &mut dyn FnMut(&[u8])) -> bool {
+        let Some(mut cut) = self.cut.take() else { return true };
+        let is_all = self.walk(&mut cut, budget_bytes, put);
+        if !is_all {
+            self.cut = Some(cut);
         }
-        for (end_ms, key) in &self.expiries {
-            let writer = segments.item();
-            writer.byte(END);
-            writer.time(*end_ms);
-            writer.key(*key);
+        is_all
+    }
+
+    /// Gives a cut up.
+    pub(in crate::engine) fn cancel_cut(&mut self) {
+        self.cut = None;
+    }
+
+    fn walk(&self, cut: &mut DecisionsCut, budget_bytes: &mut usize, put: &mut dyn FnMut(&[u8])) -> bool {
+        let DecisionsCut { subjects, ends, segments } = cut;
+        let start = segments.bytes();
+        let has_budget = |segments: &Segments| segments.bytes() - start < *budget_bytes;
+        let mut is_all = true;
+        for key in self.subjects.range(subjects.rest()) {
+            is_all = has_budget(segments);
+            if !is_all {
+                break;
+            }
+            if subjects.walk(*key)
+                && let Some(record) = self.records.get(key)
+            {
+                store_record(*key, record, segments.item());
+            }
+        }
+        for end in self.expiries.range(ends.rest()) {
+            is_all = is_all && has_budget(segments);
+            if !is_all {
+                break;
+            }
+            if ends.walk(*end) {
+                store_end(*end, segments.item());
+            }
+        }
+        if is_all {
+            *budget_bytes = budget_bytes.saturating_sub(segments.bytes() - start);
+            segments.finish(put);
+        } else {
+            *budget_bytes = 0;
+            segments.hand_over(put);
+        }
+        is_all
+    }
+
+    /// Writes a subject as it is before it changes, if the cut has yet to.
+    pub(super) fn keep(&mut self, key: KeyHash) {
+        if let Some(cut) = &mut self.cut
+            && cut.subjects.take(key)
+            && let Some(record) = self.records.get(&key)
+        {
+            store_record(key, record, cut.segments.item());
+        }
+    }
+
+    /// The same for a place in the queue of ends, before it comes or goes.
+    pub(super) fn keep_end(&mut self, end: (i64, KeyHash)) {
+        if let Some(cut) = &mut self.cut
+            && cut.ends.take(end)
+            && self.expiries.contains(&end)
+        {
+            store_end(end, cut.segments.item());
         }
     }
 
@@ -69,6 +143,7 @@ impl Decisions {
         self.bytes += record.bytes();
         self.by_kind[kind as usize] += 1;
         self.move_verdict(None, Some(gravest));
+        self.subjects.insert(key);
         match self.records.insert(key, record) {
             None => Ok(()),
             Some(_) => Err(Broken("a subject stands there twice")),
@@ -84,6 +159,22 @@ impl Decisions {
             (false, _) => Some(most),
         };
     }
+}
+
+fn store_record(key: KeyHash, record: &DecisionRecord, writer: &mut ByteWriter) {
+    writer.byte(RECORD);
+    writer.key(key);
+    writer.text(&record.program);
+    writer.text(record.kind.name());
+    writer.text(&record.subject);
+    writer.count(record.causes.len());
+    record.causes.iter().for_each(|cause| store_cause(cause, writer));
+}
+
+fn store_end((end_ms, key): (i64, KeyHash), writer: &mut ByteWriter) {
+    writer.byte(END);
+    writer.time(end_ms);
+    writer.key(key);
 }
 
 fn store_cause(cause: &DecisionCause, writer: &mut ByteWriter) {

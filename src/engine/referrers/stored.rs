@@ -1,7 +1,20 @@
-//! Referrers in a checkpoint: one record an account, in the order of keys.
+//! Referrers in a checkpoint: one record an account; they may come in any order.
 
 use super::{RECORD_BYTES, Record, Referral, Referrers};
-use crate::state::{Broken, ByteReader, ByteWriter, Segments};
+use crate::state::{Broken, ByteReader, ByteWriter, KeyHash, OrderedCut, Segments};
+
+/// A cut through the accounts.
+#[derive(Debug)]
+pub(super) struct ReferrersCut {
+    accounts: OrderedCut<KeyHash>,
+    segments: Segments,
+}
+
+impl ReferrersCut {
+    fn new(prefix: &[u8]) -> ReferrersCut {
+        ReferrersCut { accounts: OrderedCut::default(), segments: Segments::new(prefix) }
+    }
+}
 
 impl Referrers {
     pub(in crate::engine) fn store_head(&self, writer: &mut ByteWriter) {
@@ -13,17 +26,56 @@ impl Referrers {
         Ok(reader.time()? == self.retention_ms)
     }
 
-    pub(in crate::engine) fn store_records(&self, segments: &mut Segments<'_>) {
-        for (account, record) in &self.records {
-            let writer = segments.item();
-            writer.key(*account);
-            writer.time(record.last_ms);
-            writer.count(record.referrals.len());
-            for referral in &record.referrals {
-                writer.time(referral.time_ms);
-                writer.time(referral.last_ms);
-                writer.text(&referral.referrer);
+    /// Writes all of them, in segments that begin with a prefix.
+    pub(in crate::engine) fn store_records(&self, prefix: &[u8], put: &mut dyn FnMut(&[u8])) {
+        self.walk(&mut ReferrersCut::new(prefix), &mut usize::MAX.clone(), put);
+    }
+
+    /// Begins to write those that there are now, while they change.
+    pub(in crate::engine) fn begin_cut(&mut self, prefix: &[u8]) {
+        self.cut = Some(Box::new(ReferrersCut::new(prefix)));
+    }
+
+    /// Writes accounts of the cut, until the budget is spent; whether that was all: then there is no cut any more.
+    pub(in crate::engine) fn store_cut(&mut self, budget_bytes: &mut usize, put: &mut dyn FnMut(&[u8])) -> bool {
+        let Some(mut cut) = self.cut.take() else { return true };
+        let is_all = self.walk(&mut cut, budget_bytes, put);
+        if !is_all {
+            self.cut = Some(cut);
+        }
+        is_all
+    }
+
+    /// Gives a cut up.
+    pub(in crate::engine) fn cancel_cut(&mut self) {
+        self.cut = None;
+    }
+
+    fn walk(&self, cut: &mut ReferrersCut, budget_bytes: &mut usize, put: &mut dyn FnMut(&[u8])) -> bool {
+        let ReferrersCut { accounts, segments } = cut;
+        let start = segments.bytes();
+        for (account, record) in self.records.range(accounts.rest()) {
+            if segments.bytes() - start >= *budget_bytes {
+                *budget_bytes = 0;
+                segments.hand_over(put);
+                return false;
             }
+            if accounts.walk(*account) {
+                store_record(*account, record, segments.item());
+            }
+        }
+        *budget_bytes = budget_bytes.saturating_sub(segments.bytes() - start);
+        segments.finish(put);
+        true
+    }
+
+    /// Writes an account as it is before it changes, if the cut has yet to.
+    pub(super) fn keep(&mut self, account: KeyHash) {
+        if let Some(cut) = &mut self.cut
+            && cut.accounts.take(account)
+            && let Some(record) = self.records.get(&account)
+        {
+            store_record(account, record, cut.segments.item());
         }
     }
 
@@ -47,5 +99,16 @@ impl Referrers {
             }
         }
         Ok(())
+    }
+}
+
+fn store_record(account: KeyHash, record: &Record, writer: &mut ByteWriter) {
+    writer.key(account);
+    writer.time(record.last_ms);
+    writer.count(record.referrals.len());
+    for referral in &record.referrals {
+        writer.time(referral.time_ms);
+        writer.time(referral.last_ms);
+        writer.text(&referral.referrer);
     }
 }

@@ -10,6 +10,16 @@ const WOULD_BE: u8 = 1;
 const PARTIES: u8 = 2;
 const LATE: u8 = 4;
 
+/// A cut through the verdicts.
+#[derive(Debug)]
+pub(super) struct RememberedCut {
+    /// Number of the chunk and place in it: those before are written.
+    next: (u64, usize),
+    /// Those from here on are new since.
+    end: (u64, usize),
+    segments: Segments,
+}
+
 pub(in crate::engine) fn store_verdict(verdict: Verdict, writer: &mut ByteWriter) {
     writer.byte(verdict as u8);
 }
@@ -20,17 +30,75 @@ pub(in crate::engine) fn restore_verdict(reader: &mut ByteReader<'_>) -> Result<
 }
 
 impl Remembered {
-    pub(in crate::engine) fn store(&self, segments: &mut Segments<'_>) {
-        for chunk in &self.chunks {
-            for (entry, judgement) in &chunk.firsts {
-                let writer = segments.item();
-                entry.store(writer);
-                store_judgement(judgement, writer);
-                for piece in [judgement.rules, judgement.decisions, judgement.created] {
-                    writer.bytes(chunk.piece(piece));
-                }
+    /// Writes all of them, in segments that begin with a prefix.
+    pub(in crate::engine) fn store(&self, prefix: &[u8], put: &mut dyn FnMut(&[u8])) {
+        self.walk(&mut self.cut(prefix), &mut usize::MAX.clone(), put);
+    }
+
+    /// Begins to write those that there are now, while others come and these leave.
+    pub(in crate::engine) fn begin_cut(&mut self, prefix: &[u8]) {
+        self.cut = Some(Box::new(self.cut(prefix)));
+    }
+
+    /// Writes verdicts of the cut, until the budget is spent; whether that was all: then there is no cut any more.
+    pub(in crate::engine) fn store_cut(&mut self, budget_bytes: &mut usize, put: &mut dyn FnMut(&[u8])) -> bool {
+        let Some(mut cut) = self.cut.take() else { return true };
+        let is_all = self.walk(&mut cut, budget_bytes, put);
+        if !is_all {
+            self.cut = Some(cut);
+        }
+        is_all
+    }
+
+    /// Gives a cut up.
+    pub(in crate::engine) fn cancel_cut(&mut self) {
+        self.cut = None;
+    }
+
+    fn cut(&self, prefix: &[u8]) -> RememberedCut {
+        let last = self.chunks.back().map_or(0, |chunk| chunk.firsts.len());
+        let end = (self.left + self.chunks.len().saturating_sub(1) as u64, last);
+        RememberedCut { next: (self.left, 0), end, segments: Segments::new(prefix) }
+    }
+
+    fn walk(&self, cut: &mut RememberedCut, budget_bytes: &mut usize, put: &mut dyn FnMut(&[u8])) -> bool {
+        let start = cut.segments.bytes();
+        while cut.segments.bytes() - start < *budget_bytes {
+            if !self.store_next(cut) {
+                *budget_bytes -= cut.segments.bytes() - start;
+                cut.segments.finish(put);
+                return true;
             }
         }
+        *budget_bytes = 0;
+        cut.segments.hand_over(put);
+        false
+    }
+
+    /// The oldest chunk is about to be cleared.
+    pub(super) fn keep_first_chunk(&mut self) {
+        let Some(mut cut) = self.cut.take() else { return };
+        while cut.next.0 == self.left && self.store_next(&mut cut) {}
+        self.cut = Some(cut);
+    }
+
+    /// Writes the next one of a cut; `false`: there is none.
+    fn store_next(&self, cut: &mut RememberedCut) -> bool {
+        if cut.next >= cut.end {
+            return false;
+        }
+        let (number, place) = cut.next;
+        let Some(chunk) = self.chunks.get((number - self.left) as usize) else { return false };
+        let Some((entry, judgement)) = chunk.firsts.get(place) else { return false };
+        let writer = cut.segments.item();
+        entry.store(writer);
+        store_judgement(judgement, writer);
+        for piece in [judgement.rules, judgement.decisions, judgement.created] {
+            writer.bytes(chunk.piece(piece));
+        }
+        let is_last = place + 1 == CHUNK_VERDICTS;
+        cut.next = if is_last { (number + 1, 0) } else { (number, place + 1) };
+        true
     }
 
     pub(in crate::engine) fn restore(&mut self, reader: &mut ByteReader<'_>) -> Result<(), Broken> {
@@ -83,4 +151,41 @@ fn restore_judgement(reader: &mut ByteReader<'_>) -> Result<Judgement, Broken> {
     let parties = if marks & PARTIES != 0 { Some((restore_verdict(reader)?, restore_verdict(reader)?)) } else { None };
     let (late, evidence) = (marks & LATE != 0, Piece::default());
     Ok(Judgement { verdict, would_be, cause, score, parties, late, evidence, ..Judgement::default() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::judgement::Judgements;
+
+    fn entry(number: u64) -> Entry {
+        Entry::restore(&mut ByteReader::new(&number.to_le_bytes())).unwrap()
+    }
+
+    #[test]
+    fn a_cut_has_the_verdicts_that_were_there_whatever_comes_while_it_is_written() {
+        let (mut remembered, mut next) = (Remembered::default(), 0);
+        let mut come = |remembered: &mut Remembered, count: u64| {
+            for number in next..next + count {
+                let judgement = Judgement { score: number as i64, ..Judgement::default() };
+                remembered.remember(entry(number), &judgement, &Judgements::default(), b"a rule");
+            }
+            next += count;
+            remembered.trim(entry(next.saturating_sub(3000)));
+        };
+        let gathered = |segments: &[Vec<u8>]| -> Vec<u8> { segments.iter().flat_map(|of| &of[1..]).copied().collect() };
+        come(&mut remembered, 5000);
+        for (step_bytes, count) in [(2000, 300), (1, 5), (60_000, 4000)] {
+            let left = remembered.left;
+            let (mut whole, mut cut) = (Vec::new(), Vec::new());
+            remembered.store(&[7], &mut |segment| whole.push(segment.to_vec()));
+            remembered.begin_cut(&[7]);
+            while !remembered.store_cut(&mut { step_bytes }, &mut |segment| cut.push(segment.to_vec())) {
+                come(&mut remembered, count);
+            }
+            assert!(remembered.left > left + 2, "chunks have left meanwhile");
+            assert!(gathered(&whole) == gathered(&cut), "{step_bytes} bytes a step");
+            assert!(gathered(&cut).len() > 3000 * 20);
+        }
+    }
 }

@@ -6,7 +6,7 @@ use crate::ruleset::program::KEY_PARTS_MAX;
 use crate::state::{Broken, ByteReader, PartHash, Segments};
 
 impl Waiting {
-    pub(in crate::engine) fn store(&self, segments: &mut Segments<'_>) {
+    pub(in crate::engine) fn store(&self, segments: &mut Segments) {
         for record in &self.records {
             let Some(late) = &record.late else { continue };
             let writer = segments.item();

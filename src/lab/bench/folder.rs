@@ -16,6 +16,11 @@ impl Folder {
         Ok(Folder(path))
     }
 
+    /// Where it is.
+    pub(super) fn path(&self) -> &Path {
+        &self.0
+    }
+
     /// Where verdicts go.
     pub(super) fn verdicts(&self) -> PathBuf {
         self.0.join("verdicts.jsonl")

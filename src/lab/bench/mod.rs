@@ -6,6 +6,7 @@
 
 mod aggregates;
 mod attack;
+mod checkpoint;
 mod conditions;
 mod figures;
 mod folder;
@@ -27,9 +28,11 @@ use crate::lab::population::Population;
 use crate::ruleset::program::RuleSet;
 use crate::signals::SignalError;
 use crate::stream::StreamError;
+use crate::stream::checkpoint::CheckpointError;
 
 pub use aggregates::{AggregateCost, AggregateCosts};
 pub use attack::{Attack, AttackReport, Honest};
+pub use checkpoint::{CheckpointCosts, Waits};
 pub use conditions::{Condition, Conditions};
 pub use growth::{Growth, Table};
 pub use links::Shape;
@@ -75,6 +78,8 @@ pub struct Plan {
     pub links: Option<u64>,
     /// The attack on the memory, if that is measured.
     pub attack: Option<Attack>,
+    /// Of how many keys checkpoints are written, if that is measured.
+    pub checkpoint: Option<u64>,
     /// The clock.
     pub monotonic: fn() -> Instant,
 }
@@ -104,6 +109,9 @@ pub enum BenchError {
     /// A database or list that signals need is broken.
     #[error(transparent)]
     Signals(#[from] SignalError),
+    /// A checkpoint cannot be written or read.
+    #[error(transparent)]
+    Checkpoint(Box<CheckpointError>),
     /// There is no place for made-up events.
     #[error("made-up events cannot be written to {}: {source}", path.display())]
     Folder {
@@ -160,6 +168,9 @@ pub fn run(plan: &Plan, mut say: impl FnMut(&str)) -> Result<Report, BenchError>
     }
     if let Some(attack) = plan.attack {
         report.attack = Some(attack::measure(attack, plan, &mut say)?);
+    }
+    if let Some(keys) = plan.checkpoint {
+        report.checkpoint = Some(checkpoint::measure(keys, folder.path(), plan, &mut say)?);
     }
     Ok(report)
 }

@@ -6,7 +6,9 @@ mod table;
 pub use json::render_json;
 pub use table::render_table;
 
-use super::{AggregateCosts, AttackReport, Conditions, Growth, PathReport, Shape, StepsReport, WorkloadReport};
+use super::{
+    AggregateCosts, AttackReport, CheckpointCosts, Conditions, Growth, PathReport, Shape, StepsReport, WorkloadReport,
+};
 
 /// What was measured; a part that was not is empty.
 #[derive(Clone, Debug, Default)]
@@ -29,4 +31,6 @@ pub struct Report {
     pub links: Option<Vec<Shape>>,
     /// An attack on the memory.
     pub attack: Option<AttackReport>,
+    /// Checkpoints.
+    pub checkpoint: Option<CheckpointCosts>,
 }

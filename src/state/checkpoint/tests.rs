@@ -40,23 +40,28 @@ fn a_count_is_no_larger_than_what_follows() {
 }
 
 #[test]
-fn items_are_cut_into_segments_under_one_tag() {
+fn items_are_gathered_in_segments_with_one_prefix() {
     let mut seen: Vec<Vec<u8>> = Vec::new();
     let mut put = |segment: &[u8]| seen.push(segment.to_vec());
-    let mut segments = Segments::new(&mut put);
-    segments.open(7);
-    (0..100_000u64).for_each(|item| segments.item().word(item));
-    segments.open(8).byte(1);
-    segments.close();
-    assert_eq!(seen.len(), 5);
+    let mut segments = Segments::new(&[7, 9]);
+    for item in 0..100_000u64 {
+        segments.item().word(item);
+        if item % 30_000 == 0 {
+            segments.hand_over(&mut put);
+        }
+    }
+    segments.finish(&mut put);
+    segments.finish(&mut put);
+    let bytes: usize = seen.iter().map(Vec::len).sum();
+    assert_eq!((seen.len(), bytes), (4, 4 * 2 + 100_000 * 8), "nothing is handed over twice");
     let mut next = 0;
-    for segment in &seen[..4] {
-        assert!(segment.len() <= SEGMENT_BYTES + 8 && segment[0] == 7);
-        let mut reader = ByteReader::new(&segment[1..]);
+    for segment in &seen {
+        assert!(segment.len() <= (256 << 10) + 8 && segment[..2] == [7, 9]);
+        let mut reader = ByteReader::new(&segment[2..]);
         while !reader.is_empty() {
             assert_eq!(reader.word(), Ok(next));
             next += 1;
         }
     }
-    assert_eq!((next, &seen[4][..]), (100_000, &[8, 1][..]));
+    assert_eq!(next, 100_000);
 }

@@ -1,17 +1,64 @@
 //! A component in a checkpoint: its marks, one record a node in the order of slots, and who stands below whom.
 //!
-//! The nodes come to stand without gaps, under their number as slot, so that edges can name them by it.
+//! The nodes come to stand without gaps, in the order of reading, and name others by numbers. Lists of siblings run
+//! through the nodes, as in memory: so what changes with a link is a few records, however long a list.
 
 use super::{Components, name_bytes};
 use crate::state::Limit;
-use crate::state::checkpoint::{Broken, ByteReader, ByteWriter, Segments};
+use crate::state::checkpoint::{Broken, ByteReader, ByteWriter};
+use crate::state::forest::stored::{EDGE, ForestCut, GONE, NAMED, NUMBERED_NODE};
 use crate::state::index::SLOT_MAX;
 use crate::state::table::stored::{restore_limit, store_limit};
 
-/// What an item is.
+/// What an item of the first format is; of later ones it is a numbered node.
 const NODE: u8 = 0;
 const NAMED_NODE: u8 = 1;
 const CHILD: u8 = 2;
+
+/// What was read of nodes and is to be looked at together.
+#[derive(Debug, Default)]
+pub(super) struct Read {
+    /// By slot: the number by which others name it.
+    numbers: Vec<u32>,
+    /// By slot: who stands behind it among its siblings.
+    behind: Vec<u32>,
+    /// Who is the first of each list of siblings.
+    firsts: Vec<u32>,
+    /// Who stands below whom, in the order of joining: of the first format.
+    children: Vec<u32>,
+}
+
+impl Read {
+    /// The slots by number.
+    fn slots(&self) -> Result<Vec<u32>, Broken> {
+        let mut slots = vec![GONE; self.numbers.len()];
+        for (slot, number) in (0..).zip(&self.numbers) {
+            match slots.get_mut(*number as usize) {
+                Some(place) if *place == GONE => *place = slot,
+                _ => return Err(Broken("a node has a number that cannot be")),
+            }
+        }
+        Ok(slots)
+    }
+
+    /// The slots of children, in the order of joining: the last of a list first.
+    fn children(self, slots: &[u32]) -> Result<Vec<u32>, Broken> {
+        let mut children = self.children;
+        for first in self.firsts {
+            let start = children.len();
+            let mut next = first;
+            while next != GONE {
+                let child = slots.get(next as usize).copied().filter(|_| children.len() < slots.len());
+                let child = child.ok_or(Broken("a list of children has no end"))?;
+                children.push(child);
+                // A node of the first format has nobody behind it here.
+                next = self.behind.get(child as usize).copied().unwrap_or(GONE);
+            }
+            children[start..].reverse();
+        }
+        Ok(children)
+    }
+}
 
 impl Components {
     pub(in crate::state) fn store_head(&self, writer: &mut ByteWriter) {
@@ -34,40 +81,48 @@ impl Components {
         self.classes.restore(reader)
     }
 
-    pub(in crate::state) fn store_keys(&self, segments: &mut Segments<'_>) {
-        let numbers = self.forest.numbers();
-        for slot in self.forest.slots_in_use() {
-            let name = self.names.get(&slot);
-            let writer = segments.item();
-            writer.byte(if name.is_some() { NAMED_NODE } else { NODE });
-            self.forest.store_node(slot, &numbers, writer);
-            name.into_iter().for_each(|name| writer.text(name));
-        }
-        self.forest.store_kin(&numbers, |child| {
-            let writer = segments.item();
-            writer.byte(CHILD);
-            writer.short(child);
-        });
+    /// A cut through all nodes that there are now.
+    pub(in crate::state) fn cut(&self, prefix: &[u8]) -> ForestCut {
+        self.forest.cut(prefix)
+    }
+
+    /// Where the cut is that nodes are kept for before they change.
+    pub(in crate::state) fn cut_mut(&mut self) -> &mut Option<Box<ForestCut>> {
+        self.forest.cut_mut()
+    }
+
+    /// Writes what is to be written of a cut, until the budget is spent. Answers whether that is all.
+    pub(in crate::state) fn walk(
+        &self,
+        cut: &mut ForestCut,
+        budget_bytes: &mut usize,
+        put: &mut dyn FnMut(&[u8]),
+    ) -> bool {
+        self.forest.walk(cut, budget_bytes, put)
     }
 
     pub(in crate::state) fn restore_keys(&mut self, reader: &mut ByteReader<'_>) -> Result<(), Broken> {
         while !reader.is_empty() {
             match reader.byte()? {
-                CHILD => self.children.push(reader.short()?),
+                CHILD => self.read.children.push(reader.short()?),
                 kind @ (NODE | NAMED_NODE) => {
-                    if self.forest.nodes.slots() >= SLOT_MAX as usize {
-                        return Err(Broken("a component has more nodes than there are slots"));
-                    }
-                    let slot = self.forest.restore_node(reader)?;
-                    let key = self.forest.nodes.get(slot).key;
-                    let found = self.index.find(key, |slot| self.forest.nodes.get(slot).key == key);
-                    let Err(vacancy) = found else { return Err(Broken("a node stands there twice")) };
-                    self.index.insert(key, vacancy, slot);
-                    self.classes.came(key);
+                    let (slot, _) = self.restore_node(self.read.numbers.len() as u32, reader)?;
                     if kind == NAMED_NODE {
-                        let name = reader.text()?;
-                        self.name_bytes += name_bytes(name);
-                        self.names.insert(slot, name.into());
+                        self.restore_name(slot, reader)?;
+                    }
+                }
+                NUMBERED_NODE => {
+                    let number = reader.short()?;
+                    let (slot, marks) = self.restore_node(number, reader)?;
+                    if self.forest.kin.is_some() {
+                        for _ in 0..reader.count(4)? {
+                            self.read.firsts.push(reader.short()?);
+                        }
+                        let behind = if marks & EDGE != 0 { reader.short()? } else { GONE };
+                        self.read.behind.push(behind);
+                    }
+                    if marks & NAMED != 0 {
+                        self.restore_name(slot, reader)?;
                     }
                 }
                 _ => return Err(Broken("a part of a component of no known kind")),
@@ -76,20 +131,43 @@ impl Components {
         Ok(())
     }
 
+    fn restore_node(&mut self, number: u32, reader: &mut ByteReader<'_>) -> Result<(u32, u8), Broken> {
+        if self.forest.nodes.slots() >= SLOT_MAX as usize {
+            return Err(Broken("a component has more nodes than there are slots"));
+        }
+        let (slot, marks) = self.forest.restore_node(reader)?;
+        let key = self.forest.nodes.get(slot).key;
+        let found = self.index.find(key, |slot| self.forest.nodes.get(slot).key == key);
+        let Err(vacancy) = found else { return Err(Broken("a node stands there twice")) };
+        self.index.insert(key, vacancy, slot);
+        self.classes.came(key);
+        self.read.numbers.push(number);
+        Ok((slot, marks))
+    }
+
+    fn restore_name(&mut self, slot: u32, reader: &mut ByteReader<'_>) -> Result<(), Broken> {
+        let name = reader.text()?;
+        self.name_bytes += name_bytes(name);
+        self.forest.names.insert(slot, name.into());
+        Ok(())
+    }
+
     /// All nodes are there.
     pub(in crate::state) fn restored(&mut self) -> Result<(), Broken> {
+        let read = std::mem::take(&mut self.read);
+        let slots = read.slots()?;
+        self.forest.restore_numbers(&slots)?;
         self.forest.restored()?;
-        let children = std::mem::take(&mut self.children);
         if self.forest.kin.is_some() {
-            let mut is_in = vec![false; self.index.keys()];
-            children.into_iter().try_for_each(|child| self.forest.restore_kin(child, &mut is_in))?;
+            let mut is_in = vec![false; slots.len()];
+            read.children(&slots)?.into_iter().try_for_each(|child| self.forest.restore_kin(child, &mut is_in))?;
             let has_all = (0..).zip(is_in).all(|(slot, is_in)| is_in || !self.forest.has_parent(slot));
             if !has_all {
                 return Err(Broken("a node is in no list of children"));
             }
         }
         for slot in self.forest.slots_in_use() {
-            let name = self.names.get(&slot).map_or(0, |name| name_bytes(name));
+            let name = self.forest.names.get(&slot).map_or(0, |name| name_bytes(name));
             self.classes.grew(self.forest.nodes.get(slot).key, 0, self.forest.outside(slot) + name);
         }
         self.grown_max = if self.limit >= Limit::Busy { 0 } else { self.grown().saturating_add(self.grown_max) };

@@ -2,12 +2,25 @@
 //!
 //! Identities keep their numbers, by which their verdicts are found.
 
-use super::{CHUNK_ENTRIES, Dedup, Entry, Held, NUMBERS, slot_of};
+use super::{CHUNK_ENTRIES, Dedup, Entry, Held, NUMBERS, PASS, slot_of};
 use crate::state::KeyHash;
 use crate::state::checkpoint::{Broken, ByteReader, ByteWriter, Segments};
 
 /// No log has so many events.
 const NUMBER_MAX: u64 = 1 << 62;
+
+/// What an identity takes.
+const HELD_BYTES: usize = 32;
+
+/// A cut through the identities.
+#[derive(Debug)]
+pub(super) struct DedupCut {
+    /// Entries before this one are written.
+    next: u64,
+    /// Entries from this one on are new since.
+    end: u64,
+    segments: Segments,
+}
 
 impl Entry {
     /// Writes its number.
@@ -86,14 +99,71 @@ impl Dedup {
         Ok(())
     }
 
-    /// Writes the identities.
-    pub fn store_identities(&self, segments: &mut Segments<'_>) {
-        for number in self.first..self.first + self.held {
-            let Some(held) = self.held(Entry(number)) else { continue };
-            let writer = segments.item();
-            writer.key(held.key);
-            writer.time(held.time_ms);
-            writer.word(held.fingerprint);
+    /// Writes all identities, in segments that begin with a prefix.
+    pub fn store_identities(&self, prefix: &[u8], put: &mut dyn FnMut(&[u8])) {
+        self.walk(&mut self.cut(prefix), &mut usize::MAX.clone(), put);
+    }
+
+    /// Begins to write the identities that there are now, while others come and these leave.
+    pub fn begin_cut(&mut self, prefix: &[u8]) {
+        self.cut = Some(Box::new(self.cut(prefix)));
+    }
+
+    /// Writes identities of the cut, until the budget is spent, and hands over the segments that are full. Answers whether
+    /// that was all: then there is no cut any more.
+    pub fn store_cut(&mut self, budget_bytes: &mut usize, put: &mut dyn FnMut(&[u8])) -> bool {
+        let Some(mut cut) = self.cut.take() else { return true };
+        let is_all = self.walk(&mut cut, budget_bytes, put);
+        if !is_all {
+            self.cut = Some(cut);
+        }
+        is_all
+    }
+
+    /// Gives a cut up.
+    pub fn cancel_cut(&mut self) {
+        self.cut = None;
+    }
+
+    fn cut(&self, prefix: &[u8]) -> DedupCut {
+        DedupCut { next: self.first, end: self.first + self.held, segments: Segments::new(prefix) }
+    }
+
+    fn walk(&self, cut: &mut DedupCut, budget_bytes: &mut usize, put: &mut dyn FnMut(&[u8])) -> bool {
+        let count = budget_bytes.div_ceil(HELD_BYTES) as u64;
+        let end = cut.end.min(cut.next.saturating_add(count));
+        *budget_bytes = budget_bytes.saturating_sub((end - cut.next) as usize * HELD_BYTES);
+        self.store_until(cut, end);
+        if cut.next < cut.end {
+            *budget_bytes = 0;
+            cut.segments.hand_over(put);
+            return false;
+        }
+        cut.segments.finish(put);
+        true
+    }
+
+    /// The oldest chunk is about to be cleared.
+    pub(super) fn keep_first_chunk(&mut self) {
+        let Some(mut cut) = self.cut.take() else { return };
+        let end = cut.end.min(self.first + 1);
+        self.store_until(&mut cut, end);
+        self.cut = Some(cut);
+    }
+
+    /// Writes the entries of a cut before this one. What left since stands in its chunk until that is cleared.
+    fn store_until(&self, cut: &mut DedupCut, end: u64) {
+        let first_chunk = self.first / CHUNK_ENTRIES as u64;
+        while cut.next < end {
+            let (chunk, place) = (cut.next / CHUNK_ENTRIES as u64, (cut.next % CHUNK_ENTRIES as u64) as usize);
+            let held = self.chunks.get((chunk - first_chunk) as usize).map_or(&[][..], |chunk| &chunk[place..]);
+            for held in held.iter().take((end - cut.next) as usize) {
+                let writer = cut.segments.item();
+                writer.key(held.key);
+                writer.time(held.time_ms);
+                writer.word(held.fingerprint);
+            }
+            cut.next = end.min((chunk + 1) * CHUNK_ENTRIES as u64);
         }
     }
 
@@ -103,23 +173,34 @@ impl Dedup {
     ///
     /// More than there can be, or one cut short.
     pub fn restore_identities(&mut self, reader: &mut ByteReader<'_>) -> Result<(), Broken> {
+        let mut pass = Vec::with_capacity(PASS);
         while !reader.is_empty() {
-            let held = Held { key: reader.key()?, time_ms: reader.time()?, fingerprint: reader.word()? };
-            if self.held >= NUMBERS / 2 {
-                return Err(Broken("there are more identities than can be"));
+            // They wait for the index together.
+            while !reader.is_empty() && pass.len() < PASS {
+                let held = Held { key: reader.key()?, time_ms: reader.time()?, fingerprint: reader.word()? };
+                self.index.prefetch(held.key);
+                pass.push(held);
             }
-            let slot = slot_of(self.first + self.held);
-            match self.index.find(held.key, |slot| self.at_slot(slot).key == held.key) {
-                Ok(older) => self.index.replace(held.key, older, slot),
-                Err(vacancy) => self.index.insert(held.key, vacancy, slot),
-            }
-            if self.chunks.back().is_none_or(|chunk| chunk.len() == CHUNK_ENTRIES) {
-                self.chunks.push_back(Vec::with_capacity(CHUNK_ENTRIES));
-            }
-            let chunk = self.chunks.back_mut().expect("a chunk with room was just made sure of");
-            chunk.push(held);
-            self.held += 1;
+            pass.drain(..).try_for_each(|held| self.restore_identity(held))?;
         }
+        Ok(())
+    }
+
+    fn restore_identity(&mut self, held: Held) -> Result<(), Broken> {
+        if self.held >= NUMBERS / 2 {
+            return Err(Broken("there are more identities than can be"));
+        }
+        let slot = slot_of(self.first + self.held);
+        match self.index.find(held.key, |slot| self.at_slot(slot).key == held.key) {
+            Ok(older) => self.index.replace(held.key, older, slot),
+            Err(vacancy) => self.index.insert(held.key, vacancy, slot),
+        }
+        if self.chunks.back().is_none_or(|chunk| chunk.len() == CHUNK_ENTRIES) {
+            self.chunks.push_back(Vec::with_capacity(CHUNK_ENTRIES));
+        }
+        let chunk = self.chunks.back_mut().expect("a chunk with room was just made sure of");
+        chunk.push(held);
+        self.held += 1;
         Ok(())
     }
 }

@@ -123,3 +123,34 @@ fn an_entry_fits_its_bound() {
     // The index is fuller at 10^7 entries, where the bound of 56 holds.
     assert!(dedup.bytes() <= dedup.entries() * 59, "{}", dedup.bytes() as f64 / 1e6);
 }
+
+#[test]
+fn a_cut_has_the_identities_that_were_there_whatever_comes_while_it_is_written() {
+    let mut dedup = Dedup::new(6000, 1 << 20);
+    let mut time_ms = 0;
+    let mut come = |dedup: &mut Dedup, count: i64| {
+        let identity = |time_ms: i64| Identity {
+            key: KeyHash { low: time_ms as u64 * 0x9e37_79b9, high: time_ms as u64 },
+            time_ms,
+            fingerprint: !time_ms as u64,
+            watermark_ms: time_ms,
+        };
+        let identities: Vec<Identity> = (time_ms..time_ms + count).map(identity).collect();
+        dedup.observe(&identities, &mut Vec::new());
+        time_ms += count;
+    };
+    let gathered = |segments: &[Vec<u8>]| -> Vec<u8> { segments.iter().flat_map(|of| &of[1..]).copied().collect() };
+    come(&mut dedup, 13_000);
+    for (step_bytes, count) in [(2000, 300), (1, 2), (100_000, 9000)] {
+        let first = dedup.oldest();
+        let (mut whole, mut cut) = (Vec::new(), Vec::new());
+        dedup.store_identities(&[7], &mut |segment| whole.push(segment.to_vec()));
+        dedup.begin_cut(&[7]);
+        while !dedup.store_cut(&mut { step_bytes }, &mut |segment| cut.push(segment.to_vec())) {
+            come(&mut dedup, count);
+        }
+        assert!(dedup.oldest().0 > first.0 + CHUNK_ENTRIES as u64, "chunks have left meanwhile");
+        assert!(gathered(&whole) == gathered(&cut), "{step_bytes} bytes a step");
+        assert!(gathered(&cut).len() > 5000 * 32);
+    }
+}

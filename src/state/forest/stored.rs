@@ -1,27 +1,105 @@
-//! A forest in a checkpoint: its nodes, whose edges name others by their number in the order of slots.
+//! A forest in a checkpoint: its nodes, whose edges name others by their number in the order of slots at the cut.
 //!
 //! Edges and sightings below the floor are left out, since nobody looks at them. Shares are not written: they follow from
 //! the edges. So a forest that is read holds all its invariants, or is refused.
 
 use super::{Forest, NEVER, Node, Sighting};
 use crate::state::checkpoint::{Broken, ByteReader, ByteWriter};
+use crate::state::cut::SlotCut;
 use crate::state::few::Vacant as _;
 
 /// The number of a node that is gone.
-const GONE: u32 = u32::MAX;
+pub(in crate::state) const GONE: u32 = u32::MAX;
+/// What the item of a node begins with.
+pub(in crate::state) const NUMBERED_NODE: u8 = 3;
 /// Marks of a node.
 const ACCOUNT: u8 = 1;
 const JOINED: u8 = 2;
-const EDGE: u8 = 4;
+pub(in crate::state) const EDGE: u8 = 4;
+pub(in crate::state) const NAMED: u8 = 8;
+
+/// A cut through a forest.
+#[derive(Debug)]
+pub(in crate::state) struct ForestCut {
+    slots: SlotCut,
+    then: Then,
+}
+
+/// What was there at the cut.
+#[derive(Debug)]
+struct Then {
+    /// A bit a slot.
+    live: Vec<u64>,
+    /// By word of these: how many bits are set before it.
+    before: Vec<u32>,
+    floor: i32,
+}
+
+impl Then {
+    /// The number of a node in the order of slots.
+    fn number(&self, slot: u32) -> u32 {
+        let (word, bit) = (slot as usize / 64, 1 << (slot % 64));
+        match self.live.get(word) {
+            Some(live) if live & bit != 0 => self.before[word] + (live & (bit - 1)).count_ones(),
+            _ => GONE,
+        }
+    }
+}
 
 impl Forest {
-    /// By slot: the number of its node in the order of slots.
-    pub(in crate::state) fn numbers(&self) -> Vec<u32> {
-        let mut numbers = vec![GONE; self.nodes.slots()];
-        for (number, slot) in self.slots_in_use().enumerate() {
-            numbers[slot as usize] = number as u32;
+    /// A cut through all nodes that there are now.
+    pub(in crate::state) fn cut(&self, prefix: &[u8]) -> ForestCut {
+        let live = self.nodes.live();
+        let before = live.iter().scan(0, |sum, word| {
+            let before = *sum;
+            *sum += word.count_ones();
+            Some(before)
+        });
+        let then = Then { before: before.collect(), floor: self.floor, live: live.clone() };
+        ForestCut { slots: SlotCut::new(live, prefix), then }
+    }
+
+    /// Where the cut is that nodes are kept for before they change.
+    pub(in crate::state) fn cut_mut(&mut self) -> &mut Option<Box<ForestCut>> {
+        &mut self.cut
+    }
+
+    /// Writes what is to be written of a cut, until the budget is spent. Answers whether that is all.
+    pub(in crate::state) fn walk(
+        &self,
+        cut: &mut ForestCut,
+        budget_bytes: &mut usize,
+        put: &mut dyn FnMut(&[u8]),
+    ) -> bool {
+        let ForestCut { slots, then } = cut;
+        slots.walk(budget_bytes, put, |slot, writer| self.store_node(slot, then, writer))
+    }
+
+    /// Writes a node as it is, if the cut has yet to.
+    #[inline]
+    pub(super) fn keep(&mut self, node: u32) {
+        if self.cut.is_some() {
+            self.keep_node(node);
         }
-        numbers
+    }
+
+    #[cold]
+    fn keep_node(&mut self, node: u32) {
+        let Some(mut cut) = self.cut.take() else { return };
+        if let Some(writer) = cut.slots.take(node) {
+            self.store_node(node, &cut.then, writer);
+        }
+        self.cut = Some(cut);
+    }
+
+    /// Writes a node that gets another parent, and those whose places in lists of children change with that.
+    #[cold]
+    pub(super) fn keep_kin(&mut self, node: u32, parent: u32) {
+        let Some(kin) = &self.kin else { return };
+        let before = kin.beside(node).0;
+        let left = self.parent(node).map(|(parent, _)| parent);
+        // The sibling before it in a list below the floor may be another by now, which is written early for nothing.
+        before.into_iter().chain(left).chain([node, parent]).for_each(|node| self.keep(node));
     }
 
     pub(in crate::state) fn slots_in_use(&self) -> impl Iterator<Item = u32> {
@@ -38,32 +116,43 @@ impl Forest {
         Some(self.edge(node)).filter(|(_, weight)| *weight >= self.floor)
     }
 
-    pub(in crate::state) fn store_node(&self, slot: u32, numbers: &[u32], writer: &mut ByteWriter) {
+    fn store_node(&self, slot: u32, then: &Then, writer: &mut ByteWriter) {
         let entry = self.nodes.get(slot);
         let node = &entry.window;
-        let edge = self.parent(slot);
+        let has_edge = node.weight >= then.floor;
+        let name = self.names.get(&slot);
+        writer.byte(NUMBERED_NODE);
+        writer.short(then.number(slot));
         writer.key(entry.key);
         let mark = |is: bool, mark: u8| if is { mark } else { 0 };
-        writer.byte(mark(node.is_account, ACCOUNT) | mark(node.joined, JOINED) | mark(edge.is_some(), EDGE));
+        let marks = mark(node.is_account, ACCOUNT) | mark(node.joined, JOINED) | mark(has_edge, EDGE);
+        writer.byte(marks | mark(name.is_some(), NAMED));
         writer.int(node.seen);
-        if let Some((parent, weight)) = edge {
-            writer.short(numbers[parent as usize]);
-            writer.int(weight);
+        if has_edge {
+            writer.short(then.number(node.parent));
+            writer.int(node.weight);
         }
-        let sightings = || node.sightings.iter().filter(|sighting| !sighting.is_vacant(self.floor));
+        let sightings = || node.sightings.iter().filter(|sighting| !sighting.is_vacant(then.floor));
         writer.count(sightings().count());
         for sighting in sightings() {
-            writer.short(numbers[sighting.account as usize]);
+            writer.short(then.number(sighting.account));
             writer.int(sighting.weight);
         }
+        if let Some(kin) = &self.kin {
+            writer.count(kin.firsts(slot, then.floor).count());
+            kin.firsts(slot, then.floor).for_each(|first| writer.short(then.number(first)));
+            if has_edge {
+                writer.short(kin.beside(slot).1.map_or(GONE, |behind| then.number(behind)));
+            }
+        }
+        name.into_iter().for_each(|name| writer.text(name));
     }
 
-    /// Reads a node; the numbers that it names are not looked at before [`Forest::restored`]. Answers its slot, which is
-    /// its number.
-    pub(in crate::state) fn restore_node(&mut self, reader: &mut ByteReader<'_>) -> Result<u32, Broken> {
+    /// Reads a node; the numbers that it names are not looked at before [`Forest::restored`]. Answers its slot and marks.
+    pub(in crate::state) fn restore_node(&mut self, reader: &mut ByteReader<'_>) -> Result<(u32, u8), Broken> {
         let key = reader.key()?;
         let marks = reader.byte()?;
-        if marks > ACCOUNT | JOINED | EDGE {
+        if marks > ACCOUNT | JOINED | EDGE | NAMED {
             return Err(Broken("a node has marks of no known kind"));
         }
         let mut node = Node { seen: reader.int()?, ..Node::default() };
@@ -80,22 +169,23 @@ impl Forest {
         }
         let slot = self.insert(key);
         *self.node_mut(slot) = node;
-        Ok(slot)
+        Ok((slot, marks))
     }
 
-    /// Who stands below whom, for those who list members: the children of a parent by edges of one weight, the last of the
-    /// list first, so that they are put there again in the order of the list.
-    pub(in crate::state) fn store_kin(&self, numbers: &[u32], mut put: impl FnMut(u32)) {
-        let Some(kin) = &self.kin else { return };
-        let mut children = Vec::new();
-        for slot in self.slots_in_use() {
-            children.clear();
-            kin.children(slot, self.floor, numbers.len(), &mut children);
-            let same_weight = |a: &u32, b: &u32| self.node(*a).weight == self.node(*b).weight;
-            for list in children.chunk_by(same_weight) {
-                list.iter().rev().for_each(|child| put(numbers[*child as usize]));
+    /// Puts slots in place of the numbers that nodes name; `slots` has them by number.
+    pub(in crate::state) fn restore_numbers(&mut self, slots: &[u32]) -> Result<(), Broken> {
+        let slot_of = |number: u32| slots.get(number as usize).copied().ok_or(Broken("a node names what is no node"));
+        let floor = self.floor;
+        for slot in self.slots_in_use().collect::<Vec<_>>() {
+            let node = self.node_mut(slot);
+            if node.weight >= floor {
+                node.parent = slot_of(node.parent)?;
+            }
+            for sighting in node.sightings.iter_mut().filter(|sighting| !sighting.is_vacant(floor)) {
+                sighting.account = slot_of(sighting.account)?;
             }
         }
+        Ok(())
     }
 
     /// Puts a child into the list of its parent; `is_in` tells by node which ones are.

@@ -3,16 +3,26 @@
 //! Keys come to stand without gaps, and windows in as little memory as they need: what is read of them is the same. Room
 //! that was granted until the next look at the memory is kept as room.
 
+use std::collections::BTreeMap;
+
 use super::{Dropped, Table, outside};
-use crate::state::checkpoint::{Broken, ByteReader, ByteWriter, Segments};
+use crate::state::checkpoint::{Broken, ByteReader, ByteWriter};
+use crate::state::cut::SlotCut;
 use crate::state::index::SLOT_MAX;
+use crate::state::slab::Slab;
 use crate::state::summary::Summary;
 use crate::state::window::Window;
-use crate::state::{KeyHash, Limit};
+use crate::state::{KeyHash, Limit, Op};
 
 /// Marks of a key.
 const TRUNCATED: u8 = 1;
 const DROPPED: u8 = 2;
+
+/// Keys that are put in together.
+const PASS_KEYS: usize = 64;
+
+/// A key as it was read, with what it lost.
+type Record<W> = (KeyHash, W, Option<Dropped<<W as Window>::Summary>>);
 
 /// What a table refuses, and how far it may grow: as it is written.
 pub(in crate::state) fn store_limit(limit: Limit, keys_max: usize, room: usize, writer: &mut ByteWriter) {
@@ -59,43 +69,82 @@ impl<W: Window> Table<W> {
         self.classes.restore(reader)
     }
 
-    pub(in crate::state) fn store_keys(&self, segments: &mut Segments<'_>) {
-        let mut from = 0;
-        while let Some(slot) = self.slab.next_live(from, self.slab.slots()) {
-            from = slot as usize + 1;
-            let entry = self.slab.get(slot);
-            let dropped = self.dropped.get(&slot);
-            let writer = segments.item();
-            writer.key(entry.key);
-            let truncated = if entry.window.is_truncated() { TRUNCATED } else { 0 };
-            writer.byte(truncated | if dropped.is_some() { DROPPED } else { 0 });
-            entry.window.store(writer);
-            if let Some(dropped) = dropped {
-                writer.time(dropped.newest_ms);
-                dropped.summary.store(writer);
+    /// A cut through all keys that there are now.
+    pub(in crate::state) fn cut(&self, prefix: &[u8]) -> SlotCut {
+        SlotCut::new(self.slab.live(), prefix)
+    }
+
+    /// Where the cut is that keys are kept for before they change.
+    pub(in crate::state) fn cut_mut(&mut self) -> &mut Option<Box<SlotCut>> {
+        &mut self.cut
+    }
+
+    /// Writes what is to be written of a cut, until the budget is spent. Answers whether that is all.
+    pub(in crate::state) fn walk(
+        &self,
+        cut: &mut SlotCut,
+        budget_bytes: &mut usize,
+        put: &mut dyn FnMut(&[u8]),
+    ) -> bool {
+        cut.walk(budget_bytes, put, |slot, writer| store_key(&self.slab, &self.dropped, slot, writer))
+    }
+
+    /// Writes the keys of operations as they are before these. All of them, since a reading may tidy up too, and what is
+    /// written while it is in the cache is not waited for later.
+    #[cold]
+    pub(super) fn keep_for_cut(&mut self, ops: &[Op], guesses: &[u32]) {
+        for (op, guess) in ops.iter().zip(guesses) {
+            if let Ok(slot) = self.find(op.key, *guess) {
+                self.keep_slot(slot);
             }
         }
     }
 
+    /// Writes a key as it is, if the cut has yet to.
+    #[inline]
+    pub(super) fn keep_slot(&mut self, slot: u32) {
+        if let Some(cut) = &mut self.cut
+            && let Some(writer) = cut.take(slot)
+        {
+            store_key(&self.slab, &self.dropped, slot, writer);
+        }
+    }
+
+    /// Reads some dozens of keys before it puts them in, so that they wait for the index together.
     pub(in crate::state) fn restore_keys(&mut self, reader: &mut ByteReader<'_>) -> Result<(), Broken> {
+        let mut pass = Vec::with_capacity(PASS_KEYS);
         while !reader.is_empty() {
-            let key = reader.key()?;
-            let marks = reader.byte()?;
-            if marks > TRUNCATED | DROPPED {
-                return Err(Broken("a key has marks of no known kind"));
+            while !reader.is_empty() && pass.len() < PASS_KEYS {
+                let read = Self::restore_key(reader)?;
+                self.index.prefetch(read.0);
+                pass.push(read);
             }
-            let mut window = W::restore(reader)?;
-            window.set_truncated(marks & TRUNCATED != 0);
-            let grown = self.outside();
-            let slot = self.put(key, window)?;
-            if marks & DROPPED != 0 {
-                let (newest_ms, summary) = (reader.time()?, W::Summary::restore(reader)?);
-                self.summarised += summary.bytes();
-                self.dropped.insert(slot, Dropped { newest_ms, summary });
+            for (key, window, dropped) in pass.drain(..) {
+                let grown = self.outside();
+                let slot = self.put(key, window)?;
+                if let Some(dropped) = dropped {
+                    self.summarised += dropped.summary.bytes();
+                    self.dropped.insert(slot, dropped);
+                }
+                self.classes.grew(key, grown, self.outside());
             }
-            self.classes.grew(key, grown, self.outside());
         }
         Ok(())
+    }
+
+    fn restore_key(reader: &mut ByteReader<'_>) -> Result<Record<W>, Broken> {
+        let key = reader.key()?;
+        let marks = reader.byte()?;
+        if marks > TRUNCATED | DROPPED {
+            return Err(Broken("a key has marks of no known kind"));
+        }
+        let mut window = W::restore(reader)?;
+        window.set_truncated(marks & TRUNCATED != 0);
+        let mut dropped = None;
+        if marks & DROPPED != 0 {
+            dropped = Some(Dropped { newest_ms: reader.time()?, summary: W::Summary::restore(reader)? });
+        }
+        Ok((key, window, dropped))
     }
 
     fn outside(&self) -> usize {
@@ -120,5 +169,24 @@ impl<W: Window> Table<W> {
     pub(in crate::state) fn restored(&mut self) -> Result<(), Broken> {
         self.grown_max = if self.limit >= Limit::Busy { 0 } else { self.grown().saturating_add(self.grown_max) };
         Ok(())
+    }
+}
+
+fn store_key<W: Window>(
+    slab: &Slab<W>,
+    dropped: &BTreeMap<u32, Dropped<W::Summary>>,
+    slot: u32,
+    writer: &mut ByteWriter,
+) {
+    let entry = slab.get(slot);
+    let truncated = entry.window.is_truncated();
+    // Only what was truncated has lost anything.
+    let dropped = if truncated { dropped.get(&slot) } else { None };
+    writer.key(entry.key);
+    writer.byte(if truncated { TRUNCATED } else { 0 } | if dropped.is_some() { DROPPED } else { 0 });
+    entry.window.store(writer);
+    if let Some(dropped) = dropped {
+        writer.time(dropped.newest_ms);
+        dropped.summary.store(writer);
     }
 }

@@ -9,7 +9,7 @@ use super::CheckpointError;
 
 /// What every checkpoint begins with.
 const MAGIC: &[u8; 12] = b"refguard ckp";
-/// The format that is written, and the newest that is read.
+/// The format that is written, and the newest that is read. In the first one the keys of a table stood behind its head.
 pub(super) const FORMAT: u32 = 2;
 /// From this one on the first segment says where the inputs end.
 pub(super) const FORMAT_WITH_COMPANION: u32 = 2;
@@ -62,12 +62,11 @@ pub(super) struct Reader<R> {
     path: PathBuf,
     number: u64,
     format: u32,
-    segment: Vec<u8>,
 }
 
 impl<R: Read> Reader<R> {
     pub(super) fn begin(input: R, path: &Path) -> Result<Reader<R>, CheckpointError> {
-        let mut reader = Reader { input, path: path.to_owned(), number: 0, format: 0, segment: Vec::new() };
+        let mut reader = Reader { input, path: path.to_owned(), number: 0, format: 0 };
         let known = reader.array::<12>()?;
         let format = u32::from_le_bytes(reader.array()?);
         let checksum = reader.array::<8>()?;
@@ -89,29 +88,29 @@ impl<R: Read> Reader<R> {
         self.format
     }
 
-    /// The next segment; `None` at the end.
-    pub(super) fn next(&mut self) -> Result<Option<&[u8]>, CheckpointError> {
+    /// Puts the next segment in the place of another; `false`: there is none, since this is the end.
+    pub(super) fn next(&mut self, segment: &mut Vec<u8>) -> Result<bool, CheckpointError> {
         let length = u32::from_le_bytes(self.array()?);
         if length > SEGMENT_BYTES_MAX {
             return Err(self.damaged("a segment is longer than can be"));
         }
-        self.segment.clear();
+        segment.clear();
         // Memory grows with what comes, whatever the length says.
-        let read = (&mut self.input).take(u64::from(length)).read_to_end(&mut self.segment);
+        let read = (&mut self.input).take(u64::from(length)).read_to_end(segment);
         let read = read.map_err(CheckpointError::io("reading", &self.path))?;
         if read < length as usize {
             return Err(self.damaged("it is cut short"));
         }
         let checksum = u64::from_le_bytes(self.array()?);
-        if xxh3_64_with_seed(&self.segment, self.number) != checksum {
+        if xxh3_64_with_seed(segment, self.number) != checksum {
             return Err(self.damaged("a segment is not what was written"));
         }
         self.number += 1;
         if length > 0 {
-            return Ok(Some(&self.segment));
+            return Ok(true);
         }
         let rest = self.input.read(&mut [0]).map_err(CheckpointError::io("reading", &self.path))?;
-        if rest > 0 { Err(self.damaged("something follows its end")) } else { Ok(None) }
+        if rest > 0 { Err(self.damaged("something follows its end")) } else { Ok(false) }
     }
 
     fn array<const N: usize>(&mut self) -> Result<[u8; N], CheckpointError> {

@@ -18,7 +18,7 @@ use crate::stream::StreamError;
 
 /// How long the machine waits for work before it lets itself be looked at.
 const IDLE: Duration = Duration::from_millis(100);
-/// The same while history is to come.
+/// The same while history is to come, or a checkpoint is under way.
 const IDLE_FILLING: Duration = Duration::from_millis(5);
 
 /// Looks at the machine between two batches, and while it is idle.
@@ -194,6 +194,7 @@ impl Stage for Judge<'_> {
         }
         self.probe.look(self.engine);
         match filling {
+            Filling::No if self.keeper.as_ref().is_some_and(|keeper| keeper.is_writing()) => IDLE_FILLING,
             Filling::No => IDLE,
             Filling::Waits => IDLE_FILLING,
             Filling::Counted => Duration::ZERO,

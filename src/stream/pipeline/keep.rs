@@ -3,16 +3,22 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, tick};
+use crossbeam_channel::{Receiver, Sender, tick, unbounded};
 
 use super::reader::Intake;
 use super::work::{Notice, Work};
-use crate::engine::Engine;
+use crate::engine::{CheckpointStep, Engine};
 use crate::stream::StreamError;
-use crate::stream::checkpoint::{self, Aside, CheckpointError, Companion, Written};
+use crate::stream::checkpoint::{self, Aside, CheckpointError, Companion, Writing, Written};
 use crate::stream::journal::{Entry, Journal, Mark, PlaceName, Run};
+
+/// Of a checkpoint that is under way so many bytes are written between two works: well below a millisecond.
+const STEP_BYTES: usize = 256 << 10;
+/// While so many segments wait for the disk, no more are made.
+const SEGMENTS_WAITING_MAX: usize = 16;
 
 /// What is known of checkpoints outside the engine's thread, for metrics.
 #[derive(Debug, Default)]
@@ -42,6 +48,28 @@ pub struct KeepOptions {
     pub monotonic: fn() -> Instant,
 }
 
+/// A checkpoint that is written a part at a time while events are judged, by a thread that waits for the disk.
+#[derive(Debug)]
+struct UnderWay {
+    /// An empty one says that nothing more comes.
+    segments: Sender<Vec<u8>>,
+    /// `None`: it was given up.
+    disk: JoinHandle<Result<Option<Aside>, CheckpointError>>,
+    /// Where its inputs end, and after how many events.
+    position: u64,
+    events: u64,
+    begun: Instant,
+    is_whole: bool,
+}
+
+impl UnderWay {
+    /// Gives it up: its file is left to the next one.
+    fn give_up(self) {
+        drop(self.segments);
+        drop(self.disk.join());
+    }
+}
+
 /// Keeps one state. It belongs to the thread of the engine.
 #[derive(Debug)]
 pub struct Keeper {
@@ -52,6 +80,7 @@ pub struct Keeper {
     due: Receiver<Instant>,
     /// A checkpoint is wanted before it is due.
     soon: bool,
+    under_way: Option<UnderWay>,
     /// One that waits until what came of its inputs is committed: its file, where its inputs end, after how many events.
     aside: Option<(Aside, u64, u64)>,
     /// Where the inputs of the newest one end.
@@ -65,7 +94,7 @@ impl Keeper {
         let due = tick(options.interval);
         let kept = Arc::new(Kept::default());
         kept.at_ms.store((options.wall_clock_ms)(), Ordering::Relaxed);
-        Keeper { options, journal, companion, due, soon: false, aside: None, newest, kept }
+        Keeper { options, journal, companion, due, soon: false, under_way: None, aside: None, newest, kept }
     }
 
     /// The journal.
@@ -176,16 +205,21 @@ impl Keeper {
         self.soon = true;
     }
 
-    /// Called between two works: writes a checkpoint if one is due, and names it once what came of its inputs is committed.
-    /// That it cannot be written is no reason to end: the journal grows until it can.
-    pub(super) fn look(&mut self, engine: &Engine) {
+    /// Whether a checkpoint is under way that wants to be looked at often.
+    pub(super) fn is_writing(&self) -> bool {
+        self.under_way.is_some()
+    }
+
+    /// Called between two works: begins a checkpoint if one is due, writes a part of it, and names it once what came of its
+    /// inputs is committed. That it cannot be written is no reason to end: the journal grows until it can.
+    pub(super) fn look(&mut self, engine: &mut Engine) {
         if let Err(error) = self.try_look(engine) {
             self.kept.failed.fetch_add(1, Ordering::Relaxed);
             tracing::error!(%error, hint = error.hint(), "no checkpoint was written: the journal grows until one is");
         }
     }
 
-    fn try_look(&mut self, engine: &Engine) -> Result<(), CheckpointError> {
+    fn try_look(&mut self, engine: &mut Engine) -> Result<(), CheckpointError> {
         if let Some((aside, position, events)) = self.aside.take() {
             if self.journal.settled() < position {
                 self.aside = Some((aside, position, events));
@@ -195,14 +229,80 @@ impl Keeper {
             self.named(&written, position, events)?;
         }
         let is_due = self.due.try_recv().is_ok();
+        if self.under_way.is_some() {
+            return self.step(engine);
+        }
         let has_news = self.newest != Some(self.companion.position);
         if is_due && has_news || std::mem::take(&mut self.soon) {
-            self.write_aside(engine)?;
+            self.begin(engine)?;
         } else if is_due {
             // The newest has everything.
             self.kept.at_ms.store((self.options.wall_clock_ms)(), Ordering::Relaxed);
         }
         Ok(())
+    }
+
+    fn begin(&mut self, engine: &mut Engine) -> Result<(), CheckpointError> {
+        let begun = (self.options.monotonic)();
+        let mut writing = Writing::begin(&self.options.folder, &self.companion)?;
+        let (segments, made) = unbounded::<Vec<u8>>();
+        let disk = thread::spawn(move || {
+            for segment in made {
+                if segment.is_empty() {
+                    return writing.end().map(Some);
+                }
+                writing.put(&segment)?;
+            }
+            Ok(None)
+        });
+        engine.begin_checkpoint();
+        let (position, events) = (self.companion.position, engine.taken_in());
+        self.under_way = Some(UnderWay { segments, disk, position, events, begun, is_whole: false });
+        Ok(())
+    }
+
+    /// Writes a part of the checkpoint that is under way.
+    fn step(&mut self, engine: &mut Engine) -> Result<(), CheckpointError> {
+        let Some(under_way) = &mut self.under_way else { return Ok(()) };
+        let segments = &under_way.segments;
+        if !under_way.is_whole && !under_way.disk.is_finished() && segments.len() < SEGMENTS_WAITING_MAX {
+            // A disk that failed takes no more; it says why in the end.
+            match engine.step_checkpoint(STEP_BYTES, &mut |segment| drop(segments.send(segment.to_vec()))) {
+                CheckpointStep::Unfinished => {}
+                CheckpointStep::Finished => {
+                    drop(segments.send(Vec::new()));
+                    under_way.is_whole = true;
+                }
+                // Other rules came meanwhile.
+                CheckpointStep::Cancelled => {
+                    self.give_up(engine);
+                    self.soon = true;
+                    return Ok(());
+                }
+            }
+        }
+        if !under_way.disk.is_finished() {
+            return Ok(());
+        }
+        let Some(UnderWay { disk, position, events, begun, is_whole, .. }) = self.under_way.take() else {
+            return Ok(());
+        };
+        if !is_whole {
+            engine.cancel_checkpoint();
+        }
+        if let Some(aside) = disk.join().expect("writing a checkpoint does not panic")? {
+            let took = (self.options.monotonic)().saturating_duration_since(begun);
+            self.kept.took_us.store(u64::try_from(took.as_micros()).unwrap_or(u64::MAX), Ordering::Relaxed);
+            self.aside = Some((aside, position, events));
+        }
+        Ok(())
+    }
+
+    fn give_up(&mut self, engine: &mut Engine) {
+        if let Some(under_way) = self.under_way.take() {
+            engine.cancel_checkpoint();
+            under_way.give_up();
+        }
     }
 
     fn write_aside(&mut self, engine: &Engine) -> Result<(), CheckpointError> {
@@ -241,7 +341,8 @@ impl Keeper {
     /// # Errors
     ///
     /// What the disk says: then the checkpoints and the journal of before are all there.
-    pub fn finish(&mut self, engine: &Engine) -> Result<Written, CheckpointError> {
+    pub fn finish(&mut self, engine: &mut Engine) -> Result<Written, CheckpointError> {
+        self.give_up(engine);
         self.aside = None;
         self.write_aside(engine)?;
         let (aside, position, events) = self.aside.take().expect("it was just written aside");

@@ -6,7 +6,8 @@ use serde_json::{Value, json};
 
 use super::Report;
 use crate::lab::bench::{
-    AggregateCost, AttackReport, Conditions, Growth, PathReport, Shape, StepsReport, WorkloadReport,
+    AggregateCost, AttackReport, CheckpointCosts, Conditions, Growth, PathReport, Shape, StepsReport, Waits,
+    WorkloadReport,
 };
 use crate::signals::CacheUse;
 
@@ -24,6 +25,7 @@ pub fn render_json(report: &Report) -> Value {
         })),
         "links": report.links.as_ref().map(|shapes| shapes.iter().map(shape).collect::<Vec<_>>()),
         "attack": report.attack.as_ref().map(attack),
+        "checkpoint": report.checkpoint.as_ref().map(checkpoint),
     })
 }
 
@@ -143,5 +145,32 @@ fn growth(report: &Growth) -> Value {
             "median": micros(report.median), "p999": micros(report.p999), "longest": micros(report.longest),
             "longest_seen": micros(report.longest_seen),
         },
+    })
+}
+
+fn checkpoint(report: &CheckpointCosts) -> Value {
+    let micros = |of: Duration| of.as_nanos() as f64 / 1000.0;
+    let waits = |of: &Waits| {
+        json!({
+            "median": micros(of.median), "p99": micros(of.p99), "p999": micros(of.p999), "longest": micros(of.longest),
+        })
+    };
+    let each = |of: &Waits| json!({"judge": of.judged_ns, "write": of.written_ns});
+    json!({
+        "keys": report.keys,
+        "identities": report.identities,
+        "file_bytes": report.file_bytes,
+        "bytes_per_key": report.key_bytes(),
+        "written_at_once_ms": report.written.as_secs_f64() * 1e3,
+        "checked_ms": report.checked.as_secs_f64() * 1e3,
+        "recovered_ms": report.recovered.as_secs_f64() * 1e3,
+        "recovered_keys_per_second": report.keys_per_second(),
+        "rounds": report.rounds,
+        "events_per_second": report.events_per_second,
+        "wait_us": {"without": waits(&report.without), "with": waits(&report.with)},
+        "ns_per_event": {"without": each(&report.without), "with": each(&report.with)},
+        "begun_us": micros(report.begun),
+        "longest_step_us": micros(report.longest_step),
+        "steps": report.steps,
     })
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::Report;
 use crate::lab::bench::{
-    AggregateCosts, AttackReport, Conditions, Growth, PathReport, Shape, StepsReport, WorkloadReport,
+    AggregateCosts, AttackReport, CheckpointCosts, Conditions, Growth, PathReport, Shape, StepsReport, WorkloadReport,
 };
 use crate::signals::CacheUse;
 
@@ -46,8 +46,12 @@ fn write_all(out: &mut String, report: &Report) -> Result {
         None => writeln!(out, "linked accounts: not measured; `--links` does it")?,
     }
     match &report.attack {
-        Some(attack) => write_attack(out, attack),
-        None => writeln!(out, "an attack on the memory: not measured; `--attack` does it"),
+        Some(attack) => write_attack(out, attack)?,
+        None => writeln!(out, "an attack on the memory: not measured; `--attack` does it")?,
+    }
+    match &report.checkpoint {
+        Some(costs) => write_checkpoint(out, costs),
+        None => writeln!(out, "checkpoints: not measured; `--checkpoint` does it"),
     }
 }
 
@@ -246,4 +250,45 @@ fn hit_rate(of: CacheUse) -> String {
         0 => "not asked".to_owned(),
         asked => format!("{:.1} %", 100.0 * of.hits as f64 / asked as f64),
     }
+}
+
+fn write_checkpoint(out: &mut String, report: &CheckpointCosts) -> Result {
+    let millis = |of: Duration| of.as_secs_f64() * 1e3;
+    writeln!(
+        out,
+        "checkpoint of {} keys with one entry and {} identities: {:.1} MiB, {:.1} bytes a key; at once to the disk in {:.0} ms",
+        report.keys,
+        report.identities,
+        mebibytes(report.file_bytes as usize),
+        report.key_bytes(),
+        millis(report.written)
+    )?;
+    writeln!(
+        out,
+        "  read into an engine in {:.0} ms, {:.0} keys/s; its bytes read and checked alone in {:.0} ms: {:.1} times that",
+        millis(report.recovered),
+        report.keys_per_second(),
+        millis(report.checked),
+        report.recovered.as_secs_f64() / report.checked.as_secs_f64().max(f64::MIN_POSITIVE)
+    )?;
+    writeln!(
+        out,
+        "  what events wait, in ms, at {:.0} events/s:  median     p99   p99.9  longest  ns/event: judge  write",
+        report.events_per_second
+    )?;
+    for (name, of) in [("without a checkpoint", &report.without), ("while one is written", &report.with)] {
+        let [median, p99, p999, longest] = [of.median, of.p99, of.p999, of.longest].map(millis);
+        writeln!(
+            out,
+            "    {name:<37}  {median:>6.2}  {p99:>6.2}  {p999:>6.2}  {longest:>7.2}  {:>15.0}  {:>5.0}",
+            of.judged_ns, of.written_ns
+        )?;
+    }
+    writeln!(
+        out,
+        "  begun in {:.2} ms, {} steps, the longest {:.2} ms",
+        millis(report.begun),
+        report.steps,
+        millis(report.longest_step)
+    )
 }

@@ -42,11 +42,7 @@ fn stored(table: &FeatureTable) -> (Vec<u8>, Vec<Vec<u8>>) {
     let mut head = ByteWriter::default();
     table.store_head(&mut head);
     let mut keys = Vec::new();
-    let mut put = |segment: &[u8]| keys.push(segment.to_vec());
-    let mut segments = Segments::new(&mut put);
-    segments.open(0);
-    table.store_keys(&mut segments);
-    segments.close();
+    table.store_keys(&[0], &mut |segment| keys.push(segment.to_vec()));
     (head.as_bytes().to_vec(), keys)
 }
 
@@ -101,5 +97,37 @@ fn a_key_with_one_entry_takes_at_most_60_bytes() {
         fill(&mut table, 900, 900);
         let bytes: usize = stored(&table).1.iter().map(Vec::len).sum();
         assert!(bytes <= 60 * table.keys(), "{spec:?}: {bytes} bytes for {} keys", table.keys());
+    }
+}
+
+/// Writes keys as of a cut while operations and sweeps go on, in steps of so many bytes.
+#[test]
+fn a_cut_has_what_was_there_whatever_comes_while_it_is_written() {
+    for spec in specs() {
+        for step_bytes in [1, 90, 500] {
+            let mut table = FeatureTable::new(spec);
+            fill(&mut table, 400, 3000);
+            table.sweep(HOUR_MS / 2, 100);
+            let mut head = ByteWriter::default();
+            table.store_head(&mut head);
+            let then = (table.digest(), table.keys(), table.truncated_keys());
+            table.begin_cut(&[0]);
+            let (mut keys, mut round) = (Vec::new(), 0);
+            while !table.store_cut(&mut step_bytes.clone(), &mut |segment| keys.push(segment.to_vec())) {
+                round += 1;
+                match round % 40 {
+                    1 => fill(&mut table, 50 * round, 200),
+                    2 => table.sweep(HOUR_MS + round as i64 * 40_000, 60),
+                    _ => {}
+                }
+            }
+            assert!(round > 10, "{spec:?}: the cut has parts");
+            let read = restored(spec, &(head.as_bytes().to_vec(), keys));
+            assert_eq!(
+                (read.digest(), read.keys(), read.truncated_keys()),
+                then,
+                "{spec:?}, {step_bytes} bytes a step"
+            );
+        }
     }
 }
