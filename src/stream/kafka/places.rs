@@ -12,7 +12,7 @@ use super::PartitionName;
 use super::client::{detail, settings_error};
 use super::history::answer;
 use super::reader::Callbacks;
-use super::source::{SourceOptions, alone};
+use super::source::{SourceOptions, alone, explained};
 use crate::stream::StreamError;
 
 /// How long an answer is waited for.
@@ -67,6 +67,7 @@ fn asker(options: &SourceOptions) -> Result<BaseConsumer<Callbacks>, StreamError
         BaseConsumer::from_config_and_context(&config, Callbacks::new(Arc::default()))
             .map_err(|error| settings_error(&error))?;
     let topics = options.topics.iter().map(String::as_str);
-    options.client.check_topics(topics, |topic, wait| consumer.fetch_metadata(Some(topic), wait))?;
+    let checked = options.client.check_topics(topics, |topic, wait| consumer.fetch_metadata(Some(topic), wait));
+    checked.map_err(|error| explained(&consumer, error))?;
     Ok(consumer)
 }

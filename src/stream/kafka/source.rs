@@ -111,6 +111,9 @@ const DEFAULTS: [(&str, &str); 6] = [
 
 /// How long a broker remembers a member that says nothing, unless it is told otherwise (librdkafka's `session.timeout.ms`).
 const SESSION_TIMEOUT_MS: u64 = 45_000;
+/// How often and how long a client that met an error is let tell it.
+const TELLINGS: usize = 5;
+const TELLING: Duration = Duration::from_millis(100);
 /// How often it is asked who is still there.
 const LOOK: Duration = Duration::from_millis(500);
 /// How many times more than the timeout has room for: it is the broker's, and it may be busy.
@@ -148,11 +151,8 @@ impl KafkaSource {
         let topics: Vec<&str> = options.topics.iter().map(String::as_str).collect();
         let client = consumer.client();
         let fetch = |topic: &str, wait| client.fetch_metadata(Some(topic), wait);
-        options.client.check_topics(topics.iter().copied(), fetch).map_err(|error| {
-            // Nothing is subscribed yet: a poll only lets the client tell what it met.
-            consumer.poll(Duration::ZERO);
-            consumer.context().last_error.explain(error)
-        })?;
+        let checked = options.client.check_topics(topics.iter().copied(), fetch);
+        checked.map_err(|error| explained(&consumer, error))?;
         shared.reachable.store(true, Ordering::Relaxed);
         if let Some(instance) = &options.instance {
             alone(&consumer, options, instance)?;
@@ -296,6 +296,14 @@ impl Drop for KafkaSource {
     fn drop(&mut self) {
         self.shared.closing.store(true, Ordering::Release);
     }
+}
+
+/// Says of an error at a start what the client has met. Nothing is subscribed yet: polls only let it tell.
+pub(super) fn explained(consumer: &BaseConsumer<Callbacks>, error: StreamError) -> StreamError {
+    for _ in 0..TELLINGS {
+        consumer.poll(TELLING);
+    }
+    consumer.context().last_error.explain(error)
 }
 
 /// Refuses a group that has a member which is not us under this name. The broker puts the name of a member before its id. It
