@@ -3,6 +3,8 @@
 //! The one place that knows both the configured form and the inner types. It reads the files that signals need, and opens
 //! what the pipeline joins.
 
+mod together;
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -398,7 +400,7 @@ pub fn works_per_source(config: &Config) -> usize {
 ///
 /// [`WiringError::NoBrokers`], or what a sink says.
 pub fn sinks(config: &Config, rules: &Arc<RuleSet>) -> Result<Outlets, WiringError> {
-    let transactional_id = match together(config) {
+    let transactional_id = match together::transactional_id(config) {
         Ok(id) => Some(id),
         Err(why) => {
             tracing::info!(
@@ -440,34 +442,6 @@ pub struct Outlets {
 struct Producers {
     transactional_id: Option<String>,
     open: Vec<(ClientOptions, KafkaProducer)>,
-}
-
-/// The name of the transactions in which outputs and places are committed together; why they cannot be, where they cannot.
-fn together(config: &Config) -> Result<String, String> {
-    let sources: Vec<&config::KafkaSource> =
-        config.sources.values().filter_map(|source| source.kafka.as_ref()).collect();
-    if sources.is_empty() {
-        return Err("no source is a topic".to_owned());
-    }
-    let sinks = &config.sinks;
-    let unset = |sink: &config::Sink| sink.kafka.is_none() && sink.file.is_none() && sink.stdout.is_none();
-    let letters = Some(&sinks.dead_letters).filter(|letters| !unset(letters));
-    let named = [("verdicts", Some(&sinks.verdicts)), ("dead_letters", letters), ("alerts", sinks.alerts.as_ref())];
-    let mut clients: Vec<ClientOptions> = Vec::new();
-    for (name, sink) in named.into_iter().filter_map(|(name, sink)| Some((name, sink?))) {
-        let Some(kafka) = &sink.kafka else { return Err(format!("sinks.{name} is no topic")) };
-        clients.push(client(config, name, kafka).map_err(|error| error.to_string())?);
-    }
-    if clients.windows(2).any(|pair| pair[0] != pair[1]) {
-        return Err("the sinks have different brokers or properties".to_owned());
-    }
-    let brokers = |of: &[String]| of.iter().cloned().collect::<std::collections::BTreeSet<String>>();
-    let one = clients.first().map(|client| brokers(&client.brokers));
-    if sources.iter().any(|source| Some(brokers(&source.brokers)) != one) {
-        return Err("sources and sinks name different brokers".to_owned());
-    }
-    let groups: std::collections::BTreeSet<&str> = sources.iter().map(|source| source.group.as_str()).collect();
-    Ok(format!("refguard-{}", groups.into_iter().collect::<Vec<_>>().join("+")))
 }
 
 /// How alerts are gathered.
