@@ -9,6 +9,11 @@ mod support;
 #[expect(dead_code, reason = "a part of it is used")]
 mod random;
 
+#[path = "exactly_once/recovery_page.rs"]
+mod recovery_page;
+#[path = "exactly_once/standby.rs"]
+mod standby;
+
 use random::Random;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;

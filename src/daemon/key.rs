@@ -12,7 +12,7 @@ use crate::signals::PUBLIC_DEVICE_KEY;
 use crate::state::HashKey;
 
 /// Name of the fingerprint in the folder of the state.
-const FINGERPRINT_FILE: &str = "key.id";
+pub(super) const FINGERPRINT_FILE: &str = "key.id";
 /// Bytes of a secret: two keys of 16.
 const SECRET_BYTES: usize = 32;
 

@@ -3,7 +3,10 @@
 //! The one place that knows both the configured form and the inner types. It reads the files that signals need, and opens
 //! what the pipeline joins.
 
+mod recovery;
 mod together;
+
+pub use recovery::{copy_options, journal_topic, store};
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -21,6 +24,7 @@ use crate::lists::{List, ListKind};
 use crate::ruleset::Premises;
 use crate::ruleset::program::RuleSet;
 use crate::signals::{CacheSizes, Deriver, SignalConfig, SignalError, Wanted};
+use crate::stream::copies::CopyError;
 use crate::stream::file::{LineOptions, LineSink, LineSource, WriteMode};
 use crate::stream::kafka::{ClientOptions, KafkaProducer, KafkaSource, PartitionName, ProducerOptions, SourceOptions};
 use crate::stream::pipeline::{Alerting, Input, Reader, Sinks};
@@ -42,6 +46,15 @@ pub enum WiringError {
     /// Signals refuse what is configured for them.
     #[error(transparent)]
     Signals(#[from] SignalError),
+    /// Copies of checkpoints.
+    #[error(transparent)]
+    Copies(#[from] CopyError),
+    /// The journal cannot go to a topic.
+    #[error("state.journal_topic cannot be used: {why}")]
+    JournalTopic {
+        /// Why.
+        why: String,
+    },
     /// A file that signals need cannot be read.
     #[error("signals.{setting}: {path}: {source}")]
     Unreadable {

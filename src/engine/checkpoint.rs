@@ -8,8 +8,10 @@
 //! a restart says the same, byte for byte, as what was never stopped.
 
 mod restore;
+mod survey;
 
 pub use restore::{RestoreError, Restored, Restoring};
+pub use survey::{Survey, SurveyedPart, Surveying};
 
 use super::Engine;
 use crate::event::SubjectKind;

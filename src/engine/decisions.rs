@@ -137,6 +137,11 @@ impl Decisions {
         self.by_kind[kind as usize] > 0
     }
 
+    /// The subjects under a decision, in the order of their keys.
+    pub(super) fn records(&self) -> impl Iterator<Item = &DecisionRecord> {
+        self.subjects.iter().filter_map(|key| self.records.get(key))
+    }
+
     /// How many subjects stand under a decision.
     pub fn len(&self) -> usize {
         self.records.len()

@@ -17,6 +17,7 @@ mod clock;
 mod decide;
 mod decisions;
 mod explain;
+mod export;
 mod facts;
 mod judgement;
 mod machine;
@@ -38,13 +39,14 @@ mod watch;
 pub use backfill::{Backfill, Filling};
 pub use bounded::{beginning, bounded_text};
 pub use breaker::{BREAKER_MATCHES_MIN, BreakerOpening};
-pub use checkpoint::{CheckpointStep, RestoreError, Restored, Restoring};
+pub use checkpoint::{CheckpointStep, RestoreError, Restored, Restoring, Survey, SurveyedPart, Surveying};
 pub use clock::{Clock, Moment};
 pub use decide::{derived_id, program_name};
 pub use decisions::{DecisionCause, DecisionReach, DecisionRecord, Decisions, InForce};
 pub use explain::{
     DecisionExplained, Explanation, FeatureExplained, RuleEnd, RuleExplained, ShadowCause, Watched, Witnessed,
 };
+pub use export::Exported;
 pub use judgement::{Judgement, Judgements, Outcome, Piece, Raised, TimePassed};
 pub use machine::{Engine, EngineOptions};
 pub use parts::{FeatureSize, StateSize};

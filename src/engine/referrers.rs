@@ -57,6 +57,16 @@ impl Referrers {
         Referrers { retention_ms, records: BTreeMap::new(), ends: BTreeSet::new(), bytes: 0, cut: None }
     }
 
+    /// Of how many accounts a referrer is known.
+    pub(super) fn len(&self) -> usize {
+        self.records.len()
+    }
+
+    /// The accounts of which a referrer is known.
+    pub(super) fn accounts(&self) -> impl Iterator<Item = KeyHash> {
+        self.records.keys().copied()
+    }
+
     /// Takes in a referral that is counted; `first_ms` is when the account was first referred, as of this event. Of two
     /// at one instant the earlier arrival stays.
     pub(super) fn refer(&mut self, account: KeyHash, time_ms: i64, first_ms: Option<i64>, referrer: &str) {

@@ -41,6 +41,11 @@ pub(super) struct Remembered {
 }
 
 impl Remembered {
+    /// How many they are.
+    pub(super) fn len(&self) -> usize {
+        self.chunks.iter().map(|chunk| chunk.firsts.len()).sum()
+    }
+
     /// Remembers the verdict on a new event; `rules` are the elements of `rules` without messages.
     pub(super) fn remember(&mut self, entry: Entry, judgement: &Judgement, judgements: &Judgements, rules: &[u8]) {
         let (decisions, created) = (judgements.piece(judgement.decisions), judgements.piece(judgement.created));

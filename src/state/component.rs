@@ -395,6 +395,10 @@ impl Components {
         self.index.keys()
     }
 
+    pub(super) fn keys_from(&self, from: usize, slots: usize, keys: &mut Vec<KeyHash>) -> Option<usize> {
+        self.forest.nodes.keys_from(from, slots, keys)
+    }
+
     pub(super) fn slots(&self) -> usize {
         self.forest.nodes.slots()
     }

@@ -211,6 +211,11 @@ impl FeatureTable {
         each!(&self.kind, table => table.keys())
     }
 
+    /// Appends the keys in the next `slots` slots from one on. Answers where to go on; `None` at the end.
+    pub fn keys_from(&self, from: usize, slots: usize, keys: &mut Vec<KeyHash>) -> Option<usize> {
+        each!(&self.kind, table => table.keys_from(from, slots, keys))
+    }
+
     /// How many slots there are, in use or free: what a whole cycle of [`FeatureTable::sweep`] looks at.
     pub fn slots(&self) -> usize {
         each!(&self.kind, table => table.slots())

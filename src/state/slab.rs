@@ -92,6 +92,17 @@ impl<W: Default> Slab<W> {
         None
     }
 
+    /// Appends the keys in the next `slots` slots from one on. Answers where to go on; `None` at the end.
+    pub(super) fn keys_from(&self, from: usize, slots: usize, keys: &mut Vec<KeyHash>) -> Option<usize> {
+        let end = from.saturating_add(slots).min(self.slots());
+        let mut next = from;
+        while let Some(slot) = self.next_live(next, end) {
+            keys.push(self.get(slot).key);
+            next = slot as usize + 1;
+        }
+        (end < self.slots()).then_some(end)
+    }
+
     /// A bit a slot: whether it is in use.
     pub(super) fn live(&self) -> Vec<u64> {
         self.uses.iter().flat_map(|uses| uses.live).collect()

@@ -350,6 +350,10 @@ impl<W: Window> Table<W> {
         self.index.keys()
     }
 
+    pub(super) fn keys_from(&self, from: usize, slots: usize, keys: &mut Vec<KeyHash>) -> Option<usize> {
+        self.slab.keys_from(from, slots, keys)
+    }
+
     pub(super) fn slots(&self) -> usize {
         self.slab.slots()
     }

@@ -10,10 +10,12 @@ mod companion;
 mod error;
 mod frame;
 mod owner;
+mod survey;
 
 pub use companion::Companion;
 pub use error::CheckpointError;
 pub use owner::Owner;
+pub use survey::{Surveyed, checkpoints, survey};
 
 use std::fs::{self, File};
 use std::io::{BufReader, BufWriter, Write as _};
@@ -137,14 +139,34 @@ impl Aside {
     /// [`CheckpointError::Io`]: then the ones before are all there.
     pub fn name(self, events: u64) -> Result<Written, CheckpointError> {
         let Aside { folder, bytes } = self;
-        let (aside, path) = (folder.join(ASIDE), folder.join(format!("{NAME}{events:020}")));
-        fs::rename(&aside, &path).map_err(CheckpointError::io("naming", &path))?;
-        sync(&folder)?;
-        for old in named(&folder)?.into_iter().skip(KEPT) {
-            fs::remove_file(&old).map_err(CheckpointError::io("removing", &old))?;
-        }
+        let path = take_in(&folder.join(ASIDE), &folder, events)?;
+        prune(&folder)?;
         Ok(Written { path, bytes })
     }
+}
+
+/// Gives a whole file that lies in a folder the name of the checkpoint after so many events. Answers its path.
+///
+/// # Errors
+///
+/// [`CheckpointError::Io`].
+pub fn take_in(aside: &Path, folder: &Path, events: u64) -> Result<PathBuf, CheckpointError> {
+    let path = folder.join(format!("{NAME}{events:020}"));
+    fs::rename(aside, &path).map_err(CheckpointError::io("naming", &path))?;
+    sync(folder)?;
+    Ok(path)
+}
+
+/// Removes all checkpoints of a folder but the last two.
+///
+/// # Errors
+///
+/// [`CheckpointError::Io`].
+pub fn prune(folder: &Path) -> Result<(), CheckpointError> {
+    for old in named(folder)?.into_iter().skip(KEPT) {
+        fs::remove_file(&old).map_err(CheckpointError::io("removing", &old))?;
+    }
+    Ok(())
 }
 
 /// Writes a checkpoint aside, whole and at once.
@@ -185,6 +207,15 @@ pub fn check(path: &Path) -> Result<u64, CheckpointError> {
         bytes += segment.len() as u64;
     }
     Ok(bytes)
+}
+
+/// The place in the journal where the inputs of a checkpoint end; `None` in one of a format that did not say.
+///
+/// # Errors
+///
+/// It is damaged at its beginning, or newer; or the system.
+pub fn position(path: &Path) -> Result<Option<u64>, CheckpointError> {
+    Ok(begin(path)?.1.map(|companion| companion.position))
 }
 
 /// The place in the journal from which on the oldest checkpoint that can be used needs it; `None` without one.
@@ -245,8 +276,13 @@ fn begin(path: &Path) -> Result<Begun, CheckpointError> {
     Ok((frames, Some(companion.map_err(damaged)?)))
 }
 
-/// The file is read and checked by a thread of its own, a few segments ahead.
-fn read(path: &Path, rules: &mut RulesOf<'_>, options: &EngineOptions) -> Result<Loaded, CheckpointError> {
+/// Reads one checkpoint into an engine of the rules that `rules` says, and these options. The file is read and checked by a
+/// thread of its own, a few segments ahead.
+///
+/// # Errors
+///
+/// It is damaged, made by a newer version or under another key; or the system.
+pub fn read(path: &Path, rules: &mut RulesOf<'_>, options: &EngineOptions) -> Result<Loaded, CheckpointError> {
     let (mut frames, companion) = begin(path)?;
     let restoring = Restoring::new(rules(companion.as_ref())?, options.clone());
     let (full, segments) = mpsc::sync_channel::<Result<Vec<u8>, CheckpointError>>(SEGMENTS_AHEAD);

@@ -9,11 +9,15 @@
 
 mod entry;
 mod read;
+mod shipped;
 
 pub use entry::{Entry, Mark, PlaceName, RuleFiles, Run, Stored};
 pub(super) use entry::{read_files, store_files};
 pub use read::{Again, Journaled, Scan};
+pub(super) use shipped::records;
+pub use shipped::{Assembly, Line, NotShipped, Shipped, beginning, end_of};
 
+use std::collections::VecDeque;
 use std::fs::{self, File};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
@@ -64,7 +68,11 @@ fn segment_path(folder: &Path, first: u64) -> PathBuf {
 }
 
 /// The files of a journal: the number of the first entry of each, and its path, in order.
-fn segments(folder: &Path) -> Result<Vec<(u64, PathBuf)>, CheckpointError> {
+///
+/// # Errors
+///
+/// The system.
+pub fn segments(folder: &Path) -> Result<Vec<(u64, PathBuf)>, CheckpointError> {
     let mut found = Vec::new();
     for entry in fs::read_dir(folder).map_err(CheckpointError::io("listing", folder))? {
         let path = entry.map_err(CheckpointError::io("listing", folder))?.path();
@@ -87,6 +95,8 @@ struct Open {
     buffer: Vec<u8>,
     /// The number of the next entry.
     next: u64,
+    /// Entries that are not in the topic; `None`: none goes there.
+    unshipped: Option<VecDeque<(u64, Vec<u8>)>>,
 }
 
 /// A journal that is written to: by the engine's thread, which adds, and the writer's, which waits for the disk.
@@ -97,6 +107,8 @@ pub struct Journal {
     synced: AtomicU64,
     /// What came of entries below is delivered and committed.
     settled: AtomicU64,
+    /// Entries below are in the topic.
+    shipped: AtomicU64,
     bytes: AtomicU64,
 }
 
@@ -121,11 +133,13 @@ impl Journal {
         let file = begin(folder, next).map_err(CheckpointError::io("writing", &segment_path(folder, next)))?;
         kept.push((next, HEAD_BYTES as u64));
         let bytes = kept.iter().map(|(_, length)| length).sum();
-        let open = Open { folder: folder.to_owned(), segments: kept, file: Arc::new(file), buffer: Vec::new(), next };
+        let (file, buffer) = (Arc::new(file), Vec::new());
+        let open = Open { folder: folder.to_owned(), segments: kept, file, buffer, next, unshipped: None };
         Ok(Journal {
             open: Mutex::new(open),
             synced: AtomicU64::new(next),
             settled: AtomicU64::new(0),
+            shipped: AtomicU64::new(0),
             bytes: AtomicU64::new(bytes),
         })
     }
@@ -140,15 +154,26 @@ impl Journal {
     ///
     /// [`StreamError::Write`]; then the journal is of no more use.
     pub fn add(&self, entry: &Entry<'_>) -> Result<u64, StreamError> {
-        let payload = entry.written();
-        if payload.as_bytes().len() > ENTRY_BYTES_MAX {
+        self.add_written(entry.written().into_bytes())
+    }
+
+    /// The same for the bytes of an entry, such as came from a topic.
+    ///
+    /// # Errors
+    ///
+    /// As [`Journal::add`].
+    pub fn add_written(&self, payload: Vec<u8>) -> Result<u64, StreamError> {
+        if payload.len() > ENTRY_BYTES_MAX {
             let source = io::Error::other("an entry is longer than can be read");
             return Err(StreamError::Write { name: "the journal".to_owned(), source });
         }
         let mut open = self.lock();
         let before = open.buffer.len();
         let number = open.next;
-        frame(&mut open.buffer, number, payload.as_bytes());
+        frame(&mut open.buffer, number, &payload);
+        if let Some(unshipped) = &mut open.unshipped {
+            unshipped.push_back((number, payload));
+        }
         let added = (open.buffer.len() - before) as u64;
         open.next += 1;
         open.segments.last_mut().expect("a journal has a file").1 += added;
@@ -196,6 +221,46 @@ impl Journal {
     /// What came of entries with lower numbers is delivered and committed.
     pub fn settled(&self) -> u64 {
         self.settled.load(Ordering::Acquire)
+    }
+
+    /// From here on entries are kept for a topic that has those below a number, until they are shipped: those that a scan, with
+    /// which this was opened, has found from there on are the first.
+    ///
+    /// # Errors
+    ///
+    /// As [`Scan::of`].
+    pub fn ship(&self, scan: &Scan, from: u64) -> Result<(), CheckpointError> {
+        let (mut again, mut unshipped) = (scan.again(from), VecDeque::new());
+        while let Some(entry) = again.read_written()? {
+            unshipped.push_back(entry);
+        }
+        let mut open = self.lock();
+        let first = unshipped.front().map_or(open.next, |(number, _)| *number);
+        self.shipped.store(first, Ordering::Release);
+        open.unshipped = Some(unshipped);
+        Ok(())
+    }
+
+    /// The entries below a number that are not in the topic, oldest first.
+    pub fn unshipped(&self, below: u64) -> Vec<(u64, Vec<u8>)> {
+        let open = self.lock();
+        let unshipped = open.unshipped.iter().flatten();
+        unshipped.take_while(|(number, _)| *number < below).cloned().collect()
+    }
+
+    /// Notes that the topic has the entries below a number.
+    pub fn note_shipped(&self, below: u64) {
+        let mut open = self.lock();
+        if let Some(unshipped) = &mut open.unshipped {
+            let shipped = unshipped.iter().take_while(|(number, _)| *number < below).count();
+            unshipped.drain(..shipped);
+            self.shipped.fetch_max(below, Ordering::AcqRel);
+        }
+    }
+
+    /// Whether whoever reads the topic has all entries below a number: also where none goes there.
+    pub fn has_shipped(&self, below: u64) -> bool {
+        self.lock().unshipped.is_none() || self.shipped.load(Ordering::Acquire) >= below
     }
 
     /// How long its files are together.

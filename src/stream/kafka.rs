@@ -15,15 +15,17 @@ mod replay;
 mod scan;
 mod source;
 mod status;
+mod tail;
 mod transaction;
 
 pub use batch::{BatchEnd, BatchRun, Record, RecordBatch};
 pub use client::{ClientOptions, record_position};
 pub use history::{HistoryEnd, KafkaHistory};
-pub use places::{committed_places, only_owner};
+pub use places::{GroupWatch, committed_places, only_owner};
 pub use producer::{KafkaProducer, KafkaSink, ProducerOptions};
 pub use replay::KafkaReplay;
 pub use scan::TopicScan;
 pub use source::{KafkaInput, KafkaSource, Revocation, SourceOptions};
 pub use status::{PartitionName, PartitionStatus};
+pub use tail::{TailStart, TopicTail};
 pub use transaction::Unfinished;

@@ -8,8 +8,10 @@
 //! came of it is delivered: at least once, nothing lost. Tests with a real broker: `tests/kafka_stream.rs`.
 
 pub mod checkpoint;
+pub mod copies;
 mod error;
 pub mod file;
+pub mod follow;
 pub mod journal;
 pub mod kafka;
 pub mod pipeline;

@@ -5,10 +5,13 @@ use std::io::{IsTerminal as _, Write as _};
 use crate::daemon::health::HealthError;
 use crate::daemon::key::KeyError;
 use crate::daemon::recovery::NoPlan;
+use crate::daemon::standby::StandbyError;
 use crate::daemon::wiring::WiringError;
 use crate::ruleset::diagnostic::{self, Diagnostic};
 use crate::signals::SignalError;
 use crate::stream::checkpoint::CheckpointError;
+use crate::stream::copies::CopyError;
+use crate::stream::follow::FollowError;
 use crate::stream::{Fault, StreamError};
 
 /// Why a command did not do what it was asked for.
@@ -90,10 +93,14 @@ impl From<WiringError> for Failure {
             WiringError::NoSource => "add one under `sources:`; docs/configuration.md shows how",
             WiringError::UnknownSource { .. } => "name one of `sources:`, and the file with `--config`",
             WiringError::NoBrokers { .. } => "name the cluster under `brokers:`",
+            WiringError::JournalTopic { .. } => {
+                "let all sources and sinks be topics of one cluster, or leave `state.journal_topic` out"
+            }
             _ => "see docs/configuration.md",
         };
         match error {
             WiringError::Stream(error) => error.into(),
+            WiringError::Copies(error) => error.into(),
             error => Failure::usage(error.to_string(), Some(hint)),
         }
     }
@@ -115,6 +122,32 @@ impl From<CheckpointError> for Failure {
     fn from(error: CheckpointError) -> Failure {
         let code = if error.is_outside() { 3 } else { 2 };
         Failure::Told { message: error.to_string(), hint: Some(error.hint().to_owned()), code }
+    }
+}
+
+impl From<CopyError> for Failure {
+    fn from(error: CopyError) -> Failure {
+        let code = if error.is_outside() { 3 } else { 2 };
+        Failure::Told { message: error.to_string(), hint: Some(error.hint().to_owned()), code }
+    }
+}
+
+impl From<FollowError> for Failure {
+    fn from(error: FollowError) -> Failure {
+        match error {
+            FollowError::Stream(error) => error.into(),
+            FollowError::Copy(error) => error.into(),
+            FollowError::Checkpoint(error) => error.into(),
+        }
+    }
+}
+
+impl From<StandbyError> for Failure {
+    fn from(error: StandbyError) -> Failure {
+        match error {
+            StandbyError::Follow(error) => error.into(),
+            StandbyError::Key(error) => error.into(),
+        }
     }
 }
 

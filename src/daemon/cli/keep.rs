@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use crossbeam_channel::Sender;
+
 use super::Failure;
 use crate::daemon::clock;
 use crate::daemon::config::Config;
@@ -11,22 +13,33 @@ use crate::daemon::reload::Reloader;
 use crate::engine::{Engine, wanted_after};
 use crate::ruleset::program::RuleSet;
 use crate::stream::checkpoint::Companion;
+use crate::stream::copies::Due;
 use crate::stream::journal::Journal;
 use crate::stream::pipeline::{KeepOptions, Keeper, Reload};
 
-/// Goes on with the journal of the last run.
+/// Goes on with the journal of the last run; `ship_from` is the first entry that a topic does not have, `copies` who is told of
+/// checkpoints.
 ///
 /// # Errors
 ///
 /// What the disk says.
-pub(super) fn begin(config: &Config, past: Past, newest: Option<u64>) -> Result<Keeper, Failure> {
+pub(super) fn begin(
+    config: &Config,
+    past: Past,
+    newest: Option<u64>,
+    (ship_from, copies): (Option<u64>, Option<Sender<Due>>),
+) -> Result<Keeper, Failure> {
     let folder = config.state.path.clone();
     let journal = Arc::new(Journal::open(&folder, &past.scan)?);
+    if let Some(from) = ship_from {
+        journal.ship(&past.scan, from)?;
+    }
     let options = KeepOptions {
         folder,
         interval: Duration::from_millis(config.state.checkpoint_interval.0.unsigned_abs()),
         wall_clock_ms: clock::wall_clock_ms,
         monotonic: clock::monotonic,
+        copies,
     };
     let companion = if past.has_inputs {
         past.companion

@@ -10,10 +10,12 @@ mod eval;
 mod explain;
 mod failure;
 mod keep;
+mod outlive;
 mod run;
 mod schema;
 mod start;
 mod state;
+mod stored;
 mod test;
 
 use std::ffi::OsString;
@@ -60,6 +62,8 @@ enum Command {
     /// What was refused: to look at and, once its cause was mended, to send again.
     #[command(name = "deadletters")]
     DeadLetters(deadletters::Arguments),
+    /// What a folder of state holds: to look at, to check, to take out.
+    State(stored::Arguments),
     /// Prints a JSON Schema.
     Schema(schema::Arguments),
 }
@@ -117,6 +121,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Explain(arguments) => explain::run(&arguments),
         Command::Bench(arguments) => bench::run(&arguments),
         Command::DeadLetters(arguments) => deadletters::run(&arguments),
+        Command::State(arguments) => stored::run(&arguments),
         Command::Schema(arguments) => schema::run(&arguments),
     };
     match ended {

@@ -6,11 +6,12 @@ use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender};
 
+use super::outlive::{self, Outliving};
 use super::start::{self, Start};
 use super::state::{self, Said, State};
 use super::{Failure, Setup, keep};
-use crate::daemon::config::Config;
-use crate::daemon::health::{self, Readiness};
+use crate::daemon::config::{Config, Loaded};
+use crate::daemon::health::{self, Readiness, Server};
 use crate::daemon::history::Histories;
 use crate::daemon::key::StateKey;
 use crate::daemon::metrics::{EngineProbe, Metrics, ReloadOutcome};
@@ -31,6 +32,9 @@ pub(super) struct Arguments {
     /// Judge on although the group has committed events that the state knows nothing of.
     #[arg(long)]
     accept_empty_state: bool,
+    /// Follow the one that judges, and take its place once it is gone.
+    #[arg(long, conflicts_with = "accept_empty_state")]
+    standby: bool,
 }
 
 pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
@@ -39,33 +43,68 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     log::start(&config.log);
     // Before anything is made or taken into use.
     wiring::check_sources(config)?;
+    let mut outliving = Outliving::open(config)?;
     let asked =
         stop::on_signal().map_err(|error| Failure::usage(format!("signals cannot be caught: {error}"), None))?;
-    let start = start::rules(&arguments.setup, &loaded)?;
-    let opened = StateKey::open(&config.state.key_file, &config.state.path)?;
+    let metrics = Arc::new(Metrics::default());
+    let readiness = Readiness::new("the sources are being opened");
+    let mut server = None;
+    if arguments.standby {
+        server = Some(serve(config, &metrics, &readiness)?);
+        if !outliving.stand_by(config, &metrics, &readiness, &asked.stop)? {
+            tracing::info!("stopped");
+            return Ok(());
+        }
+    }
+    let ended = judge_all(arguments, &loaded, outliving, (&metrics, &readiness, &mut server), &asked);
+    readiness.drain();
+    tracing::info!("stopped");
+    server.into_iter().for_each(|server| server.stop());
+    ended
+}
+
+fn serve(config: &Config, metrics: &Arc<Metrics>, readiness: &Readiness) -> Result<Server, Failure> {
+    let server = health::serve(&config.metrics.listen.0, Arc::clone(metrics), readiness.clone())?;
+    tracing::info!(address = %server.address(), "metrics and probes");
+    Ok(server)
+}
+
+/// From the rules and the state to the last commit.
+fn judge_all(
+    arguments: &Arguments,
+    loaded: &Loaded,
+    mut outliving: Outliving,
+    (metrics, readiness, server): (&Arc<Metrics>, &Readiness, &mut Option<Server>),
+    asked: &stop::Asked,
+) -> Result<(), Failure> {
+    let (config, folder) = (&loaded.config, &loaded.config.state.path);
+    let accept = arguments.accept_empty_state;
+    let start = start::rules(&arguments.setup, loaded)?;
+    let opened = StateKey::open(&config.state.key_file, folder)?;
     if opened.made {
         tracing::warn!(path = %config.state.key_file.display(), "made the key of the state: keep a copy of it");
     }
-    let signals = Setup::signals(&loaded, &start.rules, &opened.key)?;
+    let signals = Setup::signals(loaded, &start.rules, &opened.key)?;
     let options = wiring::engine_options(config, &opened.key);
     let premises = wiring::premises(config);
     let State { owner: _owner, mut engine, past, newest, said } =
-        state::take(&config.state.path, &start.rules, &options, &premises)?;
+        state::take(folder, &start.rules, &options, &premises)?;
     said.iter().for_each(Said::log);
-    let instance = instance::of(&config.state.path)?;
-    let metrics = Arc::new(Metrics::default());
+    let instance = instance::of(folder)?;
     let mut probe = metrics.probe();
     probe.show(&mut engine);
     let (hand_over, reloads) = crossbeam_channel::unbounded();
     let current = (Arc::clone(&start.rules), start.texts.clone());
-    let mut reloader = reloader(config, start, &metrics, signals, options, hand_over);
-    let readiness = Readiness::new("the sources are being opened");
-    let server = health::serve(&config.metrics.listen.0, Arc::clone(&metrics), readiness.clone())?;
-    tracing::info!(address = %server.address(), "metrics and probes");
+    let mut reloader = reloader(config, start, metrics, signals, options, hand_over);
+    if server.is_none() {
+        *server = Some(serve(config, metrics, readiness)?);
+    }
     wiring::only_owner(config, &instance)?;
+    outliving.may_go_on(folder, past.scan.next(), accept)?;
     let Outlets { sinks, producer } = wiring::sinks(config, engine.rules())?;
+    let ships = outliving.ship(folder, past.scan.next(), accept, producer.as_ref())?;
     let seen = (engine.wanted(), &premises, &reloader.signals);
-    let plan = recovery::plan(&past, &wiring::topics(config), arguments.accept_empty_state, seen)?;
+    let plan = recovery::plan(&past, &wiring::topics(config), accept, seen)?;
     plan.notes.iter().for_each(|note| tracing::info!("{note}"));
     reloader.wanted = plan.wanted;
     let readers = wiring::readers(config, plan.wanted, &reloader.signals, &instance, &plan.resume)?;
@@ -74,29 +113,28 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let counted = !past.has_inputs && histories.count(&mut engine, &reloader.signals, &asked.stop)?;
     let (fill, fills) = crossbeam_channel::unbounded();
     reloader.filler = config.rules.backfill.then(|| Filler::new(histories, fill));
-    let mut keeper = keep::begin(config, past, newest)?;
+    let outside = (ships.as_ref().map(|ships| ships.from), outliving.take_due());
+    let mut keeper = keep::begin(config, past, newest, outside)?;
     metrics.keep(keeper.kept(), keeper.journal());
+    let copier = outliving.copy(config, keeper.journal(), metrics)?;
     keep::settle_in(config, &mut keeper, &mut engine, &plan, current, counted, &mut reloader)?;
     // Before it is told: whoever reads the line may ask at once.
     readiness.ready();
     let rules = engine.rules();
     tracing::info!(ruleset = %rules.hash, rules = rules.rules.len(), sources = readers.len(), "judging");
     let interval = Duration::from_millis(config.engine.commit_interval.0.unsigned_abs());
-    let keeping = Keeping { keeper: &mut keeper, replay: plan.replay, interval, producer };
-    let parts = Parts { config, engine: &mut engine, metrics: &metrics, probe: &mut probe, readers, sinks };
-    let ended = judge(parts, reloader, (reloads, fills), keeping, &asked);
-    let ended = ended.and_then(|()| {
-        state::said_written(&keeper.finish(&mut engine)?, &engine).log();
-        Ok(())
-    });
-    if ended.is_ok() && arguments.linger && !asked.stop.load(Ordering::Acquire) {
+    let shipping = ships.map(|ships| ships.shipping);
+    let keeping = Keeping { keeper: &mut keeper, replay: plan.replay, interval, producer, shipping };
+    let parts = Parts { config, engine: &mut engine, metrics, probe: &mut probe, readers, sinks };
+    judge(parts, reloader, (reloads, fills), keeping, asked)?;
+    state::said_written(&keeper.finish(&mut engine)?, &engine).log();
+    drop(keeper);
+    outlive::finish(copier);
+    if arguments.linger && !asked.stop.load(Ordering::Acquire) {
         tracing::info!("every source has ended; metrics stay until a signal comes");
         stop::wait(&asked.stop);
     }
-    readiness.drain();
-    tracing::info!("stopped");
-    server.stop();
-    ended
+    Ok(())
 }
 
 /// What reads the rules again, once it is told what is derived and how many readers there are. A copy of the rules is

@@ -20,8 +20,8 @@ use std::sync::Arc;
 pub use document::{json_schema, markdown, yaml_file};
 pub use environment::PREFIX;
 pub use sections::{
-    Alerts, AttributeType, Backend, Cache, CacheSize, Config, Dedup, Engine, Http, Log, LogFormat, LogLevel, Metrics,
-    Mfa, OnStateUnavailable, Policy, Program, ProgramPolicy, Quota, Quotas, Records, Rules, Score, Signals,
+    Alerts, AttributeType, Backend, Cache, CacheSize, Config, Copies, Dedup, Engine, Http, Log, LogFormat, LogLevel,
+    Metrics, Mfa, OnStateUnavailable, Policy, Program, ProgramPolicy, Quota, Quotas, Records, Rules, Score, Signals,
     SomeThresholds, State, Thresholds, TypePolicy,
 };
 pub use setting::{Address, Bytes, Key, Later, Millis, Scalar, Section, Setting, Shape, Whole};

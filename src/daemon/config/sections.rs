@@ -66,6 +66,22 @@ settings! {
             "Secret key of the hashes that identifiers are kept as.";
         checkpoint_interval: Millis = "60s",
             "How often a checkpoint is written while events are judged. After a crash what came since is read again from the topics, so these must keep it.";
+        copies: Option<Copies> = "" eg "{url: s3://bucket/refguard, options: {aws_region: eu-central-1}}",
+            "Where checkpoints are copied to, so that a state outlives its disk: docs/recovery.md.";
+        journal_topic: Option<String> = "" eg "refguard.journal",
+            "A topic with one partition, on the cluster of the sinks, that gets the journal in the transactions of the outputs, so that a standby loses nothing: docs/recovery.md. Absent: the journal is on the disk alone.";
+    }
+
+    /// Where checkpoints are copied to.
+    Copies "`copies`" {
+        url: String = "data/copies" eg "s3://bucket/refguard",
+            "`s3://BUCKET/PATH`, `gs://BUCKET/PATH`, `az://CONTAINER/PATH`, or the path of a folder.";
+        options: BTreeMap<String, String> = "{}" eg "{aws_region: eu-central-1, aws_access_key_id: refguard}",
+            "Options of the store, such as its region, endpoint and credentials. Secrets come better from the environment.";
+        keep: Whole<1, 1000> = "3",
+            "How many copies stay.";
+        interval: Millis = "0s",
+            "How long there is between two copies at least. `0s`: each checkpoint is copied.";
     }
 
     /// How long a repeated event is recognised.

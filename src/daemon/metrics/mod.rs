@@ -6,6 +6,7 @@
 //! engine longer than `PATIENCE`. Tested in `tests/metrics.rs`.
 
 mod observer;
+mod outside;
 mod snapshot;
 mod table;
 
@@ -27,6 +28,7 @@ use crate::stream::Sink;
 use crate::stream::journal::Journal;
 use crate::stream::kafka::KafkaSource;
 use crate::stream::pipeline::{Input, Kept, Reader, Sinks};
+use outside::Outside;
 use snapshot::Exchange;
 use table::Families;
 
@@ -78,6 +80,8 @@ pub struct Metrics {
     lists: std::sync::Mutex<Vec<(String, i64)>>,
     /// What is known of checkpoints, and the journal.
     keeping: std::sync::Mutex<Option<(Arc<Kept>, Arc<Journal>)>>,
+    /// What outlives the disk.
+    outside: std::sync::Mutex<Outside>,
     /// One scrape at a time.
     scraping: Mutex<()>,
 }
@@ -101,6 +105,7 @@ impl Default for Metrics {
             lags: std::sync::Mutex::default(),
             lists: std::sync::Mutex::default(),
             keeping: std::sync::Mutex::default(),
+            outside: std::sync::Mutex::default(),
             scraping: Mutex::default(),
         }
     }
@@ -298,6 +303,7 @@ impl Metrics {
         if let Some((kept, journal)) = &*self.keeping.lock().expect(UNBROKEN) {
             self.show_kept(kept, journal.bytes(), now_ms);
         }
+        self.show_outliving(now_ms);
         let lag = &self.families.source_lag_events;
         lag.reset();
         for (source, kafka) in &*self.lags.lock().expect(UNBROKEN) {

@@ -154,6 +154,16 @@ families! {
         "Times that outputs and the places of their events were committed.";
     Counter transactions_undone_total [] "transactions"
         "Transactions that the cluster lost and that were made again; nothing of them was seen.";
+    Counter copies_total [] "checkpoints"
+        "Checkpoints that were copied to the store of state.copies.";
+    Counter copy_failures_total [] "tries"
+        "Tries to copy a checkpoint that failed: it is tried again until it is there, or a newer one is.";
+    Gauge copy_lag_seconds [] "seconds"
+        "How long a checkpoint has been waiting to be copied; 0: none is. Alert on more than some state.checkpoint_interval.";
+    Gauge standby [] "0 or 1"
+        "Whether this process stands by for another that judges; with --standby.";
+    Gauge standby_behind_entries [] "entries"
+        "Entries of the journal behind the checkpoint that a standby has: what it would judge again if it took over now.";
     Gauge ruleset_info ["hash"] "1"
         "The rule set in force: its hash stands on every verdict.";
     Gauge rules_loaded [] "rules"

@@ -9,7 +9,7 @@ use crate::ruleset::program::RuleSet;
 use crate::state::{Broken, ByteReader, Class, ClassMap, FeatureTable};
 
 /// No log has so many events.
-const SEQUENCE_MAX: u64 = 1 << 62;
+pub(super) const SEQUENCE_MAX: u64 = 1 << 62;
 
 const OUT_OF_ORDER: Broken = Broken("a segment of no known kind, or out of order");
 

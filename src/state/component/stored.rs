@@ -131,6 +131,13 @@ impl Components {
         Ok(())
     }
 
+    /// Reads nodes. Answers how many they were.
+    pub(in crate::state) fn skim_keys(&mut self, reader: &mut ByteReader<'_>) -> Result<usize, Broken> {
+        let before = self.keys();
+        self.restore_keys(reader)?;
+        Ok(self.keys() - before)
+    }
+
     fn restore_node(&mut self, number: u32, reader: &mut ByteReader<'_>) -> Result<(u32, u8), Broken> {
         if self.forest.nodes.slots() >= SLOT_MAX as usize {
             return Err(Broken("a component has more nodes than there are slots"));

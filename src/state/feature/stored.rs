@@ -2,7 +2,7 @@
 
 use super::{FeatureTable, Kind};
 use crate::state::checkpoint::{Broken, ByteReader, ByteWriter};
-use crate::state::{Aggregate, Number, Reach, WindowSpec};
+use crate::state::{Aggregate, Number, Reach, Steps, WindowSpec};
 
 impl WindowSpec {
     /// Writes what a table's memory depends on: everything but the bound of entries, which may change.
@@ -43,6 +43,47 @@ impl WindowSpec {
         }
         writer.maybe_time(self.bucket_ms);
     }
+
+    /// Reads what [`WindowSpec::store`] wrote. The bound of entries is the default one.
+    fn restore(reader: &mut ByteReader<'_>) -> Result<WindowSpec, Broken> {
+        let aggregate = restore_aggregate(reader)?;
+        let word = reader.time()?;
+        let reach = match word {
+            0 => Reach::Window(reader.time()?),
+            1 => Reach::Retention(reader.time()?),
+            _ => return Err(Broken("a window of no known kind")),
+        };
+        Ok(WindowSpec { bucket_ms: reader.maybe_time()?, ..WindowSpec::new(aggregate, reach) })
+    }
+}
+
+fn restore_aggregate(reader: &mut ByteReader<'_>) -> Result<Aggregate, Broken> {
+    let number =
+        |reader: &mut ByteReader<'_>| reader.flag().map(|double| if double { Number::Double } else { Number::Int });
+    Ok(match reader.byte()? {
+        0 => Aggregate::Count,
+        1 => Aggregate::Sum(number(reader)?),
+        2 => Aggregate::Avg(number(reader)?),
+        3 => Aggregate::Min(number(reader)?),
+        4 => Aggregate::Max(number(reader)?),
+        5 => Aggregate::Distinct,
+        6 => Aggregate::Set,
+        7 => Aggregate::First,
+        8 => Aggregate::Last,
+        9 => Aggregate::Previous,
+        10 => Aggregate::Rate { limit: reader.short()?, per_ms: reader.time()?, burst: reader.short()? },
+        11 => {
+            let mins = (0..reader.count(4)?).map(|_| reader.short()).collect::<Result<Vec<u32>, Broken>>()?;
+            if mins.len() > Steps::MAX {
+                return Err(Broken("a sequence has more steps than can be"));
+            }
+            Aggregate::Sequence(Steps::new(mins))
+        }
+        12 => {
+            Aggregate::Component { generation_ms: reader.time()?, hub: reader.short()?, lists_members: reader.flag()? }
+        }
+        _ => return Err(Broken("an aggregate of no known kind")),
+    })
 }
 
 impl FeatureTable {
@@ -68,6 +109,31 @@ impl FeatureTable {
         }
         each!(&mut self.kind, table => table.restore_head(reader))?;
         Ok(true)
+    }
+
+    /// The empty table that [`FeatureTable::store_head`] wrote, whatever it was of: to look at its keys without the rules.
+    ///
+    /// # Errors
+    ///
+    /// What is impossible.
+    pub fn of_head(reader: &mut ByteReader<'_>) -> Result<FeatureTable, Broken> {
+        let mut spec = ByteReader::new(reader.bytes()?);
+        let mut table = FeatureTable::new(WindowSpec::restore(&mut spec)?);
+        if !spec.is_empty() {
+            return Err(Broken("something follows the definition of a table"));
+        }
+        each!(&mut table.kind, of => of.restore_head(reader))?;
+        Ok(table)
+    }
+
+    /// Reads keys until the end of a segment of theirs, and keeps none of them; a component keeps its nodes, which name each
+    /// other. Answers how many they were.
+    ///
+    /// # Errors
+    ///
+    /// What is impossible of a key alone.
+    pub fn skim_keys(&mut self, reader: &mut ByteReader<'_>) -> Result<usize, Broken> {
+        each!(&mut self.kind, table => table.skim_keys(reader))
     }
 
     /// Writes all keys, in segments that begin with a prefix.

@@ -132,6 +132,16 @@ impl<W: Window> Table<W> {
         Ok(())
     }
 
+    /// Reads keys and keeps none. Answers how many they were.
+    pub(in crate::state) fn skim_keys(&mut self, reader: &mut ByteReader<'_>) -> Result<usize, Broken> {
+        let mut keys = 0;
+        while !reader.is_empty() {
+            Self::restore_key(reader)?;
+            keys += 1;
+        }
+        Ok(keys)
+    }
+
     fn restore_key(reader: &mut ByteReader<'_>) -> Result<Record<W>, Broken> {
         let key = reader.key()?;
         let marks = reader.byte()?;

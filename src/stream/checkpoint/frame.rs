@@ -62,11 +62,15 @@ pub(super) struct Reader<R> {
     path: PathBuf,
     number: u64,
     format: u32,
+    /// How many bytes were read: up to the end of a whole frame, or somewhere in one that is none.
+    at: u64,
+    /// Where the frame that is read begins.
+    frame_at: u64,
 }
 
 impl<R: Read> Reader<R> {
     pub(super) fn begin(input: R, path: &Path) -> Result<Reader<R>, CheckpointError> {
-        let mut reader = Reader { input, path: path.to_owned(), number: 0, format: 0 };
+        let mut reader = Reader { input, path: path.to_owned(), number: 0, format: 0, at: 0, frame_at: 0 };
         let known = reader.array::<12>()?;
         let format = u32::from_le_bytes(reader.array()?);
         let checksum = reader.array::<8>()?;
@@ -90,6 +94,7 @@ impl<R: Read> Reader<R> {
 
     /// Puts the next segment in the place of another; `false`: there is none, since this is the end.
     pub(super) fn next(&mut self, segment: &mut Vec<u8>) -> Result<bool, CheckpointError> {
+        self.frame_at = self.at;
         let length = u32::from_le_bytes(self.array()?);
         if length > SEGMENT_BYTES_MAX {
             return Err(self.damaged("a segment is longer than can be"));
@@ -98,6 +103,7 @@ impl<R: Read> Reader<R> {
         // Memory grows with what comes, whatever the length says.
         let read = (&mut self.input).take(u64::from(length)).read_to_end(segment);
         let read = read.map_err(CheckpointError::io("reading", &self.path))?;
+        self.at += read as u64;
         if read < length as usize {
             return Err(self.damaged("it is cut short"));
         }
@@ -116,14 +122,19 @@ impl<R: Read> Reader<R> {
     fn array<const N: usize>(&mut self) -> Result<[u8; N], CheckpointError> {
         let mut bytes = [0; N];
         match self.input.read_exact(&mut bytes) {
-            Ok(()) => Ok(bytes),
+            Ok(()) => {
+                self.at += N as u64;
+                Ok(bytes)
+            }
             Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Err(self.damaged("it is cut short")),
             Err(error) => Err(CheckpointError::io("reading", &self.path)(error)),
         }
     }
 
-    fn damaged(&self, detail: &str) -> CheckpointError {
-        CheckpointError::Damaged { path: self.path.clone(), detail: detail.to_owned() }
+    /// What is wrong with the frame that was read last, and where it begins.
+    pub(super) fn damaged(&self, detail: &str) -> CheckpointError {
+        let detail = format!("{detail}, in the frame at byte {}", self.frame_at);
+        CheckpointError::Damaged { path: self.path.clone(), detail }
     }
 }
 

@@ -227,6 +227,15 @@ fn read_marks(reader: &mut ByteReader<'_>) -> Result<Vec<Mark>, Broken> {
 }
 
 impl Stored {
+    /// Whether bytes are those of an entry.
+    ///
+    /// # Errors
+    ///
+    /// What is impossible.
+    pub fn check(payload: &[u8]) -> Result<(), Broken> {
+        Stored::read(payload).map(drop)
+    }
+
     pub(super) fn read(payload: &[u8]) -> Result<Stored, Broken> {
         let mut reader = ByteReader::new(payload);
         let reader = &mut reader;

@@ -105,6 +105,9 @@ impl Scan {
     }
 }
 
+/// The bytes of an entry, with its number.
+pub(super) type Written = (u64, Vec<u8>);
+
 /// Entries of a journal that was looked at.
 #[derive(Debug)]
 pub struct Again {
@@ -121,9 +124,25 @@ impl Again {
     ///
     /// As [`Scan::of`].
     pub fn read_next(&mut self) -> Result<Option<Journaled>, CheckpointError> {
+        self.read(Entries::next)
+    }
+
+    /// The bytes of the next entry; `None` at the end that was found.
+    ///
+    /// # Errors
+    ///
+    /// As [`Scan::of`].
+    pub fn read_written(&mut self) -> Result<Option<Written>, CheckpointError> {
+        self.read(Entries::next_written)
+    }
+
+    fn read<T>(
+        &mut self,
+        next: impl Fn(&mut Entries) -> Result<Option<(u64, T)>, CheckpointError>,
+    ) -> Result<Option<(u64, T)>, CheckpointError> {
         loop {
             if let Some(entries) = &mut self.current {
-                match entries.next()? {
+                match next(entries)? {
                     Some((number, _)) if number < self.from => continue,
                     Some((number, _)) if number >= self.next => return Ok(None),
                     Some(entry) => return Ok(Some(entry)),
@@ -187,6 +206,14 @@ impl Entries {
     }
 
     fn next(&mut self) -> Result<Option<Journaled>, CheckpointError> {
+        let at = self.at;
+        let Some((number, payload)) = self.next_written()? else { return Ok(None) };
+        let entry = Stored::read(&payload);
+        let entry = entry.map_err(|broken| damaged(&self.path, format!("{broken}, at byte {at}")))?;
+        Ok(Some((number, entry)))
+    }
+
+    fn next_written(&mut self) -> Result<Option<Written>, CheckpointError> {
         let left = self.bytes - self.at;
         if self.has_no_head || left == 0 {
             return Ok(None);
@@ -204,15 +231,15 @@ impl Entries {
         frame[..12].copy_from_slice(&begin);
         self.fill(&mut frame[12..])?;
         let Some(payload) = payload(&frame, self.number) else { return self.not_whole() };
-        let entry = Stored::read(payload).map_err(|broken| damaged(&self.path, broken.to_string()))?;
+        let payload = payload.to_vec();
         self.at += frame.len() as u64;
         self.number += 1;
-        Ok(Some((self.number - 1, entry)))
+        Ok(Some((self.number - 1, payload)))
     }
 
     /// An entry is not whole. If one that is lies behind it, bytes were changed; else the end is torn.
-    fn not_whole(&mut self) -> Result<Option<Journaled>, CheckpointError> {
-        let what = format!("entry {} is not what was written", self.number);
+    fn not_whole<T>(&mut self) -> Result<Option<T>, CheckpointError> {
+        let what = format!("entry {} is not what was written, at byte {}", self.number, self.at);
         if !self.is_last {
             return Err(damaged(&self.path, what));
         }

@@ -12,9 +12,11 @@ use super::PartitionName;
 use super::client::{detail, settings_error};
 use super::history::answer;
 use super::reader::Callbacks;
-use super::source::{SourceOptions, alone, explained};
+use super::source::{SourceOptions, alone, explained, other_member};
 use crate::stream::StreamError;
 
+/// No member has this name.
+const NOBODY: &str = "\0";
 /// How long an answer is waited for.
 const WAIT: Duration = Duration::from_secs(10);
 
@@ -26,6 +28,41 @@ const WAIT: Duration = Duration::from_secs(10);
 pub fn only_owner(options: &SourceOptions) -> Result<(), StreamError> {
     let consumer = asker(options)?;
     options.instance.as_ref().map_or(Ok(()), |instance| alone(&consumer, options, instance))
+}
+
+/// Who is in the group of a source, asked again and again by one client that is in no group.
+pub struct GroupWatch {
+    consumer: BaseConsumer<Callbacks>,
+    group: String,
+}
+
+impl std::fmt::Debug for GroupWatch {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("GroupWatch").field("group", &self.group).finish_non_exhaustive()
+    }
+}
+
+impl GroupWatch {
+    /// Begins to watch.
+    ///
+    /// # Errors
+    ///
+    /// As [`committed_places`].
+    pub fn open(options: &SourceOptions) -> Result<GroupWatch, StreamError> {
+        Ok(GroupWatch { consumer: asker(options)?, group: options.group.clone() })
+    }
+
+    /// Whether somebody is in the group, or was until a moment ago: a broker remembers a member that has gone for its session
+    /// timeout.
+    ///
+    /// # Errors
+    ///
+    /// [`StreamError::Kafka`] if the cluster does not say.
+    pub fn has_member(&self) -> Result<bool, StreamError> {
+        // Errors and logs come so.
+        drop(self.consumer.poll(Duration::ZERO));
+        Ok(other_member(&self.consumer, &self.group, NOBODY)?.is_some())
+    }
 }
 
 /// The partitions of the topics of a source, each with the offset that its group has committed. A transaction that is on its

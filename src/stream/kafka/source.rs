@@ -331,7 +331,7 @@ pub(super) fn alone(
 }
 
 /// A member of the group that does not go by this name.
-fn other_member(
+pub(super) fn other_member(
     consumer: &BaseConsumer<Callbacks>,
     group: &str,
     instance: &str,

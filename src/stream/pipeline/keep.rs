@@ -13,6 +13,7 @@ use super::work::{Notice, Work};
 use crate::engine::{CheckpointStep, Engine};
 use crate::stream::StreamError;
 use crate::stream::checkpoint::{self, Aside, CheckpointError, Companion, Writing, Written};
+use crate::stream::copies::Due;
 use crate::stream::journal::{Entry, Journal, Mark, PlaceName, Run};
 
 /// Of a checkpoint that is under way so many bytes are written between two works: well below a millisecond.
@@ -46,6 +47,8 @@ pub struct KeepOptions {
     pub wall_clock_ms: fn() -> i64,
     /// For how long writing takes.
     pub monotonic: fn() -> Instant,
+    /// Who is told of checkpoints that have their name, to copy them.
+    pub copies: Option<Sender<Due>>,
 }
 
 /// A checkpoint that is written a part at a time while events are judged, by a thread that waits for the disk.
@@ -319,6 +322,10 @@ impl Keeper {
         self.kept.at_ms.store((self.options.wall_clock_ms)(), Ordering::Relaxed);
         let path = written.path.display();
         tracing::info!(%path, events, bytes = written.bytes, "wrote a checkpoint");
+        if let Some(copies) = &self.options.copies {
+            // Who copies has ended only where the process is about to.
+            drop(copies.send(Due { path: written.path.clone(), events, position }));
+        }
         // From here on files of the journal can go as a whole.
         self.journal.roll().map_err(|error| match error {
             StreamError::Write { source, .. } => {

@@ -29,6 +29,7 @@ pub use keep::{KeepOptions, Keeper, Kept};
 pub use reader::{Input, Intake, Reader};
 pub use reload::{Empty, Reload, Taken};
 pub use replay::{Replay, ReplayPlace, RulesOf};
+pub use together::Shipping;
 pub use work::{DeadLetters, Notice, VerdictLines, Work};
 pub use writer::{Alerting, Observer, Sinks};
 
@@ -96,10 +97,10 @@ impl Pipeline<'_> {
         let (renew, renewed) = readers.iter().map(|_| unbounded()).unzip();
         let mut judge = Judge::new(engine, probe, Reloads::new(reloads, renew), Fills::new(fills));
         let (mut replaying, mut commits) = (None, None);
-        if let Some(Keeping { keeper, replay, interval, producer }) = keeping {
+        if let Some(Keeping { keeper, replay, interval, producer, shipping }) = keeping {
             replaying = replay.map(|replay| Replaying::new(replay, &readers)).transpose()?;
             let (journal, kept) = (Arc::clone(keeper.journal()), Arc::clone(keeper.kept()));
-            commits = Some(Commits { journal, kept, interval, producer });
+            commits = Some(Commits { journal, kept, interval, producer, shipping });
             let intakes: Vec<Intake> = readers.iter().map(Reader::intake).collect();
             judge = judge.keeping(keeper, &intakes);
         }
@@ -118,6 +119,8 @@ pub struct Keeping<'a> {
     pub interval: Duration,
     /// The producer of all sinks, where outputs and places go in one transaction.
     pub producer: Option<KafkaProducer>,
+    /// Where entries of the journal go with them.
+    pub shipping: Option<Shipping>,
 }
 
 /// The threads of a [`Pipeline`] around another stage than the engine: what they cost by themselves is measured so.

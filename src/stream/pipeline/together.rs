@@ -12,8 +12,8 @@ use super::keep::Kept;
 use super::work::Work;
 use super::writer::{Alerting, Sinks, last_outputs};
 use crate::event::Field;
-use crate::stream::journal::{Entry, Journal};
-use crate::stream::kafka::{BatchEnd, KafkaProducer, KafkaSource, Unfinished};
+use crate::stream::journal::{Entry, Journal, Line, records};
+use crate::stream::kafka::{BatchEnd, KafkaProducer, KafkaSink, KafkaSource, Unfinished};
 use crate::stream::{Sink, StreamError};
 
 /// How many bytes of outputs wait for a commit at most, but for those of one work.
@@ -25,6 +25,15 @@ const PAUSE: Duration = Duration::from_millis(50);
 /// How many tries the last outputs get once the process shall end: some 10 s where nobody answers.
 const LAST_TRIES_MAX: u32 = 20;
 
+/// Where entries of the journal go, with the outputs that came of them.
+#[derive(Clone, Debug)]
+pub struct Shipping {
+    /// A topic of the producer, with one partition.
+    pub topic: KafkaSink,
+    /// The line that they belong to.
+    pub line: Line,
+}
+
 /// An output that is not committed: where its key and its line lie.
 #[derive(Debug)]
 struct Output {
@@ -35,6 +44,7 @@ struct Output {
 /// The outputs and places of one transaction.
 pub(super) struct Together<'a> {
     producer: KafkaProducer,
+    shipping: Option<Shipping>,
     committers: &'a [Option<Arc<KafkaSource>>],
     journal: Arc<Journal>,
     kept: Arc<Kept>,
@@ -49,6 +59,8 @@ pub(super) struct Together<'a> {
     has_begun: bool,
     /// By source: its places are in the transaction.
     added: Vec<bool>,
+    /// Entries below this number are in the transaction.
+    sent_below: u64,
     /// The number of the entry behind the last work.
     through: u64,
     /// Whether lines are among the inputs: what is out of them stands in the journal.
@@ -57,7 +69,7 @@ pub(super) struct Together<'a> {
 
 impl<'a> Together<'a> {
     pub(super) fn new(
-        producer: KafkaProducer,
+        (producer, shipping): (KafkaProducer, Option<Shipping>),
         committers: &'a [Option<Arc<KafkaSource>>],
         journal: Arc<Journal>,
         kept: Arc<Kept>,
@@ -65,6 +77,7 @@ impl<'a> Together<'a> {
     ) -> Together<'a> {
         Together {
             producer,
+            shipping,
             committers,
             journal,
             kept,
@@ -75,6 +88,7 @@ impl<'a> Together<'a> {
             ends: vec![Vec::new(); committers.len()],
             has_begun: false,
             added: vec![false; committers.len()],
+            sent_below: 0,
             through: 0,
             has_lines: committers.iter().any(Option::is_none),
         }
@@ -126,15 +140,21 @@ impl<'a> Together<'a> {
         self.outputs.iter().all(Vec::is_empty) && self.ends.iter().all(Vec::is_empty)
     }
 
+    /// Begins a transaction where none was.
+    fn begin(&mut self) -> Result<(), Unfinished> {
+        if !self.has_begun {
+            self.producer.begin()?;
+            self.has_begun = true;
+        }
+        Ok(())
+    }
+
     /// Sends what was not sent.
     fn send(&mut self, sinks: &mut Sinks) -> Result<(), Unfinished> {
         if self.is_empty() {
             return Ok(());
         }
-        if !self.has_begun {
-            self.producer.begin()?;
-            self.has_begun = true;
-        }
+        self.begin()?;
         for (at, outputs) in self.outputs.iter().enumerate() {
             let Some(Sink::Kafka(topic)) = sinks.at(at) else { continue };
             let unsent = &outputs[self.sent[at]..];
@@ -149,7 +169,7 @@ impl<'a> Together<'a> {
 
     /// Commits what was taken; waits for the cluster as long as it takes, but not once the process shall end.
     pub(super) fn commit(&mut self, sinks: &mut Sinks) -> Result<(), StreamError> {
-        if self.is_empty() {
+        if self.is_empty() && self.journal.has_shipped(self.through) {
             self.journal.settle(self.through);
             return Ok(());
         }
@@ -176,6 +196,7 @@ impl<'a> Together<'a> {
         self.outputs.iter_mut().for_each(Vec::clear);
         self.ends.iter_mut().for_each(Vec::clear);
         self.restart();
+        self.journal.note_shipped(self.through);
         self.journal.settle(self.through);
         if self.has_lines {
             self.journal.add(&Entry::Written(self.through))?;
@@ -183,8 +204,31 @@ impl<'a> Together<'a> {
         Ok(())
     }
 
+    /// Commits everything: nothing more comes, and nothing more is judged.
+    pub(super) fn end(&mut self, sinks: &mut Sinks) -> Result<(), StreamError> {
+        self.through = self.through.max(self.journal.next());
+        self.commit(sinks)
+    }
+
+    /// Sends the entries of the journal that belong to the transaction and were not sent.
+    fn ship(&mut self) -> Result<(), Unfinished> {
+        let Some(Shipping { topic, line }) = self.shipping.clone() else { return Ok(()) };
+        if self.sent_below >= self.through {
+            return Ok(());
+        }
+        self.begin()?;
+        for (number, payload) in self.journal.unshipped(self.through) {
+            for record in records(line, number, &payload) {
+                topic.write_to(0, &[], &record).map_err(lost)?;
+            }
+        }
+        self.sent_below = self.through;
+        Ok(())
+    }
+
     fn try_commit(&mut self, sinks: &mut Sinks) -> Result<(), Unfinished> {
         self.send(sinks)?;
+        self.ship()?;
         for (at, (committer, ends)) in self.committers.iter().zip(&self.ends).enumerate() {
             let Some(source) = committer.as_ref().filter(|_| !ends.is_empty() && !self.added[at]) else { continue };
             self.producer.add_places(source, ends)?;
@@ -208,6 +252,7 @@ impl<'a> Together<'a> {
     fn restart(&mut self) {
         self.has_begun = false;
         self.sent = [0; 3];
+        self.sent_below = 0;
         self.added.fill(false);
     }
 

@@ -12,7 +12,7 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, never, tick};
 use super::Message;
 use super::behind::Behind;
 use super::keep::Kept;
-use super::together::Together;
+use super::together::{Shipping, Together};
 use super::work::Work;
 use crate::alerts::{AlertLines, Alerts};
 use crate::event::Field;
@@ -64,6 +64,8 @@ pub(super) struct Commits {
     pub(super) interval: Duration,
     /// Outputs and places go together, by this producer; `None`: places after the outputs.
     pub(super) producer: Option<KafkaProducer>,
+    /// Where entries of the journal go with them.
+    pub(super) shipping: Option<Shipping>,
 }
 
 /// How outputs and places are committed.
@@ -86,8 +88,8 @@ pub(super) fn run(
 ) -> Result<(), StreamError> {
     let due = commits.as_ref().map_or_else(never, |commits| tick(commits.interval));
     let mut way = match commits {
-        Some(Commits { journal, kept, producer: Some(producer), .. }) => {
-            Way::Together(Box::new(Together::new(producer, committers, journal, kept, stop)))
+        Some(Commits { journal, kept, producer: Some(producer), shipping, .. }) => {
+            Way::Together(Box::new(Together::new((producer, shipping), committers, journal, kept, stop)))
         }
         other => Way::Behind(Behind::new(committers, other.map(|commits| (commits.journal, commits.kept)))),
     };
@@ -156,7 +158,7 @@ impl Way<'_> {
                 let mut last = AlertLines::default();
                 sinks.last_alerts(&mut last);
                 last.iter().for_each(|(id, line)| together.put(2, id, line));
-                together.commit(sinks)
+                together.end(sinks)
             }
             Way::Behind(behind) => {
                 sinks.end_alerts()?;

@@ -1,0 +1,43 @@
+//! A look at the checkpoints of a folder, which may be in use: what is in each, and where one is damaged.
+
+use std::path::{Path, PathBuf};
+
+use super::{CheckpointError, Companion, begin, named};
+use crate::engine::{Survey, Surveying};
+
+/// What was found in a whole checkpoint.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Surveyed {
+    /// The format that it was written in.
+    pub format: u32,
+    /// Where its inputs end; `None` in one of a format that did not say.
+    pub companion: Option<Companion>,
+    /// What it holds.
+    pub survey: Survey,
+}
+
+/// The checkpoints of a folder, the newest first.
+///
+/// # Errors
+///
+/// The system.
+pub fn checkpoints(folder: &Path) -> Result<Vec<PathBuf>, CheckpointError> {
+    named(folder)
+}
+
+/// Reads a checkpoint whole: every checksum, and every record for itself. It takes little memory, and needs neither the rules nor
+/// the key.
+///
+/// # Errors
+///
+/// It is damaged, with the byte at which the frame begins that is; it is newer; or the system.
+pub fn survey(path: &Path) -> Result<Surveyed, CheckpointError> {
+    let (mut frames, companion) = begin(path)?;
+    let format = frames.format();
+    let (mut segment, mut surveying) = (Vec::new(), Surveying::default());
+    while frames.next(&mut segment)? {
+        surveying.take(&segment).map_err(|broken| frames.damaged(&broken.to_string()))?;
+    }
+    let survey = surveying.finish().map_err(|broken| frames.damaged(&broken.to_string()))?;
+    Ok(Surveyed { format, companion, survey })
+}
