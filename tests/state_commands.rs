@@ -81,7 +81,7 @@ fn a_folder_shows_what_is_in_it() {
     assert_eq!(part("state.identities")["bytes"].as_u64().unwrap() / 300, 32);
     assert!(part("account.first_seen")["keys"].as_u64().unwrap() > 50, "{newest}");
     assert_eq!(shown["journal"]["behind"]["entries"], 0, "an end leaves nothing behind it");
-    assert_eq!(shown["journal"]["next"], newest["position"]);
+    assert!(shown["journal"]["next"].as_u64() >= newest["position"].as_u64());
 }
 
 #[test]

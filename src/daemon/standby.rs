@@ -192,7 +192,8 @@ fn find_base(
     Ok(())
 }
 
-/// Takes what is the same for all who have the state in turn: its name in consumer groups, and by what its key is known.
+/// Takes what is the same for all who have the state in turn: by what its key is known. Its name in consumer groups is each
+/// folder's own: of two with one name the group drives out the one that came first, and a process that wakes up comes last.
 ///
 /// # Errors
 ///
@@ -211,7 +212,7 @@ pub fn take_names(store: &Store, folder: &Path) -> Result<(), CopyError> {
 }
 
 /// The files of a folder of state that are copied beside checkpoints.
-pub const COPIED: [&str; 2] = ["instance", key::FINGERPRINT_FILE];
+pub const COPIED: [&str; 1] = [key::FINGERPRINT_FILE];
 
 /// Lets nobody else commit, takes the last that was committed, and begins a line.
 fn take_over(follower: &mut Follower, followed: &Followed<'_>) -> Result<(), StandbyError> {

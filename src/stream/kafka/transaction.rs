@@ -97,8 +97,8 @@ impl KafkaProducer {
 
 fn unfinished(error: &KafkaError, doing: &str) -> Unfinished {
     use RDKafkaErrorCode::{
-        ClusterAuthorizationFailed, Fenced, GroupAuthorizationFailed, InvalidProducerEpoch, InvalidTransactionTimeout,
-        ProducerFenced, TopicAuthorizationFailed, TransactionalIdAuthorizationFailed,
+        ClusterAuthorizationFailed, Fenced, FencedInstanceId, GroupAuthorizationFailed, InvalidProducerEpoch,
+        InvalidTransactionTimeout, ProducerFenced, TopicAuthorizationFailed, TransactionalIdAuthorizationFailed,
     };
     let code = error.rdkafka_error_code();
     let said = match error {
@@ -107,7 +107,7 @@ fn unfinished(error: &KafkaError, doing: &str) -> Unfinished {
     };
     let ended = |error| Unfinished::Ended(error);
     match code {
-        Some(Fenced | ProducerFenced) => return ended(StreamError::Fenced { detail: said }),
+        Some(Fenced | ProducerFenced | FencedInstanceId) => return ended(StreamError::Fenced { detail: said }),
         Some(InvalidTransactionTimeout) => {
             let detail = format!("transaction.timeout.ms: {said}: the brokers' transaction.max.timeout.ms is lower");
             return ended(StreamError::KafkaSettings { detail });

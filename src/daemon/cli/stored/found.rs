@@ -114,7 +114,8 @@ fn read_journal(folder: &Path, newest: Option<&Surveyed>) -> Result<Journal, Che
 
 impl Behind {
     fn note(&mut self, entry: Stored, places: &mut Vec<PlaceName>, spans: &mut BTreeMap<u32, (u64, u64)>) {
-        self.entries += 1;
+        // That outputs are written is nothing that is judged again.
+        self.entries += u64::from(!matches!(entry, Stored::Written(_)));
         match entry {
             Stored::Place(_, name) => places.push(name),
             Stored::Records { runs, .. } => {
