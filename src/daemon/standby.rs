@@ -21,8 +21,10 @@ use crate::stream::{Fault, StreamError};
 
 /// How long is waited for the next entry before others are looked at.
 const LOOK: Duration = Duration::from_millis(200);
-/// How often the store and the groups are asked.
+/// How often the groups are asked.
 const ASK: Duration = Duration::from_secs(1);
+/// How often the store is asked for a newer copy, once there is one.
+const ASK_STORE: Duration = Duration::from_secs(10);
 /// How long is waited between two tries to begin a line, and how many there are.
 const PAUSE: Duration = Duration::from_millis(200);
 const TRIES_MAX: usize = 50;
@@ -108,7 +110,7 @@ pub fn stand_by(
     let groups = sources.iter().map(GroupWatch::open).collect::<Result<Vec<_>, StreamError>>()?;
     status.stands_by.store(true, Ordering::Release);
     let mut told = Told::default();
-    let mut asked: Option<Instant> = None;
+    let (mut asked, mut asked_store): (Option<Instant>, Option<Instant>) = (None, None);
     tracing::info!(topic = topic.topic, store = store.url(), "stands by");
     while !stop.load(Ordering::Acquire) {
         let is_at_end = waited(follower.follow(LOOK), &mut told)?.unwrap_or(false);
@@ -117,11 +119,16 @@ pub fn stand_by(
             continue;
         }
         asked = Some(now);
-        find_base(&mut follower, store, folder, status, &mut told)?;
+        if follower.base().is_none() || asked_store.is_none_or(|asked| now >= asked + ASK_STORE) {
+            asked_store = Some(now);
+            find_base(&mut follower, store, folder, status, &mut told)?;
+        }
         status.behind.store(follower.behind(), Ordering::Relaxed);
         let members = groups.iter().map(GroupWatch::has_member).collect::<Result<Vec<bool>, StreamError>>();
         let Some(members) = waited(members.map_err(FollowError::from), &mut told)? else { continue };
         if !members.contains(&true) && (follower.is_whole(followed.begins_empty) || told.nothing_fits()) {
+            // The nearer the checkpoint, the less is judged again.
+            find_base(&mut follower, store, folder, status, &mut told)?;
             take_over(&mut follower, followed)?;
             status.stands_by.store(false, Ordering::Release);
             return Ok(Ended::TookOver);
@@ -226,6 +233,7 @@ fn take_over(follower: &mut Follower, followed: &Followed<'_>) -> Result<(), Sta
     let line = line::made_up()?;
     begin_line(&producer, topic, line, next)?;
     line::set(folder, line)?;
+    follower.forget_before()?;
     let base = follower.base().map_or(0, |base| base.position);
     tracing::info!(position = base, behind = follower.behind(), "took over");
     Ok(())

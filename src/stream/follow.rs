@@ -218,6 +218,16 @@ impl Follower {
         Ok(())
     }
 
+    /// Removes what lay in the folder before and did not fit: it is behind for good.
+    ///
+    /// # Errors
+    ///
+    /// The system.
+    pub fn forget_before(&self) -> Result<(), CheckpointError> {
+        let before = self.folder.join(BEFORE);
+        fs::remove_dir_all(&before).map_err(io("removing", &before))
+    }
+
     fn based_on(&mut self, base: Base) -> Result<(), FollowError> {
         tracing::info!(position = base.position, behind = self.chain.next() - base.position, "follows a checkpoint");
         self.base = Some(base);

@@ -66,6 +66,7 @@ fn followed(store: &Store, topic: &JournalTopic, folder: &Path) -> Result<String
         return Err(CopyError::Nothing { url: store.url().to_owned(), detail }.into());
     };
     line::set(folder, line)?;
+    follower.forget_before()?;
     Ok(format!("a checkpoint up to entry {} and {} entries behind it", base.position, follower.behind()))
 }
 
