@@ -150,9 +150,10 @@ impl Told {
     /// Nobody judges, and nothing that fits is there: it is told once, and waited for.
     fn nothing_fits(&mut self) -> bool {
         if !std::mem::replace(&mut self.fits, true) {
+            let hint = "keep records of `state.journal_topic` for longer than copies are apart: docs/recovery.md";
             tracing::error!(
-                "nobody judges, and no copy of a checkpoint goes with the entries that the topic has: cannot take over. Keep records of \
-                 `state.journal_topic` for longer than copies are apart; see docs/recovery.md"
+                hint,
+                "nobody judges, and no copy of a checkpoint goes with what the topic has: waits for one"
             );
         }
         false

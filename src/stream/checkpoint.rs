@@ -209,6 +209,11 @@ pub fn check(path: &Path) -> Result<u64, CheckpointError> {
     Ok(bytes)
 }
 
+/// After how many events a checkpoint was made, by its name; `None`: it is none.
+pub fn events(path: &Path) -> Option<u64> {
+    path.file_name()?.to_str()?.strip_prefix(NAME)?.parse().ok()
+}
+
 /// The place in the journal where the inputs of a checkpoint end; `None` in one of a format that did not say.
 ///
 /// # Errors
@@ -343,8 +348,7 @@ fn named(folder: &Path) -> Result<Vec<PathBuf>, CheckpointError> {
     let mut found: Vec<(u64, PathBuf)> = Vec::new();
     for entry in fs::read_dir(folder).map_err(CheckpointError::io("listing", folder))? {
         let path = entry.map_err(CheckpointError::io("listing", folder))?.path();
-        let number = path.file_name().and_then(|name| name.to_str()).and_then(|name| name.strip_prefix(NAME));
-        if let Some(number) = number.and_then(|digits| digits.parse().ok()) {
+        if let Some(number) = events(&path) {
             found.push((number, path));
         }
     }

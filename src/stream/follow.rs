@@ -45,6 +45,8 @@ pub struct Base {
     pub line: Line,
     /// The number of the first entry that is not in it.
     pub position: u64,
+    /// How many events had been taken in: history counts too, and has no entry.
+    pub events: u64,
 }
 
 /// A state that is followed.
@@ -183,13 +185,13 @@ impl Follower {
             self.chain.seed(line, newest.position);
         }
         copies.retain(|copy| self.is_better(copy));
-        copies.sort_by_key(|copy| std::cmp::Reverse(copy.position));
+        copies.sort_by_key(|copy| std::cmp::Reverse((copy.position, copy.events)));
         let mut failed = None;
         for copy in copies {
             match store.fetch(&copy, &self.folder) {
                 Ok(_) => {
                     let line = Line::read(&copy.line).expect("only copies of known lines are better");
-                    return self.based_on(Base { line, position: copy.position });
+                    return self.based_on(Base { line, position: copy.position, events: copy.events });
                 }
                 // An older one may be whole.
                 Err(error) => failed = Some(error),
@@ -200,7 +202,8 @@ impl Follower {
 
     fn is_better(&self, copy: &CopyName) -> bool {
         let fits = Line::read(&copy.line).is_some_and(|line| self.chain.fits(line, copy.position));
-        fits && self.base.as_ref().is_none_or(|base| copy.position > base.position)
+        let of = (copy.position, copy.events);
+        fits && self.base.as_ref().is_none_or(|base| of > (base.position, base.events))
     }
 
     /// Takes the newest checkpoint of before that fits.
@@ -213,7 +216,8 @@ impl Follower {
             };
             let to = self.folder.join(path.file_name().unwrap_or_default());
             fs::rename(&path, &to).map_err(io("naming", &to))?;
-            return self.based_on(Base { line, position });
+            let events = checkpoint::events(&path).unwrap_or(0);
+            return self.based_on(Base { line, position, events });
         }
         Ok(())
     }

@@ -168,3 +168,52 @@ fn a_state_that_was_left_behind_disturbs_nobody_and_catches_up() {
     again.terminate();
     assert!(again.ended().0.success());
 }
+
+#[test]
+fn a_topic_that_cannot_keep_the_order_is_refused() {
+    let kafka = Kafka::shared();
+    let wide = Pair { journal: kafka.topic("wide", 2), ..Pair::new(kafka, 2000) };
+    let refused = run(&wide.config("left"), &[]);
+    assert_eq!(refused.code, Some(2), "{}", refused.err);
+    assert!(refused.err.contains("has 2 partitions, and entries of a journal need one"), "{}", refused.err);
+    let missing = Pair { journal: unique("missing"), ..Pair::new(kafka, 2000) };
+    let refused = run(&missing.config("left"), &[]);
+    assert_eq!(refused.code, Some(2), "{}", refused.err);
+    assert!(refused.err.contains(&missing.journal) && refused.err.contains("hint: "), "{}", refused.err);
+    // What somebody else wrote is no journal.
+    let mut foreign = Pair::new(kafka, 2000);
+    foreign.produce(50);
+    kcat::produce_keyed(&foreign.setting.address, &foreign.journal, &[("k", "{\"not\": \"an entry\"}")]);
+    let refused = run(&foreign.config("left"), &[]);
+    assert_eq!(refused.code, Some(2), "{}", refused.err);
+    assert!(
+        refused.err.contains("a record is ") && refused.err.contains("that nobody else writes to"),
+        "{}",
+        refused.err
+    );
+}
+
+#[test]
+fn a_standby_waits_for_a_copy_that_fits_and_says_so() {
+    let kafka = Kafka::shared();
+    let mut pair = Pair::new(kafka, 2000);
+    pair.produce(300);
+    let mut active = pair.start("left");
+    active.said("judging");
+    pair.assert_once();
+    active.terminate();
+    assert!(active.ended().0.success());
+    // The topic begins behind its first entries, and no copy is there.
+    let copies = pair.setting.folder.path().join("copies");
+    fs::rename(&copies, pair.setting.folder.path().join("elsewhere")).unwrap();
+    kafka.delete_before(&pair.journal, 0, 2);
+    let mut standby = pair.stand_by("right");
+    standby.said("nobody judges, and no copy of a checkpoint goes with what the topic has: waits for one");
+    fs::remove_dir_all(&copies).unwrap();
+    fs::rename(pair.setting.folder.path().join("elsewhere"), &copies).unwrap();
+    standby.said("judging");
+    pair.produce(200);
+    pair.assert_once();
+    standby.terminate();
+    assert!(standby.ended().0.success());
+}

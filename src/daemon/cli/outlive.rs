@@ -14,6 +14,7 @@ use crate::daemon::line::{self, Goes, JournalTopic};
 use crate::daemon::metrics::Metrics;
 use crate::daemon::standby::{self, COPIED, Ended, Followed};
 use crate::daemon::wiring;
+use crate::stream::checkpoint::{self, checkpoints};
 use crate::stream::copies::{Copier, Due, Store};
 use crate::stream::journal::{Journal, Line};
 use crate::stream::kafka::KafkaProducer;
@@ -55,7 +56,7 @@ impl Outliving {
     ///
     /// What is not configured for it, and what ends it.
     pub(super) fn stand_by(
-        &mut self,
+        &self,
         config: &Config,
         metrics: &Metrics,
         readiness: &Readiness,
@@ -116,8 +117,8 @@ impl Outliving {
     }
 
     /// Where the keeper of the state tells of its checkpoints.
-    pub(super) fn take_due(&mut self) -> Option<Sender<Due>> {
-        self.due.0.take()
+    pub(super) fn due(&self) -> Option<Sender<Due>> {
+        self.due.0.clone()
     }
 
     /// Begins to copy checkpoints, if they are to be copied.
@@ -135,6 +136,13 @@ impl Outliving {
         let folder = &config.state.path;
         let line = line::of(folder)?.unwrap_or(Line(0));
         let read = |name: &str| Some((name.to_owned(), std::fs::read_to_string(folder.join(name)).ok()?));
+        // What was written while nobody copied, such as by `backfill`.
+        if let (Some(due), Some(path)) = (&self.due.0, checkpoints(folder)?.into_iter().next())
+            && let (Some(events), Some(position)) = (checkpoint::events(&path), checkpoint::position(&path)?)
+        {
+            // The other end is here.
+            drop(due.send(Due { path, events, position }));
+        }
         let texts = COPIED.iter().filter_map(|name| read(name)).collect();
         let journal = Arc::clone(journal);
         let may_copy = Box::new(move |position| journal.has_shipped(position));

@@ -43,7 +43,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     log::start(&config.log);
     // Before anything is made or taken into use.
     wiring::check_sources(config)?;
-    let mut outliving = Outliving::open(config)?;
+    let outliving = Outliving::open(config)?;
     let asked =
         stop::on_signal().map_err(|error| Failure::usage(format!("signals cannot be caught: {error}"), None))?;
     let metrics = Arc::new(Metrics::default());
@@ -73,7 +73,7 @@ fn serve(config: &Config, metrics: &Arc<Metrics>, readiness: &Readiness) -> Resu
 fn judge_all(
     arguments: &Arguments,
     loaded: &Loaded,
-    mut outliving: Outliving,
+    outliving: Outliving,
     (metrics, readiness, server): (&Arc<Metrics>, &Readiness, &mut Option<Server>),
     asked: &stop::Asked,
 ) -> Result<(), Failure> {
@@ -113,7 +113,7 @@ fn judge_all(
     let counted = !past.has_inputs && histories.count(&mut engine, &reloader.signals, &asked.stop)?;
     let (fill, fills) = crossbeam_channel::unbounded();
     reloader.filler = config.rules.backfill.then(|| Filler::new(histories, fill));
-    let outside = (ships.as_ref().map(|ships| ships.from), outliving.take_due());
+    let outside = (ships.as_ref().map(|ships| ships.from), outliving.due());
     let mut keeper = keep::begin(config, past, newest, outside)?;
     metrics.keep(keeper.kept(), keeper.journal());
     let copier = outliving.copy(config, keeper.journal(), metrics)?;

@@ -160,10 +160,12 @@ impl Copying {
         }
         let Some(due) = self.waiting.take_if(|due| (self.options.may_copy)(due.position)) else { return };
         match self.copy(&due) {
-            Ok(bytes) => {
-                let path = due.path.display();
-                tracing::info!(%path, bytes, store = self.store.url(), "copied a checkpoint");
-                self.copied.made.fetch_add(1, Ordering::Relaxed);
+            Ok(copied) => {
+                if let Some(bytes) = copied {
+                    let path = due.path.display();
+                    tracing::info!(%path, bytes, store = self.store.url(), "copied a checkpoint");
+                    self.copied.made.fetch_add(1, Ordering::Relaxed);
+                }
                 self.copied.is_away.store(false, Ordering::Relaxed);
                 self.settle();
                 (self.pause, self.not_before) = (PAUSE_LEAST, Some(now + self.options.interval));
@@ -199,7 +201,8 @@ impl Copying {
         self.copied.waits_since_ms.store(0, Ordering::Release);
     }
 
-    fn copy(&mut self, due: &Due) -> Result<u64, CopyError> {
+    /// Answers how long the copy is; `None`: it was there, as after a start.
+    fn copy(&mut self, due: &Due) -> Result<Option<u64>, CopyError> {
         if !self.is_named {
             self.options.texts.iter().try_for_each(|(name, text)| self.store.set_text(name, text))?;
             self.is_named = true;
@@ -207,8 +210,11 @@ impl Copying {
         let at_ms = u64::try_from((self.options.wall_clock_ms)()).unwrap_or(0);
         let line = self.options.line.clone();
         let name = CopyName { at_ms, position: due.position, events: due.events, line };
+        if self.store.list()?.iter().any(|copy| copy.is_of(&name)) {
+            return Ok(None);
+        }
         let bytes = self.store.copy(&due.path, &name)?;
         self.store.keep(self.options.keep)?;
-        Ok(bytes)
+        Ok(Some(bytes))
     }
 }

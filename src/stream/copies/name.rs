@@ -26,6 +26,11 @@ impl fmt::Display for CopyName {
 }
 
 impl CopyName {
+    /// Whether both are copies of one checkpoint.
+    pub fn is_of(&self, other: &CopyName) -> bool {
+        (self.position, self.events, &self.line) == (other.position, other.events, &other.line)
+    }
+
     /// Reads a name; `None`: it is that of something else.
     pub fn read(name: &str) -> Option<CopyName> {
         let mut parts = name.strip_prefix(PREFIX)?.splitn(4, '-');
