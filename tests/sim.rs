@@ -4,13 +4,16 @@
 //!
 //! The code that keeps, replays and commits is the daemon's own; the disk (`sim/disk.rs`) and the log (`sim/log.rs`) are fakes
 //! whose fault models stand at their top. One thread, no clock, no waiting: the same seed is the same history.
-//! `REFGUARD_SIM_SEED=7 cargo test --test sim` replays one; `REFGUARD_SIM_HISTORIES` says how many there are.
+//! `REFGUARD_SIM_SEED=7 cargo test --test sim` tells one again; `REFGUARD_SIM_HISTORIES` says how many there are, and
+//! `REFGUARD_SIM_FROM` from which seed on.
 #![expect(clippy::unwrap_used, reason = "a test that meets what it does not expect has failed")]
 
 #[path = "oracle_engine/auditor.rs"]
 mod auditor;
 #[path = "sim/clock.rs"]
 mod clock;
+#[path = "oracle_engine/compare.rs"]
+mod compare;
 #[path = "sim/disk.rs"]
 mod disk;
 #[path = "sim/life.rs"]
@@ -27,6 +30,8 @@ mod process;
 mod random;
 #[path = "sim/record.rs"]
 mod record;
+#[path = "sim/recount.rs"]
+mod recount;
 #[path = "oracle_engine/world.rs"]
 mod world;
 
@@ -34,10 +39,12 @@ use std::collections::BTreeMap;
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use refguard::state::planted::{self, Defect};
+
 use disk::lock;
+use outside::World;
 use process::{End, Why, live};
 use record::Undisturbed;
-use outside::World;
 
 /// How many histories `make test` runs.
 const HISTORIES: u64 = 10_000;
@@ -106,13 +113,15 @@ fn audit(world: &World) -> Result<(), String> {
     let mut undisturbed = Undisturbed::new(rules, world.settings.engine.clone());
     world.record.inputs.iter().for_each(|(_, input)| undisturbed.take(input, &cluster.sent));
     for (at, name) in ["verdict", "dead letter"].iter().enumerate() {
-        compare(name, &cluster.outputs[at], &undisturbed.said[at])?;
+        same(name, &cluster.outputs[at], &undisturbed.said[at])?;
     }
-    Ok(())
+    drop(cluster);
+    if world.is_recounted() { recount::recount(world) } else { Ok(()) }
 }
 
-fn compare(name: &str, seen: &[Vec<u8>], expected: &[Vec<u8>]) -> Result<(), String> {
-    let text = |line: Option<&Vec<u8>>| line.map_or("nothing".into(), |line| String::from_utf8_lossy(line).into_owned());
+fn same(name: &str, seen: &[Vec<u8>], expected: &[Vec<u8>]) -> Result<(), String> {
+    let text =
+        |line: Option<&Vec<u8>>| line.map_or("nothing".into(), |line| String::from_utf8_lossy(line).into_owned());
     for at in 0..seen.len().max(expected.len()) {
         let (seen, expected) = (seen.get(at), expected.get(at));
         if seen != expected {
@@ -120,7 +129,9 @@ fn compare(name: &str, seen: &[Vec<u8>], expected: &[Vec<u8>]) -> Result<(), Str
             let same = seen.bytes().zip(expected.bytes()).take_while(|(one, other)| one == other).count();
             let rest = |line: &str| line.chars().skip(same.saturating_sub(40)).take(200).collect::<String>();
             let (id, seen, expected) = (expected.chars().take(50).collect::<String>(), rest(&seen), rest(&expected));
-            return Err(format!("{name} {at}, {id}..., differs at byte {same}: it is\n  ...{seen}\nand should be\n  ...{expected}"));
+            return Err(format!(
+                "{name} {at}, {id}..., differs at byte {same}: it is\n  ...{seen}\nand should be\n  ...{expected}"
+            ));
         }
     }
     Ok(())
@@ -129,7 +140,7 @@ fn compare(name: &str, seen: &[Vec<u8>], expected: &[Vec<u8>]) -> Result<(), Str
 /// Tells what happens, where somebody looks at one seed.
 fn trace(what: impl FnOnce() -> String) {
     if *TRACES {
-        println!("{} {}", clock::passed_ms(), what());
+        eprintln!("{} {}", clock::passed_ms(), what());
     }
 }
 
@@ -144,7 +155,9 @@ fn asked(name: &str) -> Option<u64> {
 #[test]
 fn whatever_happens_a_reader_sees_what_an_undisturbed_run_says() {
     let seed = asked("REFGUARD_SIM_SEED");
-    let seeds = seed.map_or(0..asked("REFGUARD_SIM_HISTORIES").unwrap_or(HISTORIES), |seed| seed..seed + 1);
+    let from = asked("REFGUARD_SIM_FROM").unwrap_or(0);
+    let all = from..from + asked("REFGUARD_SIM_HISTORIES").unwrap_or(HISTORIES);
+    let seeds = seed.map_or(all, |seed| seed..seed + 1);
     let next = AtomicU64::new(seeds.start);
     let run = || {
         let (mut sum, mut wrong) = (Counts::new(), Vec::new());
@@ -168,5 +181,24 @@ fn whatever_happens_a_reader_sees_what_an_undisturbed_run_says() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
     let mut all = Counts::new();
     sums.into_iter().flatten().for_each(|(what, count)| *all.entry(what).or_default() += count);
-    println!("{all:?}");
+    eprintln!("{all:?}");
+}
+
+/// What a history is good for: it finds what is planted.
+#[test]
+fn each_planted_defect_is_found_within_some_histories() {
+    let defects = [
+        (Defect::SyncSkipped, 100),
+        (Defect::PlacesEarly, 100),
+        (Defect::AddedTwice, 100),
+        (Defect::CheckpointEarly, 300),
+        (Defect::NameUnsynced, 300),
+    ];
+    for (defect, histories) in defects {
+        planted::plant(Some(defect));
+        let found = (0..histories).find_map(|seed| Some((seed, history(seed).err()?)));
+        planted::plant(None);
+        let (seed, what) = found.unwrap_or_else(|| panic!("{defect:?} was not found in {histories} histories"));
+        eprintln!("{defect:?}: history {seed}: {what}");
+    }
 }

@@ -162,4 +162,3 @@ fn rule_set(hash: &str, files: &[(String, String)], premises: &Premises) -> Resu
         Err(format!("rules {hash} are {} when they are read again", loaded.set.hash))
     }
 }
-

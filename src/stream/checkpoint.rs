@@ -225,7 +225,9 @@ pub fn load(folder: &Folder, rules: &mut RulesOf<'_>, options: &EngineOptions) -
     }
     match damaged.into_iter().next() {
         None => Ok(Found { loaded: None, damaged: Vec::new() }),
-        Some((newest, _)) => Err(CheckpointError::NoneWhole { folder: folder.path().to_owned(), newest: Box::new(newest) }),
+        Some((newest, _)) => {
+            Err(CheckpointError::NoneWhole { folder: folder.path().to_owned(), newest: Box::new(newest) })
+        }
     }
 }
 

@@ -141,7 +141,8 @@ pub trait Topic: Debug + Send {
     /// # Errors
     ///
     /// Why one of these, or an earlier one, cannot be delivered.
-    fn write_all<'r>(&self, records: &mut dyn ExactSizeIterator<Item = (&'r str, &'r [u8])>) -> Result<(), StreamError>;
+    fn write_all<'r>(&self, records: &mut dyn ExactSizeIterator<Item = (&'r str, &'r [u8])>)
+    -> Result<(), StreamError>;
 
     /// Marks what was sent up to now.
     fn mark(&self) -> Mark;
@@ -252,7 +253,10 @@ impl Transactions for KafkaProducer {
 }
 
 impl Topic for KafkaSink {
-    fn write_all<'r>(&self, records: &mut dyn ExactSizeIterator<Item = (&'r str, &'r [u8])>) -> Result<(), StreamError> {
+    fn write_all<'r>(
+        &self,
+        records: &mut dyn ExactSizeIterator<Item = (&'r str, &'r [u8])>,
+    ) -> Result<(), StreamError> {
         KafkaSink::write_all(self, records)
     }
 

@@ -262,7 +262,8 @@ impl Beside for Handle {
 
 impl Disk for SimDisk {
     fn list(&self, folder: &Path) -> io::Result<Vec<PathBuf>> {
-        self.reach.look(|platter| Ok(platter.names.keys().filter(|path| path.parent() == Some(folder)).cloned().collect()))
+        self.reach
+            .look(|platter| Ok(platter.names.keys().filter(|path| path.parent() == Some(folder)).cloned().collect()))
     }
 
     fn create(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {

@@ -32,11 +32,6 @@ impl Life {
         Arc::new(Life { left: AtomicU64::new(touches), last_counts, is_over: AtomicBool::new(touches == 0) })
     }
 
-    /// One that ends when it is told to.
-    pub(crate) fn long() -> Arc<Life> {
-        Life::new(u64::MAX, false)
-    }
-
     pub(crate) fn touch(&self) -> Touch {
         if self.is_over() {
             return Touch::Void;

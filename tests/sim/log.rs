@@ -105,9 +105,8 @@ impl Cluster {
     /// Whether everything is committed.
     pub(crate) fn is_read(&self) -> bool {
         let all = self.sent.iter().zip(&self.committed);
-        all.into_iter().all(|(sent, committed)| {
-            sent.last().is_none_or(|last| committed.is_some_and(|next| next > last.offset))
-        })
+        all.into_iter()
+            .all(|(sent, committed)| sent.last().is_none_or(|last| committed.is_some_and(|next| next > last.offset)))
     }
 
     /// From here on nothing goes wrong.
@@ -297,7 +296,10 @@ impl std::fmt::Debug for SimTopic {
 }
 
 impl Topic for SimTopic {
-    fn write_all<'r>(&self, records: &mut dyn ExactSizeIterator<Item = (&'r str, &'r [u8])>) -> Result<(), StreamError> {
+    fn write_all<'r>(
+        &self,
+        records: &mut dyn ExactSizeIterator<Item = (&'r str, &'r [u8])>,
+    ) -> Result<(), StreamError> {
         if self.producer.client.life.is_over() {
             return Err(cut_off());
         }
@@ -531,7 +533,10 @@ impl SimLog {
             return Err(cut_off());
         }
         if cluster.is_away() {
-            return Err(StreamError::Unreachable { brokers: "the cluster".to_owned(), detail: "it is away".to_owned() });
+            return Err(StreamError::Unreachable {
+                brokers: "the cluster".to_owned(),
+                detail: "it is away".to_owned(),
+            });
         }
         Ok(())
     }

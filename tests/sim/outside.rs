@@ -29,7 +29,10 @@ fn rules(text: &str) -> Rules {
 static RULES: LazyLock<[Vec<Rules>; 2]> = LazyLock::new(|| {
     let other = ORACLE.replace("count_device > 3", "count_device > 2").replace("limit: 3", "limit: 2");
     let third = ORACLE.replace("score: 17", "score: 18");
-    [vec![rules(ORACLE), rules(&other), rules(&third)], vec![rules(MORE), rules(&MORE.replace("by_count > 9", "by_count > 8"))]]
+    [
+        vec![rules(ORACLE), rules(&other), rules(&third)],
+        vec![rules(MORE), rules(&MORE.replace("by_count > 9", "by_count > 8"))],
+    ]
 });
 
 /// How the processes of a history are configured, and what it is like.
@@ -134,6 +137,11 @@ impl World {
     /// The rules in the folder.
     pub(crate) fn rules_of_today(&self) -> Rules {
         RULES[self.settings.pack][self.today].clone()
+    }
+
+    /// Whether the rules are those that the auditor knows, all the time.
+    pub(crate) fn is_recounted(&self) -> bool {
+        self.settings.pack == 0 && !self.settings.reloads
     }
 
     /// Somebody writes others.

@@ -1,7 +1,7 @@
 //! One process: started as the daemon starts, driven a step at a time, and ended in whichever way.
 
-use std::sync::{Arc, Mutex};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use crossbeam_channel::{Sender, never, unbounded};
@@ -25,8 +25,8 @@ use crate::clock;
 use crate::disk::{SimDisk, lock};
 use crate::life::Life;
 use crate::log::{Client, Handed, SimLog, SimProducer, SimSubscription};
-use crate::record::{Input, SIGNALS, SOURCE};
 use crate::outside::World;
+use crate::record::{Input, SIGNALS, SOURCE};
 use crate::trace;
 
 /// Where its state lies.
@@ -231,7 +231,8 @@ impl Process<'_> {
         }
         .steps(reloads, never(), Some(keeping))?;
         let life = Arc::clone(life);
-        let mut process = Process { world: &mut *world, number, life, disk, subscription, journal, seen, hand_over, wanted, fate };
+        let mut process =
+            Process { world: &mut *world, number, life, disk, subscription, journal, seen, hand_over, wanted, fate };
         process.drive(steps, &stop)?;
         keeper.finish(&mut engine)?;
         world.record.inputs.push((0, Input::End));

@@ -78,8 +78,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     reloader.filler = config.rules.backfill.then(|| Filler::new(histories, fill));
     let mut keeper = recovery::keeper(keep::options(config), past, newest)?;
     metrics.keep(keeper.kept(), keeper.journal());
-    let handing =
-        Handing { signals: &reloader.signals, readers: reloader.readers, hand_over: &reloader.hand_over };
+    let handing = Handing { signals: &reloader.signals, readers: reloader.readers, hand_over: &reloader.hand_over };
     let is_read = |place: &PlaceName| keep::is_read(config, place);
     let later = recovery::settle_in(&mut keeper, &mut engine, &plan, current, counted, is_read, &handing)?;
     reloader.wanted = later.unwrap_or(reloader.wanted);

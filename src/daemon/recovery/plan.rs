@@ -94,7 +94,9 @@ pub fn plan(
                     Some(committed)
                 }
                 (judged, Some(committed)) if judged.is_none_or(|judged| committed > judged) => {
-                    return Err(NoPlan::Unknown(Unknown { what: unknown(&place, source.log.group(), judged, committed) }));
+                    return Err(NoPlan::Unknown(Unknown {
+                        what: unknown(&place, source.log.group(), judged, committed),
+                    }));
                 }
                 (judged, committed) => {
                     let number = number.unwrap_or_default();

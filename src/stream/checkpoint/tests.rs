@@ -124,7 +124,10 @@ fn a_newer_format_another_key_or_nothing_whole_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     write_it(folder.path(), 20).unwrap();
     let foreign = EngineOptions { hash_key: HashKey([9; 16]), ..EngineOptions::default() };
-    assert!(matches!(load(&folder.path().into(), &mut |_| Ok(rules()), &foreign), Err(CheckpointError::ForeignKey { .. })));
+    assert!(matches!(
+        load(&folder.path().into(), &mut |_| Ok(rules()), &foreign),
+        Err(CheckpointError::ForeignKey { .. })
+    ));
     let newest = write_it(folder.path(), 40).unwrap().path;
     let mut newer = fs::read(&newest).unwrap();
     let head = frame::head_of(frame::FORMAT + 1);

@@ -66,7 +66,8 @@ fn what_was_added_is_read_in_order_over_files_and_starts() {
     assert_eq!(found.iter().map(|(_, entry)| entry.clone()).collect::<Vec<_>>(), expected);
     journal.add(&Entry::Written(4)).unwrap();
     journal.sync().unwrap();
-    let length: u64 = segments(&folder.path().into()).unwrap().iter().map(|(_, path)| fs::metadata(path).unwrap().len()).sum();
+    let length: u64 =
+        segments(&folder.path().into()).unwrap().iter().map(|(_, path)| fs::metadata(path).unwrap().len()).sum();
     assert_eq!(journal.bytes(), length);
     journal.forget(3).unwrap();
     drop(journal);

@@ -23,10 +23,7 @@ pub(super) struct Behind {
 }
 
 impl Behind {
-    pub(super) fn new(
-        committers: Committers,
-        keeping: Option<(Arc<Journal>, Arc<Kept>)>,
-    ) -> Behind {
+    pub(super) fn new(committers: Committers, keeping: Option<(Arc<Journal>, Arc<Kept>)>) -> Behind {
         let (journal, kept) = keeping.unzip();
         Behind {
             unsettled: committers.iter().map(|_| Unsettled::default()).collect(),

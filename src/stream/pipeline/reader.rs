@@ -319,9 +319,7 @@ impl Conversion {
                 work.ends.extend_from_slice(records.ends());
                 kafka.recycle(records);
             }
-            Some(KafkaInput::Assigned(partitions)) => {
-                work.notices.extend(partitions.into_iter().map(Notice::Assigned))
-            }
+            Some(KafkaInput::Assigned(partitions)) => work.notices.extend(partitions.into_iter().map(Notice::Assigned)),
             Some(KafkaInput::Revoking(revocation)) => {
                 work.notices.extend(revocation.partitions.iter().copied().map(Notice::Revoked));
                 work.revocation = Some(revocation);

@@ -197,7 +197,7 @@ impl<'a> Writer<'a> {
                 if self.revocation.is_some() {
                     self.sinks.flush()?;
                 }
-                behind.commit(&mut self.sinks)?;
+                behind.commit(&self.sinks)?;
             }
             Way::Behind(_) => {}
         }
