@@ -5,17 +5,17 @@ use std::collections::{BTreeMap, BTreeSet};
 use refguard::daemon::metrics::{Kind, Metric, TABLE};
 
 /// Labels as `name=value`, sorted; a value as it was before it was escaped.
-pub type Labels = BTreeMap<String, String>;
+pub(crate) type Labels = BTreeMap<String, String>;
 
 /// A scrape that was read by the rules of the text format and of the table.
-pub struct Scrape {
+pub(crate) struct Scrape {
     /// By name and labels.
-    pub samples: BTreeMap<(String, Labels), f64>,
+    pub(crate) samples: BTreeMap<(String, Labels), f64>,
 }
 
 impl Scrape {
     /// Reads a scrape; panics at the first line that is not as it should be.
-    pub fn parse(text: &str) -> Scrape {
+    pub(crate) fn parse(text: &str) -> Scrape {
         assert!(text.ends_with('\n'), "a scrape ends with a line feed");
         let mut scrape = Scrape { samples: BTreeMap::new() };
         let mut told = BTreeSet::new();
@@ -49,26 +49,26 @@ impl Scrape {
     }
 
     /// The value of the sample with these labels, given as `name=value`.
-    pub fn get(&self, name: &str, labels: &[&str]) -> Option<f64> {
+    pub(crate) fn get(&self, name: &str, labels: &[&str]) -> Option<f64> {
         let labels = labels.iter().map(|label| label.split_once('=').expect("name=value"));
         let labels = labels.map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
         self.samples.get(&(format!("refguard_{name}"), labels)).copied()
     }
 
     /// Samples of a metric: values of its labels in the order of their names, and the value.
-    pub fn of(&self, name: &str) -> Vec<(Vec<&str>, f64)> {
+    pub(crate) fn of(&self, name: &str) -> Vec<(Vec<&str>, f64)> {
         let name = format!("refguard_{name}");
         let samples = self.samples.iter().filter(|((known, _), _)| *known == name);
         samples.map(|((_, labels), value)| (labels.values().map(String::as_str).collect(), *value)).collect()
     }
 
     /// The same without what is 0.
-    pub fn counted(&self, name: &str) -> Vec<(Vec<&str>, f64)> {
+    pub(crate) fn counted(&self, name: &str) -> Vec<(Vec<&str>, f64)> {
         self.of(name).into_iter().filter(|(_, value)| *value != 0.0).collect()
     }
 
     /// The sum over all samples of a metric.
-    pub fn sum(&self, name: &str) -> f64 {
+    pub(crate) fn sum(&self, name: &str) -> f64 {
         self.of(name).iter().map(|(_, value)| value).sum()
     }
 }
