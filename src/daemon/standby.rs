@@ -3,7 +3,7 @@
 //! Whether it is gone is the group's to say: a broker forgets a member that was not heard of for `session.timeout.ms`. That it
 //! really is gone does not matter then. Taking over the name of the transactions ends whatever it has open, and lets it
 //! commit nothing more; only then the last of what it has committed is read, and a new line begun. Tested in
-//! `tests/exactly_once/standby.rs`; why so: docs/decisions/0013-standby.md.
+//! `tests/exactly_once/standby.rs`; why so: docs/decisions/0014-standby.md.
 
 use std::path::Path;
 use std::sync::Arc;

@@ -6,7 +6,7 @@
 mod recovery;
 mod together;
 
-pub use recovery::{copy_options, journal_topic, store};
+pub use recovery::{copy_options, groups, journal_topic, store};
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -323,8 +323,9 @@ pub fn readers(
 ///
 /// What a cluster says.
 pub fn only_owner(config: &Config, instance: &str) -> Result<(), WiringError> {
-    for Topics { options, .. } in topics(config) {
-        crate::stream::kafka::only_owner(&SourceOptions { instance: Some(instance.to_owned()), ..options })?;
+    for kafka in config.sources.values().filter_map(|source| source.kafka.as_ref()) {
+        let options = SourceOptions { instance: Some(instance.to_owned()), ..kafka_options(config, kafka) };
+        crate::stream::kafka::only_owner(&options)?;
     }
     Ok(())
 }
@@ -334,8 +335,8 @@ pub fn topics(config: &Config) -> Vec<Topics> {
     let sources = config.sources.iter().enumerate();
     let topics = sources.filter_map(|(index, (name, source))| {
         let kafka = source.kafka.as_ref()?;
-        let (name, options) = (name.clone(), kafka_options(config, kafka));
-        Some(Topics { index, name, options, has_history: kafka.history.0 > 0 })
+        let log = Arc::new(kafka_options(config, kafka));
+        Some(Topics { index, name: name.clone(), log, has_history: kafka.history.0 > 0 })
     });
     topics.collect()
 }
@@ -495,7 +496,7 @@ fn sink(
                 made
             }
         };
-        return Ok(Some(Sink::Kafka(producer.topic(topic)?)));
+        return Ok(Some(Sink::Kafka(Box::new(producer.topic(topic)?))));
     }
     if let Some(path) = &sink.file {
         return Ok(Some(Sink::Lines(LineSink::open(path, WriteMode::Append)?)));

@@ -16,6 +16,7 @@ use std::time::Duration;
 use super::StreamError;
 use super::checkpoint::{self, CheckpointError};
 use super::copies::{CopyError, CopyName, Store};
+use super::disk::Folder;
 use super::journal::{Assembly, Journal, Line, Scan, Shipped, Stored, segments};
 use super::kafka::{ClientOptions, TailStart, TopicTail};
 
@@ -53,6 +54,7 @@ pub struct Base {
 #[derive(Debug)]
 pub struct Follower {
     folder: PathBuf,
+    at: Folder,
     client: ClientOptions,
     topic: String,
     tail: TopicTail,
@@ -81,6 +83,7 @@ impl Follower {
         lay_aside(folder)?;
         Ok(Follower {
             folder: folder.to_owned(),
+            at: Folder::at(folder),
             client: client.clone(),
             topic: topic.to_owned(),
             tail,
@@ -152,7 +155,7 @@ impl Follower {
     /// The numbers begin anew: what was there before does not go on.
     fn restart(&mut self) -> Result<(), FollowError> {
         (self.journal, self.base) = (None, None);
-        for path in checkpoint::checkpoints(&self.folder)?.into_iter().chain(journals(&self.folder)?) {
+        for path in checkpoint::checkpoints(&self.at)?.into_iter().chain(journals(&self.at)?) {
             fs::remove_file(&path).map_err(io("removing", &path))?;
         }
         Ok(())
@@ -162,8 +165,8 @@ impl Follower {
         if self.journal.is_none() {
             // The entry that comes is counted already.
             let first = self.chain.first();
-            let scan = Scan::of(&self.folder, first, |_| Ok(()))?;
-            self.journal = Some(Journal::open(&self.folder, &scan)?);
+            let scan = Scan::of(&self.at, first, |_| Ok(()))?;
+            self.journal = Some(Journal::open(&self.at, &scan)?);
         }
         Ok(self.journal.as_ref().expect("it was just opened"))
     }
@@ -209,9 +212,12 @@ impl Follower {
     /// Takes the newest checkpoint of before that fits.
     fn take_before(&mut self) -> Result<(), FollowError> {
         let Some(line) = self.before.take() else { return Ok(()) };
-        for path in checkpoint::checkpoints(&self.folder.join(BEFORE))? {
-            let position = match checkpoint::position(&path) {
-                Ok(Some(position)) if self.chain.fits(line, position) && checkpoint::check(&path).is_ok() => position,
+        let before = Folder::at(self.folder.join(BEFORE));
+        for path in checkpoint::checkpoints(&before)? {
+            let position = match checkpoint::position(&before, &path) {
+                Ok(Some(position)) if self.chain.fits(line, position) && checkpoint::check(&before, &path).is_ok() => {
+                    position
+                }
                 _ => continue,
             };
             let to = self.folder.join(path.file_name().unwrap_or_default());
@@ -235,8 +241,8 @@ impl Follower {
     fn based_on(&mut self, base: Base) -> Result<(), FollowError> {
         tracing::info!(position = base.position, behind = self.chain.next() - base.position, "follows a checkpoint");
         self.base = Some(base);
-        checkpoint::prune(&self.folder)?;
-        let oldest = checkpoint::oldest_position(&self.folder)?;
+        checkpoint::prune(&self.at)?;
+        let oldest = checkpoint::oldest_position(&self.at)?;
         let journal = self.journal()?;
         journal.roll()?;
         if let Some(oldest) = oldest {
@@ -267,14 +273,14 @@ impl Follower {
 }
 
 /// The files of a journal, in order.
-fn journals(folder: &Path) -> Result<impl Iterator<Item = PathBuf>, CheckpointError> {
+fn journals(folder: &Folder) -> Result<impl Iterator<Item = PathBuf>, CheckpointError> {
     Ok(segments(folder)?.into_iter().map(|(_, path)| path))
 }
 
 /// Puts what a folder has aside, in the place of what was there.
 fn lay_aside(folder: &Path) -> Result<(), CheckpointError> {
-    let before = folder.join(BEFORE);
-    let found: Vec<PathBuf> = checkpoint::checkpoints(folder)?.into_iter().chain(journals(folder)?).collect();
+    let (at, before) = (Folder::at(folder), folder.join(BEFORE));
+    let found: Vec<PathBuf> = checkpoint::checkpoints(&at)?.into_iter().chain(journals(&at)?).collect();
     if found.is_empty() && before.is_dir() {
         return Ok(());
     }

@@ -9,11 +9,13 @@
 
 pub mod checkpoint;
 pub mod copies;
+pub mod disk;
 mod error;
 pub mod file;
 pub mod follow;
 pub mod journal;
 pub mod kafka;
+pub mod log;
 pub mod pipeline;
 mod progress;
 mod refused;

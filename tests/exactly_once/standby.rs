@@ -206,7 +206,7 @@ fn a_standby_waits_for_a_copy_that_fits_and_says_so() {
     // The topic begins behind its first entries, and no copy is there.
     let copies = pair.setting.folder.path().join("copies");
     fs::rename(&copies, pair.setting.folder.path().join("elsewhere")).unwrap();
-    kafka.delete_before(&pair.journal, 0, 2);
+    kafka.delete_before(&pair.journal, 0, 3);
     let mut standby = pair.stand_by("right");
     standby.said("nobody judges, and no copy of a checkpoint goes with what the topic has: waits for one");
     fs::remove_dir_all(&copies).unwrap();

@@ -1,6 +1,5 @@
 //! Random histories over a small world: few accounts, devices and networks, times on a grid as wide as the windows' unit.
 
-use std::collections::{BTreeMap, VecDeque};
 use std::fmt::Write as _;
 
 use crate::random::Random;
@@ -138,25 +137,6 @@ pub(crate) fn history_in_partitions(random: &mut Random, events: usize) -> Vec<(
     history
 }
 
-/// The same events in another order: that of each partition stays.
-pub(crate) fn interleaved(random: &mut Random, history: &[(String, Option<Fact>)]) -> Vec<(String, Option<Fact>)> {
-    let mut partitions: BTreeMap<u32, VecDeque<&(String, Option<Fact>)>> = BTreeMap::new();
-    for event in history {
-        partitions.entry(event.1.as_ref().map_or(0, |fact| fact.partition)).or_default().push_back(event);
-    }
-    let mut order = Vec::new();
-    while !partitions.is_empty() {
-        let numbers: Vec<u32> = partitions.keys().copied().collect();
-        let number = numbers[random.below(numbers.len() as u64) as usize];
-        let partition = partitions.get_mut(&number).unwrap();
-        // A few records of a partition come together.
-        let fetched = partition.len().min(1 + random.below(30) as usize);
-        order.extend(partition.drain(..fetched).cloned());
-        partitions.retain(|_, left| !left.is_empty());
-    }
-    order
-}
-
 /// The name of an earlier event with other content, or another time.
 fn reuse(random: &mut Random, facts: &[Fact]) -> Fact {
     let mut fact = recent(random, facts).clone();
@@ -209,7 +189,7 @@ fn fresh(random: &mut Random, now_ms: i64, number: usize) -> Fact {
         });
     }
     if random.chance(70) {
-        fact.rating = Some([0.1, 0.7, 3.3, 4.9, 5.0, -0.0, 1e15][random.below(7) as usize]);
+        fact.rating = Some([0.1, 0.7, 3.3, 4.9, 10.0, -0.0, 3e-17][random.below(7) as usize]);
     }
     if random.chance(40) {
         fact.place = Some((random.below(1700) as f64 / 10.0 - 85.0, random.below(3600) as f64 / 10.0 - 180.0));

@@ -4,7 +4,7 @@ use std::io::{IsTerminal as _, Write as _};
 
 use crate::daemon::health::HealthError;
 use crate::daemon::key::KeyError;
-use crate::daemon::recovery::NoPlan;
+use crate::daemon::recovery::{NoPlan, NotSettled};
 use crate::daemon::standby::StandbyError;
 use crate::daemon::wiring::WiringError;
 use crate::ruleset::diagnostic::{self, Diagnostic};
@@ -147,6 +147,16 @@ impl From<StandbyError> for Failure {
         match error {
             StandbyError::Follow(error) => error.into(),
             StandbyError::Key(error) => error.into(),
+        }
+    }
+}
+
+impl From<NotSettled> for Failure {
+    fn from(error: NotSettled) -> Failure {
+        match error {
+            NotSettled::Stream(error) => error.into(),
+            NotSettled::Checkpoint(error) => error.into(),
+            NotSettled::Signals(error) => error.into(),
         }
     }
 }

@@ -16,6 +16,7 @@ use crate::daemon::standby::{self, COPIED, Ended, Followed};
 use crate::daemon::wiring;
 use crate::stream::checkpoint::{self, checkpoints};
 use crate::stream::copies::{Copier, Due, Store};
+use crate::stream::disk::Folder;
 use crate::stream::journal::{Journal, Line};
 use crate::stream::kafka::KafkaProducer;
 use crate::stream::pipeline::Shipping;
@@ -67,9 +68,8 @@ impl Outliving {
             return Err(Failure::usage("--standby needs `state.copies` and `state.journal_topic`", Some(hint)));
         };
         readiness.wait("it stands by");
-        let sources = wiring::topics(config);
-        let begins_empty = !sources.iter().any(|source| source.has_history);
-        let sources = sources.into_iter().map(|source| source.options).collect();
+        let begins_empty = !wiring::topics(config).iter().any(|source| source.has_history);
+        let sources = wiring::groups(config);
         let followed = Followed { folder: &config.state.path, store, topic, sources, begins_empty };
         let status = Arc::default();
         metrics.stands_by(&status);
@@ -137,8 +137,9 @@ impl Outliving {
         let line = line::of(folder)?.unwrap_or(Line(0));
         let read = |name: &str| Some((name.to_owned(), std::fs::read_to_string(folder.join(name)).ok()?));
         // What was written while nobody copied, such as by `backfill`.
-        if let (Some(due), Some(path)) = (&self.due.0, checkpoints(folder)?.into_iter().next())
-            && let (Some(events), Some(position)) = (checkpoint::events(&path), checkpoint::position(&path)?)
+        let at = Folder::at(folder.as_path());
+        if let (Some(due), Some(path)) = (&self.due.0, checkpoints(&at)?.into_iter().next())
+            && let (Some(events), Some(position)) = (checkpoint::events(&path), checkpoint::position(&at, &path)?)
         {
             // The other end is here.
             drop(due.send(Due { path, events, position }));

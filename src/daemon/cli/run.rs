@@ -15,11 +15,14 @@ use crate::daemon::health::{self, Readiness, Server};
 use crate::daemon::history::Histories;
 use crate::daemon::key::StateKey;
 use crate::daemon::metrics::{EngineProbe, Metrics, ReloadOutcome};
+use crate::daemon::recovery::Handing;
 use crate::daemon::reload::{self, Filler, LastGood, Reloader};
 use crate::daemon::wiring::Outlets;
 use crate::daemon::{clock, instance, log, recovery, stop, wiring};
 use crate::engine::{Engine, EngineOptions};
 use crate::signals::SignalConfig;
+use crate::stream::journal::PlaceName;
+use crate::stream::log::Transactions;
 use crate::stream::pipeline::{Fill, Keeping, Pipeline, Reader, Reload, Sinks};
 
 #[derive(Debug, clap::Args)]
@@ -99,8 +102,8 @@ fn judge_all(
     if server.is_none() {
         *server = Some(serve(config, metrics, readiness)?);
     }
-    wiring::only_owner(config, &instance)?;
     outliving.may_go_on(folder, past.scan.next(), accept)?;
+    wiring::only_owner(config, &instance)?;
     let Outlets { sinks, producer } = wiring::sinks(config, engine.rules())?;
     let ships = outliving.ship(folder, past.scan.next(), accept, producer.as_ref())?;
     let seen = (engine.wanted(), &premises, &reloader.signals);
@@ -113,17 +116,21 @@ fn judge_all(
     let counted = !past.has_inputs && histories.count(&mut engine, &reloader.signals, &asked.stop)?;
     let (fill, fills) = crossbeam_channel::unbounded();
     reloader.filler = config.rules.backfill.then(|| Filler::new(histories, fill));
-    let outside = (ships.as_ref().map(|ships| ships.from), outliving.due());
-    let mut keeper = keep::begin(config, past, newest, outside)?;
+    let ship_from = ships.as_ref().map(|ships| ships.from);
+    let mut keeper = recovery::keeper(keep::options(config, ship_from, outliving.due()), past, newest)?;
     metrics.keep(keeper.kept(), keeper.journal());
     let copier = outliving.copy(config, keeper.journal(), metrics)?;
-    keep::settle_in(config, &mut keeper, &mut engine, &plan, current, counted, &mut reloader)?;
+    let handing = Handing { signals: &reloader.signals, readers: reloader.readers, hand_over: &reloader.hand_over };
+    let is_read = |place: &PlaceName| keep::is_read(config, place);
+    let later = recovery::settle_in(&mut keeper, &mut engine, &plan, current, counted, is_read, &handing)?;
+    reloader.wanted = later.unwrap_or(reloader.wanted);
     // Before it is told: whoever reads the line may ask at once.
     readiness.ready();
     let rules = engine.rules();
     tracing::info!(ruleset = %rules.hash, rules = rules.rules.len(), sources = readers.len(), "judging");
     let interval = Duration::from_millis(config.engine.commit_interval.0.unsigned_abs());
     let shipping = ships.map(|ships| ships.shipping);
+    let producer = producer.map(|producer| Box::new(producer) as Box<dyn Transactions>);
     let keeping = Keeping { keeper: &mut keeper, replay: plan.replay, interval, producer, shipping };
     let parts = Parts { config, engine: &mut engine, metrics, probe: &mut probe, readers, sinks };
     judge(parts, reloader, (reloads, fills), keeping, asked)?;

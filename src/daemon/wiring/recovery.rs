@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use super::{WiringError, client, shared, together};
+use super::{WiringError, client, kafka_options, shared, together};
 use crate::daemon::clock;
 use crate::daemon::config::{self, Config};
 use crate::daemon::line::JournalTopic;
 use crate::stream::copies::{CopyOptions, Store, StoreOptions};
-use crate::stream::kafka::ClientOptions;
+use crate::stream::kafka::{ClientOptions, SourceOptions};
 
 /// Where copies of checkpoints are, if they are to be anywhere.
 ///
@@ -55,4 +55,10 @@ pub fn journal_topic(config: &Config) -> Result<Option<JournalTopic>, WiringErro
     let writer = client(config, "verdicts", verdicts)?;
     let reader = ClientOptions { brokers: writer.brokers.clone(), settings: shared(&writer.settings) };
     Ok(Some(JournalTopic { reader, writer, topic: topic.clone(), transactional_id }))
+}
+
+/// The topics of the sources, with the groups that read them.
+pub fn groups(config: &Config) -> Vec<SourceOptions> {
+    let topics = config.sources.values().filter_map(|source| source.kafka.as_ref());
+    topics.map(|kafka| kafka_options(config, kafka)).collect()
 }

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::{CheckpointError, Companion, begin, named};
 use crate::engine::{Survey, Surveying};
+use crate::stream::disk::Folder;
 
 /// What was found in a whole checkpoint.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,7 +22,7 @@ pub struct Surveyed {
 /// # Errors
 ///
 /// The system.
-pub fn checkpoints(folder: &Path) -> Result<Vec<PathBuf>, CheckpointError> {
+pub fn checkpoints(folder: &Folder) -> Result<Vec<PathBuf>, CheckpointError> {
     named(folder)
 }
 
@@ -31,8 +32,8 @@ pub fn checkpoints(folder: &Path) -> Result<Vec<PathBuf>, CheckpointError> {
 /// # Errors
 ///
 /// It is damaged, with the byte at which the frame begins that is; it is newer; or the system.
-pub fn survey(path: &Path) -> Result<Surveyed, CheckpointError> {
-    let (mut frames, companion) = begin(path)?;
+pub fn survey(folder: &Folder, path: &Path) -> Result<Surveyed, CheckpointError> {
+    let (mut frames, companion) = begin(folder, path)?;
     let format = frames.format();
     let (mut segment, mut surveying) = (Vec::new(), Surveying::default());
     while frames.next(&mut segment)? {

@@ -19,6 +19,7 @@ use url::Url;
 
 use super::{CopyError, CopyName};
 use crate::stream::checkpoint::{self, CheckpointError};
+use crate::stream::disk::Folder;
 
 /// How much is sent or asked for at once: a store takes at most 10,000 parts of an object.
 const PART_BYTES: usize = 16 << 20;
@@ -97,7 +98,7 @@ impl Store {
     pub fn copy(&self, from: &Path, name: &CopyName) -> Result<u64, CopyError> {
         // It stays open: another checkpoint may come, and this one go.
         let mut file = File::open(from).map_err(io("opening", from))?;
-        checkpoint::check(from)?;
+        checkpoint::check(&here(from), from)?;
         let place = self.place(&name.to_string());
         let sent = self.runtime.block_on(self.send(&mut file, from, &place))?;
         let head = self.runtime.block_on(self.store.head(&place));
@@ -142,8 +143,9 @@ impl Store {
         let mut file = File::create(&aside).map_err(io("writing", &aside))?;
         self.runtime.block_on(self.receive(&place, &mut file, &aside))?;
         file.sync_all().map_err(io("writing", &aside))?;
-        checkpoint::check(&aside)?;
-        Ok(checkpoint::take_in(&aside, folder, name.events)?)
+        let folder = Folder::at(folder);
+        checkpoint::check(&folder, &aside)?;
+        Ok(checkpoint::take_in(&folder, &aside, name.events)?)
     }
 
     async fn receive(&self, from: &Place, file: &mut File, to: &Path) -> Result<(), CopyError> {
@@ -205,6 +207,11 @@ fn part(file: &mut File, path: &Path) -> Result<Vec<u8>, CopyError> {
     let mut part = Vec::with_capacity(PART_BYTES);
     file.take(PART_BYTES as u64).read_to_end(&mut part).map_err(io("reading", path))?;
     Ok(part)
+}
+
+/// The folder of a file of this machine.
+fn here(path: &Path) -> Folder {
+    Folder::at(path.parent().unwrap_or(Path::new("")))
 }
 
 fn io<'p>(doing: &'static str, path: &'p Path) -> impl FnOnce(std::io::Error) -> CopyError + use<'p> {

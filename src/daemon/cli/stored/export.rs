@@ -13,6 +13,7 @@ use crate::ruleset::program::RuleSet;
 use crate::state::{KeyHash, Reading, Value};
 use crate::stream::StreamError;
 use crate::stream::checkpoint::{self, CheckpointError};
+use crate::stream::disk::Folder;
 
 /// The bits of a key that are its name.
 const NAME: u128 = u128::MAX >> 8;
@@ -44,8 +45,9 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     reachable(std::fs::read_dir(folder), "state", folder)?;
     let mut loaded = None;
     // It may be in use: nothing is set aside, and the lock stays whose it is.
-    for path in checkpoint::checkpoints(folder)? {
-        match checkpoint::read(&path, &mut |_| Ok(rules.clone()), &options) {
+    let at = Folder::at(folder.as_path());
+    for path in checkpoint::checkpoints(&at)? {
+        match checkpoint::read(&at, &path, &mut |_| Ok(rules.clone()), &options) {
             Ok(found) => {
                 loaded = Some(found);
                 break;

@@ -6,6 +6,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::stream::checkpoint::{CheckpointError, Surveyed, checkpoints, survey};
+use crate::stream::disk::Folder;
 use crate::stream::journal::{self, PlaceName, Scan, Stored};
 
 /// How often a folder is looked at again whose files go meanwhile.
@@ -60,7 +61,9 @@ impl Found {
     }
 
     fn look(folder: &Path) -> Result<Found, CheckpointError> {
-        let checkpoints: Vec<_> = checkpoints(folder)?.into_iter().map(|path| (path.clone(), survey(&path))).collect();
+        let folder = &Folder::at(folder);
+        let surveyed = checkpoints(folder)?.into_iter().map(|path| (path.clone(), survey(folder, &path)));
+        let checkpoints: Vec<_> = surveyed.collect();
         let newest = checkpoints.iter().find_map(|(_, surveyed)| surveyed.as_ref().ok());
         let journal = read_journal(folder, newest);
         Ok(Found { checkpoints, journal })
@@ -75,7 +78,7 @@ impl Found {
     }
 }
 
-fn read_journal(folder: &Path, newest: Option<&Surveyed>) -> Result<Journal, CheckpointError> {
+fn read_journal(folder: &Folder, newest: Option<&Surveyed>) -> Result<Journal, CheckpointError> {
     let mut files = Vec::new();
     for (first, path) in journal::segments(folder)? {
         let length = std::fs::metadata(&path).map_err(|source| CheckpointError::Io {

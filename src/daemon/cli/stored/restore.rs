@@ -8,6 +8,7 @@ use crate::daemon::line::{self, JournalTopic};
 use crate::daemon::{standby, wiring};
 use crate::stream::checkpoint::{CheckpointError, Owner, checkpoints};
 use crate::stream::copies::{CopyError, Store, StoreOptions};
+use crate::stream::disk::Folder;
 use crate::stream::follow::Follower;
 use crate::stream::journal::{Line, segments};
 
@@ -33,7 +34,8 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
         source,
     })?;
     let _owner = Owner::of(folder)?;
-    if !checkpoints(folder)?.is_empty() || !segments(folder)?.is_empty() {
+    let at = Folder::at(folder.as_path());
+    if !checkpoints(&at)?.is_empty() || !segments(&at)?.is_empty() {
         return Err(CopyError::NotEmpty { folder: folder.clone() }.into());
     }
     let said = match wiring::journal_topic(config)? {
