@@ -440,6 +440,8 @@ fn promtool_has_nothing_to_say() {
     let folder = tempfile::tempdir().unwrap();
     let journal = Arc::new(Journal::open(&Folder::at(folder.path()), &Scan::default()).unwrap());
     watched.metrics.keep(&Arc::default(), &journal);
+    watched.metrics.copy(&Arc::default());
+    watched.metrics.stands_by(&Arc::default());
     let Watched { metrics, engine, probe, .. } = &mut watched;
     let text = on_this_thread(async {
         let looked = async {
