@@ -21,6 +21,7 @@ mod explain;
 mod facts;
 mod function;
 pub mod fuzz;
+mod guards;
 mod interpret;
 mod lexical;
 mod listed;
@@ -41,11 +42,12 @@ mod types;
 mod value;
 mod written;
 
-pub use absence::Absence;
+pub use absence::{Absence, Conclusion, Sign, Unsaid};
 pub use compiled::{Compiled, Leaf, Uses};
 pub use demand::Demand;
 pub use explain::Term;
 pub use facts::{Facts, Fault, Reading, ReadingValue, Scalar};
+pub use guards::{Guards, TextOf};
 pub use listed::compile_listed;
 pub use reads::{
     AccountFact, FeatureIndex, GeoFact, ListIndex, Read, ReadIndex, ReadKey, ReadSource, ReadTable, Referral, Role,

@@ -1,8 +1,11 @@
 //! Rules: conditions, exceptions, messages and decisions compiled against the names of all packs.
 
-use super::{PackRule, TypeNames, absence, expression, place, take};
+use super::absence::{Asked, Early};
+use super::{PackRule, TypeNames, expression, place, take};
 use crate::event::{Mode, Signal, Verdict};
-use crate::ruleset::cel::{Compiled, Position, ReadIndex, ReadTable, Scope, Source, Template, Type, Wanted};
+use crate::ruleset::cel::{
+    Compiled, Position, ReadIndex, ReadTable, Scope, Source, Template, TextOf, Type, Wanted,
+};
 use crate::ruleset::diagnostic::Diagnostic;
 use crate::ruleset::pack::{DecideDef, Name, RuleDef, SubjectDef};
 use crate::ruleset::program::{self, Decide, DecideSubject, Feature, GroupPart, Rule, WhenIncomplete};
@@ -31,7 +34,10 @@ pub(super) fn rule(
     let message = rule.message.as_ref().map(|source| take(Template::compile(source, scope, reads), reader));
     warn(rule, reader);
     if let Some(when) = &when {
-        warn_of_absence(rule, when, reads, features, reader);
+        let except: Vec<&Compiled> = except.iter().flatten().collect();
+        let waits = rule.when_incomplete == WhenIncomplete::Shadow;
+        let types = &types.indexes(&rule.on);
+        warn_of_absence(rule, &Asked { when, except: &except, on: &on, types, waits, reads, features }, reader);
     }
     Some(Rule {
         id: rule.id.text.clone(),
@@ -157,19 +163,30 @@ fn at_condition(rule: &RuleDef, code: &'static str, message: &str) -> Diagnostic
     Diagnostic::warning(code, &rule.when.file, span, message)
 }
 
-/// New, dormant, first: what looks so while state is young.
-fn warn_of_absence(rule: &RuleDef, when: &Compiled, reads: &ReadTable, features: &[Feature], reader: &mut Reader) {
-    if rule.when_incomplete == WhenIncomplete::Shadow {
-        return;
-    }
-    if let Some(name) = absence::concludes_from(when, reads, features) {
+/// New, dormant, first: what looks so while state is young. And what was not said, which is not the same on both sides.
+fn warn_of_absence(rule: &RuleDef, asked: &Asked<'_>, reader: &mut Reader) {
+    if let Some(early) = asked.too_early() {
         let message = "this rule concludes from absence: while state is young, nothing is known of anybody";
-        let hint = if name.contains('.') {
-            format!("`{name}` is true of everybody at first: ask for an age too, such as `account.age > days(7)`")
-        } else {
-            format!("add `complete({name}) && ...`, or `when_incomplete: shadow`")
+        let hint = match early {
+            Early::Feature(name) => format!("add `complete({name}) && ...`, or `when_incomplete: shadow`"),
+            Early::Age(name, by_opening) => {
+                let told = if by_opening { "; or `has(event.account_created_at) && ...`, if your events tell it" } else { "" };
+                format!(
+                    "`{name}` is short for everybody at first: add `complete(f) && ...` for a feature `f` that looks at \
+                     least as far back{told}"
+                )
+            }
+            Early::Fact(name, role) => {
+                format!("`{name}` is true of everybody at first: ask for an age too, such as `{role}.age > days(7)`")
+            }
         };
         reader.push(at_condition(rule, "absence", message).hint(hint));
+    }
+    if let Some(unsaid) = asked.unsaid() {
+        let [one, other] = unsaid.texts.each_ref().map(TextOf::name);
+        let equal = if unsaid.alike { "wholly alike" } else { "equal" };
+        let message = format!("`{one}` and `{other}` are {equal} where both are absent");
+        reader.push(at_condition(rule, "both-absent", &message).hint(format!("add `known({one}) && ...`")));
     }
 }
 
