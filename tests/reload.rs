@@ -246,7 +246,7 @@ fn a_start_with_broken_rules_uses_the_last_good_ones_and_says_so() {
     refuses_to_start(&place.at("refguard.yaml"), "b.yaml:1:1: error");
     let failing = "tests:\n  - {name: fails, events: [{type: login.succeeded, at: 0s, account_id: a}], expect: {verdict: block}}\n";
     place.write("b.yaml", &format!("{}{failing}", pack("b", "true")));
-    refuses_to_start(&place.at("refguard.yaml"), "b.yaml:6: error[test]: fails: expected verdict block");
+    refuses_to_start(&place.at("refguard.yaml"), "b.yaml:6:12: error[test]: fails: expected verdict block");
     assert!(!place.at("state").exists(), "nothing is made");
 }
 

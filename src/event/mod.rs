@@ -6,6 +6,8 @@
 
 mod attributes;
 mod batch;
+mod country;
+mod digit;
 mod field;
 mod fuzz;
 pub mod json;
@@ -24,6 +26,8 @@ mod verdict;
 
 pub use attributes::{AttributeType, AttributeValue, Attributes, attribute};
 pub use batch::{Event, EventBatch, Position, Presence, Span};
+pub use country::{country, country_text};
+pub use digit::ascii_digit;
 pub use field::{Field, FieldType};
 pub use fuzz::{fuzz_mapping, fuzz_parse};
 pub use kind::{EventKind, KINDS, KindSpec};

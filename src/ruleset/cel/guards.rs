@@ -46,8 +46,8 @@ impl TextOf {
         match self {
             TextOf::Field(field) => format!("event.{}", field.name()),
             TextOf::Signal(signal) => format!("{}.{}", signal.group(), signal.name()),
-            TextOf::Device(name) => format!("event.device[\"{}\"]", name.escape_debug()),
-            TextOf::Attribute(name) => format!("event.attributes[\"{}\"]", name.escape_debug()),
+            TextOf::Device(name) => member("event.device", name),
+            TextOf::Attribute(name) => member("event.attributes", name),
         }
     }
 
@@ -91,6 +91,13 @@ impl TextOf {
     }
 }
 
+/// A member of a map, as rules write it.
+fn member(map: &str, name: &str) -> String {
+    let plain =
+        name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_') && !name.starts_with(|c: char| c.is_ascii_digit());
+    if plain { format!("{map}.{name}") } else { format!("{map}[\"{}\"]", name.escape_debug()) }
+}
+
 impl Guards {
     /// What holds wherever the node has this value; `None` if it never has.
     pub(super) fn of(node: &Node, wanted: bool) -> Option<Guards> {
@@ -104,9 +111,11 @@ impl Guards {
             }
             NodeKind::Choice(parts) => {
                 let [condition, yes, no] = parts.as_ref();
-                Guards::common([(true, yes), (false, no)].into_iter().map(|(taken, side)| {
-                    Some(Guards::of(condition, taken)?.and(&Guards::of(side, wanted)?))
-                }))
+                Guards::common(
+                    [(true, yes), (false, no)]
+                        .into_iter()
+                        .map(|(taken, side)| Some(Guards::of(condition, taken)?.and(&Guards::of(side, wanted)?))),
+                )
             }
             NodeKind::Operator(operator, sides) => match sides.as_slice() {
                 [left, right] => Guards::compared(*operator, left, right, wanted),
@@ -190,7 +199,9 @@ impl Guards {
         let filled = match (operator, to.constant()) {
             (Operator::NotEqual | Operator::Greater, Some(Value::Text(text))) => text.is_empty(),
             (Operator::Equal, Some(Value::Text(text))) => !text.is_empty(),
-            (Operator::In, Some(Value::List(texts))) => wanted && !texts.iter().any(|text| text.equals(&Value::text(""))),
+            (Operator::In, Some(Value::List(texts))) => {
+                wanted && !texts.iter().any(|text| text.equals(&Value::text("")))
+            }
             _ => false,
         };
         if filled {

@@ -75,7 +75,8 @@ impl Asked<'_> {
 
     fn judge(&self, conclusion: &Conclusion, others: &Guards) -> Option<Early> {
         let held = [conclusion.held.as_ref(), others];
-        let whole_ms = held.iter().flat_map(|held| &held.complete).filter_map(|read| self.feature(*read)).map(seen_ms).max();
+        let whole_ms =
+            held.iter().flat_map(|held| &held.complete).filter_map(|read| self.feature(*read)).map(seen_ms).max();
         let has_seen = |span_ms: i64| whole_ms.is_some_and(|whole_ms| whole_ms >= span_ms);
         if let Some(feature) = self.feature(conclusion.read) {
             let misleads = match conclusion.sign {
@@ -120,10 +121,9 @@ impl Asked<'_> {
     /// Whether the account was certainly seen before this event.
     fn was_seen(&self, held: &Guards, of: Role) -> bool {
         use AccountFact::{Age, FirstSeen, LastActive, LastSeen};
-        let has = |read: &ReadIndex, facts: [AccountFact; 2]| {
-            matches!(self.reads.get(*read).source, ReadSource::Account { role, fact } if role == of && facts.contains(&fact))
-        };
-        held.known.iter().any(|read| has(read, [LastActive, LastSeen])) || held.long.iter().any(|read| has(read, [Age, FirstSeen]))
+        let has = |read: &ReadIndex, facts: [AccountFact; 2]| matches!(self.reads.get(*read).source, ReadSource::Account { role, fact } if role == of && facts.contains(&fact));
+        held.known.iter().any(|read| has(read, [LastActive, LastSeen]))
+            || held.long.iter().any(|read| has(read, [Age, FirstSeen]))
     }
 }
 

@@ -2,10 +2,8 @@
 
 use super::absence::{Asked, Early};
 use super::{PackRule, TypeNames, expression, place, take};
-use crate::event::{Mode, Signal, Verdict};
-use crate::ruleset::cel::{
-    Compiled, Position, ReadIndex, ReadTable, Scope, Source, Template, TextOf, Type, Wanted,
-};
+use crate::event::{Mode, Signal, Verdict, nearest};
+use crate::ruleset::cel::{Compiled, Position, ReadIndex, ReadTable, Scope, Source, Template, TextOf, Type, Wanted};
 use crate::ruleset::diagnostic::Diagnostic;
 use crate::ruleset::pack::{DecideDef, Name, RuleDef, SubjectDef};
 use crate::ruleset::program::{self, Decide, DecideSubject, Feature, GroupPart, Rule, WhenIncomplete};
@@ -33,6 +31,9 @@ pub(super) fn rule(
         rule.decide.iter().map(|decide| self::decide(decide, types, scope, features, reads, reader)).collect();
     let message = rule.message.as_ref().map(|source| take(Template::compile(source, scope, reads), reader));
     warn(rule, reader);
+    for condition in except.iter().chain([&when]).flatten() {
+        warn_of_types("rule", &rule.on, &rule.when, condition, reader);
+    }
     if let Some(when) = &when {
         let except: Vec<&Compiled> = except.iter().flatten().collect();
         let waits = rule.when_incomplete == WhenIncomplete::Shadow;
@@ -157,6 +158,22 @@ fn warn(rule: &RuleDef, reader: &mut Reader) {
     }
 }
 
+/// Types that a condition asks for, where `what` takes only events of the types `on`.
+pub(super) fn warn_of_types(what: &str, on: &[String], source: &Source, condition: &Compiled, reader: &mut Reader) {
+    for named in condition.types_named().iter().filter(|named| !on.iter().any(|on| **on == *named.name)) {
+        let message = format!("this {what} takes no event of the type `{}`", named.name.escape_debug());
+        let taken = on.iter().map(String::as_str);
+        let hint = match nearest(&named.name, taken.clone()) {
+            Some(near) => format!("did you mean `{near}`?"),
+            None => {
+                let taken: Vec<&str> = taken.collect();
+                format!("its `on` has {}: add the type there, or leave it out here", taken.join(", "))
+            }
+        };
+        reader.push(Diagnostic::warning("never-equal", &source.file, named.span.clone(), message).hint(hint));
+    }
+}
+
 /// A warning under the whole condition.
 fn at_condition(rule: &RuleDef, code: &'static str, message: &str) -> Diagnostic {
     let span = rule.when.file_span(0..rule.when.text.trim_end().len());
@@ -170,7 +187,8 @@ fn warn_of_absence(rule: &RuleDef, asked: &Asked<'_>, reader: &mut Reader) {
         let hint = match early {
             Early::Feature(name) => format!("add `complete({name}) && ...`, or `when_incomplete: shadow`"),
             Early::Age(name, by_opening) => {
-                let told = if by_opening { "; or `has(event.account_created_at) && ...`, if your events tell it" } else { "" };
+                let told =
+                    if by_opening { "; or `has(event.account_created_at) && ...`, if your events tell it" } else { "" };
                 format!(
                     "`{name}` is short for everybody at first: add `complete(f) && ...` for a feature `f` that looks at \
                      least as far back{told}"
