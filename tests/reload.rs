@@ -165,7 +165,7 @@ fn broken_rules_and_failing_tests_keep_those_in_force() {
     );
     let at = |path: &str, place_in: &str| format!("{}:{place_in}", place.at("rules").join(path).display());
     for (text, expected, code, why) in [
-        (failing.as_str(), at("b.yaml", "6"), "test", "a login is blocked: expected verdict block, got allow"),
+        (failing.as_str(), at("b.yaml", "6:11"), "test", "a login is blocked: expected verdict block, got allow"),
         (&pack("b", "event.acount_id != \"\""), at("b.yaml", "4:49"), "unknown-field", "acount_id"),
     ] {
         place.write("b.yaml", text);
@@ -181,6 +181,24 @@ fn broken_rules_and_failing_tests_keep_those_in_force() {
     running.daemon.said("new rules are in force");
     let verdict = running.tell();
     assert_eq!((rules(&verdict), &verdict["rules"][1]["message"]), (vec!["b", "counted"], &json!("4")));
+}
+
+/// Between the removal of files and the copying of their successors there is nothing to judge by.
+#[test]
+fn a_folder_that_has_become_empty_keeps_the_rules_in_force() {
+    let place = Place::with(&[("counted.yaml", COUNTED)]);
+    let before = place.hash();
+    let mut running = place.start();
+    running.tell();
+    let (pack, aside) = (place.at("rules/counted.yaml"), place.at("aside.yaml"));
+    std::fs::rename(&pack, &aside).unwrap();
+    let told = running.daemon.said("the rules cannot be used");
+    assert_eq!(told["why"], "the folder holds no rule pack", "{told}");
+    let verdict = running.tell();
+    assert_eq!((rules(&verdict), &verdict["ruleset"]), (vec!["counted"], &json!(before)));
+    std::fs::rename(&aside, &pack).unwrap();
+    let verdict = running.tell();
+    assert_eq!((rules(&verdict), &verdict["rules"][0]["message"]), (vec!["counted"], &json!("3")), "counts stay");
 }
 
 #[test]

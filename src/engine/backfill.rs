@@ -70,9 +70,9 @@ impl Backfilled {
     fn take(&mut self, entries: &[Entry]) {
         for entry in entries {
             let became = match entry.sighting {
+                _ if entry.moment.late => &mut self.late,
                 Some(Sighting::Repeat(_) | Sighting::Unjudged(_)) => &mut self.repeats,
                 Some(Sighting::Reused(_)) => &mut self.reused,
-                Some(Sighting::New(_)) | None if entry.moment.late => &mut self.late,
                 Some(Sighting::New(_)) | None if entry.over_quota => &mut self.over_quota,
                 Some(Sighting::New(_)) | None => &mut self.counted,
             };

@@ -7,6 +7,7 @@
 mod attributes;
 mod batch;
 mod country;
+mod currency;
 mod digit;
 mod field;
 mod fuzz;
@@ -27,6 +28,7 @@ mod verdict;
 pub use attributes::{AttributeType, AttributeValue, Attributes, attribute};
 pub use batch::{Event, EventBatch, Position, Presence, Span};
 pub use country::{country, country_text};
+pub use currency::{POINTS, currencies, is_currency};
 pub use digit::ascii_digit;
 pub use field::{Field, FieldType};
 pub use fuzz::{fuzz_mapping, fuzz_parse};

@@ -146,7 +146,7 @@ fn two_texts_that_may_both_be_absent_are_asked_for() {
     }
     let codes = |keys: &str| found(FEATURES, keys).into_iter().map(|one| one.0).collect::<Vec<_>>();
     let same = "when: 'event.account_id == event.referrer_id'";
-    assert_eq!(codes(&format!("on: [referral.completed, account.created], {same}")), ["both-absent"]);
+    assert_eq!(codes(&format!("on: [referral.completed, coupon.applied], {same}")), ["both-absent"]);
     let alike = "when: 'email.local == referrer_email.local'";
     assert_eq!(codes(&format!("on: [referral.completed], {alike}, except: ['event.email == \"\"']")), [""; 0]);
     let spared = "when: event.channel == \"web\", except: ['email.local == referrer_email.local']";
@@ -162,12 +162,17 @@ fn what_can_never_be_is_told_with_what_can() {
         ("phone.kind == \"satellite\"", Some("it is one of: mobile, fixed")),
         ("event.country == \"Saudi\"", Some("ISO 3166-1")),
         ("ip.country in [\"sa\"]", Some("did you mean `SA`?")),
+        ("event.result != \"declind\"", Some("did you mean `declined`?")),
+        ("event.currency == \"sar\"", Some("did you mean `SAR`?")),
         ("event.type == \"order.plced\"", Some("did you mean `order.placed`?")),
         ("event.type in [\"order.placed\", \"login.failed\"]", Some("its `on` has order.placed")),
         ("account.referrer == \"\"", Some("write `!known(account.referrer)`")),
         ("event.amount_minor / 0 > 1", Some("")),
         ("orders % 0 == 1", Some("")),
-        ("phone.kind == \"voip\" || ip.kind == \"\" || ip.country == \"SA\" || event.country != \"\"", None),
+        (
+            "phone.kind == \"voip\" || ip.kind == \"\" || ip.country == \"SA\" || event.currency == \"PTS\" || event.result == \"ok\" || event.country != \"\"",
+            None,
+        ),
         ("event.type == \"order.placed\" && event.channel == \"kiosc\"", None),
         ("account.referrer != \"\" && event.rating / 0.0 > 1.0", None),
         ("of_money", None),

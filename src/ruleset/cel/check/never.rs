@@ -1,12 +1,12 @@
 //! Warnings of what loads and can never be: a word that is none of those that a value can be, a quotient by 0.
 //!
 //! No type tells `"mobile"` from `"mobil"`, so that a misspelt word is a rule that never matches, in silence. Known are the
-//! words of signals and the countries; of a type of event only the rule knows which it can be.
+//! words of fields and signals, countries and currencies; of a type of event only the rule knows which it can be.
 
 use std::ops::Range;
 
 use super::{Checker, TypeNamed};
-use crate::event::{Field, Signal, country, country_text, nearest};
+use crate::event::{Field, Signal, country, country_text, is_currency, nearest};
 use crate::ruleset::cel::function::Operator;
 use crate::ruleset::cel::node::{Node, NodeKind};
 use crate::ruleset::cel::syntax::{Expr, ExprKind};
@@ -101,8 +101,20 @@ fn better(of: &Node, word: &str) -> Option<String> {
         };
         return Some(hint);
     }
-    let NodeKind::Signal(signal) = of.kind else { return None };
-    let words = signal.words()?;
+    if of.kind == NodeKind::Field(Field::Currency) {
+        let upper = word.to_ascii_uppercase();
+        let hint = match is_currency(&upper) {
+            true if upper == word => return None,
+            true => format!("did you mean `{upper}`?"),
+            false => "a currency is a code of ISO 4217, such as `SAR`, or `PTS`".to_owned(),
+        };
+        return Some(hint);
+    }
+    let words = match of.kind {
+        NodeKind::Signal(signal) => signal.words()?,
+        NodeKind::Field(field) => field.words()?,
+        _ => return None,
+    };
     if words.contains(&word) {
         return None;
     }
