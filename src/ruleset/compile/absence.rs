@@ -70,7 +70,7 @@ impl Asked<'_> {
 
     fn always_given(&self, field: Field) -> bool {
         let required = |on: &&str| EventKind::from_name(on).spec().is_some_and(|spec| spec.required.contains(&field));
-        matches!(field, Field::Id | Field::Source | Field::Type) || self.on.iter().all(|on| required(on))
+        matches!(field, Field::Id | Field::Source | Field::Type) || self.on.iter().all(required)
     }
 
     fn judge(&self, conclusion: &Conclusion, others: &Guards) -> Option<Early> {
