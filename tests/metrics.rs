@@ -18,6 +18,7 @@ use refguard::ruleset::program::RuleSet;
 use refguard::signals::{Deriver, SignalConfig};
 use refguard::state::HashKey;
 use refguard::stream::Sink;
+use refguard::stream::disk::Folder;
 use refguard::stream::file::{LineOptions, LineSink, LineSource, WriteMode};
 use refguard::stream::journal::{Journal, Scan};
 use refguard::stream::pipeline::{Input, Pipeline, Probe as _, Reader, Sinks};
@@ -437,7 +438,7 @@ fn promtool_has_nothing_to_say() {
     watched.metrics.list("signals.tor", noon_ms());
     watched.metrics.rules_in_force_since(noon_ms());
     let folder = tempfile::tempdir().unwrap();
-    let journal = Arc::new(Journal::open(folder.path(), &Scan::default()).unwrap());
+    let journal = Arc::new(Journal::open(&Folder::at(folder.path()), &Scan::default()).unwrap());
     watched.metrics.keep(&Arc::default(), &journal);
     let Watched { metrics, engine, probe, .. } = &mut watched;
     let text = on_this_thread(async {

@@ -11,6 +11,7 @@ use crate::engine::{Backfill, Backfilled, Engine};
 use crate::event::{ParseOptions, write_time_ms};
 use crate::stream::Sink;
 use crate::stream::checkpoint::{self, Companion};
+use crate::stream::disk::Folder;
 use crate::stream::file::{LineSink, LineSource, WriteMode};
 use crate::stream::pipeline::{Input, Intake, Observer, Sinks, Stage, Work, run_through};
 
@@ -107,7 +108,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     engine.revoke_all();
     // It is not said by which rules: those that are in force at the next start will be.
     let companion = Companion { hash: String::new(), files: Vec::new(), ..past.companion };
-    let written = checkpoint::write(&config.state.path, &engine, &companion)?;
+    let written = checkpoint::write(&Folder::at(&config.state.path), &engine, &companion)?;
     state::said_written(&written, &engine).tell();
     Ok(())
 }

@@ -14,11 +14,13 @@ use crate::daemon::health::{self, Readiness};
 use crate::daemon::history::Histories;
 use crate::daemon::key::StateKey;
 use crate::daemon::metrics::{EngineProbe, Metrics, ReloadOutcome};
+use crate::daemon::recovery::Handing;
 use crate::daemon::reload::{self, Filler, LastGood, Reloader};
 use crate::daemon::wiring::Outlets;
 use crate::daemon::{clock, instance, log, recovery, stop, wiring};
 use crate::engine::{Engine, EngineOptions};
 use crate::signals::SignalConfig;
+use crate::stream::journal::PlaceName;
 use crate::stream::pipeline::{Fill, Keeping, Pipeline, Reader, Reload, Sinks};
 
 #[derive(Debug, clap::Args)]
@@ -74,9 +76,12 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let counted = !past.has_inputs && histories.count(&mut engine, &reloader.signals, &asked.stop)?;
     let (fill, fills) = crossbeam_channel::unbounded();
     reloader.filler = config.rules.backfill.then(|| Filler::new(histories, fill));
-    let mut keeper = keep::begin(config, past, newest)?;
+    let mut keeper = recovery::keeper(keep::options(config), past, newest)?;
     metrics.keep(keeper.kept(), keeper.journal());
-    keep::settle_in(config, &mut keeper, &mut engine, &plan, current, counted, &mut reloader)?;
+    let handing = Handing { signals: &reloader.signals, readers: reloader.readers, hand_over: &reloader.hand_over };
+    let is_read = |place: &PlaceName| keep::is_read(config, place);
+    let later = recovery::settle_in(&mut keeper, &mut engine, &plan, current, counted, is_read, &handing)?;
+    reloader.wanted = later.unwrap_or(reloader.wanted);
     // Before it is told: whoever reads the line may ask at once.
     readiness.ready();
     let rules = engine.rules();

@@ -80,7 +80,15 @@ pub struct Revocation {
     /// Whether they are gone already (the group took us for dead): nothing of them can be committed any more.
     pub lost: bool,
     /// Dropped with this; the reader waits for that.
-    pub(super) _released: Sender<()>,
+    _released: Sender<()>,
+}
+
+impl Revocation {
+    /// Partitions that go. The other value is disconnected once this is dropped.
+    pub fn new(partitions: Vec<u32>, lost: bool) -> (Revocation, Receiver<()>) {
+        let (_released, released) = bounded(0);
+        (Revocation { partitions, lost, _released }, released)
+    }
 }
 
 /// Reads some topics. [`KafkaSource::close`] leaves the group in good order; dropping it does too, but tells nothing.
@@ -265,7 +273,7 @@ impl KafkaSource {
     }
 
     /// Who we are in the group now, for places that are committed by a producer.
-    pub(super) fn group_metadata(&self) -> Option<ConsumerGroupMetadata> {
+    pub(in crate::stream) fn group_metadata(&self) -> Option<ConsumerGroupMetadata> {
         self.consumer.group_metadata()
     }
 

@@ -6,14 +6,13 @@ use std::sync::atomic::Ordering;
 
 use super::keep::Kept;
 use super::work::Work;
-use super::writer::{Sinks, write};
+use super::writer::{Committers, Sinks, write};
 use crate::stream::journal::{Entry, Journal};
-use crate::stream::kafka::KafkaSource;
 use crate::stream::{Mark, StreamError, Unsettled};
 
 /// Outputs that are not safe, and the places that wait for them.
-pub(super) struct Behind<'a> {
-    committers: &'a [Option<Arc<KafkaSource>>],
+pub(super) struct Behind {
+    committers: Committers,
     unsettled: Vec<Unsettled>,
     pub(super) journal: Option<Arc<Journal>>,
     kept: Arc<Kept>,
@@ -23,19 +22,16 @@ pub(super) struct Behind<'a> {
     has_lines: bool,
 }
 
-impl<'a> Behind<'a> {
-    pub(super) fn new(
-        committers: &'a [Option<Arc<KafkaSource>>],
-        keeping: Option<(Arc<Journal>, Arc<Kept>)>,
-    ) -> Behind<'a> {
+impl Behind {
+    pub(super) fn new(committers: Committers, keeping: Option<(Arc<Journal>, Arc<Kept>)>) -> Behind {
         let (journal, kept) = keeping.unzip();
         Behind {
-            committers,
             unsettled: committers.iter().map(|_| Unsettled::default()).collect(),
             journal,
             kept: kept.unwrap_or_default(),
             settling: VecDeque::new(),
             has_lines: committers.iter().any(Option::is_none),
+            committers,
         }
     }
 
