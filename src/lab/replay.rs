@@ -6,9 +6,7 @@
 use std::sync::Arc;
 
 use crate::alerts::{AlertLines, Alerts};
-use crate::engine::{
-    Backfill, Backfilled, Engine, EngineOptions, Judgement, Judgements, Outcome, wanted_after, write_verdict,
-};
+use crate::engine::{Backfill, Engine, EngineOptions, Judgement, Judgements, Outcome, wanted_after, write_verdict};
 use crate::event::{Event, EventBatch, ParseOptions, Parser, Place, Position, Reason, Signals};
 use crate::ruleset::cel::Facts;
 use crate::ruleset::program::RuleSet;
@@ -92,12 +90,12 @@ impl Replay {
         refused
     }
 
-    /// Reads lines of history, an event each, and counts the valid ones without judging them. Answers what became of them.
-    pub fn backfill(&mut self, lines: &str, into: &mut Backfill) -> Backfilled {
+    /// Reads lines of history, an event each, and counts the valid ones without judging them.
+    pub fn backfill(&mut self, lines: &str, into: &mut Backfill) {
         self.parse(lines);
         self.derive();
         self.judgements.clear();
-        self.engine.backfill(&self.batch, &self.signals, into)
+        self.engine.backfill(&self.batch, &self.signals, into);
     }
 
     /// First step: text to events.
