@@ -134,7 +134,7 @@ fn judge_all(
     let keeping = Keeping { keeper: &mut keeper, replay: plan.replay, interval, producer, shipping };
     let parts = Parts { config, engine: &mut engine, metrics, probe: &mut probe, readers, sinks };
     judge(parts, reloader, (reloads, fills), keeping, asked)?;
-    state::said_written(&keeper.finish(&mut engine)?, &engine).log();
+    keeper.finish(&mut engine)?;
     drop(keeper);
     outlive::finish(copier);
     if arguments.linger && !asked.stop.load(Ordering::Acquire) {
