@@ -253,8 +253,11 @@ fn faults_name_the_file_and_the_next_step() {
     let pieces = Pieces { bytes: b"one\ntwo\nthr".to_vec(), sizes: vec![64], at: 0, fails: true };
     let mut source = LineSource::new("inbox", pieces, LineOptions::default());
     let mut chunk = LineChunk::default();
-    assert!(source.fill(&mut chunk).unwrap());
-    assert_eq!(chunk.lines.len(), 2, "what came before the fault is handed over");
+    let mut lines = 0;
+    while lines < 2 {
+        assert!(source.fill(&mut chunk).unwrap(), "what came before the fault is handed over");
+        lines += chunk.lines.len();
+    }
     let error = source.fill(&mut chunk).unwrap_err();
     assert_eq!(error.to_string(), "cannot read inbox: the disk is gone");
     assert_eq!(error.fault(), Fault::Dependency);
