@@ -18,5 +18,6 @@ pub mod recovery;
 pub mod reference;
 pub mod reload;
 pub mod schemas;
+pub mod shared;
 pub mod stop;
 pub mod wiring;

@@ -14,6 +14,7 @@ pub mod journal;
 pub mod kafka;
 pub mod pipeline;
 mod progress;
+pub mod redis;
 mod refused;
 mod sink;
 

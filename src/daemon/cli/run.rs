@@ -1,5 +1,7 @@
 //! `refguard run`: the daemon, from its configuration to its last commit.
 
+mod shared;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -9,7 +11,7 @@ use crossbeam_channel::{Receiver, Sender};
 use super::start::{self, Start};
 use super::state::{self, Said, State};
 use super::{Failure, Setup, keep};
-use crate::daemon::config::Config;
+use crate::daemon::config::{Backend, Config};
 use crate::daemon::health::{self, Readiness};
 use crate::daemon::history::Histories;
 use crate::daemon::key::StateKey;
@@ -19,7 +21,8 @@ use crate::daemon::wiring::Outlets;
 use crate::daemon::{clock, instance, log, recovery, stop, wiring};
 use crate::engine::{Engine, EngineOptions};
 use crate::signals::SignalConfig;
-use crate::stream::pipeline::{Fill, Keeping, Pipeline, Reader, Reload, Sinks};
+use crate::stream::StreamError;
+use crate::stream::pipeline::{Fill, Keeping, Pipeline, Reader, Reload, Sharing, Sinks};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
@@ -41,6 +44,9 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     wiring::check_sources(config)?;
     let asked =
         stop::on_signal().map_err(|error| Failure::usage(format!("signals cannot be caught: {error}"), None))?;
+    if config.state.backend == Backend::Redis {
+        return shared::run(arguments, &loaded, &asked);
+    }
     let start = start::rules(&arguments.setup, &loaded)?;
     let opened = StateKey::open(&config.state.key_file, &config.state.path)?;
     if opened.made {
@@ -154,6 +160,26 @@ fn judge(
     keeping: Keeping<'_>,
     asked: &stop::Asked,
 ) -> Result<(), Failure> {
+    run_pipeline(parts, reloader, asked, |pipeline| pipeline.run_keeping(reloads, fills, Some(keeping)))
+}
+
+/// The same over state that is shared.
+fn judge_shared(
+    parts: Parts<'_>,
+    reloader: Reloader,
+    reloads: Receiver<Reload>,
+    sharing: Sharing<'_>,
+    asked: &stop::Asked,
+) -> Result<(), Failure> {
+    run_pipeline(parts, reloader, asked, |pipeline| pipeline.run_shared(reloads, sharing))
+}
+
+fn run_pipeline(
+    parts: Parts<'_>,
+    reloader: Reloader,
+    asked: &stop::Asked,
+    run: impl FnOnce(Pipeline<'_>) -> Result<(), StreamError>,
+) -> Result<(), Failure> {
     let Parts { config, engine, metrics, probe, readers, sinks } = parts;
     metrics.watch(&readers, &sinks);
     let sources: Vec<String> = readers.iter().map(|reader| reader.name.clone()).collect();
@@ -165,7 +191,7 @@ fn judge(
     let over = AtomicBool::new(false);
     std::thread::scope(|scope| {
         scope.spawn(|| reloader.run(&asked.reload, &over));
-        let ended = pipeline.run_keeping(reloads, fills, Some(keeping));
+        let ended = run(pipeline);
         over.store(true, Ordering::Release);
         Ok(ended?)
     })

@@ -51,7 +51,7 @@ settings! {
     /// What is remembered over event time.
     State "`state`" {
         backend: Backend = "embedded",
-            "Where it is kept: in this process, or shared in Redis (not in this version).";
+            "Where it is kept: in this process, or in Redis or Valkey, where several instances share it. docs/redis.md says what that takes.";
         path: PathBuf = "data/state",
             "Folder of the embedded state.";
         max_bytes: Bytes = "4GiB",
@@ -66,6 +66,34 @@ settings! {
             "Secret key of the hashes that identifiers are kept as.";
         checkpoint_interval: Millis = "60s",
             "How often a checkpoint is written while events are judged. After a crash what came since is read again from the topics, so these must keep it.";
+        redis: Redis = "{}",
+            "Where Redis or Valkey is, for `backend: redis`.";
+    }
+
+    /// State in Redis or Valkey.
+    Redis "`redis`" {
+        urls: Vec<String> = "[\"redis://localhost:6379\"]",
+            "A server, or some nodes of a cluster: `redis://host:port`, or `rediss://host:port` with TLS.";
+        user: Option<String> = "" eg "refguard",
+            "The ACL user; absent: the default user.";
+        password: Option<String> = "",
+            "Its password, better set by the variable `REFGUARD_STATE__REDIS__PASSWORD` than in the file.";
+        password_file: Option<PathBuf> = "" eg "secrets/redis.password",
+            "Or a file that holds it, on one line.";
+        authorities: Option<PathBuf> = "" eg "/etc/refguard/redis-ca.pem",
+            "Certificates (PEM) of the authorities that are trusted with `rediss`; absent: those of the system.";
+        certificate: Option<PathBuf> = "" eg "/etc/refguard/redis.pem",
+            "A certificate (PEM) of refguard's own, where the servers ask for one.";
+        certificate_key: Option<PathBuf> = "" eg "/etc/refguard/redis.key",
+            "Its key (PEM).";
+        prefix: String = "refguard",
+            "What every key begins with. States under different prefixes know nothing of each other.";
+        shards: Whole<1, 16384> = "64",
+            "Into how many parts the state of a program is cut, which are spread over the nodes of a cluster. It cannot be changed later.";
+        patience: Millis = "5s",
+            "How long an answer may take before the servers count as away.";
+        spare: Millis = "30d",
+            "How much longer by the servers' clock than event time asks for a record is kept, for event time may stand still: after a longer stop some are gone.";
     }
 
     /// How long a repeated event is recognised.

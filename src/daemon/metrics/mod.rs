@@ -27,6 +27,7 @@ use crate::stream::Sink;
 use crate::stream::journal::Journal;
 use crate::stream::kafka::KafkaSource;
 use crate::stream::pipeline::{Input, Kept, Reader, Sinks};
+use crate::stream::redis::SharedCounts;
 use snapshot::Exchange;
 use table::Families;
 
@@ -78,6 +79,8 @@ pub struct Metrics {
     lists: std::sync::Mutex<Vec<(String, i64)>>,
     /// What is known of checkpoints, and the journal.
     keeping: std::sync::Mutex<Option<(Arc<Kept>, Arc<Journal>)>>,
+    /// What is counted of state that instances share.
+    shared: std::sync::Mutex<Option<Arc<SharedCounts>>>,
     /// One scrape at a time.
     scraping: Mutex<()>,
 }
@@ -101,6 +104,7 @@ impl Default for Metrics {
             lags: std::sync::Mutex::default(),
             lists: std::sync::Mutex::default(),
             keeping: std::sync::Mutex::default(),
+            shared: std::sync::Mutex::default(),
             scraping: Mutex::default(),
         }
     }
@@ -148,6 +152,13 @@ impl Metrics {
     /// Shows what is known of checkpoints and the journal.
     pub fn keep(&self, kept: &Arc<Kept>, journal: &Arc<Journal>) {
         *self.keeping.lock().expect(UNBROKEN) = Some((Arc::clone(kept), Arc::clone(journal)));
+    }
+
+    /// Shows what is known of state that instances share in Redis.
+    pub fn share(&self, counts: &Arc<SharedCounts>) {
+        *self.shared.lock().expect(UNBROKEN) = Some(Arc::clone(counts));
+        let counts = Arc::clone(counts);
+        self.depend("redis", move || Some(counts.is_up.load(Ordering::Relaxed)));
     }
 
     /// Counts a reload of the rules.
@@ -297,6 +308,15 @@ impl Metrics {
         }
         if let Some((kept, journal)) = &*self.keeping.lock().expect(UNBROKEN) {
             self.show_kept(kept, journal.bytes(), now_ms);
+        }
+        if let Some(shared) = &*self.shared.lock().expect(UNBROKEN) {
+            for (family, counted) in [
+                (&self.families.shared_conflicts_total, &shared.conflicts),
+                (&self.families.shared_swept_total, &shared.swept),
+            ] {
+                let counter = family.with_label_values(NONE);
+                counter.inc_by(counted.load(Ordering::Relaxed).saturating_sub(counter.get()));
+            }
         }
         let lag = &self.families.source_lag_events;
         lag.reset();

@@ -154,6 +154,10 @@ families! {
         "Times that outputs and the places of their events were committed.";
     Counter transactions_undone_total [] "transactions"
         "Transactions that the cluster lost and that were made again; nothing of them was seen.";
+    Counter shared_conflicts_total [] "chunks"
+        "Chunks of events that were judged again because another instance had written one of their records, with state.backend redis.";
+    Counter shared_swept_total [] "records"
+        "Records that were taken out of Redis because event time has passed them.";
     Gauge ruleset_info ["hash"] "1"
         "The rule set in force: its hash stands on every verdict.";
     Gauge rules_loaded [] "rules"

@@ -303,7 +303,8 @@ impl Reader {
     fn release(&mut self, partitions: Vec<u32>) -> Result<(), Closed> {
         let lost = self.consumer.assignment_lost();
         let (_released, released) = bounded(0);
-        self.send(KafkaInput::Revoking(Revocation { partitions, lost, _released }))?;
+        let waits = Arc::new(());
+        self.send(KafkaInput::Revoking(Revocation { partitions, lost, _released, waits: Arc::downgrade(&waits) }))?;
         if lost {
             return Ok(());
         }

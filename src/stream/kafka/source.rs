@@ -16,7 +16,7 @@ use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer as _, ConsumerGroupMe
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::{Offset, TopicPartitionList};
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, Weak};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
@@ -38,6 +38,8 @@ pub struct SourceOptions {
     /// The name under which the state that judges is known to the group. With it nobody else may be in the group; and who has
     /// the same name and comes later ends the one before.
     pub instance: Option<String>,
+    /// Whether other instances may be in the group all the same, because they share the state.
+    pub is_shared: bool,
     /// Where reading of a partition goes on, whatever is committed.
     pub resume: Vec<(PartitionName, u64)>,
 }
@@ -53,6 +55,7 @@ impl SourceOptions {
             batch_bytes_max: 1 << 20,
             batches_waiting_max: 4,
             instance: None,
+            is_shared: false,
             resume: Vec::new(),
         }
     }
@@ -81,6 +84,15 @@ pub struct Revocation {
     pub lost: bool,
     /// Dropped with this; the reader waits for that.
     pub(super) _released: Sender<()>,
+    /// Lives as long as the reader waits.
+    pub(super) waits: Weak<()>,
+}
+
+impl Revocation {
+    /// Whether the partitions are gone: nothing of them can be committed any more without harm to their next reader.
+    pub fn is_over(&self) -> bool {
+        self.lost || self.waits.strong_count() == 0
+    }
 }
 
 /// Reads some topics. [`KafkaSource::close`] leaves the group in good order; dropping it does too, but tells nothing.
@@ -154,7 +166,7 @@ impl KafkaSource {
         let checked = options.client.check_topics(topics.iter().copied(), fetch);
         checked.map_err(|error| explained(&consumer, error))?;
         shared.reachable.store(true, Ordering::Relaxed);
-        if let Some(instance) = &options.instance {
+        if let Some(instance) = options.instance.as_ref().filter(|_| !options.is_shared) {
             alone(&consumer, options, instance)?;
         }
         consumer.subscribe(&topics).map_err(|error| settings_error(&error))?;

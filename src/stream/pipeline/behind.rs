@@ -15,7 +15,9 @@ use crate::stream::{Mark, StreamError, Unsettled};
 pub(super) struct Behind<'a> {
     committers: &'a [Option<Arc<KafkaSource>>],
     unsettled: Vec<Unsettled>,
-    pub(super) journal: Option<Arc<Journal>>,
+    journal: Option<Arc<Journal>>,
+    /// Whether places are committed from time to time, and not after each work.
+    pub(super) waits_for_time: bool,
     kept: Arc<Kept>,
     /// The marks of works that are not safe, and the numbers of the entries behind theirs.
     settling: VecDeque<(Vec<Mark>, u64)>,
@@ -26,10 +28,13 @@ pub(super) struct Behind<'a> {
 impl<'a> Behind<'a> {
     pub(super) fn new(
         committers: &'a [Option<Arc<KafkaSource>>],
-        keeping: Option<(Arc<Journal>, Arc<Kept>)>,
+        keeping: Option<(Option<Arc<Journal>>, Arc<Kept>)>,
     ) -> Behind<'a> {
+        let waits_for_time = keeping.is_some();
         let (journal, kept) = keeping.unzip();
+        let journal = journal.flatten();
         Behind {
+            waits_for_time,
             committers,
             unsettled: committers.iter().map(|_| Unsettled::default()).collect(),
             journal,

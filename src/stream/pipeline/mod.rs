@@ -47,6 +47,7 @@ use crate::engine::Engine;
 use crate::signals::Deriver;
 use crate::stream::StreamError;
 use crate::stream::kafka::KafkaProducer;
+use crate::stream::redis::SharedState;
 
 /// Everything that runs together.
 pub struct Pipeline<'a> {
@@ -99,13 +100,42 @@ impl Pipeline<'_> {
         if let Some(Keeping { keeper, replay, interval, producer }) = keeping {
             replaying = replay.map(|replay| Replaying::new(replay, &readers)).transpose()?;
             let (journal, kept) = (Arc::clone(keeper.journal()), Arc::clone(keeper.kept()));
-            commits = Some(Commits { journal, kept, interval, producer });
+            commits = Some(Commits { journal: Some(journal), kept, interval, producer });
             let intakes: Vec<Intake> = readers.iter().map(Reader::intake).collect();
             judge = judge.keeping(keeper, &intakes);
         }
         let threads = Threads { readers, renewed, replaying, commits, works_per_source };
         threads.run(&mut judge, sinks, observer, stop)
     }
+
+    /// The same over state that several instances share, and that somebody else keeps.
+    ///
+    /// # Errors
+    ///
+    /// As [`Pipeline::run`]; [`StreamError::RedisRefused`]; [`StreamError::RedisAway`] where the end was asked for while nobody
+    /// answers.
+    pub fn run_shared(self, reloads: Receiver<Reload>, sharing: Sharing<'_>) -> Result<(), StreamError> {
+        let Pipeline { readers, engine, probe, sinks, observer, works_per_source, stop } = self;
+        let (renew, renewed) = readers.iter().map(|_| unbounded()).unzip();
+        let Sharing { state, kept, interval, producer } = sharing;
+        let mut judge = Judge::new(engine, probe, Reloads::new(reloads, renew), Fills::new(never()));
+        judge = judge.sharing(state, stop);
+        let commits = Some(Commits { journal: None, kept, interval, producer });
+        let threads = Threads { readers, renewed, replaying: None, commits, works_per_source };
+        threads.run(&mut judge, sinks, observer, stop)
+    }
+}
+
+/// A state that instances share while a pipeline runs.
+pub struct Sharing<'a> {
+    /// The state.
+    pub state: &'a mut SharedState,
+    /// What is counted of commits.
+    pub kept: Arc<Kept>,
+    /// How often outputs and places are committed.
+    pub interval: Duration,
+    /// The producer of all sinks, where outputs and places go in one transaction.
+    pub producer: Option<KafkaProducer>,
 }
 
 /// A state that is kept while a pipeline runs.

@@ -13,7 +13,7 @@ use super::work::Work;
 use super::writer::{Alerting, Sinks, last_outputs};
 use crate::event::Field;
 use crate::stream::journal::{Entry, Journal};
-use crate::stream::kafka::{BatchEnd, KafkaProducer, KafkaSource, Unfinished};
+use crate::stream::kafka::{BatchEnd, KafkaProducer, KafkaSource, Revocation, Unfinished};
 use crate::stream::{Sink, StreamError};
 
 /// How many bytes of outputs wait for a commit at most, but for those of one work.
@@ -36,7 +36,7 @@ struct Output {
 pub(super) struct Together<'a> {
     producer: KafkaProducer,
     committers: &'a [Option<Arc<KafkaSource>>],
-    journal: Arc<Journal>,
+    journal: Option<Arc<Journal>>,
     kept: Arc<Kept>,
     stop: &'a AtomicBool,
     bytes: Vec<u8>,
@@ -59,7 +59,7 @@ impl<'a> Together<'a> {
     pub(super) fn new(
         producer: KafkaProducer,
         committers: &'a [Option<Arc<KafkaSource>>],
-        journal: Arc<Journal>,
+        journal: Option<Arc<Journal>>,
         kept: Arc<Kept>,
         stop: &'a AtomicBool,
     ) -> Together<'a> {
@@ -149,13 +149,30 @@ impl<'a> Together<'a> {
 
     /// Commits what was taken; waits for the cluster as long as it takes, but not once the process shall end.
     pub(super) fn commit(&mut self, sinks: &mut Sinks) -> Result<(), StreamError> {
+        self.commit_before(sinks, None)
+    }
+
+    /// The same before partitions go to another member. Where that was too late nothing is committed: the outputs of these
+    /// partitions are the other's, and who starts again begins with what is its own.
+    pub(super) fn commit_before(
+        &mut self,
+        sinks: &mut Sinks,
+        revocation: Option<&Revocation>,
+    ) -> Result<(), StreamError> {
         if self.is_empty() {
-            self.journal.settle(self.through);
+            self.settle();
             return Ok(());
         }
-        self.journal.sync()?;
+        self.journal.as_ref().map_or(Ok(()), |journal| journal.sync())?;
         let mut tries = 0;
         loop {
+            // Where one process reads everything nobody else goes on with them.
+            if self.journal.is_none() && revocation.is_some_and(Revocation::is_over) {
+                return Err(StreamError::Kafka {
+                    doing: "committing the last outputs of partitions that go to another member".to_owned(),
+                    detail: "they went before".to_owned(),
+                });
+            }
             match self.try_commit(sinks) {
                 Ok(()) => break,
                 Err(Unfinished::Ended(error)) => return Err(error),
@@ -176,11 +193,16 @@ impl<'a> Together<'a> {
         self.outputs.iter_mut().for_each(Vec::clear);
         self.ends.iter_mut().for_each(Vec::clear);
         self.restart();
-        self.journal.settle(self.through);
-        if self.has_lines {
-            self.journal.add(&Entry::Written(self.through))?;
+        self.settle();
+        match &self.journal {
+            Some(journal) if self.has_lines => journal.add(&Entry::Written(self.through)).map(drop),
+            _ => Ok(()),
         }
-        Ok(())
+    }
+
+    /// What was taken is out.
+    fn settle(&self) {
+        self.journal.iter().for_each(|journal| journal.settle(self.through));
     }
 
     fn try_commit(&mut self, sinks: &mut Sinks) -> Result<(), Unfinished> {

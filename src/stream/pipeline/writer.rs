@@ -17,7 +17,7 @@ use super::work::Work;
 use crate::alerts::{AlertLines, Alerts};
 use crate::event::Field;
 use crate::stream::journal::Journal;
-use crate::stream::kafka::{KafkaProducer, KafkaSource};
+use crate::stream::kafka::{KafkaProducer, KafkaSource, Revocation};
 use crate::stream::{Mark, Sink, StreamError};
 
 /// How long the writer waits for work before it looks what has been delivered.
@@ -58,7 +58,7 @@ pub trait Observer {
 /// How what is kept of a state follows what is written.
 #[derive(Clone)]
 pub(super) struct Commits {
-    pub(super) journal: Arc<Journal>,
+    pub(super) journal: Option<Arc<Journal>>,
     pub(super) kept: Arc<Kept>,
     /// How often is committed.
     pub(super) interval: Duration,
@@ -102,7 +102,7 @@ pub(super) fn run(
                     observer.written(&work);
                 }
                 if let Some(revocation) = work.revocation.take() {
-                    way.commit(&mut sinks, true)?;
+                    way.commit_before(&mut sinks, &revocation)?;
                     // The group waits for this.
                     drop(revocation);
                 }
@@ -128,14 +128,20 @@ impl Way<'_> {
         }
     }
 
-    /// Commits what can be; `wait`: all of it.
-    fn commit(&mut self, sinks: &mut Sinks, wait: bool) -> Result<(), StreamError> {
+    /// Commits what can be.
+    fn commit(&mut self, sinks: &mut Sinks) -> Result<(), StreamError> {
         match self {
             Way::Together(together) => together.commit(sinks),
+            Way::Behind(behind) => behind.commit(sinks),
+        }
+    }
+
+    /// Commits all of it before partitions go.
+    fn commit_before(&mut self, sinks: &mut Sinks, revocation: &Revocation) -> Result<(), StreamError> {
+        match self {
+            Way::Together(together) => together.commit_before(sinks, Some(revocation)),
             Way::Behind(behind) => {
-                if wait {
-                    sinks.flush()?;
-                }
+                sinks.flush()?;
                 behind.commit(sinks)
             }
         }
@@ -145,9 +151,9 @@ impl Way<'_> {
     fn look(&mut self, sinks: &mut Sinks, is_due: bool) -> Result<(), StreamError> {
         let waits_for_time = match self {
             Way::Together(_) => true,
-            Way::Behind(behind) => behind.journal.is_some(),
+            Way::Behind(behind) => behind.waits_for_time,
         };
-        if is_due || !waits_for_time { self.commit(sinks, false) } else { Ok(()) }
+        if is_due || !waits_for_time { self.commit(sinks) } else { Ok(()) }
     }
 
     fn end(&mut self, sinks: &mut Sinks, stop: &AtomicBool) -> Result<(), StreamError> {
