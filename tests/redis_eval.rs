@@ -130,8 +130,12 @@ fn components_are_refused_by_name() {
     fs::copy("rules/rings.yaml", setting.path().join("rules/rings.yaml")).unwrap();
     let config = setting.config(&format!("{{urls: [\"{}\"]}}", redis.url()), 1000);
     let answer = setting.eval(&config, true);
-    assert_eq!(answer.code, Some(2), "{}", answer.err);
-    assert!(answer.err.contains("components") && answer.err.contains("hint: "), "{}", answer.err);
+    assert_eq!(answer.code, Some(1), "{}", answer.err);
+    assert!(
+        answer.err.contains("error[not-shared]: the component `ring_30d`") && answer.err.contains("hint: "),
+        "{}",
+        answer.err
+    );
 }
 
 #[test]

@@ -44,7 +44,6 @@ features:
   country: {on: [login.succeeded], key: [event.account_id], aggregate: previous, value: event.country, window: 3h}
   fast: {on: [login.succeeded], key: [event.device_id], aggregate: rate, limit: 4, per: 1h, burst: 3}
   steps:
-    on: [login.succeeded, reward.redeemed]
     key: [event.account_id]
     aggregate: sequence
     within: 2h
@@ -58,7 +57,7 @@ rules:
   - {id: c-money, on: [reward.redeemed], when: spent > 900 || most > 400, score: 9, message: "{spent} {most} {day}"}
   - {id: d-mean, on: [reward.redeemed], when: known(mean) && mean > 2.0, score: 5}
   - {id: e-least, on: [reward.redeemed], when: known(least_before) && least_before < 100, score: 4}
-  - {id: f-devices, on: [referral.completed], when: overlap(devices, devices.at(event.referrer_id)) > 0, action: block, applies_to: both,
+  - {id: f-devices, on: [referral.completed], when: "overlap(devices, devices.at(event.referrer_id)) > 0", action: block, applies_to: both,
      decide: [{subject: referrer, verdict: hold, ttl: 2h}, {subject: device, verdict: block, ttl: 1h}]}
   - {id: g-fast, on: [login.succeeded], when: fast, score: 20, decide: [{subject: account, verdict: challenge, ttl: 30m, on: [login.succeeded]}]}
   - {id: h-steps, on: [reward.redeemed], when: steps == 2, score: 11, breaker: {share: 30%, over: 1h, rearm: 1h, min_events: 20}}

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::clock;
-use super::config::{self, Config};
+use super::config::{self, Backend, Config};
 use super::key::StateKey;
 use super::recovery::Topics;
 use crate::alerts::{AlertOptions, Alerts};
@@ -220,6 +220,7 @@ pub fn premises(config: &Config) -> Premises {
         attributes: attributes(config),
         max_entries: u32::try_from(config.state.max_entries.0).unwrap_or(u32::MAX),
         cost_max: config.rules.max_cost.0.unsigned_abs(),
+        is_shared: config.state.backend == Backend::Redis,
     }
 }
 

@@ -5,7 +5,7 @@ use crate::state::{KeyHash, KeyHasher};
 
 impl AccountMemory {
     /// Tells the keys at which the first round may ask or tell something, each with the place of its event.
-    pub(super) fn keys<'a>(
+    pub(in crate::engine) fn keys<'a>(
         &mut self,
         plan: &AccountTables,
         hasher: &KeyHasher,
