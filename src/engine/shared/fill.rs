@@ -99,7 +99,9 @@ impl Engine {
             }
         };
         let mut until_ms = i64::MIN;
-        if let Some(referrers) = self.accounts.referrers() {
+        let referrers = self.accounts.referrers().filter(|_| record < sharing.accounts_end);
+        let knows_accounts = referrers.is_some();
+        if let Some(referrers) = referrers {
             until_ms = until_ms.max(referrers.store_account(key, &mut window).unwrap_or(i64::MIN));
             put(REFERRERS, window.as_bytes());
             window.clear();
@@ -111,7 +113,6 @@ impl Engine {
             window.clear();
         }
         let number = |place: &u32| sharing.terms.sections[*place as usize];
-        let knows_accounts = self.accounts.referrers().is_some();
         for section in sharing.records.sections(record) {
             let (found, bytes) = section?;
             let is_written = found <= WAITING && knows_accounts || changed.iter().any(|place| number(place) == found);

@@ -350,6 +350,7 @@ impl<'a> SharedChunk<'a> {
         engine.clear_shared();
         engine.waiting.note_touched();
         sharing.changed.clear();
+        sharing.accounts_end = sharing.records.wanted().start;
         let planned: Vec<u64> =
             engine.chunk.entries.iter().filter(|entry| entry.is_new()).map(|entry| entry.identity).collect();
         engine.bring_accounts(sharing, |event| planned.contains(&event))?;

@@ -79,6 +79,8 @@ pub(super) struct Sharing {
     records: Records,
     /// Records and the tables whose windows in them may have changed.
     changed: Vec<(u32, u32)>,
+    /// How many of the records were there when facts about accounts were: what those behind hold of accounts stays as it is.
+    accounts_end: usize,
     /// What was as it is before the chunk.
     before: Option<(Breakers, Tally)>,
 }

@@ -339,7 +339,6 @@ impl SharedState {
 
     fn hear(&self, engine: &mut Engine, shown: &Shown) {
         let is_own = |name: &u64| self.own.iter().any(|own| own.name == *name);
-        #[expect(clippy::iter_over_hash_type, reason = "the least does not depend on the order")]
         let elsewhere = shown.iter().filter(|(name, _)| !is_own(name)).map(|(_, newest_ms)| *newest_ms).min();
         engine.read_elsewhere(elsewhere);
     }

@@ -14,6 +14,9 @@ use super::wire::{Commands, bytes, list, number};
 /// How many keys a step looks at, about.
 const STEP_KEYS: &[u8] = b"256";
 
+/// A key, from which byte on its record says until when it is of use, and the instant before which that is over.
+type Ending = (Vec<u8>, &'static [u8], [u8; 8]);
+
 /// Where the cycle is.
 #[derive(Debug, Default)]
 pub(super) struct Sweeper {
@@ -39,10 +42,10 @@ impl Sweeper {
         }
         self.cursor = next;
         let ordered = |ms: i64| (ms as u64 ^ 1 << 63).to_be_bytes();
-        let mut by_slot: BTreeMap<u16, Vec<(Vec<u8>, &[u8], [u8; 8])>> = BTreeMap::new();
+        let mut by_slot: BTreeMap<u16, Vec<Ending>> = BTreeMap::new();
         for key in keys {
             let kind = key.iter().position(|byte| *byte == b'}').and_then(|end| key.get(end + 2).copied());
-            let ends: Option<(&[u8], i64)> = match kind {
+            let ends: Option<(&'static [u8], i64)> = match kind {
                 Some(b'w' | b'd') => Some((b"8", windows_ms)),
                 Some(b'i') => Some((b"0", identities_ms)),
                 _ => None,
