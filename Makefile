@@ -4,16 +4,19 @@
 #   make test     all tests; starts a real Kafka broker
 #   make check    formatting, lints, documentation, licences of dependencies
 #   make soak     a million events with fifty kills of refguard and three of the broker
+#   make simulate histories of simulated faults: HISTORIES of them from SEED on, a million from 0 by default
 #   make fuzz     real fuzzing: FUZZ_SECONDS for each target, 60 by default
 #   make setup    only the installing, for tests and checks
 
 CARGO_TARGET_DIR ?= target
 export CARGO_TARGET_DIR
 FUZZ_SECONDS ?= 60
+HISTORIES ?= 1000000
+SEED ?= 0
 SHELL := /bin/sh
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test soak check fmt clippy doc deny fuzz setup clean
+.PHONY: help run build test soak simulate check fmt clippy doc deny fuzz setup clean
 
 help:
 	@sed -n 's/^#   /  /p' Makefile
@@ -32,6 +35,13 @@ test:
 soak:
 	@sh scripts/setup test
 	timeout 3600 cargo test --locked --release --test exactly_once -- --ignored --nocapture soak
+
+# Debug assertions stay: they are what planted defects and the machine's own promises need.
+simulate:
+	@sh scripts/setup build
+	CARGO_PROFILE_RELEASE_DEBUG_ASSERTIONS=true CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16 \
+	    REFGUARD_SIM_HISTORIES=$(HISTORIES) REFGUARD_SIM_FROM=$(SEED) \
+	    cargo test --locked --release --target-dir '$(CARGO_TARGET_DIR)/simulate' --test sim -- --nocapture whatever_happens
 
 check: fmt clippy doc deny
 

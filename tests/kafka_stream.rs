@@ -223,7 +223,7 @@ fn outputs_are_keyed_and_a_mark_is_delivered_after_all_before_it() {
     let kafka = Kafka::shared();
     let topic = kafka.topic("out", 3);
     let producer = producer(kafka);
-    let mut sink = Sink::Kafka(producer.topic(&topic).unwrap());
+    let mut sink = Sink::Kafka(Box::new(producer.topic(&topic).unwrap()));
     let before = sink.mark().unwrap();
     for number in 0..3000 {
         sink.write(&format!("account-{}", number % 7), format!("{number}").as_bytes()).unwrap();
@@ -407,7 +407,7 @@ fn a_broker_that_goes_and_comes_back_loses_nothing() {
     produce(&kafka, &input, 1, &numbered("b", 500));
 
     let source = open_with(&kafka, &input, &group, |options| options.batch_records_max = 50);
-    let mut sink = Sink::Kafka(producer(&kafka).topic(&output).unwrap());
+    let mut sink = Sink::Kafka(Box::new(producer(&kafka).topic(&output).unwrap()));
     let mut unsettled = Unsettled::default();
     let mut seen = BTreeSet::new();
     let mut step = |sink: &mut Sink, unsettled: &mut Unsettled| {

@@ -2,18 +2,20 @@
 //! the same bytes whatever the batch size.
 #![expect(clippy::unwrap_used, reason = "a test that meets what it does not expect has failed")]
 
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use refguard::engine::EngineOptions;
 use refguard::lab::Replay;
 use refguard::ruleset::program::RuleSet;
 use refguard::signals::SignalConfig;
-use serde_json::Value;
 
 #[path = "oracle_engine/auditor.rs"]
 mod auditor;
 #[path = "oracle_engine/checkpoints.rs"]
 mod checkpoints;
+#[path = "oracle_engine/compare.rs"]
+mod compare;
 #[path = "oracle_engine/histories.rs"]
 mod histories;
 #[path = "support/pack.rs"]
@@ -25,7 +27,8 @@ mod reloads;
 #[path = "oracle_engine/world.rs"]
 mod world;
 
-use auditor::{Auditor, Expected, Judged, Told};
+use auditor::{Auditor, Expected};
+use compare::{compare, compare_repeat};
 use random::Random;
 use world::Fact;
 
@@ -62,52 +65,6 @@ fn verdicts(rules: &Arc<RuleSet>, history: &History, size: usize) -> (String, u6
     (String::from_utf8(out).unwrap(), errors)
 }
 
-/// Compares a line with what the auditor says; gives the ids of the decisions it made.
-fn compare(line: &str, judged: &Judged) -> Vec<String> {
-    let verdict: Value = serde_json::from_str(line).unwrap();
-    let evidence = line.split_once("\"evidence\":[").unwrap().1.split_once("],\"decisions\":").unwrap().0;
-    assert_eq!(evidence, judged.evidence, "evidence");
-    let rules = verdict["rules"].as_array().unwrap();
-    let matched: Vec<(&str, bool)> =
-        rules.iter().map(|rule| (rule["id"].as_str().unwrap(), rule["mode"] == "enforce")).collect();
-    assert_eq!(matched, judged.rules, "rules");
-    let facts = rules.iter().find(|rule| rule["id"] == "b-facts").unwrap()["message"].as_str().unwrap();
-    for (at, (told, expected)) in facts.split('|').zip(&judged.facts).enumerate() {
-        match expected {
-            Told::Text(text) => assert_eq!(told, text, "fact {at} of {facts}"),
-            Told::Number(number, off) => {
-                let told: f64 = told.parse().unwrap();
-                assert!((told - number).abs() <= *off, "fact {at}: {told}, not {number}");
-            }
-        }
-    }
-    assert_eq!(facts.split('|').count(), judged.facts.len());
-    assert_eq!(verdict["late"] == true, judged.late, "late");
-    assert_eq!(verdict["score"], judged.score, "score");
-    assert_eq!((verdict["verdict"].as_str(), verdict["cause"].as_str()), (Some(judged.verdict), Some(judged.cause)));
-    let parties = verdict["parties"].as_object().unwrap();
-    let sides = parties.get("referrer").zip(parties.get("referee"));
-    let sides = sides.map(|(referrer, referee)| (referrer.as_str().unwrap(), referee.as_str().unwrap()));
-    assert_eq!(sides, judged.parties, "parties");
-    let ids = |name: &str| -> Vec<String> {
-        verdict[name].as_array().unwrap().iter().map(|id| id.as_str().unwrap().to_owned()).collect()
-    };
-    assert_eq!(ids("decisions"), judged.decisions, "decisions");
-    let created = ids("created");
-    assert_eq!(created.len(), judged.creates, "created");
-    created
-}
-
-/// A repeat says what the first line said, without evidence and messages.
-fn compare_repeat(line: &str, first: &str) {
-    let (line, mut first): (Value, Value) = (serde_json::from_str(line).unwrap(), serde_json::from_str(first).unwrap());
-    first["evidence"] = Value::Array(Vec::new());
-    first["rules"].as_array_mut().unwrap().iter_mut().for_each(|rule| rule["message"] = Value::Null);
-    first["duplicate"] = Value::Bool(true);
-    first["current"] = first["verdict"].clone();
-    assert_eq!(line, first, "a repeat");
-}
-
 fn audit(rules: &Arc<RuleSet>, history: &History, auditor: &mut Auditor) {
     let (text, errors) = verdicts(rules, history, 1);
     let lines: Vec<&str> = text.lines().collect();
@@ -142,7 +99,7 @@ fn audit(rules: &Arc<RuleSet>, history: &History, auditor: &mut Auditor) {
 #[derive(Default)]
 struct Audited {
     events: usize,
-    counts: std::collections::BTreeMap<&'static str, u64>,
+    counts: BTreeMap<&'static str, u64>,
 }
 
 impl Audited {
@@ -196,6 +153,25 @@ fn every_verdict_is_what_a_recount_gives() {
     audited.is_enough();
 }
 
+/// The same events in another order: that of each partition stays.
+fn interleaved(random: &mut Random, history: &History) -> History {
+    let mut partitions: BTreeMap<u32, VecDeque<&(String, Option<Fact>)>> = BTreeMap::new();
+    for event in history {
+        partitions.entry(event.1.as_ref().map_or(0, |fact| fact.partition)).or_default().push_back(event);
+    }
+    let mut order = Vec::new();
+    while !partitions.is_empty() {
+        let numbers: Vec<u32> = partitions.keys().copied().collect();
+        let number = numbers[random.below(numbers.len() as u64) as usize];
+        let partition = partitions.get_mut(&number).unwrap();
+        // A few records of a partition come together.
+        let fetched = partition.len().min(1 + random.below(30) as usize);
+        order.extend(partition.drain(..fetched).cloned());
+        partitions.retain(|_, left| !left.is_empty());
+    }
+    order
+}
+
 #[test]
 fn so_it_is_in_whatever_order_partitions_come() {
     let rules = pack::rules(include_str!("data/oracle/oracle.yaml"));
@@ -204,7 +180,7 @@ fn so_it_is_in_whatever_order_partitions_come() {
         let random = &mut Random(seed);
         let history = world::history_in_partitions(random, 1300);
         audited.audit(&rules, &history, seed);
-        audited.audit(&rules, &world::interleaved(random, &history), seed);
+        audited.audit(&rules, &interleaved(random, &history), seed);
     }
     audited.is_enough();
 }

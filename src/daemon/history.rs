@@ -13,14 +13,15 @@ use crate::engine::{Backfill, Engine};
 use crate::event::mapping::Mapping;
 use crate::event::{ParseOptions, Parser};
 use crate::signals::{Deriver, SignalConfig, Wanted};
-use crate::stream::kafka::{HistoryEnd, KafkaHistory, KafkaSource, SourceOptions};
+use crate::stream::kafka::{HistoryEnd, KafkaHistory, SourceOptions};
+use crate::stream::log::Subscription;
 use crate::stream::pipeline::{Input, Reader, count_history};
 
 /// One source that can be read again.
 struct Source {
     index: usize,
     name: String,
-    kafka: Arc<KafkaSource>,
+    kafka: Arc<dyn Subscription>,
     options: SourceOptions,
     mapping: Option<Mapping>,
     /// How much of it a start counts, in milliseconds.
@@ -77,7 +78,7 @@ impl Histories {
     ) -> Result<HistoryReaders, WiringError> {
         let (mut readers, mut since) = (Vec::new(), Vec::new());
         for source in &self.sources {
-            let history = KafkaHistory::open(&source.kafka, &source.options, from_ms(source.history_ms), end)?;
+            let history = KafkaHistory::open(&*source.kafka, &source.options, from_ms(source.history_ms), end)?;
             since.push(history.whole_since_ms());
             readers.push(Reader {
                 index: source.index,

@@ -2,28 +2,24 @@
 //!
 //! The folder says up to where inputs were judged, the groups up to where outputs are committed. Between the two lies what is
 //! judged and written again; what the groups have beyond the folder nobody can count any more, and is refused unless the
-//! operator wants it so. Tested in `tests/exactly_once.rs`.
+//! operator wants it so. It knows no configuration: what it needs comes as values, so that a test with a disk and a log of its
+//! own starts as the daemon does. Tested in `tests/sim.rs` and `tests/exactly_once.rs`.
 
-use std::collections::BTreeMap;
-use std::path::Path;
+mod plan;
+mod settle;
+
+pub use plan::{NoPlan, Plan, Topics, Unknown, plan};
+pub use settle::{Handing, NotSettled, keeper, settle_in};
+
 use std::sync::Arc;
 
-use crate::engine::{EngineOptions, wanted_after};
+use crate::engine::{Engine, EngineOptions};
 use crate::ruleset::Premises;
 use crate::ruleset::load::{Files, load_under};
 use crate::ruleset::program::RuleSet;
-use crate::signals::{SignalConfig, Wanted};
-use crate::stream::StreamError;
-use crate::stream::checkpoint::{self, CheckpointError, Companion, Found};
-use crate::stream::journal::{PlaceName, Scan, Stored};
-use crate::stream::kafka::{PartitionName, SourceOptions, committed_places};
-use crate::stream::pipeline::{Replay, ReplayPlace};
-
-/// What to do where rules of before cannot be read.
-const RULES_HINT: &str = "start once with the configuration of before, end it, and change it then";
-
-/// Rule sets by their hash.
-type RuleSets = BTreeMap<String, Arc<RuleSet>>;
+use crate::stream::checkpoint::{self, CheckpointError, Companion, Found, Loaded};
+use crate::stream::disk::Folder;
+use crate::stream::journal::{Scan, Stored};
 
 /// What a folder says of its last run.
 pub struct Past {
@@ -43,10 +39,12 @@ pub struct Past {
     took_over: Vec<(String, Vec<(String, String)>)>,
     /// The journal behind the checkpoint.
     pub scan: Scan,
+    /// Where it lies.
+    folder: Folder,
 }
 
 impl Past {
-    fn read(folder: &Path, companion: Option<&Companion>) -> Result<Past, CheckpointError> {
+    fn read(folder: &Folder, companion: Option<&Companion>) -> Result<Past, CheckpointError> {
         let companion = companion.cloned().unwrap_or_default();
         let mut past = Past {
             judged_to: companion.places.iter().map(|(_, next)| *next).collect(),
@@ -56,6 +54,7 @@ impl Past {
             hash: companion.hash.clone(),
             took_over: Vec::new(),
             scan: Scan::default(),
+            folder: folder.clone(),
             companion,
         };
         let position = past.companion.position;
@@ -102,7 +101,7 @@ impl Past {
 ///
 /// As [`checkpoint::load`]; a damaged journal.
 pub fn read(
-    folder: &Path,
+    folder: &Folder,
     rules: &Arc<RuleSet>,
     options: &EngineOptions,
     premises: &Premises,
@@ -114,7 +113,7 @@ pub fn read(
         past = Some(found);
         match of_then {
             Some(of) => rule_set(&of.hash, &of.files, premises)
-                .map_err(|detail| CheckpointError::Rules { folder: folder.to_owned(), detail }),
+                .map_err(|detail| CheckpointError::Rules { folder: folder.path().to_owned(), detail }),
             None => Ok(Arc::clone(rules)),
         }
     };
@@ -124,6 +123,17 @@ pub fn read(
         _ => Past::read(folder, None)?,
     };
     Ok((found, past))
+}
+
+/// The engine that a folder holds, or an empty one, and where the inputs of its checkpoint end; `None`: there is none, or it does
+/// not say.
+pub fn engine(loaded: Option<Loaded>, rules: &Arc<RuleSet>, options: &EngineOptions) -> (Engine, Option<u64>) {
+    let Some(mut loaded) = loaded else { return (Engine::new(Arc::clone(rules), options.clone()), None) };
+    if loaded.companion.is_none() {
+        // Nobody knows which partitions its numbers stand for.
+        loaded.engine.revoke_all();
+    }
+    (loaded.engine, loaded.companion.map(|companion| companion.position))
 }
 
 /// The files of a rule set, in memory.
@@ -151,153 +161,4 @@ fn rule_set(hash: &str, files: &[(String, String)], premises: &Premises) -> Resu
     } else {
         Err(format!("rules {hash} are {} when they are read again", loaded.set.hash))
     }
-}
-
-/// Where and how a run goes on.
-pub struct Plan {
-    /// What is judged again before anything new.
-    pub replay: Option<Replay>,
-    /// By the name of the source: where its partitions go on.
-    pub resume: BTreeMap<String, Vec<(PartitionName, u64)>>,
-    /// Places that the group has committed, and that are taken for the end of what is known.
-    pub adopted: Vec<(PlaceName, u64)>,
-    /// What is derived once everything was judged again.
-    pub wanted: Wanted,
-    /// What people should know.
-    pub notes: Vec<String>,
-}
-
-/// What a source's topics are read with.
-pub struct Topics {
-    /// The index of its reader.
-    pub index: usize,
-    /// Its name.
-    pub name: String,
-    /// How they are read.
-    pub options: SourceOptions,
-    /// Whether what was judged before is counted as history, where nothing is known.
-    pub has_history: bool,
-}
-
-/// Outputs were committed that the state knows nothing of.
-pub struct Unknown {
-    /// What is missing, in words.
-    pub what: String,
-}
-
-/// Why there is no plan.
-pub enum NoPlan {
-    /// Outputs were committed that the state knows nothing of.
-    Unknown(Unknown),
-    /// A cluster, or rules of before.
-    Stream(StreamError),
-}
-
-impl From<StreamError> for NoPlan {
-    fn from(error: StreamError) -> NoPlan {
-        NoPlan::Stream(error)
-    }
-}
-
-/// Compares what is known with what is committed. `accept`: what is committed and not known is passed over.
-///
-/// # Errors
-///
-/// [`NoPlan`].
-pub fn plan(
-    past: &Past,
-    topics: &[Topics],
-    accept: bool,
-    (wanted, premises, signals): (Wanted, &Premises, &SignalConfig),
-) -> Result<Plan, NoPlan> {
-    let mut plan = Plan { replay: None, resume: BTreeMap::new(), adopted: Vec::new(), wanted, notes: Vec::new() };
-    let mut out_below = vec![u64::MAX; past.companion.places.len()];
-    for source in topics {
-        for (name, committed) in committed_places(&source.options)? {
-            let place = PlaceName { source: source.name.clone(), topic: name.topic.clone(), partition: name.partition };
-            let number = past.companion.places.iter().position(|(known, _)| *known == place);
-            let goes_on = match (number.and_then(|number| past.judged_to[number]), committed.filter(|of| *of > 0)) {
-                (None, None) => None,
-                (None, Some(committed)) if accept || source.has_history && past.companion.places.is_empty() => {
-                    plan.adopted.push((place, committed));
-                    None
-                }
-                (Some(judged), Some(committed)) if committed > judged && accept => {
-                    plan.adopted.push((place, committed));
-                    Some(committed)
-                }
-                (judged, Some(committed)) if judged.is_none_or(|judged| committed > judged) => {
-                    return Err(NoPlan::Unknown(Unknown { what: unknown(&place, &source.options, judged, committed) }));
-                }
-                (judged, committed) => {
-                    let number = number.unwrap_or_default();
-                    let from = past.companion.places[number].1.or(past.first[number]);
-                    match (committed, from) {
-                        (Some(committed), Some(from)) if committed < from => {
-                            let what = "places of its group were set back: what is known comes again, as a repeat";
-                            plan.notes.push(format!("{}/{}: {what}", place.topic, place.partition));
-                            Some(committed)
-                        }
-                        _ => {
-                            out_below[number] = committed.unwrap_or(0);
-                            judged
-                        }
-                    }
-                }
-            };
-            if let Some(offset) = goes_on {
-                plan.resume.entry(source.name.clone()).or_default().push((name, offset));
-            }
-        }
-    }
-    if past.has_inputs {
-        plan.replay = Some(replay(past, topics, out_below, &mut plan.wanted, (premises, signals))?);
-    }
-    Ok(plan)
-}
-
-fn unknown(place: &PlaceName, options: &SourceOptions, judged: Option<u64>, committed: u64) -> String {
-    let at = format!("{}/{}", place.topic, place.partition);
-    let group = &options.group;
-    match judged {
-        Some(judged) => {
-            format!("group {group} has committed {at} up to {committed}, and the state knows it up to {judged}")
-        }
-        None => format!("group {group} has committed {at} up to {committed}, and the state knows nothing of it"),
-    }
-}
-
-fn replay(
-    past: &Past,
-    topics: &[Topics],
-    out_below: Vec<u64>,
-    wanted: &mut Wanted,
-    (premises, signals): (&Premises, &SignalConfig),
-) -> Result<Replay, StreamError> {
-    let begins = *wanted;
-    let mut sets = RuleSets::new();
-    for (hash, files) in &past.took_over {
-        if !sets.contains_key(hash) {
-            let set =
-                rule_set(hash, files, premises).map_err(|detail| StreamError::Recovery { detail, hint: RULES_HINT })?;
-            sets.insert(hash.clone(), set);
-        }
-        *wanted = wanted_after(*wanted, &sets[hash]);
-    }
-    let places = past.companion.places.iter().zip(&past.first).zip(out_below);
-    let places =
-        places.map(|(((name, _), first), out_below)| ReplayPlace { name: name.clone(), first: *first, out_below });
-    Ok(Replay {
-        entries: past.scan.again(past.companion.position),
-        places: places.collect(),
-        lines_out_below: past.lines_out_below,
-        topics: topics.iter().map(|source| (source.index, source.options.clone())).collect(),
-        wanted: begins,
-        signals: signals.clone(),
-        rules_of: Box::new(move |hash, _| {
-            let known = sets.get(hash).cloned();
-            let detail = format!("rules {hash} are not known");
-            known.ok_or(StreamError::Recovery { detail, hint: RULES_HINT })
-        }),
-    })
 }

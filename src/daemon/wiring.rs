@@ -23,6 +23,7 @@ use crate::ruleset::program::RuleSet;
 use crate::signals::{CacheSizes, Deriver, SignalConfig, SignalError, Wanted};
 use crate::stream::file::{LineOptions, LineSink, LineSource, WriteMode};
 use crate::stream::kafka::{ClientOptions, KafkaProducer, KafkaSource, PartitionName, ProducerOptions, SourceOptions};
+use crate::stream::log::Transactions;
 use crate::stream::pipeline::{Alerting, Input, Reader, Sinks};
 use crate::stream::{Sink, StreamError};
 
@@ -341,8 +342,9 @@ pub fn shared_readers(
 ///
 /// What a cluster says.
 pub fn only_owner(config: &Config, instance: &str) -> Result<(), WiringError> {
-    for Topics { options, .. } in topics(config) {
-        crate::stream::kafka::only_owner(&SourceOptions { instance: Some(instance.to_owned()), ..options })?;
+    for kafka in config.sources.values().filter_map(|source| source.kafka.as_ref()) {
+        let options = SourceOptions { instance: Some(instance.to_owned()), ..kafka_options(config, kafka) };
+        crate::stream::kafka::only_owner(&options)?;
     }
     Ok(())
 }
@@ -352,8 +354,8 @@ pub fn topics(config: &Config) -> Vec<Topics> {
     let sources = config.sources.iter().enumerate();
     let topics = sources.filter_map(|(index, (name, source))| {
         let kafka = source.kafka.as_ref()?;
-        let (name, options) = (name.clone(), kafka_options(config, kafka));
-        Some(Topics { index, name, options, has_history: kafka.history.0 > 0 })
+        let log = Arc::new(kafka_options(config, kafka));
+        Some(Topics { index, name: name.clone(), log, has_history: kafka.history.0 > 0 })
     });
     topics.collect()
 }
@@ -467,7 +469,7 @@ pub fn sinks_of(config: &Config, rules: &Arc<RuleSet>, instance: Option<&str>) -
     if let Some(producer) = &producer {
         producer.take_over()?;
     }
-    Ok(Outlets { sinks, producer })
+    Ok(Outlets { sinks, producer: producer.map(|producer| Box::new(producer) as Box<dyn Transactions>) })
 }
 
 /// Where outputs go.
@@ -475,7 +477,7 @@ pub struct Outlets {
     /// The sinks.
     pub sinks: Sinks,
     /// The producer of all of them, where outputs and places are committed together.
-    pub producer: Option<KafkaProducer>,
+    pub producer: Option<Box<dyn Transactions>>,
 }
 
 /// The producers of some sinks.
@@ -528,7 +530,7 @@ fn sink(
                 made
             }
         };
-        return Ok(Some(Sink::Kafka(producer.topic(topic)?)));
+        return Ok(Some(Sink::Kafka(Box::new(producer.topic(topic)?))));
     }
     if let Some(path) = &sink.file {
         return Ok(Some(Sink::Lines(LineSink::open(path, WriteMode::Append)?)));

@@ -16,6 +16,7 @@ use prefetch_index::prefetch_index;
 
 use super::KeyHash;
 use super::index::{Index, Vacancy};
+use super::planted::{Defect, is_planted};
 use stored::DedupCut;
 
 /// Entries of a chunk.
@@ -168,7 +169,7 @@ impl Dedup {
         if let Ok(slot) = known {
             let entry = Entry(self.number(slot));
             let held = self.at_slot(slot);
-            if self.is_remembered(entry.0, held.time_ms) {
+            if self.is_remembered(entry.0, held.time_ms) && !is_planted(Defect::AddedTwice) {
                 if held.fingerprint != event.fingerprint {
                     return Sighting::Reused(entry);
                 }

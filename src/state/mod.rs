@@ -33,6 +33,7 @@ mod links;
 mod meter;
 mod numbers;
 mod operation;
+pub mod planted;
 mod presence;
 mod rate;
 mod sequence;

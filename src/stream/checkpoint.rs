@@ -15,11 +15,11 @@ pub use companion::Companion;
 pub use error::CheckpointError;
 pub use owner::Owner;
 
-use std::fs::{self, File};
-use std::io::{BufReader, BufWriter, Write as _};
+use std::io::{BufReader, BufWriter, Read, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, mpsc};
 
+use super::disk::{DiskFile, Folder};
 use crate::engine::{Engine, EngineOptions, RestoreError, Restored, Restoring};
 use crate::ruleset::program::RuleSet;
 use crate::state::Broken;
@@ -70,8 +70,8 @@ pub struct Found {
 
 /// A checkpoint that is being written aside, by whatever thread has it: the one that judges need not wait for the disk.
 pub struct Writing {
-    folder: PathBuf,
-    out: frame::Writer<BufWriter<File>>,
+    folder: Folder,
+    out: frame::Writer<BufWriter<Box<dyn DiskFile>>>,
 }
 
 impl std::fmt::Debug for Writing {
@@ -83,7 +83,7 @@ impl std::fmt::Debug for Writing {
 /// One that is on the disk and has no name yet: it does not count before it is named.
 #[derive(Debug)]
 pub struct Aside {
-    folder: PathBuf,
+    folder: Folder,
     bytes: u64,
 }
 
@@ -93,15 +93,15 @@ impl Writing {
     /// # Errors
     ///
     /// [`CheckpointError::Io`], as all of these: then the ones before are all there.
-    pub fn begin(folder: &Path, companion: &Companion) -> Result<Writing, CheckpointError> {
+    pub fn begin(folder: &Folder, companion: &Companion) -> Result<Writing, CheckpointError> {
         let aside = folder.join(ASIDE);
-        let begun = File::create(&aside).and_then(|file| {
+        let begun = folder.disk().create(&aside).and_then(|file| {
             let mut out = frame::Writer::begin(BufWriter::with_capacity(BUFFER_BYTES, file))?;
             out.put(companion.written().as_bytes())?;
             Ok(out)
         });
         let out = begun.map_err(CheckpointError::io("writing", &aside))?;
-        Ok(Writing { folder: folder.to_owned(), out })
+        Ok(Writing { folder: folder.clone(), out })
     }
 
     /// Adds a segment.
@@ -121,7 +121,7 @@ impl Writing {
     pub fn end(self) -> Result<Aside, CheckpointError> {
         let ended = self.out.end().and_then(|(mut out, bytes)| {
             out.flush()?;
-            out.get_ref().sync_all()?;
+            out.get_ref().sync()?;
             Ok(bytes)
         });
         let bytes = ended.map_err(CheckpointError::io("writing", &self.folder.join(ASIDE)))?;
@@ -138,10 +138,10 @@ impl Aside {
     pub fn name(self, events: u64) -> Result<Written, CheckpointError> {
         let Aside { folder, bytes } = self;
         let (aside, path) = (folder.join(ASIDE), folder.join(format!("{NAME}{events:020}")));
-        fs::rename(&aside, &path).map_err(CheckpointError::io("naming", &path))?;
-        sync(&folder)?;
+        folder.disk().rename(&aside, &path).map_err(CheckpointError::io("naming", &path))?;
+        folder.sync().map_err(CheckpointError::io("syncing", folder.path()))?;
         for old in named(&folder)?.into_iter().skip(KEPT) {
-            fs::remove_file(&old).map_err(CheckpointError::io("removing", &old))?;
+            folder.disk().remove(&old).map_err(CheckpointError::io("removing", &old))?;
         }
         Ok(Written { path, bytes })
     }
@@ -152,7 +152,7 @@ impl Aside {
 /// # Errors
 ///
 /// [`CheckpointError::Io`]: then the ones before are all there.
-pub fn write_aside(folder: &Path, engine: &Engine, companion: &Companion) -> Result<Aside, CheckpointError> {
+pub fn write_aside(folder: &Folder, engine: &Engine, companion: &Companion) -> Result<Aside, CheckpointError> {
     let mut writing = Writing::begin(folder, companion)?;
     let mut put = Ok(());
     engine.checkpoint(&mut |segment| {
@@ -169,7 +169,7 @@ pub fn write_aside(folder: &Path, engine: &Engine, companion: &Companion) -> Res
 /// # Errors
 ///
 /// [`CheckpointError::Io`]: then the ones before are all there.
-pub fn write(folder: &Path, engine: &Engine, companion: &Companion) -> Result<Written, CheckpointError> {
+pub fn write(folder: &Folder, engine: &Engine, companion: &Companion) -> Result<Written, CheckpointError> {
     write_aside(folder, engine, companion)?.name(engine.taken_in())
 }
 
@@ -178,8 +178,8 @@ pub fn write(folder: &Path, engine: &Engine, companion: &Companion) -> Result<Wr
 /// # Errors
 ///
 /// It is damaged, or newer; or the system.
-pub fn check(path: &Path) -> Result<u64, CheckpointError> {
-    let (mut frames, _) = begin(path)?;
+pub fn check(folder: &Folder, path: &Path) -> Result<u64, CheckpointError> {
+    let (mut frames, _) = begin(folder, path)?;
     let (mut segment, mut bytes) = (Vec::new(), 0);
     while frames.next(&mut segment)? {
         bytes += segment.len() as u64;
@@ -192,10 +192,10 @@ pub fn check(path: &Path) -> Result<u64, CheckpointError> {
 /// # Errors
 ///
 /// The system. One that cannot be read is passed over.
-pub fn oldest_position(folder: &Path) -> Result<Option<u64>, CheckpointError> {
+pub fn oldest_position(folder: &Folder) -> Result<Option<u64>, CheckpointError> {
     let mut oldest = None;
     for path in named(folder)? {
-        if let Ok((_, Some(companion))) = begin(&path) {
+        if let Ok((_, Some(companion))) = begin(folder, &path) {
             oldest = Some(oldest.map_or(companion.position, |known: u64| known.min(companion.position)));
         }
     }
@@ -211,26 +211,29 @@ pub type RulesOf<'a> = dyn FnMut(Option<&Companion>) -> Result<Arc<RuleSet>, Che
 /// # Errors
 ///
 /// Made by a newer version, under another key, or all of them damaged; or the system.
-pub fn load(folder: &Path, rules: &mut RulesOf<'_>, options: &EngineOptions) -> Result<Found, CheckpointError> {
+pub fn load(folder: &Folder, rules: &mut RulesOf<'_>, options: &EngineOptions) -> Result<Found, CheckpointError> {
     let mut damaged: Vec<(CheckpointError, PathBuf)> = Vec::new();
     for path in named(folder)? {
-        match read(&path, rules, options) {
-            Ok(loaded) => return Ok(Found { loaded: Some(loaded), damaged: set_aside(damaged)? }),
-            Err(error @ CheckpointError::Damaged { .. }) => damaged.push((error, path)),
+        match read(folder, &path, rules, options) {
+            Ok(loaded) => return Ok(Found { loaded: Some(loaded), damaged: set_aside(folder, damaged)? }),
+            // One that speaks of another file is the journal's: older checkpoints need more of that.
+            Err(error) if error.is_damage_of(&path) => damaged.push((error, path)),
             Err(error) => return Err(error),
         }
     }
     match damaged.into_iter().next() {
         None => Ok(Found { loaded: None, damaged: Vec::new() }),
-        Some((newest, _)) => Err(CheckpointError::NoneWhole { folder: folder.to_owned(), newest: Box::new(newest) }),
+        Some((newest, _)) => {
+            Err(CheckpointError::NoneWhole { folder: folder.path().to_owned(), newest: Box::new(newest) })
+        }
     }
 }
 
 /// A checkpoint's frames behind its companion, which one of the first format has not.
-type Begun = (frame::Reader<BufReader<File>>, Option<Companion>);
+type Begun = (frame::Reader<BufReader<Box<dyn Read + Send>>>, Option<Companion>);
 
-fn begin(path: &Path) -> Result<Begun, CheckpointError> {
-    let file = File::open(path).map_err(CheckpointError::io("opening", path))?;
+fn begin(folder: &Folder, path: &Path) -> Result<Begun, CheckpointError> {
+    let file = folder.disk().open(path).map_err(CheckpointError::io("opening", path))?;
     let mut frames = frame::Reader::begin(BufReader::with_capacity(BUFFER_BYTES, file), path)?;
     if frames.format() < frame::FORMAT_WITH_COMPANION {
         return Ok((frames, None));
@@ -246,8 +249,13 @@ fn begin(path: &Path) -> Result<Begun, CheckpointError> {
 }
 
 /// The file is read and checked by a thread of its own, a few segments ahead.
-fn read(path: &Path, rules: &mut RulesOf<'_>, options: &EngineOptions) -> Result<Loaded, CheckpointError> {
-    let (mut frames, companion) = begin(path)?;
+fn read(
+    folder: &Folder,
+    path: &Path,
+    rules: &mut RulesOf<'_>,
+    options: &EngineOptions,
+) -> Result<Loaded, CheckpointError> {
+    let (mut frames, companion) = begin(folder, path)?;
     let restoring = Restoring::new(rules(companion.as_ref())?, options.clone());
     let (full, segments) = mpsc::sync_channel::<Result<Vec<u8>, CheckpointError>>(SEGMENTS_AHEAD);
     let (empty, emptied) = mpsc::channel::<Vec<u8>>();
@@ -292,32 +300,23 @@ fn take(
 }
 
 /// Gives damaged files other names, so that they are looked at once and do not count among those that are kept.
-fn set_aside(damaged: Vec<(CheckpointError, PathBuf)>) -> Result<Vec<(CheckpointError, PathBuf)>, CheckpointError> {
+fn set_aside(
+    folder: &Folder,
+    damaged: Vec<(CheckpointError, PathBuf)>,
+) -> Result<Vec<(CheckpointError, PathBuf)>, CheckpointError> {
     let moved = damaged.into_iter().map(|(error, path)| {
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let aside = path.with_file_name(format!("{DAMAGED}{name}"));
-        fs::rename(&path, &aside).map_err(CheckpointError::io("setting aside", &path))?;
+        folder.disk().rename(&path, &aside).map_err(CheckpointError::io("setting aside", &path))?;
         Ok((error, aside))
     });
     moved.collect()
 }
 
 /// The checkpoints of a folder, the newest first.
-fn named(folder: &Path) -> Result<Vec<PathBuf>, CheckpointError> {
-    let mut found: Vec<(u64, PathBuf)> = Vec::new();
-    for entry in fs::read_dir(folder).map_err(CheckpointError::io("listing", folder))? {
-        let path = entry.map_err(CheckpointError::io("listing", folder))?.path();
-        let number = path.file_name().and_then(|name| name.to_str()).and_then(|name| name.strip_prefix(NAME));
-        if let Some(number) = number.and_then(|digits| digits.parse().ok()) {
-            found.push((number, path));
-        }
-    }
-    found.sort_unstable_by_key(|(number, _)| std::cmp::Reverse(*number));
-    Ok(found.into_iter().map(|(_, path)| path).collect())
-}
-
-fn sync(folder: &Path) -> Result<(), CheckpointError> {
-    File::open(folder).and_then(|folder| folder.sync_all()).map_err(CheckpointError::io("syncing", folder))
+fn named(folder: &Folder) -> Result<Vec<PathBuf>, CheckpointError> {
+    let found = folder.numbered(NAME).map_err(CheckpointError::io("listing", folder.path()))?;
+    Ok(found.into_iter().rev().map(|(_, path)| path).collect())
 }
 
 #[cfg(test)]

@@ -3,9 +3,10 @@
 //! What came of a source is nobody's choice: which partition was read when is an accident. So each work that is judged, each
 //! tick and each other rule set is an entry here, in the order of judging. Of records of a topic only the places are kept, since
 //! the topic has them; of lines their bytes. A journal is a row of files, each beginning at a checkpoint; entries are frames with
-//! a number and a checksum. Invariants: entries are on the disk before the outputs that came of them are committed; a torn end
-//! is what nobody was told of, and is cut off; any other byte that is not what was written is an error and never another count.
-//! Why no store of others: docs/decisions/0011-journal.md.
+//! a number and a checksum. A frame without an entry is a *seal*: entries before it were on the disk when it was written. What
+//! is not sealed a power cut may leave in any order, with holes. Invariants: entries are on the disk before the outputs that came
+//! of them are committed; a torn end is what nobody was told of, and is cut off; any other byte that is not what was written is
+//! an error and never another count. Why no store of others: docs/decisions/0011-journal.md.
 
 mod entry;
 mod read;
@@ -14,23 +15,26 @@ pub use entry::{Entry, Mark, PlaceName, RuleFiles, Run, Stored};
 pub(super) use entry::{read_files, store_files};
 pub use read::{Again, Journaled, Scan};
 
-use std::fs::{self, File};
-use std::io::{self, Write as _};
-use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::io;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use super::StreamError;
 use super::checkpoint::CheckpointError;
+use super::disk::{DiskFile, Folder};
+use crate::state::planted::{Defect, is_planted};
 
 /// What names of its files begin with; the number of the first entry follows.
 const NAME: &str = "journal-";
 /// What each begins with.
 const MAGIC: &[u8; 12] = b"refguard jnl";
-/// The format that is written, and the only one that is read.
-const FORMAT: u32 = 1;
+/// The format that is written, and the newest that is read. In the first one nothing was sealed.
+const FORMAT: u32 = 2;
+/// From this one on there are seals.
+const FORMAT_WITH_SEALS: u32 = 2;
 /// Magic, format, first number, checksum.
 const HEAD_BYTES: usize = 12 + 4 + 8 + 8;
 /// Length, number and checksum of a frame.
@@ -40,9 +44,9 @@ const ENTRY_BYTES_MAX: usize = 1 << 30;
 /// What is gathered before it is written, in bytes. It is written at each sync at the latest.
 const BUFFER_BYTES: usize = 1 << 20;
 
-fn head(first: u64) -> Vec<u8> {
+fn head(format: u32, first: u64) -> Vec<u8> {
     let mut head = MAGIC.to_vec();
-    head.extend_from_slice(&FORMAT.to_le_bytes());
+    head.extend_from_slice(&format.to_le_bytes());
     head.extend_from_slice(&first.to_le_bytes());
     let checksum = xxh3_64_with_seed(&head, 0);
     head.extend_from_slice(&checksum.to_le_bytes());
@@ -59,31 +63,22 @@ fn frame(out: &mut Vec<u8>, number: u64, payload: &[u8]) {
     out.extend_from_slice(&checksum.to_le_bytes());
 }
 
-fn segment_path(folder: &Path, first: u64) -> PathBuf {
+fn segment_path(folder: &Folder, first: u64) -> PathBuf {
     folder.join(format!("{NAME}{first:020}"))
 }
 
 /// The files of a journal: the number of the first entry of each, and its path, in order.
-fn segments(folder: &Path) -> Result<Vec<(u64, PathBuf)>, CheckpointError> {
-    let mut found = Vec::new();
-    for entry in fs::read_dir(folder).map_err(CheckpointError::io("listing", folder))? {
-        let path = entry.map_err(CheckpointError::io("listing", folder))?.path();
-        let number = path.file_name().and_then(|name| name.to_str()).and_then(|name| name.strip_prefix(NAME));
-        if let Some(number) = number.and_then(|digits| digits.parse().ok()) {
-            found.push((number, path));
-        }
-    }
-    found.sort_unstable();
-    Ok(found)
+fn segments(folder: &Folder) -> Result<Vec<(u64, PathBuf)>, CheckpointError> {
+    folder.numbered(NAME).map_err(CheckpointError::io("listing", folder.path()))
 }
 
 /// What is being written.
 #[derive(Debug)]
 struct Open {
-    folder: PathBuf,
+    folder: Folder,
     /// First numbers of the files, and their lengths; the last is written to.
     segments: Vec<(u64, u64)>,
-    file: Arc<File>,
+    file: Arc<dyn DiskFile>,
     buffer: Vec<u8>,
     /// The number of the next entry.
     next: u64,
@@ -93,11 +88,15 @@ struct Open {
 #[derive(Debug)]
 pub struct Journal {
     open: Mutex<Open>,
+    /// Held while the disk is waited for: it tells one caller of a failure, and the next must not take its silence for success.
+    syncing: Mutex<()>,
     /// Entries below are on the disk.
     synced: AtomicU64,
     /// What came of entries below is delivered and committed.
     settled: AtomicU64,
     bytes: AtomicU64,
+    /// A write or a sync has failed: nobody knows what is on the disk, and nothing is told of it any more.
+    is_broken: AtomicBool,
 }
 
 impl Journal {
@@ -106,8 +105,8 @@ impl Journal {
     /// # Errors
     ///
     /// The system.
-    pub fn open(folder: &Path, scan: &Scan) -> Result<Journal, CheckpointError> {
-        scan.cut()?;
+    pub fn open(folder: &Folder, scan: &Scan) -> Result<Journal, CheckpointError> {
+        scan.cut(folder)?;
         let next = scan.next();
         let mut kept = Vec::new();
         for (first, path) in segments(folder)? {
@@ -115,18 +114,20 @@ impl Journal {
                 // Nothing is in it.
                 continue;
             }
-            let length = fs::metadata(&path).map_err(CheckpointError::io("reading", &path))?.len();
+            let length = folder.disk().length(&path).map_err(CheckpointError::io("reading", &path))?;
             kept.push((first, length));
         }
         let file = begin(folder, next).map_err(CheckpointError::io("writing", &segment_path(folder, next)))?;
         kept.push((next, HEAD_BYTES as u64));
         let bytes = kept.iter().map(|(_, length)| length).sum();
-        let open = Open { folder: folder.to_owned(), segments: kept, file: Arc::new(file), buffer: Vec::new(), next };
+        let open = Open { folder: folder.clone(), segments: kept, file: Arc::from(file), buffer: Vec::new(), next };
         Ok(Journal {
             open: Mutex::new(open),
+            syncing: Mutex::new(()),
             synced: AtomicU64::new(next),
             settled: AtomicU64::new(0),
             bytes: AtomicU64::new(bytes),
+            is_broken: AtomicBool::new(false),
         })
     }
 
@@ -154,8 +155,9 @@ impl Journal {
         open.segments.last_mut().expect("a journal has a file").1 += added;
         self.bytes.fetch_add(added, Ordering::Relaxed);
         if open.buffer.len() >= BUFFER_BYTES {
-            open.flush()?;
+            self.write(&mut open)?;
         }
+        self.trust(&open)?;
         Ok(open.next)
     }
 
@@ -165,17 +167,57 @@ impl Journal {
     ///
     /// [`StreamError::Write`]; then the journal is of no more use.
     pub fn sync(&self) -> Result<(), StreamError> {
+        let _syncing = self.syncing.lock().expect("no thread panics while it waits for the disk");
+        self.sync_alone()
+    }
+
+    fn sync_alone(&self) -> Result<(), StreamError> {
         let mut open = self.lock();
         let next = open.next;
         if self.synced.load(Ordering::Acquire) >= next {
             return Ok(());
         }
-        open.flush()?;
+        self.write(&mut open)?;
         let (file, name) = (Arc::clone(&open.file), open.name());
         drop(open);
-        file.sync_data().map_err(|source| StreamError::Write { name, source })?;
+        if !is_planted(Defect::SyncSkipped) {
+            file.sync().map_err(|source| self.broken(name, source))?;
+        }
         self.synced.fetch_max(next, Ordering::AcqRel);
+        self.seal(next)
+    }
+
+    /// Writes what was gathered.
+    fn write(&self, open: &mut Open) -> Result<(), StreamError> {
+        self.trust(open)?;
+        open.file.append(&open.buffer).map_err(|source| self.broken(open.name(), source))?;
+        open.buffer.clear();
         Ok(())
+    }
+
+    /// Refuses to go on once something has failed: a second sync would vouch for what the first one has lost.
+    fn trust(&self, open: &Open) -> Result<(), StreamError> {
+        if !self.is_broken.load(Ordering::Acquire) {
+            return Ok(());
+        }
+        let source = io::Error::other("it could not be written before, and nobody knows what of it is there");
+        Err(StreamError::Write { name: open.name(), source })
+    }
+
+    fn broken(&self, name: String, source: io::Error) -> StreamError {
+        self.is_broken.store(true, Ordering::Release);
+        StreamError::Write { name, source }
+    }
+
+    /// Says in the journal that entries below this number are on the disk. The seal itself need not be.
+    fn seal(&self, number: u64) -> Result<(), StreamError> {
+        let mut open = self.lock();
+        let before = open.buffer.len();
+        frame(&mut open.buffer, number, &[]);
+        let added = (open.buffer.len() - before) as u64;
+        open.segments.last_mut().expect("a journal has a file").1 += added;
+        self.bytes.fetch_add(added, Ordering::Relaxed);
+        self.write(&mut open)
     }
 
     /// Entries with lower numbers are on the disk.
@@ -209,19 +251,19 @@ impl Journal {
     ///
     /// [`StreamError::Write`].
     pub fn roll(&self) -> Result<u64, StreamError> {
-        self.sync()?;
+        let _syncing = self.syncing.lock().expect("no thread panics while it waits for the disk");
+        self.sync_alone()?;
         let mut open = self.lock();
         let next = open.next;
         if open.segments.last().is_some_and(|(first, _)| *first == next) {
             return Ok(next);
         }
-        open.flush()?;
-        let name = open.name();
-        let failed = |source| StreamError::Write { name, source };
-        open.file.sync_data().map_err(failed)?;
-        let file = begin(&open.folder, next);
+        self.write(&mut open)?;
+        open.file.sync().map_err(|source| self.broken(open.name(), source))?;
         let name = segment_path(&open.folder, next).display().to_string();
-        open.file = Arc::new(file.map_err(|source| StreamError::Write { name, source })?);
+        // A file that was made in part stands behind the one that is written: what is added to that would look misplaced.
+        let file = begin(&open.folder, next).map_err(|source| self.broken(name, source))?;
+        open.file = Arc::from(file);
         open.segments.push((next, HEAD_BYTES as u64));
         self.bytes.fetch_add(HEAD_BYTES as u64, Ordering::Relaxed);
         self.synced.fetch_max(next, Ordering::AcqRel);
@@ -238,7 +280,7 @@ impl Journal {
         while open.segments.len() > 1 && open.segments[1].0 <= below {
             let (first, length) = open.segments.remove(0);
             let path = segment_path(&open.folder, first);
-            fs::remove_file(&path).map_err(CheckpointError::io("removing", &path))?;
+            open.folder.disk().remove(&path).map_err(CheckpointError::io("removing", &path))?;
             self.bytes.fetch_sub(length, Ordering::Relaxed);
         }
         Ok(())
@@ -249,21 +291,14 @@ impl Open {
     fn name(&self) -> String {
         segment_path(&self.folder, self.segments.last().map_or(0, |(first, _)| *first)).display().to_string()
     }
-
-    fn flush(&mut self) -> Result<(), StreamError> {
-        let written = (&*self.file).write_all(&self.buffer);
-        written.map_err(|source| StreamError::Write { name: self.name(), source })?;
-        self.buffer.clear();
-        Ok(())
-    }
 }
 
 /// Makes a file that begins with this number; it and its name are on the disk.
-fn begin(folder: &Path, first: u64) -> io::Result<File> {
-    let mut file = File::create(segment_path(folder, first))?;
-    file.write_all(&head(first))?;
-    file.sync_all()?;
-    File::open(folder)?.sync_all()?;
+fn begin(folder: &Folder, first: u64) -> io::Result<Box<dyn DiskFile>> {
+    let file = folder.disk().create(&segment_path(folder, first))?;
+    file.append(&head(FORMAT, first))?;
+    file.sync()?;
+    folder.sync()?;
     Ok(file)
 }
 

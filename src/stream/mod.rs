@@ -8,10 +8,12 @@
 //! came of it is delivered: at least once, nothing lost. Tests with a real broker: `tests/kafka_stream.rs`.
 
 pub mod checkpoint;
+pub mod disk;
 mod error;
 pub mod file;
 pub mod journal;
 pub mod kafka;
+pub mod log;
 pub mod pipeline;
 mod progress;
 pub mod redis;

@@ -2,7 +2,7 @@
 
 use super::StreamError;
 use super::file::LineSink;
-use super::kafka::KafkaSink;
+use super::log::Topic;
 
 /// A point in what was written to one sink. Marks of one sink are ordered by time of writing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -14,7 +14,7 @@ pub enum Sink {
     /// A file or standard output; the key is not written.
     Lines(LineSink),
     /// A topic, keyed, so that one account's outputs stay in order.
-    Kafka(KafkaSink),
+    Kafka(Box<dyn Topic>),
 }
 
 impl Sink {
@@ -22,11 +22,11 @@ impl Sink {
     ///
     /// # Errors
     ///
-    /// As [`LineSink::write_line`] and [`KafkaSink::write`]; after one, the sink is of no more use.
+    /// As [`LineSink::write_line`] and [`Topic::write_all`]; after one, the sink is of no more use.
     pub fn write(&mut self, key: &str, payload: &[u8]) -> Result<(), StreamError> {
         match self {
             Sink::Lines(lines) => lines.write_line(payload),
-            Sink::Kafka(topic) => topic.write(key, payload),
+            Sink::Kafka(topic) => topic.write_all(&mut [(key, payload)].into_iter()),
         }
     }
 
@@ -38,7 +38,7 @@ impl Sink {
     pub fn mark(&mut self) -> Result<Mark, StreamError> {
         match self {
             Sink::Lines(lines) => lines.flush().map(Mark),
-            Sink::Kafka(topic) => Ok(topic.producer().mark()),
+            Sink::Kafka(topic) => Ok(topic.mark()),
         }
     }
 
@@ -47,11 +47,11 @@ impl Sink {
     ///
     /// # Errors
     ///
-    /// [`KafkaProducer::delivered`](super::kafka::KafkaProducer::delivered)'s.
+    /// [`Topic::delivered`]'s.
     pub fn delivered(&self) -> Result<Mark, StreamError> {
         match self {
             Sink::Lines(lines) => Ok(Mark(lines.flushed())),
-            Sink::Kafka(topic) => topic.producer().delivered(),
+            Sink::Kafka(topic) => topic.delivered(),
         }
     }
 
@@ -63,7 +63,7 @@ impl Sink {
     pub fn flush(&mut self) -> Result<(), StreamError> {
         match self {
             Sink::Lines(lines) => lines.flush().map(drop),
-            Sink::Kafka(topic) => topic.producer().flush(),
+            Sink::Kafka(topic) => topic.flush(),
         }
     }
 }

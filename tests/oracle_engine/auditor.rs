@@ -65,8 +65,8 @@ struct Hold {
 #[derive(Default)]
 pub(crate) struct Auditor {
     /// By partition: the newest event time that it has shown.
-    newest_ms: BTreeMap<u32, i64>,
-    watermark_ms: Option<i64>,
+    pub(crate) newest_ms: BTreeMap<u32, i64>,
+    pub(crate) watermark_ms: Option<i64>,
     started_ms: i64,
     arrivals: usize,
     /// By program, source and id: the newest one remembered, and the number of its line.
@@ -83,7 +83,7 @@ impl Auditor {
     /// Takes an event in. `line` is the number of the line that it would get.
     pub(crate) fn expect(&mut self, fact: &Fact, line: usize) -> Expected {
         self.arrivals += 1;
-        if self.watermark_ms.is_none() {
+        if self.arrivals == 1 {
             self.started_ms = fact.time_ms;
         }
         let newest = self.newest_ms.entry(fact.partition).or_insert(fact.time_ms);
@@ -97,7 +97,7 @@ impl Auditor {
             return if first.says_the_same(fact) { Expected::Repeat(*at) } else { Expected::Refused };
         }
         self.names.insert(name, (fact.clone(), line));
-        let horizon_ms = watermark_ms - LATENESS_MS;
+        let horizon_ms = watermark_ms.saturating_sub(LATENESS_MS);
         let late = fact.time_ms < horizon_ms;
         if !late {
             self.count(fact);

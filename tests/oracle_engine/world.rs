@@ -1,6 +1,5 @@
 //! Random histories over a small world: few accounts, devices and networks, times on a grid as wide as the windows' unit.
 
-use std::collections::{BTreeMap, VecDeque};
 use std::fmt::Write as _;
 
 use crate::random::Random;
@@ -136,25 +135,6 @@ pub(crate) fn history_in_partitions(random: &mut Random, events: usize) -> Vec<(
         *line = fact.line();
     }
     history
-}
-
-/// The same events in another order: that of each partition stays.
-pub(crate) fn interleaved(random: &mut Random, history: &[(String, Option<Fact>)]) -> Vec<(String, Option<Fact>)> {
-    let mut partitions: BTreeMap<u32, VecDeque<&(String, Option<Fact>)>> = BTreeMap::new();
-    for event in history {
-        partitions.entry(event.1.as_ref().map_or(0, |fact| fact.partition)).or_default().push_back(event);
-    }
-    let mut order = Vec::new();
-    while !partitions.is_empty() {
-        let numbers: Vec<u32> = partitions.keys().copied().collect();
-        let number = numbers[random.below(numbers.len() as u64) as usize];
-        let partition = partitions.get_mut(&number).unwrap();
-        // A few records of a partition come together.
-        let fetched = partition.len().min(1 + random.below(30) as usize);
-        order.extend(partition.drain(..fetched).cloned());
-        partitions.retain(|_, left| !left.is_empty());
-    }
-    order
 }
 
 /// The name of an earlier event with other content, or another time.

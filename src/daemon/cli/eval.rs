@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::{Failure, Opened, Setup};
 use crate::alerts::Alerts;
-use crate::daemon::{progress, shared, wiring};
+use crate::daemon::{clock, progress, shared, wiring};
 use crate::engine::Engine;
 use crate::event::ParseOptions;
 use crate::stream::Sink;
@@ -34,7 +34,7 @@ pub(super) struct Arguments {
     /// Accept events later than the clock: for made-up traffic.
     #[arg(long)]
     allow_future: bool,
-    /// Events, a line each: `.jsonl`, `.jsonl.gz`, `.jsonl.zst`, or `-` for standard input.
+    /// Events, a line each, plain or as gzip or zstd make it: `.jsonl`, `.jsonl.gz`, `.jsonl.zst`, or `-` for standard input.
     #[arg(default_value = "-")]
     file: PathBuf,
 }
@@ -99,7 +99,10 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
         None => pipeline.run(),
         Some(state) => {
             let (kept, interval) = (Arc::default(), Duration::from_secs(1));
-            pipeline.run_shared(crossbeam_channel::never(), Sharing { state, kept, interval, producer: None })
+            pipeline.run_shared(
+                crossbeam_channel::never(),
+                Sharing { state, kept, interval, monotonic: clock::monotonic, producer: None },
+            )
         }
     };
     let closed = shared.map_or(Ok(()), SharedState::close);

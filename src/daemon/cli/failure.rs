@@ -4,7 +4,7 @@ use std::io::{IsTerminal as _, Write as _};
 
 use crate::daemon::health::HealthError;
 use crate::daemon::key::KeyError;
-use crate::daemon::recovery::NoPlan;
+use crate::daemon::recovery::{NoPlan, NotSettled};
 use crate::daemon::wiring::WiringError;
 use crate::ruleset::diagnostic::{self, Diagnostic};
 use crate::signals::SignalError;
@@ -115,6 +115,16 @@ impl From<CheckpointError> for Failure {
     fn from(error: CheckpointError) -> Failure {
         let code = if error.is_outside() { 3 } else { 2 };
         Failure::Told { message: error.to_string(), hint: Some(error.hint().to_owned()), code }
+    }
+}
+
+impl From<NotSettled> for Failure {
+    fn from(error: NotSettled) -> Failure {
+        match error {
+            NotSettled::Stream(error) => error.into(),
+            NotSettled::Checkpoint(error) => error.into(),
+            NotSettled::Signals(error) => error.into(),
+        }
     }
 }
 

@@ -16,12 +16,13 @@ use crate::daemon::health::{self, Readiness};
 use crate::daemon::history::Histories;
 use crate::daemon::key::StateKey;
 use crate::daemon::metrics::{EngineProbe, Metrics, ReloadOutcome};
+use crate::daemon::recovery::Handing;
 use crate::daemon::reload::{self, Filler, LastGood, Reloader};
 use crate::daemon::wiring::Outlets;
 use crate::daemon::{clock, instance, log, recovery, stop, wiring};
 use crate::engine::{Engine, EngineOptions};
 use crate::signals::SignalConfig;
-use crate::stream::StreamError;
+use crate::stream::journal::PlaceName;
 use crate::stream::pipeline::{Fill, Keeping, Pipeline, Reader, Reload, Sharing, Sinks};
 
 #[derive(Debug, clap::Args)]
@@ -80,9 +81,12 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let counted = !past.has_inputs && histories.count(&mut engine, &reloader.signals, &asked.stop)?;
     let (fill, fills) = crossbeam_channel::unbounded();
     reloader.filler = config.rules.backfill.then(|| Filler::new(histories, fill));
-    let mut keeper = keep::begin(config, past, newest)?;
+    let mut keeper = recovery::keeper(keep::options(config), past, newest)?;
     metrics.keep(keeper.kept(), keeper.journal());
-    keep::settle_in(config, &mut keeper, &mut engine, &plan, current, counted, &mut reloader)?;
+    let handing = Handing { signals: &reloader.signals, readers: reloader.readers, hand_over: &reloader.hand_over };
+    let is_read = |place: &PlaceName| keep::is_read(config, place);
+    let later = recovery::settle_in(&mut keeper, &mut engine, &plan, current, counted, is_read, &handing)?;
+    reloader.wanted = later.unwrap_or(reloader.wanted);
     // Before it is told: whoever reads the line may ask at once.
     readiness.ready();
     let rules = engine.rules();
@@ -90,9 +94,9 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let interval = Duration::from_millis(config.engine.commit_interval.0.unsigned_abs());
     let keeping = Keeping { keeper: &mut keeper, replay: plan.replay, interval, producer };
     let parts = Parts { config, engine: &mut engine, metrics: &metrics, probe: &mut probe, readers, sinks };
-    let ended = judge(parts, reloader, (reloads, fills), keeping, &asked);
+    let ended = judge(parts, reloader, (reloads, Over::Kept(fills, Box::new(keeping))), &asked);
     let ended = ended.and_then(|()| {
-        state::said_written(&keeper.finish(&mut engine)?, &engine).log();
+        keeper.finish(&mut engine)?;
         Ok(())
     });
     if ended.is_ok() && arguments.linger && !asked.stop.load(Ordering::Acquire) {
@@ -152,33 +156,20 @@ struct Parts<'a> {
     sinks: Sinks,
 }
 
+/// Who keeps the state.
+enum Over<'a> {
+    /// This process; history comes for features that a reload brings.
+    Kept(Receiver<Fill>, Box<Keeping<'a>>),
+    /// Somebody else, for several instances.
+    Shared(Sharing<'a>),
+}
+
 /// Judges until the sources have ended, or the end was asked for; the rules are read again meanwhile.
 fn judge(
     parts: Parts<'_>,
     reloader: Reloader,
-    (reloads, fills): (Receiver<Reload>, Receiver<Fill>),
-    keeping: Keeping<'_>,
+    (reloads, over_state): (Receiver<Reload>, Over<'_>),
     asked: &stop::Asked,
-) -> Result<(), Failure> {
-    run_pipeline(parts, reloader, asked, |pipeline| pipeline.run_keeping(reloads, fills, Some(keeping)))
-}
-
-/// The same over state that is shared.
-fn judge_shared(
-    parts: Parts<'_>,
-    reloader: Reloader,
-    reloads: Receiver<Reload>,
-    sharing: Sharing<'_>,
-    asked: &stop::Asked,
-) -> Result<(), Failure> {
-    run_pipeline(parts, reloader, asked, |pipeline| pipeline.run_shared(reloads, sharing))
-}
-
-fn run_pipeline(
-    parts: Parts<'_>,
-    reloader: Reloader,
-    asked: &stop::Asked,
-    run: impl FnOnce(Pipeline<'_>) -> Result<(), StreamError>,
 ) -> Result<(), Failure> {
     let Parts { config, engine, metrics, probe, readers, sinks } = parts;
     metrics.watch(&readers, &sinks);
@@ -191,7 +182,10 @@ fn run_pipeline(
     let over = AtomicBool::new(false);
     std::thread::scope(|scope| {
         scope.spawn(|| reloader.run(&asked.reload, &over));
-        let ended = run(pipeline);
+        let ended = match over_state {
+            Over::Kept(fills, keeping) => pipeline.run_keeping(reloads, fills, Some(*keeping)),
+            Over::Shared(sharing) => pipeline.run_shared(reloads, sharing),
+        };
         over.store(true, Ordering::Release);
         Ok(ended?)
     })

@@ -9,6 +9,7 @@ use crate::engine::{Engine, EngineOptions};
 use crate::ruleset::Premises;
 use crate::ruleset::program::RuleSet;
 use crate::stream::checkpoint::{Loaded, Owner, Written};
+use crate::stream::disk::Folder;
 
 /// A state that is owned, and the engine that it holds.
 pub(super) struct State {
@@ -68,24 +69,17 @@ pub(super) fn take(
 ) -> Result<State, Failure> {
     let owner = Owner::of(folder)?;
     let mut said = Vec::new();
-    let (found, past) = recovery::read(folder, rules, options, premises)?;
+    let (found, past) = recovery::read(&Folder::at(folder), rules, options, premises)?;
     for (error, aside) in &found.damaged {
         said.push(Said::Error(format!(
             "{error}; it is set aside as {}, and the one before it is used",
             aside.display()
         )));
     }
-    let (engine, newest) = match found.loaded {
-        Some(mut loaded) => {
-            say_loaded(&loaded, &mut said);
-            if loaded.companion.is_none() {
-                // Nobody knows which partitions its numbers stand for.
-                loaded.engine.revoke_all();
-            }
-            (loaded.engine, loaded.companion.map(|companion| companion.position))
-        }
-        None => (Engine::new(Arc::clone(rules), options.clone()), None),
-    };
+    if let Some(loaded) = &found.loaded {
+        say_loaded(loaded, &mut said);
+    }
+    let (engine, newest) = recovery::engine(found.loaded, rules, options);
     if past.scan.torn_bytes() > 0 {
         let bytes = past.scan.torn_bytes();
         said.push(Said::Note(format!(

@@ -76,7 +76,7 @@ settings! {
             "A server, or some nodes of a cluster: `redis://host:port`, or `rediss://host:port` with TLS.";
         user: Option<String> = "" eg "refguard",
             "The ACL user; absent: the default user.";
-        password: Option<String> = "",
+        password: Option<String> = "" eg "a-long-random-word",
             "Its password, better set by the variable `REFGUARD_STATE__REDIS__PASSWORD` than in the file.";
         password_file: Option<PathBuf> = "" eg "secrets/redis.password",
             "Or a file that holds it, on one line.";

@@ -25,7 +25,7 @@ use crate::event::Verdict;
 use crate::ruleset::program::RuleSet;
 use crate::stream::Sink;
 use crate::stream::journal::Journal;
-use crate::stream::kafka::KafkaSource;
+use crate::stream::log::Subscription;
 use crate::stream::pipeline::{Input, Kept, Reader, Sinks};
 use crate::stream::redis::SharedCounts;
 use snapshot::Exchange;
@@ -74,7 +74,7 @@ pub struct Metrics {
     exchange: Arc<Exchange>,
     dependencies: std::sync::Mutex<Vec<Dependency>>,
     /// By source: how many records it has not read yet.
-    lags: std::sync::Mutex<Vec<(String, Weak<KafkaSource>)>>,
+    lags: std::sync::Mutex<Vec<(String, Weak<dyn Subscription>)>>,
     /// By list: when its file was last changed before it was read, in milliseconds since the Unix epoch.
     lists: std::sync::Mutex<Vec<(String, i64)>>,
     /// What is known of checkpoints, and the journal.
@@ -144,8 +144,8 @@ impl Metrics {
         let always = [("sinks.verdicts", &sinks.verdicts), ("sinks.dead_letters", &sinks.dead_letters)];
         for (name, sink) in always.into_iter().chain(alerts.map(|sink| ("sinks.alerts", sink))) {
             let Sink::Kafka(topic) = sink else { continue };
-            let producer = topic.producer().clone();
-            self.depend(name, move || Some(producer.is_reachable()));
+            let reachable = topic.reachable();
+            self.depend(name, move || Some(reachable()));
         }
     }
 
@@ -321,7 +321,7 @@ impl Metrics {
         let lag = &self.families.source_lag_events;
         lag.reset();
         for (source, kafka) in &*self.lags.lock().expect(UNBROKEN) {
-            if let Some(records) = kafka.upgrade().and_then(|kafka| lag_records(&kafka)) {
+            if let Some(records) = kafka.upgrade().and_then(|kafka| lag_records(&*kafka)) {
                 lag.with_label_values(&[source.as_str()]).set(records as f64);
             }
         }
@@ -334,7 +334,7 @@ const UNBROKEN: &str = "no thread panics while it holds this list";
 const NONE: &[&str] = &[];
 
 /// What the source has not read yet; `None` until that is known of every partition that it has.
-fn lag_records(kafka: &KafkaSource) -> Option<u64> {
+fn lag_records(kafka: &dyn Subscription) -> Option<u64> {
     let partitions = kafka.partitions();
     let assigned = partitions.iter().filter(|partition| partition.assigned);
     assigned.map(|partition| partition.lag_records).sum()

@@ -7,7 +7,6 @@
 //! waits for nothing. A file is written by a thread of its own, as in the daemon.
 
 use std::fs;
-use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
@@ -20,6 +19,7 @@ use crate::lab::Replay;
 use crate::ruleset::program::RuleSet;
 use crate::signals::SignalConfig;
 use crate::stream::checkpoint::{self, CheckpointError, Companion, Writing};
+use crate::stream::disk::Folder;
 
 /// 2026-01-01T00:00:00Z, in milliseconds since the Unix epoch.
 const START_MS: i64 = 1_767_225_600_000;
@@ -119,7 +119,7 @@ fn options() -> EngineOptions {
 /// Measures checkpoints of so many keys.
 pub(super) fn measure(
     keys: u64,
-    folder: &Path,
+    folder: &Folder,
     plan: &Plan,
     say: &mut dyn FnMut(&str),
 ) -> Result<CheckpointCosts, BenchError> {
@@ -142,7 +142,7 @@ pub(super) fn measure(
     let (mut checked, mut recovered) = (Vec::new(), Vec::new());
     for _ in 0..plan.rounds {
         let start = (plan.monotonic)();
-        checkpoint::check(&at_once.path).map_err(of_checkpoint)?;
+        checkpoint::check(folder, &at_once.path).map_err(of_checkpoint)?;
         checked.push((plan.monotonic)().duration_since(start));
         let start = (plan.monotonic)();
         let found = checkpoint::load(folder, &mut |_| Ok(Arc::clone(&rules)), &options()).map_err(of_checkpoint)?;
@@ -304,7 +304,7 @@ impl Load {
         }
     }
 
-    fn run(&mut self, folder: &Path, plan: &Plan) -> Result<Lane, BenchError> {
+    fn run(&mut self, folder: &Folder, plan: &Plan) -> Result<Lane, BenchError> {
         let mut sum = Duration::ZERO;
         let batches = 32 * BATCHES_AHEAD;
         self.judge(plan, batches, |_, took| {
@@ -321,7 +321,7 @@ impl Load {
             begun: Duration::ZERO,
             longest_step: Duration::ZERO,
             steps: 0,
-            path: folder.to_owned(),
+            path: folder.path().to_owned(),
         };
         let mut without = Queue::new(gap_ns);
         self.judge(plan, batches, |_, took| {
@@ -340,7 +340,7 @@ impl Load {
 
     fn with_checkpoint(
         &mut self,
-        folder: &Path,
+        folder: &Folder,
         plan: &Plan,
         queue: &mut Queue,
         lane: &mut Lane,

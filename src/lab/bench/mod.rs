@@ -29,6 +29,7 @@ use crate::ruleset::program::RuleSet;
 use crate::signals::SignalError;
 use crate::stream::StreamError;
 use crate::stream::checkpoint::CheckpointError;
+use crate::stream::disk::Folder;
 
 pub use aggregates::{AggregateCost, AggregateCosts};
 pub use attack::{Attack, AttackReport, Honest};
@@ -170,7 +171,7 @@ pub fn run(plan: &Plan, mut say: impl FnMut(&str)) -> Result<Report, BenchError>
         report.attack = Some(attack::measure(attack, plan, &mut say)?);
     }
     if let Some(keys) = plan.checkpoint {
-        report.checkpoint = Some(checkpoint::measure(keys, folder.path(), plan, &mut say)?);
+        report.checkpoint = Some(checkpoint::measure(keys, &Folder::at(folder.path()), plan, &mut say)?);
     }
     Ok(report)
 }

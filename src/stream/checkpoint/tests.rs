@@ -1,5 +1,7 @@
 //! Files that are whole, torn, flipped, newer or foreign.
 
+use std::fs;
+
 use super::*;
 use crate::engine::Judgements;
 use crate::event::{EventBatch, ParseOptions, Parser, Place, Position};
@@ -48,7 +50,7 @@ fn engine(events: u64) -> Engine {
 }
 
 fn load_it(folder: &Path) -> Result<Found, CheckpointError> {
-    load(folder, &mut |_| Ok(rules()), &EngineOptions::default())
+    load(&folder.into(), &mut |_| Ok(rules()), &EngineOptions::default())
 }
 
 fn companion() -> Companion {
@@ -59,7 +61,7 @@ fn companion() -> Companion {
 }
 
 fn write_it(folder: &Path, events: u64) -> Result<Written, CheckpointError> {
-    write(folder, &engine(events), &companion())
+    write(&folder.into(), &engine(events), &companion())
 }
 
 fn names(folder: &Path) -> Vec<String> {
@@ -88,7 +90,7 @@ fn the_last_two_are_kept_and_the_newest_is_read() {
     assert_eq!((loaded.engine.taken_in(), loaded.restored.sequence, found.damaged.len()), (100, 100, 0));
     assert!(loaded.path.ends_with(name(100)));
     assert_eq!(loaded.companion, Some(companion()));
-    assert_eq!(oldest_position(folder.path()).unwrap(), Some(17));
+    assert_eq!(oldest_position(&folder.path().into()).unwrap(), Some(17));
 }
 
 #[test]
@@ -122,7 +124,10 @@ fn a_newer_format_another_key_or_nothing_whole_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     write_it(folder.path(), 20).unwrap();
     let foreign = EngineOptions { hash_key: HashKey([9; 16]), ..EngineOptions::default() };
-    assert!(matches!(load(folder.path(), &mut |_| Ok(rules()), &foreign), Err(CheckpointError::ForeignKey { .. })));
+    assert!(matches!(
+        load(&folder.path().into(), &mut |_| Ok(rules()), &foreign),
+        Err(CheckpointError::ForeignKey { .. })
+    ));
     let newest = write_it(folder.path(), 40).unwrap().path;
     let mut newer = fs::read(&newest).unwrap();
     let head = frame::head_of(frame::FORMAT + 1);
@@ -154,7 +159,7 @@ fn what_cannot_be_written_leaves_the_ones_before() {
 fn one_that_has_no_name_does_not_count() {
     let folder = tempfile::tempdir().unwrap();
     write_it(folder.path(), 20).unwrap();
-    let aside = write_aside(folder.path(), &engine(40), &companion()).unwrap();
+    let aside = write_aside(&folder.path().into(), &engine(40), &companion()).unwrap();
     assert_eq!(load_it(folder.path()).unwrap().loaded.unwrap().engine.taken_in(), 20);
     aside.name(40).unwrap();
     assert_eq!(load_it(folder.path()).unwrap().loaded.unwrap().engine.taken_in(), 40);

@@ -1,14 +1,14 @@
 //! Reads a journal: once to see that it is whole and where it ends, and again to follow it.
 
-use std::fs::{self, File};
-use std::io::{BufReader, Read as _};
+use std::io::{BufReader, Read};
 use std::path::{Path, PathBuf};
 
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use super::entry::Stored;
-use super::{ENTRY_BYTES_MAX, FORMAT, FRAME_BYTES, HEAD_BYTES, MAGIC, head, segments};
+use super::{BUFFER_BYTES, ENTRY_BYTES_MAX, FORMAT, FORMAT_WITH_SEALS, FRAME_BYTES, HEAD_BYTES, MAGIC, head, segments};
 use crate::stream::checkpoint::CheckpointError;
+use crate::stream::disk::Folder;
 
 /// How far entries may lie behind one that is not whole, for it to be taken for damaged: no more are written between two syncs.
 const AHEAD_MAX: u64 = 1 << 32;
@@ -35,7 +35,7 @@ impl Scan {
     /// [`CheckpointError::Damaged`] if a byte is not what was written, or entries are missing; the system. An end that is torn
     /// is no error: nothing of it was committed.
     pub fn of(
-        folder: &Path,
+        folder: &Folder,
         from: u64,
         mut each: impl FnMut(Journaled) -> Result<(), CheckpointError>,
     ) -> Result<Scan, CheckpointError> {
@@ -54,7 +54,7 @@ impl Scan {
             if *first != scan.next {
                 return Err(damaged(path, format!("entries from {} on are missing before it", scan.next)));
             }
-            let mut entries = Entries::open(path, *first, is_last)?;
+            let mut entries = Entries::open(folder, path, *first, is_last)?;
             while let Some(entry) = entries.next()? {
                 if entry.0 >= from {
                     each(entry)?;
@@ -84,23 +84,20 @@ impl Scan {
         self.torn_bytes
     }
 
-    /// Reads the entries again.
-    pub fn again(&self, from: u64) -> Again {
-        Again { files: self.files.clone(), from, next: self.next, current: None }
+    /// Reads the entries again, from the same folder.
+    pub fn again(&self, folder: &Folder, from: u64) -> Again {
+        Again { folder: folder.clone(), files: self.files.clone(), from, next: self.next, current: None }
     }
 
-    /// Cuts off the torn end.
-    pub(super) fn cut(&self) -> Result<(), CheckpointError> {
+    /// Cuts off the torn end, and has what is before it on the disk: a process that was killed may have left it in memory alone.
+    pub(super) fn cut(&self, folder: &Folder) -> Result<(), CheckpointError> {
         match &self.end {
-            Some((path, None)) => fs::remove_file(path).map_err(CheckpointError::io("removing", path)),
+            Some((path, None)) => folder.disk().remove(path).map_err(CheckpointError::io("removing", path)),
             Some((path, Some(whole))) if self.torn_bytes > 0 => {
-                let cut = File::options().write(true).open(path).and_then(|file| {
-                    file.set_len(*whole)?;
-                    file.sync_all()
-                });
-                cut.map_err(CheckpointError::io("writing", path))
+                folder.disk().cut(path, *whole).map_err(CheckpointError::io("writing", path))
             }
-            _ => Ok(()),
+            Some((path, _)) => folder.disk().sync(path).map_err(CheckpointError::io("syncing", path)),
+            None => Ok(()),
         }
     }
 }
@@ -108,6 +105,7 @@ impl Scan {
 /// Entries of a journal that was looked at.
 #[derive(Debug)]
 pub struct Again {
+    folder: Folder,
     files: Vec<(u64, PathBuf)>,
     from: u64,
     next: u64,
@@ -137,16 +135,17 @@ impl Again {
             if first >= self.next {
                 return Ok(None);
             }
-            self.current = Some(Entries::open(&path, first, self.files.is_empty())?);
+            self.current = Some(Entries::open(&self.folder, &path, first, self.files.is_empty())?);
         }
     }
 }
 
 /// The entries of one file.
-#[derive(Debug)]
 struct Entries {
+    folder: Folder,
     path: PathBuf,
-    input: BufReader<File>,
+    input: BufReader<Box<dyn Read + Send>>,
+    format: u32,
     bytes: u64,
     at: u64,
     number: u64,
@@ -154,32 +153,45 @@ struct Entries {
     has_no_head: bool,
 }
 
+impl std::fmt::Debug for Entries {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Entries").field("path", &self.path).field("number", &self.number).finish_non_exhaustive()
+    }
+}
+
 impl Entries {
-    fn open(path: &Path, first: u64, is_last: bool) -> Result<Entries, CheckpointError> {
-        let file = File::open(path).map_err(CheckpointError::io("opening", path))?;
-        let bytes = file.metadata().map_err(CheckpointError::io("reading", path))?.len();
-        let input = BufReader::with_capacity(1 << 20, file);
+    fn open(folder: &Folder, path: &Path, first: u64, is_last: bool) -> Result<Entries, CheckpointError> {
+        let bytes = folder.disk().length(path).map_err(CheckpointError::io("reading", path))?;
+        let file = folder.disk().open(path).map_err(CheckpointError::io("opening", path))?;
+        let (folder, path) = (folder.clone(), path.to_owned());
+        let input = BufReader::with_capacity(BUFFER_BYTES, file);
         let mut entries =
-            Entries { path: path.to_owned(), input, bytes, at: 0, number: first, is_last, has_no_head: false };
-        if bytes < HEAD_BYTES as u64 && is_last {
-            // The power went while it was made: nothing was in it.
-            entries.has_no_head = true;
-            return Ok(entries);
-        }
-        let mut found = [0; HEAD_BYTES];
-        entries.fill(&mut found)?;
-        if !found.starts_with(MAGIC) {
-            return Err(damaged(path, "it is no journal".to_owned()));
-        }
-        let format = u32::from_le_bytes([found[12], found[13], found[14], found[15]]);
-        if format > FORMAT {
-            return Err(CheckpointError::Newer { path: path.to_owned(), found: format, known: FORMAT });
-        }
-        if found != *head(first) {
-            return Err(damaged(path, "its head is not what was written".to_owned()));
-        }
-        entries.at = HEAD_BYTES as u64;
+            Entries { folder, path, input, format: FORMAT, bytes, at: 0, number: first, is_last, has_no_head: false };
+        entries.has_no_head = !entries.read_head(first)?;
         Ok(entries)
+    }
+
+    /// Reads the head. `false`: the power went while the file was made, so that nothing was in it.
+    fn read_head(&mut self, first: u64) -> Result<bool, CheckpointError> {
+        let mut found = [0; HEAD_BYTES];
+        let length = HEAD_BYTES.min(usize::try_from(self.bytes).unwrap_or(HEAD_BYTES));
+        self.fill(&mut found[..length])?;
+        let format = u32::from_le_bytes([found[12], found[13], found[14], found[15]]);
+        if found == *head(format, first) && found.starts_with(MAGIC) && format > 0 {
+            if format > FORMAT {
+                return Err(CheckpointError::Newer { path: self.path.clone(), found: format, known: FORMAT });
+            }
+            self.format = format;
+            self.at = HEAD_BYTES as u64;
+            return Ok(true);
+        }
+        // It was synced before anything else was written: so this is all of it, and what is missing was never there.
+        let is_torn = |format| found.iter().zip(head(format, first)).all(|(found, head)| *found == 0 || *found == head);
+        if self.is_last && self.bytes <= HEAD_BYTES as u64 && (1..=FORMAT).any(is_torn) {
+            return Ok(false);
+        }
+        let what = if found.starts_with(MAGIC) { "its head is not what was written" } else { "it is no journal" };
+        Err(damaged(&self.path, what.to_owned()))
     }
 
     fn fill(&mut self, bytes: &mut [u8]) -> Result<(), CheckpointError> {
@@ -187,63 +199,74 @@ impl Entries {
     }
 
     fn next(&mut self) -> Result<Option<Journaled>, CheckpointError> {
-        let left = self.bytes - self.at;
-        if self.has_no_head || left == 0 {
-            return Ok(None);
+        loop {
+            let left = self.bytes - self.at;
+            if self.has_no_head || left == 0 {
+                return Ok(None);
+            }
+            if left < FRAME_BYTES as u64 {
+                return self.not_whole();
+            }
+            let mut begin = [0; 12];
+            self.fill(&mut begin)?;
+            let length = u64::from(u32::from_le_bytes([begin[0], begin[1], begin[2], begin[3]]));
+            if length > ENTRY_BYTES_MAX as u64 || length + FRAME_BYTES as u64 > left {
+                return self.not_whole();
+            }
+            let mut frame = vec![0; length as usize + FRAME_BYTES];
+            frame[..12].copy_from_slice(&begin);
+            self.fill(&mut frame[12..])?;
+            match payload(&frame) {
+                Some((number, [])) if number <= self.number && self.format >= FORMAT_WITH_SEALS => {
+                    self.at += frame.len() as u64;
+                }
+                Some((number, payload)) if number == self.number => {
+                    let entry = Stored::read(payload).map_err(|broken| damaged(&self.path, broken.to_string()))?;
+                    self.at += frame.len() as u64;
+                    self.number += 1;
+                    return Ok(Some((number, entry)));
+                }
+                _ => return self.not_whole(),
+            }
         }
-        if left < FRAME_BYTES as u64 {
-            return self.not_whole();
-        }
-        let mut begin = [0; 12];
-        self.fill(&mut begin)?;
-        let length = u64::from(u32::from_le_bytes([begin[0], begin[1], begin[2], begin[3]]));
-        if length > ENTRY_BYTES_MAX as u64 || length + FRAME_BYTES as u64 > left {
-            return self.not_whole();
-        }
-        let mut frame = vec![0; length as usize + FRAME_BYTES];
-        frame[..12].copy_from_slice(&begin);
-        self.fill(&mut frame[12..])?;
-        let Some(payload) = payload(&frame, self.number) else { return self.not_whole() };
-        let entry = Stored::read(payload).map_err(|broken| damaged(&self.path, broken.to_string()))?;
-        self.at += frame.len() as u64;
-        self.number += 1;
-        Ok(Some((self.number - 1, entry)))
     }
 
-    /// An entry is not whole. If one that is lies behind it, bytes were changed; else the end is torn.
+    /// An entry is not whole. If it was on the disk once, bytes were changed; else the end is torn.
     fn not_whole(&mut self) -> Result<Option<Journaled>, CheckpointError> {
         let what = format!("entry {} is not what was written", self.number);
         if !self.is_last {
             return Err(damaged(&self.path, what));
         }
-        let bytes = fs::read(&self.path).map_err(CheckpointError::io("reading", &self.path))?;
+        let mut bytes = Vec::new();
+        let read = self.folder.disk().open(&self.path).and_then(|mut file| file.read_to_end(&mut bytes));
+        read.map_err(CheckpointError::io("reading", &self.path))?;
         let rest = bytes.get(self.at as usize..).unwrap_or_default();
-        if (1..rest.len()).any(|at| follows(&rest[at..], self.number)) {
+        if (0..rest.len()).any(|at| self.was_sealed_by(&rest[at..])) {
             return Err(damaged(&self.path, what));
         }
         Ok(None)
     }
-}
 
-/// Whether a whole frame begins here, with a number behind this one.
-fn follows(bytes: &[u8], number: u64) -> bool {
-    let Some(begin) = bytes.get(..12) else { return false };
-    let length = u32::from_le_bytes([begin[0], begin[1], begin[2], begin[3]]) as usize;
-    let mut found = [0; 8];
-    found.copy_from_slice(&begin[4..12]);
-    let found = u64::from_le_bytes(found);
-    if found <= number || found - number > AHEAD_MAX || length > ENTRY_BYTES_MAX {
-        return false;
+    /// Whether a whole frame begins here that says that the entry which comes next was on the disk. Without seals any that lies
+    /// behind it is taken to say so.
+    fn was_sealed_by(&self, bytes: &[u8]) -> bool {
+        let Some(begin) = bytes.first_chunk::<4>() else { return false };
+        let length = u32::from_le_bytes(*begin) as usize;
+        if length > ENTRY_BYTES_MAX || length > 0 && self.format >= FORMAT_WITH_SEALS {
+            return false;
+        }
+        let found = bytes.get(..length + FRAME_BYTES).and_then(payload);
+        found.is_some_and(|(number, _)| number > self.number && number - self.number <= AHEAD_MAX)
     }
-    bytes.get(..length + FRAME_BYTES).is_some_and(|frame| payload(frame, found).is_some())
 }
 
-/// What is in a whole frame; `None` if it is not what was written.
-fn payload(frame: &[u8], number: u64) -> Option<&[u8]> {
-    let (begin, checksum) = frame.split_at_checked(frame.len().checked_sub(8)?)?;
-    let payload = begin.get(12..)?;
-    let is_whole = begin[4..12] == number.to_le_bytes() && xxh3_64_with_seed(begin, number).to_le_bytes() == checksum;
-    is_whole.then_some(payload)
+/// The number of a frame, and what is in it; `None` if it is not what was written.
+fn payload(frame: &[u8]) -> Option<(u64, &[u8])> {
+    let (begin, checksum) = frame.split_last_chunk::<8>()?;
+    let (_, rest) = begin.split_first_chunk::<4>()?;
+    let (number, payload) = rest.split_first_chunk::<8>()?;
+    let number = u64::from_le_bytes(*number);
+    (xxh3_64_with_seed(begin, number).to_le_bytes() == *checksum).then_some((number, payload))
 }
 
 fn damaged(path: &Path, detail: String) -> CheckpointError {

@@ -101,7 +101,7 @@ impl RecordBatch {
     }
 
     /// Forgets everything but the memory, and begins anew under an assignment.
-    pub(super) fn begin(&mut self, generation: u64) {
+    pub fn begin(&mut self, generation: u64) {
         self.text.clear();
         self.records.clear();
         self.refused.clear();
@@ -131,21 +131,37 @@ impl RecordBatch {
     /// Adds a record of the partition with this index.
     pub(super) fn add(&mut self, message: &BorrowedMessage<'_>, partition: u32) {
         let offset = u64::try_from(message.offset()).expect("a fetched record has an offset of at least 0");
+        let (value, headers) = (message.payload().unwrap_or_default(), message.headers());
+        self.put(partition, offset, message.timestamp().to_millis(), value, headers);
+    }
+
+    /// Adds a record without headers of the partition with this index. It came at this time, in milliseconds since the Unix
+    /// epoch.
+    pub fn push(&mut self, partition: u32, offset: u64, ingest_time_ms: i64, value: &[u8]) {
+        self.put(partition, offset, Some(ingest_time_ms), value, None);
+    }
+
+    fn put(
+        &mut self,
+        partition: u32,
+        offset: u64,
+        ingest_time_ms: Option<i64>,
+        value: &[u8],
+        headers: Option<&BorrowedHeaders>,
+    ) {
         let position = Position { partition, offset, item: 0 };
-        let ingest_time_ms = message.timestamp().to_millis();
         self.note_end(partition, offset + 1);
         match self.runs.last_mut() {
             Some(run) if run.partition == partition => (run.next, run.records) = (offset + 1, run.records + 1),
             _ => self.runs.push(BatchRun { partition, first: offset, next: offset + 1, records: 1 }),
         }
-        let value = message.payload().unwrap_or_default();
         let value_in_utf8 = if value.len() > EVENT_BYTES_MAX {
             Err(Reason::TooLarge { length_bytes: value.len() })
         } else {
             simdutf8::compat::from_utf8(value).map_err(|error| Reason::NotUtf8 { offset: error.valid_up_to() })
         };
         let first_header = self.header_spans.len();
-        let accepted = value_in_utf8.and_then(|text| self.add_headers(message.headers()).map(|()| text));
+        let accepted = value_in_utf8.and_then(|text| self.add_headers(headers).map(|()| text));
         match accepted {
             Ok(text) => {
                 self.records.push(Record {

@@ -3,9 +3,10 @@
 use super::RecordBatch;
 use super::client::{detail, settings_error};
 use super::reader::{Callbacks, ending_error};
-use super::source::{KafkaSource, SourceOptions};
+use super::source::SourceOptions;
 use super::status::{PartitionName, Shared};
 use crate::stream::StreamError;
+use crate::stream::log::Subscription;
 use rdkafka::config::FromClientConfigAndContext as _;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::error::{KafkaError, KafkaResult};
@@ -82,9 +83,9 @@ impl KafkaHistory {
     ///
     /// # Errors
     ///
-    /// As [`KafkaSource::open`]; [`StreamError::Kafka`] if the cluster does not tell the places within 10 s.
+    /// As [`KafkaSource::open`](super::KafkaSource::open); [`StreamError::Kafka`] if the cluster does not tell the places within 10 s.
     pub fn open(
-        source: &KafkaSource,
+        source: &dyn Subscription,
         options: &SourceOptions,
         from_ms: i64,
         end: HistoryEnd,
@@ -138,7 +139,7 @@ impl KafkaHistory {
 impl Topic {
     fn open(
         topic: &str,
-        source: &KafkaSource,
+        source: &dyn Subscription,
         options: &SourceOptions,
         from_ms: i64,
         end: HistoryEnd,

@@ -5,7 +5,7 @@ use super::source::{KafkaInput, Revocation, SourceOptions};
 use super::status::Shared;
 use super::{PartitionName, RecordBatch};
 use crate::stream::StreamError;
-use crossbeam_channel::{Receiver, RecvTimeoutError, SendTimeoutError, Sender, bounded};
+use crossbeam_channel::{Receiver, RecvTimeoutError, SendTimeoutError, Sender};
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer as _, ConsumerContext, RebalanceProtocol};
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
@@ -302,9 +302,8 @@ impl Reader {
     /// Tells the pipeline that partitions go, and waits until it has finished with them, but not for ever.
     fn release(&mut self, partitions: Vec<u32>) -> Result<(), Closed> {
         let lost = self.consumer.assignment_lost();
-        let (_released, released) = bounded(0);
-        let waits = Arc::new(());
-        self.send(KafkaInput::Revoking(Revocation { partitions, lost, _released, waits: Arc::downgrade(&waits) }))?;
+        let (revocation, released) = Revocation::new(partitions, lost);
+        self.send(KafkaInput::Revoking(revocation))?;
         if lost {
             return Ok(());
         }

@@ -16,7 +16,7 @@ use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer as _, ConsumerGroupMe
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::{Offset, TopicPartitionList};
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex, Weak};
+use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
@@ -83,15 +83,14 @@ pub struct Revocation {
     /// Whether they are gone already (the group took us for dead): nothing of them can be committed any more.
     pub lost: bool,
     /// Dropped with this; the reader waits for that.
-    pub(super) _released: Sender<()>,
-    /// Lives as long as the reader waits.
-    pub(super) waits: Weak<()>,
+    _released: Sender<()>,
 }
 
 impl Revocation {
-    /// Whether the partitions are gone: nothing of them can be committed any more without harm to their next reader.
-    pub fn is_over(&self) -> bool {
-        self.lost || self.waits.strong_count() == 0
+    /// Partitions that go. The other value is disconnected once this is dropped.
+    pub fn new(partitions: Vec<u32>, lost: bool) -> (Revocation, Receiver<()>) {
+        let (_released, released) = bounded(0);
+        (Revocation { partitions, lost, _released }, released)
     }
 }
 
@@ -277,7 +276,7 @@ impl KafkaSource {
     }
 
     /// Who we are in the group now, for places that are committed by a producer.
-    pub(super) fn group_metadata(&self) -> Option<ConsumerGroupMetadata> {
+    pub(in crate::stream) fn group_metadata(&self) -> Option<ConsumerGroupMetadata> {
         self.consumer.group_metadata()
     }
 

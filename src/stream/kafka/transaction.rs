@@ -2,13 +2,15 @@
 
 use std::time::Duration;
 
+use rdkafka::consumer::ConsumerGroupMetadata;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::producer::Producer as _;
 use rdkafka::{Offset, TopicPartitionList};
 
 use super::client::detail;
-use super::{BatchEnd, KafkaProducer, KafkaSource};
+use super::{BatchEnd, KafkaProducer};
 use crate::stream::StreamError;
+use crate::stream::log::{Membership, Subscription};
 
 /// How long one call waits for the cluster before it is made again.
 const CALL_WAIT: Duration = Duration::from_secs(2);
@@ -57,10 +59,11 @@ impl KafkaProducer {
     /// # Errors
     ///
     /// [`Unfinished`].
-    pub fn add_places(&self, source: &KafkaSource, ends: &[BatchEnd]) -> Result<(), Unfinished> {
-        let Some(group) = source.group_metadata().filter(|_| source.is_member()) else {
+    pub fn add_places(&self, source: &dyn Subscription, ends: &[BatchEnd]) -> Result<(), Unfinished> {
+        let Some(Membership(membership)) = source.membership() else {
             return Err(Unfinished::Again("the source is not in its group".to_owned()));
         };
+        let group: &ConsumerGroupMetadata = membership.downcast_ref().expect("the source is one of Kafka too");
         let doing = "committing places";
         let mut list = TopicPartitionList::with_capacity(ends.len());
         for end in ends {
@@ -69,7 +72,7 @@ impl KafkaProducer {
             let added = list.add_partition_offset(&name.topic, name.partition, offset);
             added.map_err(|error| unfinished(&error, doing))?;
         }
-        let sent = self.client().send_offsets_to_transaction(&list, &group, CALL_WAIT);
+        let sent = self.client().send_offsets_to_transaction(&list, group, CALL_WAIT);
         sent.map_err(|error| unfinished(&error, doing))
     }
 

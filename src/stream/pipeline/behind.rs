@@ -6,18 +6,15 @@ use std::sync::atomic::Ordering;
 
 use super::keep::Kept;
 use super::work::Work;
-use super::writer::{Sinks, write};
+use super::writer::{Committers, Sinks, write};
 use crate::stream::journal::{Entry, Journal};
-use crate::stream::kafka::KafkaSource;
 use crate::stream::{Mark, StreamError, Unsettled};
 
 /// Outputs that are not safe, and the places that wait for them.
-pub(super) struct Behind<'a> {
-    committers: &'a [Option<Arc<KafkaSource>>],
+pub(super) struct Behind {
+    committers: Committers,
     unsettled: Vec<Unsettled>,
-    journal: Option<Arc<Journal>>,
-    /// Whether places are committed from time to time, and not after each work.
-    pub(super) waits_for_time: bool,
+    pub(super) journal: Option<Arc<Journal>>,
     kept: Arc<Kept>,
     /// The marks of works that are not safe, and the numbers of the entries behind theirs.
     settling: VecDeque<(Vec<Mark>, u64)>,
@@ -25,22 +22,17 @@ pub(super) struct Behind<'a> {
     has_lines: bool,
 }
 
-impl<'a> Behind<'a> {
-    pub(super) fn new(
-        committers: &'a [Option<Arc<KafkaSource>>],
-        keeping: Option<(Option<Arc<Journal>>, Arc<Kept>)>,
-    ) -> Behind<'a> {
-        let waits_for_time = keeping.is_some();
+impl Behind {
+    pub(super) fn new(committers: Committers, keeping: Option<(Option<Arc<Journal>>, Arc<Kept>)>) -> Behind {
         let (journal, kept) = keeping.unzip();
         let journal = journal.flatten();
         Behind {
-            waits_for_time,
-            committers,
             unsettled: committers.iter().map(|_| Unsettled::default()).collect(),
             journal,
             kept: kept.unwrap_or_default(),
             settling: VecDeque::new(),
             has_lines: committers.iter().any(Option::is_none),
+            committers,
         }
     }
 

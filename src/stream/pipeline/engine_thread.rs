@@ -56,6 +56,25 @@ pub(super) struct Before {
     pub(super) is_whole: Arc<AtomicBool>,
 }
 
+/// What a stage makes of a message; why it cannot go on, if it cannot. `idle`: it may look around afterwards, and says how long
+/// to wait for the next.
+pub(super) fn pass(
+    stage: &mut dyn Stage,
+    intakes: &[Intake],
+    message: Message,
+    idle: Option<&mut Duration>,
+) -> Message {
+    let message = message.map(|mut work| {
+        let intake = &intakes[work.source];
+        stage.pass(&mut work, intake);
+        work
+    });
+    if let Some(patience) = idle {
+        *patience = stage.idle();
+    }
+    stage.fault().map_or(message, Err)
+}
+
 pub(super) fn run(
     stage: &mut dyn Stage,
     intakes: &[Intake],
@@ -65,13 +84,7 @@ pub(super) fn run(
 ) {
     if let Some(Before { works, is_whole }) = before {
         for message in &works {
-            let message = message.map(|mut work| {
-                let intake = &intakes[work.source];
-                stage.pass(&mut work, intake);
-                work
-            });
-            let message = stage.fault().map_or(message, Err);
-            if to_writer.send(message).is_err() {
+            if to_writer.send(pass(stage, intakes, message, None)).is_err() {
                 break;
             }
         }
@@ -84,7 +97,7 @@ pub(super) fn run(
     let mut patience = IDLE;
     loop {
         let message = match from_readers.recv_timeout(patience) {
-            Ok(message) => message,
+            Ok(message) => pass(stage, intakes, message, Some(&mut patience)),
             Err(RecvTimeoutError::Timeout) => {
                 patience = stage.idle();
                 match stage.fault() {
@@ -96,13 +109,6 @@ pub(super) fn run(
             }
             Err(RecvTimeoutError::Disconnected) => break,
         };
-        let message = message.map(|mut work| {
-            let intake = &intakes[work.source];
-            stage.pass(&mut work, intake);
-            work
-        });
-        patience = stage.idle();
-        let message = stage.fault().map_or(message, Err);
         if to_writer.send(message).is_err() {
             break;
         }

@@ -1,18 +1,18 @@
 //! Keeps a state while it is used: every input into the journal before it is judged, and a checkpoint now and then.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
-use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, Sender, tick, unbounded};
+use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
 
 use super::reader::Intake;
 use super::work::{Notice, Work};
 use crate::engine::{CheckpointStep, Engine};
+use crate::state::planted::{Defect, is_planted};
 use crate::stream::StreamError;
 use crate::stream::checkpoint::{self, Aside, CheckpointError, Companion, Writing, Written};
+use crate::stream::disk::{Beside, Folder, Job};
 use crate::stream::journal::{Entry, Journal, Mark, PlaceName, Run};
 
 /// Of a checkpoint that is under way so many bytes are written between two works: well below a millisecond.
@@ -39,12 +39,12 @@ pub struct Kept {
 #[derive(Clone, Debug)]
 pub struct KeepOptions {
     /// The folder of the state.
-    pub folder: PathBuf,
+    pub folder: Folder,
     /// How often a checkpoint is written while something is judged.
     pub interval: Duration,
     /// The clocks of the process.
     pub wall_clock_ms: fn() -> i64,
-    /// For how long writing takes.
+    /// For when a checkpoint is due, and how long writing takes.
     pub monotonic: fn() -> Instant,
 }
 
@@ -53,8 +53,9 @@ pub struct KeepOptions {
 struct UnderWay {
     /// An empty one says that nothing more comes.
     segments: Sender<Vec<u8>>,
-    /// `None`: it was given up.
-    disk: JoinHandle<Result<Option<Aside>, CheckpointError>>,
+    disk: Box<dyn Beside>,
+    /// What came of it, once the disk has finished; nothing if it was given up.
+    written: Receiver<Result<Aside, CheckpointError>>,
     /// Where its inputs end, and after how many events.
     position: u64,
     events: u64,
@@ -66,7 +67,40 @@ impl UnderWay {
     /// Gives it up: its file is left to the next one.
     fn give_up(self) {
         drop(self.segments);
-        drop(self.disk.join());
+        self.disk.join();
+    }
+}
+
+/// Takes the segments of a checkpoint to the disk.
+struct ToDisk {
+    /// `None`: it has ended, whichever way.
+    writing: Option<Writing>,
+    made: Receiver<Vec<u8>>,
+    told: Sender<Result<Aside, CheckpointError>>,
+}
+
+impl Job for ToDisk {
+    fn step(&mut self) -> bool {
+        // Nothing more comes of one that was given up.
+        let (Some(mut writing), Ok(segment)) = (self.writing.take(), self.made.recv()) else { return false };
+        let ended = if segment.is_empty() {
+            writing.end()
+        } else {
+            match writing.put(&segment) {
+                Ok(()) => {
+                    self.writing = Some(writing);
+                    return true;
+                }
+                Err(error) => Err(error),
+            }
+        };
+        // Nobody asks for one that was given up.
+        self.told.send(ended).ok();
+        false
+    }
+
+    fn is_ready(&self) -> bool {
+        !self.made.is_empty()
     }
 }
 
@@ -77,7 +111,7 @@ pub struct Keeper {
     journal: Arc<Journal>,
     /// Where the inputs end that were judged, and the rules in force.
     companion: Companion,
-    due: Receiver<Instant>,
+    due: Instant,
     /// A checkpoint is wanted before it is due.
     soon: bool,
     under_way: Option<UnderWay>,
@@ -91,7 +125,7 @@ pub struct Keeper {
 impl Keeper {
     /// Keeps what a journal and a companion say: inputs end at its position.
     pub fn new(options: KeepOptions, journal: Arc<Journal>, companion: Companion, newest: Option<u64>) -> Keeper {
-        let due = tick(options.interval);
+        let due = (options.monotonic)() + options.interval;
         let kept = Arc::new(Kept::default());
         kept.at_ms.store((options.wall_clock_ms)(), Ordering::Relaxed);
         Keeper { options, journal, companion, due, soon: false, under_way: None, aside: None, newest, kept }
@@ -105,6 +139,11 @@ impl Keeper {
     /// What there is to know of it outside.
     pub fn kept(&self) -> &Arc<Kept> {
         &self.kept
+    }
+
+    /// The clock by which it is known what is due.
+    pub(super) fn monotonic(&self) -> fn() -> Instant {
+        self.options.monotonic
     }
 
     /// The engine's partitions, by number.
@@ -221,14 +260,13 @@ impl Keeper {
 
     fn try_look(&mut self, engine: &mut Engine) -> Result<(), CheckpointError> {
         if let Some((aside, position, events)) = self.aside.take() {
-            if self.journal.settled() < position {
+            if self.journal.settled() < position && !is_planted(Defect::CheckpointEarly) {
                 self.aside = Some((aside, position, events));
                 return Ok(());
             }
-            let written = aside.name(events)?;
-            self.named(&written, position, events)?;
+            self.name(aside, position, events)?;
         }
-        let is_due = self.due.try_recv().is_ok();
+        let is_due = self.is_due();
         if self.under_way.is_some() {
             return self.step(engine);
         }
@@ -242,22 +280,26 @@ impl Keeper {
         Ok(())
     }
 
+    /// Whether an interval is over; then the next begins.
+    fn is_due(&mut self) -> bool {
+        let now = (self.options.monotonic)();
+        let is_due = now >= self.due;
+        if is_due {
+            self.due = now + self.options.interval;
+        }
+        is_due
+    }
+
     fn begin(&mut self, engine: &mut Engine) -> Result<(), CheckpointError> {
         let begun = (self.options.monotonic)();
-        let mut writing = Writing::begin(&self.options.folder, &self.companion)?;
+        let writing = Writing::begin(&self.options.folder, &self.companion)?;
         let (segments, made) = unbounded::<Vec<u8>>();
-        let disk = thread::spawn(move || {
-            for segment in made {
-                if segment.is_empty() {
-                    return writing.end().map(Some);
-                }
-                writing.put(&segment)?;
-            }
-            Ok(None)
-        });
+        let (told, written) = bounded(1);
+        let job = ToDisk { writing: Some(writing), made, told };
+        let disk = self.options.folder.disk().beside(Box::new(job));
         engine.begin_checkpoint();
         let (position, events) = (self.companion.position, engine.taken_in());
-        self.under_way = Some(UnderWay { segments, disk, position, events, begun, is_whole: false });
+        self.under_way = Some(UnderWay { segments, disk, written, position, events, begun, is_whole: false });
         Ok(())
     }
 
@@ -284,13 +326,14 @@ impl Keeper {
         if !under_way.disk.is_finished() {
             return Ok(());
         }
-        let Some(UnderWay { disk, position, events, begun, is_whole, .. }) = self.under_way.take() else {
+        let Some(UnderWay { written, position, events, begun, is_whole, .. }) = self.under_way.take() else {
             return Ok(());
         };
         if !is_whole {
             engine.cancel_checkpoint();
         }
-        if let Some(aside) = disk.join().expect("writing a checkpoint does not panic")? {
+        if let Ok(aside) = written.try_recv() {
+            let aside = aside?;
             let took = (self.options.monotonic)().saturating_duration_since(begun);
             self.kept.took_us.store(u64::try_from(took.as_micros()).unwrap_or(u64::MAX), Ordering::Relaxed);
             self.aside = Some((aside, position, events));
@@ -314,26 +357,29 @@ impl Keeper {
         Ok(())
     }
 
-    fn named(&mut self, written: &Written, position: u64, events: u64) -> Result<(), CheckpointError> {
+    /// Lets a checkpoint count: whatever it knows of is in the journal on the disk first, also what nothing came of.
+    fn name(&mut self, aside: Aside, position: u64, events: u64) -> Result<Written, CheckpointError> {
+        self.journal.sync().map_err(|error| self.of_journal(error))?;
+        let written = aside.name(events)?;
         self.newest = Some(position);
         self.kept.at_ms.store((self.options.wall_clock_ms)(), Ordering::Relaxed);
         let path = written.path.display();
         tracing::info!(%path, events, bytes = written.bytes, "wrote a checkpoint");
         // From here on files of the journal can go as a whole.
-        self.journal.roll().map_err(|error| match error {
-            StreamError::Write { source, .. } => {
-                CheckpointError::Io { doing: "writing", path: self.options.folder.clone(), source }
-            }
-            _ => CheckpointError::Io {
-                doing: "writing",
-                path: self.options.folder.clone(),
-                source: std::io::Error::other("the journal"),
-            },
-        })?;
+        self.journal.roll().map_err(|error| self.of_journal(error))?;
         if let Some(oldest) = checkpoint::oldest_position(&self.options.folder)? {
             self.journal.forget(oldest)?;
         }
-        Ok(())
+        Ok(written)
+    }
+
+    /// What the journal says of the disk, as checkpoints say it.
+    fn of_journal(&self, error: StreamError) -> CheckpointError {
+        let source = match error {
+            StreamError::Write { source, .. } => source,
+            other => std::io::Error::other(other),
+        };
+        CheckpointError::Io { doing: "writing", path: self.options.folder.path().to_owned(), source }
     }
 
     /// Everything was judged, written and committed: keeps what is known of it.
@@ -346,8 +392,6 @@ impl Keeper {
         self.aside = None;
         self.write_aside(engine)?;
         let (aside, position, events) = self.aside.take().expect("it was just written aside");
-        let written = aside.name(events)?;
-        self.named(&written, position, events)?;
-        Ok(written)
+        self.name(aside, position, events)
     }
 }

@@ -19,6 +19,7 @@ mod line_thread;
 mod reader;
 mod reload;
 mod replay;
+mod steps;
 mod together;
 mod work;
 mod writer;
@@ -29,12 +30,13 @@ pub use keep::{KeepOptions, Keeper, Kept};
 pub use reader::{Input, Intake, Reader};
 pub use reload::{Empty, Reload, Taken};
 pub use replay::{Replay, ReplayPlace, RulesOf};
+pub use steps::{Step, Steps};
 pub use work::{DeadLetters, Notice, VerdictLines, Work};
 pub use writer::{Alerting, Observer, Sinks};
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, bounded, never, unbounded};
 
@@ -42,11 +44,11 @@ use self::engine_thread::{Before, Judge};
 use self::history::Fills;
 use self::reload::Reloads;
 use self::replay::Replaying;
-use self::writer::Commits;
+use self::writer::{Commits, Committers, Writer};
 use crate::engine::Engine;
 use crate::signals::Deriver;
 use crate::stream::StreamError;
-use crate::stream::kafka::KafkaProducer;
+use crate::stream::log::Transactions;
 use crate::stream::redis::SharedState;
 
 /// Everything that runs together.
@@ -70,7 +72,7 @@ pub struct Pipeline<'a> {
 /// A work, or why its source cannot go on.
 type Message = Result<Box<Work>, StreamError>;
 
-impl Pipeline<'_> {
+impl<'p> Pipeline<'p> {
     /// Runs until every source has ended or `stop` is set, and everything read is written and committed.
     ///
     /// # Errors
@@ -90,8 +92,33 @@ impl Pipeline<'_> {
         self,
         reloads: Receiver<Reload>,
         fills: Receiver<Fill>,
-        keeping: Option<Keeping<'_>>,
+        keeping: Option<Keeping<'p>>,
     ) -> Result<(), StreamError> {
+        let (mut judge, threads, written) = self.prepare(reloads, fills, keeping)?;
+        threads.run(&mut judge, written)
+    }
+
+    /// The same without threads: whoever has it says what is done next.
+    ///
+    /// # Errors
+    ///
+    /// As [`Pipeline::run_keeping`].
+    pub fn steps(
+        self,
+        reloads: Receiver<Reload>,
+        fills: Receiver<Fill>,
+        keeping: Option<Keeping<'p>>,
+    ) -> Result<Steps<'p>, StreamError> {
+        let (judge, threads, written) = self.prepare(reloads, fills, keeping)?;
+        Steps::new(judge, threads, written)
+    }
+
+    fn prepare(
+        self,
+        reloads: Receiver<Reload>,
+        fills: Receiver<Fill>,
+        keeping: Option<Keeping<'p>>,
+    ) -> Result<(Judge<'p>, Threads, Written<'p>), StreamError> {
         let Pipeline { readers, engine, probe, sinks, observer, works_per_source, stop } = self;
         // A reader takes what waits for it at its next batch, so hardly ever more than one deriver does.
         let (renew, renewed) = readers.iter().map(|_| unbounded()).unzip();
@@ -100,12 +127,12 @@ impl Pipeline<'_> {
         if let Some(Keeping { keeper, replay, interval, producer }) = keeping {
             replaying = replay.map(|replay| Replaying::new(replay, &readers)).transpose()?;
             let (journal, kept) = (Arc::clone(keeper.journal()), Arc::clone(keeper.kept()));
-            commits = Some(Commits { journal: Some(journal), kept, interval, producer });
+            commits = Some(Commits { journal: Some(journal), kept, interval, monotonic: keeper.monotonic(), producer });
             let intakes: Vec<Intake> = readers.iter().map(Reader::intake).collect();
             judge = judge.keeping(keeper, &intakes);
         }
         let threads = Threads { readers, renewed, replaying, commits, works_per_source };
-        threads.run(&mut judge, sinks, observer, stop)
+        Ok((judge, threads, Written { sinks, observer, stop }))
     }
 
     /// The same over state that several instances share, and that somebody else keeps.
@@ -114,15 +141,15 @@ impl Pipeline<'_> {
     ///
     /// As [`Pipeline::run`]; [`StreamError::RedisRefused`]; [`StreamError::RedisAway`] where the end was asked for while nobody
     /// answers.
-    pub fn run_shared(self, reloads: Receiver<Reload>, sharing: Sharing<'_>) -> Result<(), StreamError> {
+    pub fn run_shared(self, reloads: Receiver<Reload>, sharing: Sharing<'p>) -> Result<(), StreamError> {
         let Pipeline { readers, engine, probe, sinks, observer, works_per_source, stop } = self;
         let (renew, renewed) = readers.iter().map(|_| unbounded()).unzip();
-        let Sharing { state, kept, interval, producer } = sharing;
+        let Sharing { state, kept, interval, monotonic, producer } = sharing;
         let mut judge = Judge::new(engine, probe, Reloads::new(reloads, renew), Fills::new(never()));
         judge = judge.sharing(state, stop);
-        let commits = Some(Commits { journal: None, kept, interval, producer });
+        let commits = Some(Commits { journal: None, kept, interval, monotonic, producer });
         let threads = Threads { readers, renewed, replaying: None, commits, works_per_source };
-        threads.run(&mut judge, sinks, observer, stop)
+        threads.run(&mut judge, Written { sinks, observer, stop })
     }
 }
 
@@ -134,8 +161,10 @@ pub struct Sharing<'a> {
     pub kept: Arc<Kept>,
     /// How often outputs and places are committed.
     pub interval: Duration,
+    /// The clock that the interval is measured by.
+    pub monotonic: fn() -> Instant,
     /// The producer of all sinks, where outputs and places go in one transaction.
-    pub producer: Option<KafkaProducer>,
+    pub producer: Option<Box<dyn Transactions>>,
 }
 
 /// A state that is kept while a pipeline runs.
@@ -147,7 +176,7 @@ pub struct Keeping<'a> {
     /// How often outputs and places are committed.
     pub interval: Duration,
     /// The producer of all sinks, where outputs and places go in one transaction.
-    pub producer: Option<KafkaProducer>,
+    pub producer: Option<Box<dyn Transactions>>,
 }
 
 /// The threads of a [`Pipeline`] around another stage than the engine: what they cost by themselves is measured so.
@@ -165,7 +194,7 @@ pub fn run_through(
 ) -> Result<(), StreamError> {
     let renewed = readers.iter().map(|_| never()).collect();
     let threads = Threads { readers, renewed, replaying: None, commits: None, works_per_source };
-    threads.run(stage, sinks, observer, stop)
+    threads.run(stage, Written { sinks, observer, stop })
 }
 
 /// What runs beside the stage.
@@ -178,26 +207,47 @@ struct Threads {
     works_per_source: usize,
 }
 
+/// Where what is made goes.
+struct Written<'a> {
+    sinks: Sinks,
+    observer: &'a mut dyn Observer,
+    stop: &'a AtomicBool,
+}
+
+/// What joins the readers, the stage and the writer.
+struct Joined<'a> {
+    writer: Writer<'a>,
+    /// By reader: its works.
+    supplies: Vec<Receiver<Box<Work>>>,
+    intakes: Vec<Intake>,
+    committers: Committers,
+}
+
+impl<'a> Joined<'a> {
+    fn new(readers: &[Reader], works: usize, commits: Option<Commits>, written: Written<'a>) -> Joined<'a> {
+        let Written { sinks, observer, stop } = written;
+        let (returns, supplies) = readers.iter().map(|_| pool(works)).unzip();
+        let committers: Committers = readers.iter().map(Reader::committer).collect();
+        let writer = Writer::new(sinks, Arc::clone(&committers), observer, returns, commits, stop);
+        Joined { writer, supplies, intakes: readers.iter().map(Reader::intake).collect(), committers }
+    }
+
+    /// Nobody reads any more: the last places are committed and the groups left, so that others need not wait for us.
+    fn close(committers: &Committers) -> Result<(), StreamError> {
+        let closed: Vec<_> = committers.iter().flatten().map(|kafka| kafka.close()).collect();
+        closed.into_iter().fold(Ok(()), Result::and)
+    }
+}
+
 impl Threads {
-    fn run(
-        self,
-        stage: &mut dyn Stage,
-        sinks: Sinks,
-        observer: &mut dyn Observer,
-        stop: &AtomicBool,
-    ) -> Result<(), StreamError> {
+    fn run(self, stage: &mut dyn Stage, written: Written<'_>) -> Result<(), StreamError> {
         let Threads { readers, renewed, replaying, commits, works_per_source } = self;
+        let stop = written.stop;
         let room = readers.len().max(1) * works_per_source;
         let (to_engine, from_readers) = bounded::<Message>(room);
         let (to_writer, from_engine) = bounded::<Message>(room);
-        let names: Vec<Intake> = readers.iter().map(Reader::intake).collect();
-        let (pools, committers): (Vec<_>, Vec<_>) = readers
-            .iter()
-            .map(|reader| (pool(works_per_source), reader.committer()))
-            .collect::<Vec<_>>()
-            .into_iter()
-            .unzip();
-        let (returns, supplies): (Vec<_>, Vec<_>) = pools.into_iter().unzip();
+        let Joined { writer, supplies, intakes, committers } =
+            Joined::new(&readers, works_per_source, commits, written);
         let ended = std::thread::scope(|scope| {
             let before = replaying.map(|replaying| {
                 let (out, works) = bounded::<Message>(works_per_source);
@@ -211,19 +261,17 @@ impl Threads {
                 scope.spawn(move || reader.run(&supply, &to_engine, &renewed, stop));
             }
             drop(to_engine);
-            scope.spawn(move || engine_thread::run(stage, &names, before, &from_readers, &to_writer));
-            let written = writer::run(sinks, &committers, observer, &from_engine, &returns, commits, stop);
+            scope.spawn(move || engine_thread::run(stage, &intakes, before, &from_readers, &to_writer));
+            // The works go back no more once the writer is gone.
+            let written = writer::run(writer, &from_engine);
             if written.is_err() {
                 // The readers notice at their next look; dropping the queue ends the engine's thread.
                 stop.store(true, Ordering::Release);
             }
             drop(from_engine);
-            drop(returns);
             written
         });
-        // Nobody reads any more: the last places are committed and the groups left, so that others need not wait for us.
-        let closed: Vec<_> = committers.iter().flatten().map(|kafka| kafka.close()).collect();
-        closed.into_iter().fold(ended, Result::and)
+        ended.and(Joined::close(&committers))
     }
 }
 

@@ -15,7 +15,8 @@ use crate::event::{DeadLetter, MessageMode, Parser, Place, Position, Reason, is_
 use crate::signals::Deriver;
 use crate::stream::file::LineSource;
 use crate::stream::journal::PlaceName;
-use crate::stream::kafka::{KafkaHistory, KafkaInput, KafkaSource, PartitionName, RecordBatch, record_position};
+use crate::stream::kafka::{KafkaHistory, KafkaInput, PartitionName, RecordBatch, record_position};
+use crate::stream::log::Subscription;
 use crate::stream::{Refused, StreamError};
 
 /// How long a reader waits for input before it looks whether it shall stop.
@@ -31,7 +32,7 @@ pub enum Input {
     /// A file, or standard input.
     Lines(Box<LineSource>),
     /// Topics.
-    Kafka(Arc<KafkaSource>),
+    Kafka(Arc<dyn Subscription>),
     /// What topics held before.
     History(Box<KafkaHistory>),
 }
@@ -41,7 +42,7 @@ pub enum Input {
 pub struct Intake {
     /// Its name in the configuration.
     pub name: String,
-    pub(super) kafka: Option<Arc<KafkaSource>>,
+    pub(super) kafka: Option<Arc<dyn Subscription>>,
 }
 
 impl Intake {
@@ -107,11 +108,14 @@ pub struct Reader {
 }
 
 /// Whether a reader goes on.
-enum Next {
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Next {
+    /// There is this.
     More,
+    /// Nothing came: the work is empty.
+    Nothing,
     /// There is this, and then no more.
     Last,
-    End,
 }
 
 impl Reader {
@@ -119,13 +123,31 @@ impl Reader {
         Intake { name: self.name.clone(), kafka: self.committer() }
     }
 
-    pub(super) fn committer(&self) -> Option<Arc<KafkaSource>> {
+    pub(super) fn committer(&self) -> Option<Arc<dyn Subscription>> {
         match &self.input {
             Input::Lines(_) | Input::History(_) => None,
             Input::Kafka(kafka) => Some(Arc::clone(kafka)),
         }
     }
 
+    /// Starts reading. `renewed` has derivers that take the place of its own.
+    pub(super) fn open(self, renewed: Receiver<Deriver>) -> Result<Reading, StreamError> {
+        let intake = self.intake();
+        let Reader { index, name: _, input, parser, mapping, deriver, wall_clock_ms, monotonic, ticks } = self;
+        let input = match input {
+            Input::Kafka(kafka) => Open::Kafka { kafka, last_tick: monotonic() },
+            Input::History(history) => Open::History { history, begun: false, records: RecordBatch::default() },
+            Input::Lines(source) => {
+                // A file is read to its end and then over: only a pipe can be quiet.
+                let quiet_since = (ticks && source.progress().total_bytes.is_none()).then(monotonic);
+                Open::Lines { lines: LineInput::start(*source)?, quiet_since }
+            }
+        };
+        let conversion = Conversion { intake, parser, mapping, wall_clock_ms, monotonic };
+        Ok(Reading { index, input, conversion, deriver, renewed })
+    }
+
+    /// Reads until there is no more, nobody takes it, or `stop` is set.
     pub(super) fn run(
         self,
         supply: &Receiver<Box<Work>>,
@@ -133,54 +155,58 @@ impl Reader {
         renewed: &Receiver<Deriver>,
         stop: &AtomicBool,
     ) {
-        let intake = self.intake();
-        let Reader { index, name: _, input, parser, mapping, mut deriver, wall_clock_ms, monotonic, ticks } = self;
-        let input = match input {
-            Input::Kafka(kafka) => Ok(Open::Kafka { kafka, last_tick: monotonic() }),
-            Input::History(history) => Ok(Open::History { history, begun: false, records: RecordBatch::default() }),
-            Input::Lines(source) => {
-                // A file is read to its end and then over: only a pipe can be quiet.
-                let quiet_since = (ticks && source.progress().total_bytes.is_none()).then(monotonic);
-                LineInput::start(*source).map(|lines| Open::Lines { lines, quiet_since })
-            }
-        };
-        let mut conversion = Conversion { intake, parser, mapping, wall_clock_ms, monotonic };
-        let mut input = match input {
-            Ok(input) => input,
-            Err(error) => {
-                drop(out.send(Err(error)));
-                return;
-            }
-        };
-        while !stop.load(Ordering::Acquire) {
-            let Ok(mut work) = supply.recv() else { return };
-            work.clear();
-            work.source = index;
-            let read = match &mut input {
-                Open::Lines { lines, quiet_since } => conversion.read_lines(lines, quiet_since, &mut work, stop),
-                Open::Kafka { kafka, last_tick } => conversion.read_records(kafka, last_tick, &mut work, stop),
-                Open::History { history, begun, records } => {
-                    conversion.read_history(history, begun, records, &mut work, stop)
-                }
-            };
-            match read {
-                Ok(Next::End) => return,
-                Ok(next) => {
-                    // What a new rule set wants; what is on its way already is derived again by the engine's thread.
-                    renewed.try_iter().for_each(|newer| deriver = newer);
-                    work.wanted = deriver.wanted();
-                    deriver.derive(&mut work.batch, &mut work.signals);
-                    if out.send(Ok(work)).is_err() || matches!(next, Next::Last) {
-                        return;
+        let ended = self.open(renewed.clone()).and_then(|mut reading| {
+            let mut spare = None;
+            while !stop.load(Ordering::Acquire) {
+                let Some(mut work) = spare.take().or_else(|| supply.recv().ok()) else { break };
+                let next = reading.fill(&mut work, stop)?;
+                match next {
+                    Next::Nothing => spare = Some(work),
+                    Next::More | Next::Last => {
+                        if out.send(Ok(work)).is_err() || next == Next::Last {
+                            break;
+                        }
                     }
                 }
-                Err(error) => {
-                    // The queue is gone only when the writer has failed, which is told first.
-                    drop(out.send(Err(error)));
-                    return;
-                }
             }
+            Ok(())
+        });
+        if let Err(error) = ended {
+            // The queue is gone only when the writer has failed, which is told first.
+            drop(out.send(Err(error)));
         }
+    }
+}
+
+/// A source that is being read.
+pub(super) struct Reading {
+    index: usize,
+    input: Open,
+    conversion: Conversion,
+    deriver: Deriver,
+    renewed: Receiver<Deriver>,
+}
+
+impl Reading {
+    /// Fills a work with what comes next, if something comes soon.
+    pub(super) fn fill(&mut self, work: &mut Work, stop: &AtomicBool) -> Result<Next, StreamError> {
+        work.clear();
+        work.source = self.index;
+        let conversion = &mut self.conversion;
+        let next = match &mut self.input {
+            Open::Lines { lines, quiet_since } => conversion.read_lines(lines, quiet_since, work)?,
+            Open::Kafka { kafka, last_tick } => conversion.read_records(&**kafka, last_tick, work)?,
+            Open::History { history, begun, records } => {
+                conversion.read_history(history, begun, records, work, stop)?
+            }
+        };
+        if matches!(next, Next::More | Next::Last) {
+            // What a new rule set wants; what is on its way already is derived again by the engine's thread.
+            self.renewed.try_iter().for_each(|newer| self.deriver = newer);
+            work.wanted = self.deriver.wanted();
+            self.deriver.derive(&mut work.batch, &mut work.signals);
+        }
+        Ok(next)
     }
 }
 
@@ -192,7 +218,7 @@ enum Open {
         quiet_since: Option<Instant>,
     },
     Kafka {
-        kafka: Arc<KafkaSource>,
+        kafka: Arc<dyn Subscription>,
         last_tick: Instant,
     },
     /// `begun`: its partitions were told.
@@ -218,25 +244,22 @@ impl Conversion {
         lines: &mut LineInput,
         quiet_since: &mut Option<Instant>,
         work: &mut Work,
-        stop: &AtomicBool,
     ) -> Result<Next, StreamError> {
-        let mut chunk = loop {
-            match lines.next(PATIENCE)? {
-                Lines::Chunk(chunk) => break chunk,
-                Lines::None if stop.load(Ordering::Acquire) => return Ok(Next::End),
-                Lines::None => {
-                    let now = (self.monotonic)();
-                    if quiet_since.is_some_and(|since| now.duration_since(since) >= TICK_EVERY) {
-                        *quiet_since = Some(now);
-                        work.notices.push(Notice::Tick(LINES, (self.wall_clock_ms)()));
-                        return Ok(Next::More);
-                    }
+        let mut chunk = match lines.next(PATIENCE)? {
+            Lines::Chunk(chunk) => chunk,
+            Lines::None => {
+                let now = (self.monotonic)();
+                if quiet_since.is_none_or(|since| now.duration_since(since) < TICK_EVERY) {
+                    return Ok(Next::Nothing);
                 }
-                Lines::End => {
-                    // What has nothing more to show holds nobody's time back.
-                    work.notices.push(Notice::Revoked(LINES));
-                    return Ok(Next::Last);
-                }
+                *quiet_since = Some(now);
+                work.notices.push(Notice::Tick(LINES, (self.wall_clock_ms)()));
+                return Ok(Next::More);
+            }
+            Lines::End => {
+                // What has nothing more to show holds nobody's time back.
+                work.notices.push(Notice::Revoked(LINES));
+                return Ok(Next::Last);
             }
         };
         let now = (self.monotonic)();
@@ -277,42 +300,34 @@ impl Conversion {
 
     fn read_records(
         &mut self,
-        kafka: &KafkaSource,
+        kafka: &dyn Subscription,
         last_tick: &mut Instant,
         work: &mut Work,
-        stop: &AtomicBool,
     ) -> Result<Next, StreamError> {
-        loop {
-            if stop.load(Ordering::Acquire) {
-                return Ok(Next::End);
-            }
-            let input = kafka.next(PATIENCE)?;
-            let now = (self.monotonic)();
-            if now.duration_since(*last_tick) >= TICK_EVERY {
-                *last_tick = now;
-                let quiet = kafka.partitions().into_iter().filter(|partition| partition.assigned && partition.at_end);
-                work.notices.extend(quiet.map(|partition| Notice::Tick(partition.index, (self.wall_clock_ms)())));
-            }
-            match input {
-                Some(KafkaInput::Records(mut records)) => {
-                    work.origin.clock_ms = (self.wall_clock_ms)();
-                    self.take_records(&mut records, now, work);
-                    work.origin.runs.extend_from_slice(records.runs());
-                    work.ends.extend_from_slice(records.ends());
-                    kafka.recycle(records);
-                }
-                Some(KafkaInput::Assigned(partitions)) => {
-                    work.notices.extend(partitions.into_iter().map(Notice::Assigned))
-                }
-                Some(KafkaInput::Revoking(revocation)) => {
-                    work.notices.extend(revocation.partitions.iter().copied().map(Notice::Revoked));
-                    work.revocation = Some(revocation);
-                }
-                None if work.notices.is_empty() => continue,
-                None => {}
-            }
-            return Ok(Next::More);
+        let input = kafka.next(PATIENCE)?;
+        let now = (self.monotonic)();
+        if now.duration_since(*last_tick) >= TICK_EVERY {
+            *last_tick = now;
+            let quiet = kafka.partitions().into_iter().filter(|partition| partition.assigned && partition.at_end);
+            work.notices.extend(quiet.map(|partition| Notice::Tick(partition.index, (self.wall_clock_ms)())));
         }
+        match input {
+            Some(KafkaInput::Records(mut records)) => {
+                work.origin.clock_ms = (self.wall_clock_ms)();
+                self.take_records(&mut records, now, work);
+                work.origin.runs.extend_from_slice(records.runs());
+                work.ends.extend_from_slice(records.ends());
+                kafka.recycle(records);
+            }
+            Some(KafkaInput::Assigned(partitions)) => work.notices.extend(partitions.into_iter().map(Notice::Assigned)),
+            Some(KafkaInput::Revoking(revocation)) => {
+                work.notices.extend(revocation.partitions.iter().copied().map(Notice::Revoked));
+                work.revocation = Some(revocation);
+            }
+            None if work.notices.is_empty() => return Ok(Next::Nothing),
+            None => {}
+        }
+        Ok(Next::More)
     }
 
     /// Nothing of history is committed.

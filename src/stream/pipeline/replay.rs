@@ -19,7 +19,8 @@ use crate::ruleset::program::RuleSet;
 use crate::signals::{Deriver, SignalConfig, Wanted};
 use crate::stream::StreamError;
 use crate::stream::journal::{self, Mark, PlaceName, Run, Stored};
-use crate::stream::kafka::{BatchEnd, BatchRun, KafkaReplay, PartitionName, RecordBatch, SourceOptions};
+use crate::stream::kafka::{BatchEnd, BatchRun, PartitionName, RecordBatch};
+use crate::stream::log::{Log, Rereader};
 
 /// What to do where the configuration does not know what was read.
 const UNCONFIGURED: &str = "start once with the configuration of before, end it, and change it then";
@@ -46,8 +47,8 @@ pub struct Replay {
     pub places: Vec<ReplayPlace>,
     /// What came of lines in entries below this number is out.
     pub lines_out_below: u64,
-    /// Options of Kafka sources, by the index of their reader.
-    pub topics: Vec<(usize, SourceOptions)>,
+    /// The topics of sources that have them, by the index of their reader.
+    pub topics: Vec<(usize, Arc<dyn Log>)>,
     /// What is derived for the rules that the engine begins with.
     pub wanted: Wanted,
     /// What signals need.
@@ -60,7 +61,7 @@ pub struct Replay {
 struct Source {
     name: String,
     conversion: Conversion,
-    kafka: Option<KafkaReplay>,
+    kafka: Option<Box<dyn Rereader>>,
 }
 
 /// A replay that is under way.
@@ -78,6 +79,16 @@ pub(super) struct Replaying {
 
 /// Nobody takes works any more, or the end was asked for.
 struct Stopped;
+
+/// How far a replay came.
+pub(super) enum Passed {
+    /// There was an entry, and there may be more.
+    Entry,
+    /// There is no more.
+    End,
+    /// Nobody takes works any more, or the end was asked for.
+    Stopped,
+}
 
 type Step = Result<Result<(), Stopped>, StreamError>;
 
@@ -113,45 +124,52 @@ impl Replaying {
     /// Reads to the end of the journal; sets `whole` there.
     pub(super) fn run(mut self, out: &Sender<Message>, whole: &AtomicBool, stop: &AtomicBool) {
         match self.follow(out, stop) {
-            Ok(Ok(())) => {
+            Ok(Passed::End) => {
                 tracing::info!(events = self.events, "what the last run judged after its checkpoint was judged again");
                 whole.store(true, Ordering::Release);
             }
-            Ok(Err(Stopped)) => {}
+            Ok(Passed::Entry | Passed::Stopped) => {}
             // The queue is gone only when the writer has failed, which is told first.
             Err(error) => drop(out.send(Err(error))),
         }
     }
 
-    fn follow(&mut self, out: &Sender<Message>, stop: &AtomicBool) -> Step {
+    fn follow(&mut self, out: &Sender<Message>, stop: &AtomicBool) -> Result<Passed, StreamError> {
         self.open_topics()?;
         loop {
             if stop.load(Ordering::Acquire) {
-                return Ok(Err(Stopped));
+                return Ok(Passed::Stopped);
             }
-            let entry = self.replay.entries.read_next().map_err(|error| StreamError::Recovery {
-                detail: error.to_string(),
-                hint: "restore `state.path` from a copy",
-            })?;
-            let Some((number, entry)) = entry else { return Ok(Ok(())) };
-            let passed = match entry {
-                Stored::Place(..) | Stored::Written(_) => Ok(()),
-                Stored::Rules { hash, files } => self.pass_rules(number, &hash, files, out)?,
-                Stored::Records { marks, runs, clock_ms } => {
-                    self.pass_records(number, &marks, &runs, clock_ms, out, stop)?
-                }
-                Stored::Lines { marks, place, clock_ms, lines } => {
-                    self.pass_lines(number, &marks, place, clock_ms, &lines, out)?
-                }
-            };
-            if passed.is_err() {
-                return Ok(Err(Stopped));
+            match self.step(out, stop)? {
+                Passed::Entry => {}
+                passed => return Ok(passed),
             }
         }
     }
 
-    fn open_topics(&mut self) -> Result<(), StreamError> {
-        for (index, options) in &self.replay.topics {
+    /// Passes on what the next entry says.
+    pub(super) fn step(&mut self, out: &Sender<Message>, stop: &AtomicBool) -> Result<Passed, StreamError> {
+        let entry = self.replay.entries.read_next().map_err(|error| StreamError::Recovery {
+            detail: error.to_string(),
+            hint: "restore `state.path` from a copy",
+        })?;
+        let Some((number, entry)) = entry else { return Ok(Passed::End) };
+        let passed = match entry {
+            Stored::Place(..) | Stored::Written(_) => Ok(()),
+            Stored::Rules { hash, files } => self.pass_rules(number, &hash, files, out)?,
+            Stored::Records { marks, runs, clock_ms } => {
+                self.pass_records(number, &marks, &runs, clock_ms, out, stop)?
+            }
+            Stored::Lines { marks, place, clock_ms, lines } => {
+                self.pass_lines(number, &marks, place, clock_ms, &lines, out)?
+            }
+        };
+        Ok(if passed.is_ok() { Passed::Entry } else { Passed::Stopped })
+    }
+
+    /// Opens what is read again; first of all.
+    pub(super) fn open_topics(&mut self) -> Result<(), StreamError> {
+        for (index, log) in &self.replay.topics {
             let starts: Vec<(u32, PartitionName, u64)> = self
                 .located
                 .iter()
@@ -163,7 +181,7 @@ impl Replaying {
                 })
                 .collect();
             if !starts.is_empty() {
-                self.sources[*index].kafka = Some(KafkaReplay::open(options, &starts)?);
+                self.sources[*index].kafka = Some(log.read_again(&starts)?);
             }
         }
         Ok(())

@@ -6,22 +6,21 @@
 use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
 
 use super::keep::Kept;
 use super::work::Work;
-use super::writer::{Alerting, Sinks, last_outputs};
+use super::writer::{Alerting, Committers, Sinks, last_outputs};
 use crate::event::Field;
+use crate::state::planted::{Defect, is_planted};
 use crate::stream::journal::{Entry, Journal};
-use crate::stream::kafka::{BatchEnd, KafkaProducer, KafkaSource, Revocation, Unfinished};
+use crate::stream::kafka::{BatchEnd, Unfinished};
+use crate::stream::log::Transactions;
 use crate::stream::{Sink, StreamError};
 
 /// How many bytes of outputs wait for a commit at most, but for those of one work.
 const BYTES_MAX: usize = 16 << 20;
 /// How many outputs wait for a commit at most, but for those of one work.
 const RECORDS_MAX: usize = 50_000;
-/// How long is waited between two tries.
-const PAUSE: Duration = Duration::from_millis(50);
 /// How many tries the last outputs get once the process shall end: some 10 s where nobody answers.
 const LAST_TRIES_MAX: u32 = 20;
 
@@ -34,8 +33,9 @@ struct Output {
 
 /// The outputs and places of one transaction.
 pub(super) struct Together<'a> {
-    producer: KafkaProducer,
-    committers: &'a [Option<Arc<KafkaSource>>],
+    producer: Box<dyn Transactions>,
+    committers: Committers,
+    /// `None`: somebody else keeps the state, and others may go on with partitions.
     journal: Option<Arc<Journal>>,
     kept: Arc<Kept>,
     stop: &'a AtomicBool,
@@ -53,19 +53,32 @@ pub(super) struct Together<'a> {
     through: u64,
     /// Whether lines are among the inputs: what is out of them stands in the journal.
     has_lines: bool,
+    stage: Stage,
+    /// How often was tried since the end was asked for.
+    last_tries: u32,
+}
+
+/// What a transaction is at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    /// It takes outputs.
+    Open,
+    /// It is to be committed before anything else is taken.
+    Ending,
+    /// It was lost, and is to be undone and made again.
+    Undoing,
 }
 
 impl<'a> Together<'a> {
     pub(super) fn new(
-        producer: KafkaProducer,
-        committers: &'a [Option<Arc<KafkaSource>>],
+        producer: Box<dyn Transactions>,
+        committers: Committers,
         journal: Option<Arc<Journal>>,
         kept: Arc<Kept>,
         stop: &'a AtomicBool,
     ) -> Together<'a> {
         Together {
             producer,
-            committers,
             journal,
             kept,
             stop,
@@ -77,6 +90,21 @@ impl<'a> Together<'a> {
             added: vec![false; committers.len()],
             through: 0,
             has_lines: committers.iter().any(Option::is_none),
+            committers,
+            stage: Stage::Open,
+            last_tries: 0,
+        }
+    }
+
+    /// Whether it is to be committed before anything else is taken.
+    pub(super) fn is_ending(&self) -> bool {
+        self.stage != Stage::Open
+    }
+
+    /// Wants it to be committed.
+    pub(super) fn want_end(&mut self) {
+        if self.stage == Stage::Open {
+            self.stage = Stage::Ending;
         }
     }
 
@@ -107,10 +135,13 @@ impl<'a> Together<'a> {
         match self.send(sinks) {
             Ok(()) => {}
             Err(Unfinished::Ended(error)) => return Err(error),
-            Err(Unfinished::Lost(_) | Unfinished::Again(_)) => return self.commit(sinks),
+            Err(Unfinished::Lost(_) | Unfinished::Again(_)) => self.want_end(),
         }
         let records: usize = self.outputs.iter().map(Vec::len).sum();
-        if self.bytes.len() >= BYTES_MAX || records >= RECORDS_MAX { self.commit(sinks) } else { Ok(()) }
+        if self.bytes.len() >= BYTES_MAX || records >= RECORDS_MAX {
+            self.want_end();
+        }
+        Ok(())
     }
 
     /// Adds an output.
@@ -131,6 +162,9 @@ impl<'a> Together<'a> {
         if self.is_empty() {
             return Ok(());
         }
+        if is_planted(Defect::PlacesEarly) && !self.ends.iter().all(Vec::is_empty) {
+            return Ok(());
+        }
         if !self.has_begun {
             self.producer.begin()?;
             self.has_begun = true;
@@ -141,52 +175,54 @@ impl<'a> Together<'a> {
             let text = |range: &Range<usize>| &self.bytes[range.clone()];
             let key = |output: &Output| std::str::from_utf8(text(&output.key)).unwrap_or_default();
             let records: Vec<(&str, &[u8])> = unsent.iter().map(|output| (key(output), text(&output.line))).collect();
-            topic.write_all(records.into_iter()).map_err(lost)?;
+            topic.write_all(&mut records.into_iter()).map_err(lost)?;
             self.sent[at] = outputs.len();
         }
         Ok(())
     }
 
-    /// Commits what was taken; waits for the cluster as long as it takes, but not once the process shall end.
-    pub(super) fn commit(&mut self, sinks: &mut Sinks) -> Result<(), StreamError> {
-        self.commit_before(sinks, None)
-    }
-
-    /// The same before partitions go to another member. Where that was too late nothing is committed: the outputs of these
-    /// partitions are the other's, and who starts again begins with what is its own.
-    pub(super) fn commit_before(
-        &mut self,
-        sinks: &mut Sinks,
-        revocation: Option<&Revocation>,
-    ) -> Result<(), StreamError> {
-        if self.is_empty() {
+    /// Goes on with what is wanted, as far as that comes without waiting. `false`: the cluster is waited for. It is waited for
+    /// as long as it takes, but not once the process shall end.
+    pub(super) fn step(&mut self, sinks: &mut Sinks) -> Result<bool, StreamError> {
+        if self.is_empty() && self.stage == Stage::Ending {
             self.settle();
-            return Ok(());
+            self.stage = Stage::Open;
         }
-        self.journal.as_ref().map_or(Ok(()), |journal| journal.sync())?;
-        let mut tries = 0;
-        loop {
-            // Where one process reads everything nobody else goes on with them.
-            if self.journal.is_none() && revocation.is_some_and(Revocation::is_over) {
-                return Err(StreamError::Kafka {
-                    doing: "committing the last outputs of partitions that go to another member".to_owned(),
-                    detail: "they went before".to_owned(),
-                });
-            }
-            match self.try_commit(sinks) {
-                Ok(()) => break,
+        if let Some(journal) = self.journal.as_ref().filter(|_| self.stage == Stage::Ending)
+            && journal.synced() < self.through
+        {
+            journal.sync()?;
+        }
+        while self.stage != Stage::Open {
+            let tried = match self.stage {
+                Stage::Undoing => self.producer.undo().map(|()| self.restart()),
+                _ => self.try_commit(sinks),
+            };
+            match tried {
+                Ok(()) if self.stage == Stage::Ending => self.committed(sinks)?,
+                Ok(()) => {
+                    self.stage = Stage::Ending;
+                    return self.wait();
+                }
                 Err(Unfinished::Ended(error)) => return Err(error),
-                Err(Unfinished::Again(why)) => tracing::debug!(why, "a transaction waits"),
-                Err(Unfinished::Lost(why)) => {
+                Err(Unfinished::Lost(why)) if self.stage == Stage::Ending => {
                     // What cannot be delivered at all would be lost again and again.
                     self.producer.delivered().map(drop).or_else(|error| lost(error).into_end())?;
                     tracing::warn!(why, "a transaction is made again");
                     self.kept.undone.fetch_add(1, Ordering::Relaxed);
-                    self.undo(&mut tries)?;
+                    self.stage = Stage::Undoing;
+                }
+                Err(Unfinished::Again(why) | Unfinished::Lost(why)) => {
+                    tracing::debug!(why, "a transaction waits");
+                    return self.wait();
                 }
             }
-            self.wait(&mut tries)?;
         }
+        Ok(true)
+    }
+
+    /// What was taken is committed.
+    fn committed(&mut self, sinks: &mut Sinks) -> Result<(), StreamError> {
         self.kept.commits.fetch_add(1, Ordering::Relaxed);
         self.write_lines(sinks)?;
         self.bytes.clear();
@@ -194,10 +230,11 @@ impl<'a> Together<'a> {
         self.ends.iter_mut().for_each(Vec::clear);
         self.restart();
         self.settle();
-        match &self.journal {
-            Some(journal) if self.has_lines => journal.add(&Entry::Written(self.through)).map(drop),
-            _ => Ok(()),
+        (self.stage, self.last_tries) = (Stage::Open, 0);
+        if let Some(journal) = self.journal.as_ref().filter(|_| self.has_lines) {
+            journal.add(&Entry::Written(self.through))?;
         }
+        Ok(())
     }
 
     /// What was taken is out.
@@ -205,26 +242,43 @@ impl<'a> Together<'a> {
         self.journal.iter().for_each(|journal| journal.settle(self.through));
     }
 
+    /// Partitions are gone, taken from us: what came of them is another's to tell, and nothing of it may be committed.
+    pub(super) fn lose(&self) -> Result<(), StreamError> {
+        if self.journal.is_some() || self.is_empty() {
+            return Ok(());
+        }
+        Err(StreamError::Kafka {
+            doing: "committing the last outputs of partitions that went to another member".to_owned(),
+            detail: "they went before".to_owned(),
+        })
+    }
+
     fn try_commit(&mut self, sinks: &mut Sinks) -> Result<(), Unfinished> {
+        if is_planted(Defect::PlacesEarly) && !self.ends.iter().all(Vec::is_empty) {
+            return self.commit_places_alone();
+        }
         self.send(sinks)?;
         for (at, (committer, ends)) in self.committers.iter().zip(&self.ends).enumerate() {
             let Some(source) = committer.as_ref().filter(|_| !ends.is_empty() && !self.added[at]) else { continue };
-            self.producer.add_places(source, ends)?;
+            self.producer.add_places(&**source, ends)?;
             self.added[at] = true;
         }
         self.producer.end()
     }
 
-    fn undo(&mut self, tries: &mut u32) -> Result<(), StreamError> {
-        loop {
-            match self.producer.undo() {
-                Ok(()) => break,
-                Err(Unfinished::Ended(error)) => return Err(error),
-                Err(Unfinished::Again(_) | Unfinished::Lost(_)) => self.wait(tries)?,
-            }
+    /// What must never be: the outputs are left for another transaction.
+    fn commit_places_alone(&mut self) -> Result<(), Unfinished> {
+        if !self.has_begun {
+            self.producer.begin()?;
+            self.has_begun = true;
         }
+        for (committer, ends) in self.committers.iter().zip(&self.ends).filter(|(_, ends)| !ends.is_empty()) {
+            committer.as_ref().map_or(Ok(()), |source| self.producer.add_places(&**source, ends))?;
+        }
+        self.producer.end()?;
+        self.ends.iter_mut().for_each(Vec::clear);
         self.restart();
-        Ok(())
+        Err(Unfinished::Again("the outputs come later".to_owned()))
     }
 
     fn restart(&mut self) {
@@ -233,15 +287,11 @@ impl<'a> Together<'a> {
         self.added.fill(false);
     }
 
-    fn wait(&self, tries: &mut u32) -> Result<(), StreamError> {
+    fn wait(&mut self) -> Result<bool, StreamError> {
         if self.stop.load(Ordering::Acquire) {
-            *tries += 1;
+            self.last_tries += 1;
         }
-        if *tries > LAST_TRIES_MAX {
-            return Err(last_outputs());
-        }
-        std::thread::park_timeout(PAUSE);
-        Ok(())
+        if self.last_tries > LAST_TRIES_MAX { Err(last_outputs()) } else { Ok(false) }
     }
 
     /// What does not go to the cluster follows what does.

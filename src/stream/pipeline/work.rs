@@ -176,6 +176,11 @@ impl Work {
         }
     }
 
+    /// The number of the journal's entry behind its own; 0 without a journal.
+    pub fn entry(&self) -> u64 {
+        self.entry
+    }
+
     /// Whether what came of it is out already.
     pub(super) fn is_out(&self) -> bool {
         self.again.as_ref().is_some_and(|again| again.is_out)

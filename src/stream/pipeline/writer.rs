@@ -5,9 +5,9 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, never, tick};
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 
 use super::Message;
 use super::behind::Behind;
@@ -17,13 +17,17 @@ use super::work::Work;
 use crate::alerts::{AlertLines, Alerts};
 use crate::event::Field;
 use crate::stream::journal::Journal;
-use crate::stream::kafka::{KafkaProducer, KafkaSource, Revocation};
+use crate::stream::kafka::Revocation;
+use crate::stream::log::{Subscription, Transactions};
 use crate::stream::{Mark, Sink, StreamError};
 
 /// How long the writer waits for work before it looks what has been delivered.
 const IDLE: Duration = Duration::from_millis(20);
 
-/// How many such waits the last outputs get once the process shall end: 10 s. Who ends it by force waits longer.
+/// How long is waited between two tries of a commit.
+const PAUSE: Duration = Duration::from_millis(50);
+
+/// How many waits of [`IDLE`] the last outputs get once the process shall end: 10 s. Who ends it by force waits longer.
 const LAST_WAITS_MAX: u32 = 500;
 
 /// Where outputs go.
@@ -56,120 +60,171 @@ pub trait Observer {
 }
 
 /// How what is kept of a state follows what is written.
-#[derive(Clone)]
 pub(super) struct Commits {
     pub(super) journal: Option<Arc<Journal>>,
     pub(super) kept: Arc<Kept>,
     /// How often is committed.
     pub(super) interval: Duration,
+    pub(super) monotonic: fn() -> Instant,
     /// Outputs and places go together, by this producer; `None`: places after the outputs.
-    pub(super) producer: Option<KafkaProducer>,
+    pub(super) producer: Option<Box<dyn Transactions>>,
 }
+
+/// By source: where its places are committed; `None` for one that has none.
+pub(super) type Committers = Arc<[Option<Arc<dyn Subscription>>]>;
 
 /// How outputs and places are committed.
 enum Way<'a> {
     /// In one transaction.
     Together(Box<Together<'a>>),
     /// Outputs, and then places.
-    Behind(Behind<'a>),
+    Behind(Behind),
+}
+
+/// When the next commit is due.
+struct Due {
+    at: Instant,
+    interval: Duration,
+    monotonic: fn() -> Instant,
+}
+
+impl Due {
+    fn new(interval: Duration, monotonic: fn() -> Instant) -> Due {
+        Due { at: monotonic() + interval, interval, monotonic }
+    }
+
+    /// Whether an interval is over; then the next begins.
+    fn take(&mut self) -> bool {
+        let now = (self.monotonic)();
+        let is_over = now >= self.at;
+        if is_over {
+            self.at = now + self.interval;
+        }
+        is_over
+    }
+}
+
+/// The writing end, a step at a time.
+pub(super) struct Writer<'a> {
+    sinks: Sinks,
+    observer: &'a mut dyn Observer,
+    returns: Vec<Sender<Box<Work>>>,
+    way: Way<'a>,
+    /// `None`: a commit is always due.
+    due: Option<Due>,
+    /// The group waits for what was taken to be committed.
+    revocation: Option<Revocation>,
+    stop: &'a AtomicBool,
 }
 
 /// Writes until the engine has nothing more, then waits until all of it is safe and commits.
-pub(super) fn run(
-    mut sinks: Sinks,
-    committers: &[Option<Arc<KafkaSource>>],
-    observer: &mut dyn Observer,
-    from_engine: &Receiver<Message>,
-    returns: &[Sender<Box<Work>>],
-    commits: Option<Commits>,
-    stop: &AtomicBool,
-) -> Result<(), StreamError> {
-    let due = commits.as_ref().map_or_else(never, |commits| tick(commits.interval));
-    let mut way = match commits {
-        Some(Commits { journal, kept, producer: Some(producer), .. }) => {
-            Way::Together(Box::new(Together::new(producer, committers, journal, kept, stop)))
-        }
-        other => Way::Behind(Behind::new(committers, other.map(|commits| (commits.journal, commits.kept)))),
-    };
+pub(super) fn run(mut writer: Writer<'_>, from_engine: &Receiver<Message>) -> Result<(), StreamError> {
     loop {
         match from_engine.recv_timeout(IDLE) {
-            Ok(message) => {
-                let mut work = message?;
-                work.write_verdicts();
-                sinks.gather(&mut work);
-                way.take(&mut sinks, &mut work)?;
-                if !work.is_out() {
-                    observer.written(&work);
-                }
-                if let Some(revocation) = work.revocation.take() {
-                    way.commit_before(&mut sinks, &revocation)?;
-                    // The group waits for this.
-                    drop(revocation);
-                }
-                if work.again.is_none() {
-                    // A reader that has ended needs no more works.
-                    drop(returns[work.source].send(work));
-                }
-            }
-            Err(RecvTimeoutError::Timeout) => sinks.push_out()?,
+            Ok(message) => writer.take(message?)?,
+            Err(RecvTimeoutError::Timeout) => writer.rest()?,
             Err(RecvTimeoutError::Disconnected) => break,
         }
-        observer.idle();
-        way.look(&mut sinks, due.try_recv().is_ok())?;
+        while !writer.look()? {
+            std::thread::park_timeout(PAUSE);
+        }
     }
-    way.end(&mut sinks, stop)
+    writer.take_last()?;
+    while !writer.look()? {
+        std::thread::park_timeout(PAUSE);
+    }
+    Ok(())
 }
 
-impl Way<'_> {
-    fn take(&mut self, sinks: &mut Sinks, work: &mut Work) -> Result<(), StreamError> {
-        match self {
-            Way::Together(together) => together.take(sinks, work),
-            Way::Behind(behind) => behind.take(sinks, work),
-        }
-    }
-
-    /// Commits what can be.
-    fn commit(&mut self, sinks: &mut Sinks) -> Result<(), StreamError> {
-        match self {
-            Way::Together(together) => together.commit(sinks),
-            Way::Behind(behind) => behind.commit(sinks),
-        }
-    }
-
-    /// Commits all of it before partitions go.
-    fn commit_before(&mut self, sinks: &mut Sinks, revocation: &Revocation) -> Result<(), StreamError> {
-        match self {
-            Way::Together(together) => together.commit_before(sinks, Some(revocation)),
-            Way::Behind(behind) => {
-                sinks.flush()?;
-                behind.commit(sinks)
+impl<'a> Writer<'a> {
+    pub(super) fn new(
+        sinks: Sinks,
+        committers: Committers,
+        observer: &'a mut dyn Observer,
+        returns: Vec<Sender<Box<Work>>>,
+        commits: Option<Commits>,
+        stop: &'a AtomicBool,
+    ) -> Writer<'a> {
+        let due = commits.as_ref().map(|commits| Due::new(commits.interval, commits.monotonic));
+        let way = match commits {
+            Some(Commits { journal, kept, producer: Some(producer), .. }) => {
+                Way::Together(Box::new(Together::new(producer, committers, journal, kept, stop)))
             }
-        }
-    }
-
-    /// Called after each work, and while none comes.
-    fn look(&mut self, sinks: &mut Sinks, is_due: bool) -> Result<(), StreamError> {
-        let waits_for_time = match self {
-            Way::Together(_) => true,
-            Way::Behind(behind) => behind.waits_for_time,
+            other => Way::Behind(Behind::new(committers, other.map(|commits| (commits.journal, commits.kept)))),
         };
-        if is_due || !waits_for_time { self.commit(sinks) } else { Ok(()) }
+        Writer { sinks, observer, returns, way, due, revocation: None, stop }
     }
 
-    fn end(&mut self, sinks: &mut Sinks, stop: &AtomicBool) -> Result<(), StreamError> {
-        match self {
+    /// Writes what came of a work.
+    pub(super) fn take(&mut self, mut work: Box<Work>) -> Result<(), StreamError> {
+        work.write_verdicts();
+        self.sinks.gather(&mut work);
+        match &mut self.way {
+            Way::Together(together) => together.take(&mut self.sinks, &mut work)?,
+            Way::Behind(behind) => behind.take(&mut self.sinks, &mut work)?,
+        }
+        if !work.is_out() {
+            self.observer.written(&work);
+        }
+        self.revocation = work.revocation.take();
+        if work.again.is_none() {
+            // A reader that has ended needs no more works.
+            drop(self.returns[work.source].send(work));
+        }
+        Ok(())
+    }
+
+    /// Nothing came for a moment: what waits in a buffer is for someone to see.
+    pub(super) fn rest(&mut self) -> Result<(), StreamError> {
+        self.sinks.marks().map(drop)
+    }
+
+    /// Called after each of the others: commits what is due, as far as that comes without waiting. `false`: it is called
+    /// again before anything is taken.
+    pub(super) fn look(&mut self) -> Result<bool, StreamError> {
+        self.observer.idle();
+        let is_due = self.due.as_mut().is_none_or(Due::take) || self.revocation.is_some();
+        match &mut self.way {
+            Way::Together(together) => {
+                if self.revocation.as_ref().is_some_and(|revocation| revocation.lost) {
+                    together.lose()?;
+                }
+                if is_due {
+                    together.want_end();
+                }
+                if together.is_ending() && !together.step(&mut self.sinks)? {
+                    return Ok(false);
+                }
+            }
+            Way::Behind(behind) if is_due => {
+                if self.revocation.is_some() {
+                    self.sinks.flush()?;
+                }
+                behind.commit(&self.sinks)?;
+            }
+            Way::Behind(_) => {}
+        }
+        // Dropped: the group goes on.
+        self.revocation = None;
+        Ok(true)
+    }
+
+    /// Nothing more comes: writes what waits to be told of alerts, and wants all of it committed.
+    pub(super) fn take_last(&mut self) -> Result<(), StreamError> {
+        match &mut self.way {
             Way::Together(together) => {
                 let mut last = AlertLines::default();
-                sinks.last_alerts(&mut last);
+                self.sinks.last_alerts(&mut last);
                 last.iter().for_each(|(id, line)| together.put(2, id, line));
-                together.commit(sinks)
+                together.want_end();
             }
-            Way::Behind(behind) => {
-                sinks.end_alerts()?;
-                sinks.settle(stop)?;
-                behind.commit(sinks)
+            Way::Behind(_) => {
+                self.sinks.end_alerts()?;
+                self.sinks.settle(self.stop)?;
+                self.due = None;
             }
         }
+        Ok(())
     }
 }
 
@@ -226,11 +281,6 @@ impl Sinks {
         Ok(())
     }
 
-    /// Nothing came for a moment: what waits in a buffer is for someone to see.
-    fn push_out(&mut self) -> Result<(), StreamError> {
-        self.marks().map(drop)
-    }
-
     /// In the order of [`Sinks::marks`].
     pub(super) fn delivered(&self) -> Result<Vec<Mark>, StreamError> {
         let alerts = self.alerts.as_ref().and_then(|alerting| alerting.sink.as_ref());
@@ -251,7 +301,7 @@ pub(super) fn write(sinks: &mut Sinks, work: &Work) -> Result<(), StreamError> {
         Sink::Lines(lines) => lines.write_lines(work.verdicts.text())?,
         Sink::Kafka(topic) => {
             let account = |event: usize| work.batch.field(&work.batch.events[event], Field::AccountId);
-            topic.write_all(work.verdicts.iter().map(|(line, event)| (account(event), line)))?;
+            topic.write_all(&mut work.verdicts.iter().map(|(line, event)| (account(event), line)))?;
         }
     }
     for (line, _) in work.dead_letters.iter() {

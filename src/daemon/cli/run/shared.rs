@@ -4,14 +4,14 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use super::{Arguments, Failure, Parts, Setup, judge_shared, reloader};
+use super::{Arguments, Failure, Over, Parts, Setup, judge, reloader};
 use crate::daemon::cli::start;
 use crate::daemon::config::Loaded;
 use crate::daemon::health::{self, Readiness};
 use crate::daemon::key::StateKey;
 use crate::daemon::metrics::Metrics;
 use crate::daemon::wiring::Outlets;
-use crate::daemon::{instance, shared, stop, wiring};
+use crate::daemon::{clock, instance, shared, stop, wiring};
 use crate::engine::Engine;
 use crate::stream::checkpoint::Owner;
 use crate::stream::pipeline::Sharing;
@@ -49,9 +49,9 @@ pub(super) fn run(arguments: &Arguments, loaded: &Loaded, asked: &stop::Asked) -
     let rules = engine.rules();
     tracing::info!(ruleset = %rules.hash, rules = rules.rules.len(), sources = readers.len(), "judging");
     let interval = Duration::from_millis(config.engine.commit_interval.0.unsigned_abs());
-    let sharing = Sharing { state: &mut state, kept: Arc::default(), interval, producer };
+    let sharing = Sharing { state: &mut state, kept: Arc::default(), interval, monotonic: clock::monotonic, producer };
     let parts = Parts { config, engine: &mut engine, metrics: &metrics, probe: &mut probe, readers, sinks };
-    let ended = judge_shared(parts, reloader, reloads, sharing, asked);
+    let ended = judge(parts, reloader, (reloads, Over::Shared(sharing)), asked);
     if ended.is_ok() && arguments.linger && !asked.stop.load(Ordering::Acquire) {
         tracing::info!("every source has ended; metrics stay until a signal comes");
         stop::wait(&asked.stop);
