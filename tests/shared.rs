@@ -131,6 +131,9 @@ fn owned(name: &RecordName<'_>) -> Name {
     (name.kind, name.program.map(str::to_owned), name.key)
 }
 
+/// A record as it is to be: its name, what it must begin with, what it is to hold.
+type Wanted = (Name, Vec<u8>, Vec<u8>);
+
 /// Keeps records, in shards, and writes each shard whole or not at all.
 #[derive(Clone, Default)]
 struct Keeper {
@@ -151,7 +154,7 @@ impl Keeper {
         origins: &[Origin],
         chosen: impl Fn(u128) -> bool,
     ) -> bool {
-        let mut by_shard: BTreeMap<u128, Vec<(Name, Vec<u8>, Vec<u8>)>> = BTreeMap::new();
+        let mut by_shard: BTreeMap<u128, Vec<Wanted>> = BTreeMap::new();
         for change in changes {
             let name = owned(&change.name);
             by_shard.entry(Keeper::shard(&name)).or_default().push((
@@ -162,7 +165,7 @@ impl Keeper {
         }
         let mut is_all = true;
         for (shard, changes) in by_shard {
-            let as_read = |(name, expected, _): &(Name, Vec<u8>, Vec<u8>)| match self.records.get(name) {
+            let as_read = |(name, expected, _): &Wanted| match self.records.get(name) {
                 Some(held) => !expected.is_empty() && held.starts_with(expected),
                 None => expected.is_empty(),
             };
