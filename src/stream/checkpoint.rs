@@ -56,6 +56,8 @@ pub struct Loaded {
     pub path: PathBuf,
     /// Where its inputs end; `None` in one of a format that did not say.
     pub companion: Option<Companion>,
+    /// The alerts that were open.
+    pub alerts: Vec<Vec<u8>>,
     /// What became of what was in it.
     pub restored: Restored,
 }
@@ -114,19 +116,25 @@ impl Writing {
         self.out.put(segment).map_err(CheckpointError::io("writing", &self.folder.join(ASIDE)))
     }
 
-    /// Ends it, and has it on the disk.
+    /// Ends it with the open alerts, and has it on the disk.
     ///
     /// # Errors
     ///
     /// [`CheckpointError::Io`].
-    pub fn end(self) -> Result<Aside, CheckpointError> {
-        let ended = self.out.end().and_then(|(mut out, bytes)| {
+    pub fn end(self, alerts: &[Vec<u8>]) -> Result<Aside, CheckpointError> {
+        let Writing { folder, mut out } = self;
+        let written = out.end_part().and_then(|()| {
+            alerts.iter().try_for_each(|segment| out.put(segment))?;
+            out.end_part()
+        });
+        let ended = written.and_then(|()| {
+            let (mut out, bytes) = out.into_inner();
             out.flush()?;
             out.get_ref().sync()?;
             Ok(bytes)
         });
-        let bytes = ended.map_err(CheckpointError::io("writing", &self.folder.join(ASIDE)))?;
-        Ok(Aside { folder: self.folder, bytes })
+        let bytes = ended.map_err(CheckpointError::io("writing", &folder.join(ASIDE)))?;
+        Ok(Aside { folder, bytes })
     }
 }
 
@@ -150,12 +158,17 @@ impl Aside {
     }
 }
 
-/// Writes a checkpoint aside, whole and at once.
+/// Writes a checkpoint aside, whole and at once, with the alerts that are open.
 ///
 /// # Errors
 ///
 /// [`CheckpointError::Io`]: then the ones before are all there.
-pub fn write_aside(folder: &Folder, engine: &Engine, companion: &Companion) -> Result<Aside, CheckpointError> {
+pub fn write_aside(
+    folder: &Folder,
+    engine: &Engine,
+    companion: &Companion,
+    alerts: &[Vec<u8>],
+) -> Result<Aside, CheckpointError> {
     let mut writing = Writing::begin(folder, companion)?;
     let mut put = Ok(());
     engine.checkpoint(&mut |segment| {
@@ -164,7 +177,7 @@ pub fn write_aside(folder: &Folder, engine: &Engine, companion: &Companion) -> R
         }
     });
     put?;
-    writing.end()
+    writing.end(alerts)
 }
 
 /// Writes a checkpoint below a folder, and has it on the disk when it returns. Of the ones before, the last stays.
@@ -172,8 +185,13 @@ pub fn write_aside(folder: &Folder, engine: &Engine, companion: &Companion) -> R
 /// # Errors
 ///
 /// [`CheckpointError::Io`]: then the ones before are all there.
-pub fn write(folder: &Folder, engine: &Engine, companion: &Companion) -> Result<Written, CheckpointError> {
-    write_aside(folder, engine, companion)?.name(engine.taken_in())
+pub fn write(
+    folder: &Folder,
+    engine: &Engine,
+    companion: &Companion,
+    alerts: &[Vec<u8>],
+) -> Result<Written, CheckpointError> {
+    write_aside(folder, engine, companion, alerts)?.name(engine.taken_in())
 }
 
 /// Reads a file and checks every checksum, and looks at nothing else: what reading costs at least. Answers its length.
@@ -184,8 +202,10 @@ pub fn write(folder: &Folder, engine: &Engine, companion: &Companion) -> Result<
 pub fn check(folder: &Folder, path: &Path) -> Result<u64, CheckpointError> {
     let (mut frames, _) = begin(folder, path)?;
     let (mut segment, mut bytes) = (Vec::new(), 0);
-    while frames.next(&mut segment)? {
-        bytes += segment.len() as u64;
+    while !frames.is_over() {
+        while frames.next(&mut segment)? {
+            bytes += segment.len() as u64;
+        }
     }
     Ok(bytes)
 }
