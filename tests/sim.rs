@@ -192,7 +192,6 @@ fn each_planted_defect_is_found_within_some_histories() {
         (Defect::PlacesEarly, 100),
         (Defect::AddedTwice, 100),
         (Defect::CheckpointEarly, 300),
-        (Defect::NameUnsynced, 300),
     ];
     for (defect, histories) in defects {
         planted::plant(Some(defect));

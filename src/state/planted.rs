@@ -11,8 +11,6 @@ pub enum Defect {
     AddedTwice,
     /// A checkpoint counts before what came of its inputs is committed.
     CheckpointEarly,
-    /// The name of a checkpoint is not synced, and what it makes superfluous is removed.
-    NameUnsynced,
 }
 
 #[cfg(debug_assertions)]

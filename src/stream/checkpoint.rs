@@ -23,7 +23,6 @@ use super::disk::{DiskFile, Folder};
 use crate::engine::{Engine, EngineOptions, RestoreError, Restored, Restoring};
 use crate::ruleset::program::RuleSet;
 use crate::state::Broken;
-use crate::state::planted::{Defect, is_planted};
 
 /// What names of checkpoints begin with; the number of events follows.
 const NAME: &str = "checkpoint-";
@@ -148,9 +147,7 @@ impl Aside {
         let Aside { folder, bytes } = self;
         let (aside, path) = (folder.join(ASIDE), folder.join(format!("{NAME}{events:020}")));
         folder.disk().rename(&aside, &path).map_err(CheckpointError::io("naming", &path))?;
-        if !is_planted(Defect::NameUnsynced) {
-            folder.sync().map_err(CheckpointError::io("syncing", folder.path()))?;
-        }
+        folder.sync().map_err(CheckpointError::io("syncing", folder.path()))?;
         for old in named(&folder)?.into_iter().skip(KEPT) {
             folder.disk().remove(&old).map_err(CheckpointError::io("removing", &old))?;
         }
@@ -239,7 +236,8 @@ pub fn load(folder: &Folder, rules: &mut RulesOf<'_>, options: &EngineOptions) -
     for path in named(folder)? {
         match read(folder, &path, rules, options) {
             Ok(loaded) => return Ok(Found { loaded: Some(loaded), damaged: set_aside(folder, damaged)? }),
-            Err(error @ CheckpointError::Damaged { .. }) => damaged.push((error, path)),
+            // One that speaks of another file is the journal's: older checkpoints need more of that.
+            Err(error) if error.is_damage_of(&path) => damaged.push((error, path)),
             Err(error) => return Err(error),
         }
     }

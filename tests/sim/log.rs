@@ -109,6 +109,11 @@ impl Cluster {
             .all(|(sent, committed)| sent.last().is_none_or(|last| committed.is_some_and(|next| next > last.offset)))
     }
 
+    /// Who has the name of the transactions.
+    pub(crate) fn epoch(&self) -> u64 {
+        self.epoch
+    }
+
     /// From here on nothing goes wrong.
     pub(crate) fn calm(&mut self) {
         (self.faults, self.away_until_ms) = (Faults::default(), 0);

@@ -236,11 +236,17 @@ impl World {
 
     /// Another process takes over from a copy of the folder, while this one sleeps.
     pub(crate) fn copy_and_take_over(&mut self) -> Result<(), Why> {
-        let copy = lock(&self.platter).clone();
+        let (sleeper, epoch, own) = (self.processes, lock(&self.cluster).epoch(), Arc::clone(&self.platter));
+        let copy = lock(&own).clone();
         self.platter = Arc::new(Mutex::new(copy));
         let fate = Fate { sleeps_at: None, ..self.draw_fate() };
         let end = live(self, fate)?;
-        self.after(&end);
+        if lock(&self.cluster).epoch() == epoch {
+            // It did not come so far: the one that slept goes on as if nothing had been.
+            (self.platter, self.processes) = (own, sleeper);
+        } else {
+            self.after(&end);
+        }
         Ok(())
     }
 }

@@ -112,16 +112,13 @@ impl From<NotSettled> for Why {
     }
 }
 
-/// Looks which rules are in force.
-#[derive(Clone)]
-struct Seen(Arc<Mutex<Arc<RuleSet>>>);
+/// Sees which rules are in force, between two works that are new.
+#[derive(Clone, Default)]
+struct Seen(Arc<Mutex<Option<Arc<RuleSet>>>>);
 
 impl Probe for Seen {
     fn look(&mut self, engine: &mut Engine) {
-        let mut seen = lock(&self.0);
-        if !Arc::ptr_eq(&seen, engine.rules()) {
-            *seen = Arc::clone(engine.rules());
-        }
+        *lock(&self.0) = Some(Arc::clone(engine.rules()));
     }
 }
 
@@ -180,7 +177,6 @@ impl Process<'_> {
         let (signals, premises) = (&*SIGNALS, Premises::default());
         let (rules, texts) = world.rules_of_today();
         let (found, past) = recovery::read(&folder, &rules, &settings.engine, &premises)?;
-        world.record.cut(past.scan.next());
         let (mut engine, newest) = recovery::engine(found.loaded, &rules, &settings.engine);
         let producer = SimProducer::take_over(client.clone())?;
         let topics =
@@ -195,6 +191,8 @@ impl Process<'_> {
             wall_clock_ms: clock::wall_clock_ms,
             monotonic: clock::monotonic,
         };
+        // Nothing was refused, and from here on the folder changes.
+        world.record.cut(past.scan.next());
         let mut keeper = recovery::keeper(options, past, newest)?;
         let (hand_over, reloads) = unbounded();
         let handing = Handing { signals, readers: 1, hand_over: &hand_over };
@@ -202,7 +200,7 @@ impl Process<'_> {
         let later = recovery::settle_in(&mut keeper, &mut engine, &plan, ours, false, |_| true, &handing)?;
         let wanted = later.unwrap_or(plan.wanted);
         let journal = Arc::clone(keeper.journal());
-        let seen = Seen(Arc::new(Mutex::new(Arc::clone(engine.rules()))));
+        let seen = Seen::default();
         if plan.replay.is_none() {
             world.record.note_rules(engine.rules(), journal.next());
         }
@@ -235,7 +233,9 @@ impl Process<'_> {
             Process { world: &mut *world, number, life, disk, subscription, journal, seen, hand_over, wanted, fate };
         process.drive(steps, &stop)?;
         keeper.finish(&mut engine)?;
-        world.record.inputs.push((0, Input::End));
+        if number == world.processes {
+            world.record.inputs.push((0, Input::End));
+        }
         Ok(())
     }
 
@@ -291,7 +291,8 @@ impl Process<'_> {
                 self.look();
             }
             76..94 => drop(steps.write()?),
-            _ => drop(self.disk.work()),
+            // A disk has its own pace.
+            _ => drop((0..=world.random.below(30)).find(|_| !self.disk.work())),
         }
         Ok(())
     }
@@ -334,8 +335,9 @@ impl Process<'_> {
 
     /// Looks whether other rules are in force.
     fn look(&mut self) {
-        if self.is_newest() {
-            self.world.record.note_rules(&lock(&self.seen.0), self.journal.next());
+        let seen = lock(&self.seen.0).take();
+        if let Some(rules) = seen.filter(|_| self.is_newest()) {
+            self.world.record.note_rules(&rules, self.journal.next());
         }
     }
 

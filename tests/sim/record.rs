@@ -15,6 +15,7 @@ use refguard::stream::kafka::record_position;
 use refguard::stream::pipeline::Notice;
 
 use crate::log::{Sent, TOPIC};
+use crate::trace;
 
 /// The source's name in the configuration.
 pub(crate) const SOURCE: &str = "mixed";
@@ -59,6 +60,7 @@ impl Record {
     /// These rules are in force before this entry.
     pub(crate) fn note_rules(&mut self, rules: &Arc<RuleSet>, next: u64) {
         if self.rules().is_none_or(|known| known.hash != rules.hash) {
+            trace(|| format!("rules {} take over before entry {next}", rules.hash));
             self.inputs.push((next, Input::Rules(Arc::clone(rules))));
         }
     }

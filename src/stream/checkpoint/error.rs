@@ -72,6 +72,11 @@ impl CheckpointError {
         move |source| CheckpointError::Io { doing, path: path.to_owned(), source }
     }
 
+    /// Whether this file is damaged.
+    pub(super) fn is_damage_of(&self, file: &Path) -> bool {
+        matches!(self, CheckpointError::Damaged { path, .. } if path == file)
+    }
+
     /// Whether an outside service failed, such as a full disk; else the operator can mend it.
     pub fn is_outside(&self) -> bool {
         matches!(self, CheckpointError::Io { doing: "writing" | "naming" | "syncing", .. })
