@@ -112,7 +112,7 @@ fn audit(world: &World) -> Result<(), String> {
     let record::Input::Rules(rules) = first else { return Err("rules come before anything else".to_owned()) };
     let mut undisturbed = Undisturbed::new(rules, world.settings.engine.clone());
     world.record.inputs.iter().for_each(|(_, input)| undisturbed.take(input, &cluster.sent));
-    for (at, name) in ["verdict", "dead letter"].iter().enumerate() {
+    for (at, name) in ["verdict", "dead letter", "alert"].iter().enumerate() {
         same(name, &cluster.outputs[at], &undisturbed.said[at])?;
     }
     drop(cluster);

@@ -106,7 +106,8 @@ impl Alert {
     fn read(reader: &mut ByteReader<'_>) -> Result<Alert, Broken> {
         let (id, program, rule) = (reader.text()?.to_owned(), reader.text()?.into(), reader.text()?.into());
         let group = reader.bytes()?.into();
-        let severity = Severity::ALL.get(usize::from(reader.byte()?)).ok_or(Broken("an alert has no known severity"))?;
+        let severity =
+            Severity::ALL.get(usize::from(reader.byte()?)).ok_or(Broken("an alert has no known severity"))?;
         let verdict = Verdict::ALL.get(usize::from(reader.byte()?)).ok_or(Broken("an alert has no known verdict"))?;
         Ok(Alert {
             id,

@@ -277,15 +277,19 @@ fn read(
 ) -> Result<Loaded, CheckpointError> {
     let (mut frames, companion) = begin(folder, path)?;
     let restoring = Restoring::new(rules(companion.as_ref())?, options.clone());
-    let (full, segments) = mpsc::sync_channel::<Result<Vec<u8>, CheckpointError>>(SEGMENTS_AHEAD);
+    let (full, parts) = mpsc::sync_channel::<Result<Part, CheckpointError>>(SEGMENTS_AHEAD);
     let (empty, emptied) = mpsc::channel::<Vec<u8>>();
     std::thread::scope(|scope| {
         scope.spawn(move || {
-            loop {
+            let mut of: fn(Vec<u8>) -> Part = Part::Engine;
+            while !frames.is_over() {
                 let mut segment = emptied.try_recv().unwrap_or_default();
                 let read = match frames.next(&mut segment) {
-                    Ok(true) => Ok(segment),
-                    Ok(false) => break,
+                    Ok(true) => Ok(of(segment)),
+                    Ok(false) => {
+                        of = Part::Alerts;
+                        continue;
+                    }
                     Err(error) => Err(error),
                 };
                 let is_last = read.is_err();
@@ -295,26 +299,38 @@ fn read(
                 }
             }
         });
-        let (engine, restored) = take(path, restoring, segments, &empty)?;
-        Ok(Loaded { engine, path: path.to_owned(), companion, restored })
+        let mut alerts = Vec::new();
+        let (engine, restored) = take(path, restoring, parts, &empty, &mut alerts)?;
+        Ok(Loaded { engine, path: path.to_owned(), companion, alerts, restored })
     })
+}
+
+/// A segment, and of what it is.
+enum Part {
+    Engine(Vec<u8>),
+    Alerts(Vec<u8>),
 }
 
 fn take(
     path: &Path,
     mut restoring: Restoring,
-    segments: mpsc::Receiver<Result<Vec<u8>, CheckpointError>>,
+    parts: mpsc::Receiver<Result<Part, CheckpointError>>,
     empty: &mpsc::Sender<Vec<u8>>,
+    alerts: &mut Vec<Vec<u8>>,
 ) -> Result<(Engine, Restored), CheckpointError> {
     let of_engine = |error| match error {
         RestoreError::ForeignKey => CheckpointError::ForeignKey { path: path.to_owned() },
         RestoreError::Broken(broken) => CheckpointError::Damaged { path: path.to_owned(), detail: broken.to_string() },
     };
-    for segment in segments {
-        let segment = segment?;
-        restoring.take(&segment).map_err(of_engine)?;
-        // At the end nobody fills it again.
-        drop(empty.send(segment));
+    for part in parts {
+        match part? {
+            Part::Engine(segment) => {
+                restoring.take(&segment).map_err(of_engine)?;
+                // At the end nobody fills it again.
+                drop(empty.send(segment));
+            }
+            Part::Alerts(segment) => alerts.push(segment),
+        }
     }
     restoring.finish().map_err(of_engine)
 }

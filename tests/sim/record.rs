@@ -20,6 +20,10 @@ use crate::trace;
 /// The source's name in the configuration.
 pub(crate) const SOURCE: &str = "mixed";
 
+/// How alerts are gathered: few, and told soon.
+pub(crate) const ALERTS: AlertOptions =
+    AlertOptions { quiet_ms: 8000, interval_ms: 3000, open_max: 6, per_rule_max: 2 };
+
 /// What signals need. Their caches are small: they would be most of what a short life costs.
 pub(crate) static SIGNALS: LazyLock<SignalConfig> = LazyLock::new(|| {
     let cache = CacheSizes { phones: 16, user_agents: 16, addresses: 16 };
@@ -95,7 +99,7 @@ impl Undisturbed {
         Undisturbed {
             parser: Parser::new(ParseOptions::default()),
             deriver: deriver(engine.wanted()),
-            alerts: Alerts::new(AlertOptions::default(), Arc::clone(rules)),
+            alerts: Alerts::new(ALERTS, Arc::clone(rules)),
             engine,
             batch: EventBatch::default(),
             judgements: Judgements::default(),

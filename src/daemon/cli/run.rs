@@ -51,7 +51,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let signals = Setup::signals(&loaded, &start.rules, &opened.key)?;
     let options = wiring::engine_options(config, &opened.key);
     let premises = wiring::premises(config);
-    let State { owner: _owner, mut engine, past, newest, said } =
+    let State { owner: _owner, mut engine, past, newest, alerts, said } =
         state::take(&config.state.path, &start.rules, &options, &premises)?;
     said.iter().for_each(Said::log);
     let instance = instance::of(&config.state.path)?;
@@ -65,7 +65,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let server = health::serve(&config.metrics.listen.0, Arc::clone(&metrics), readiness.clone())?;
     tracing::info!(address = %server.address(), "metrics and probes");
     wiring::only_owner(config, &instance)?;
-    let Outlets { sinks, producer } = wiring::sinks(config, engine.rules())?;
+    let Outlets { sinks, producer } = wiring::sinks(config, engine.rules(), &alerts)?;
     let seen = (engine.wanted(), &premises, &reloader.signals);
     let plan = recovery::plan(&past, &wiring::topics(config), arguments.accept_empty_state, seen)?;
     plan.notes.iter().for_each(|note| tracing::info!("{note}"));
@@ -76,7 +76,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let counted = !past.has_inputs && histories.count(&mut engine, &reloader.signals, &asked.stop)?;
     let (fill, fills) = crossbeam_channel::unbounded();
     reloader.filler = config.rules.backfill.then(|| Filler::new(histories, fill));
-    let mut keeper = recovery::keeper(keep::options(config), past, newest)?;
+    let mut keeper = recovery::keeper(keep::options(config), past, newest, alerts)?;
     metrics.keep(keeper.kept(), keeper.journal());
     let handing = Handing { signals: &reloader.signals, readers: reloader.readers, hand_over: &reloader.hand_over };
     let is_read = |place: &PlaceName| keep::is_read(config, place);
