@@ -335,6 +335,31 @@ fn what_cannot_be_explained_is_refused_with_a_hint() {
     assert!(code.is_some_and(|code| code != 0) && said.contains("nowhere.jsonl"), "{said}");
 }
 
+/// What `eval` does not take for an event is none here either, or what stands behind it would be told as late.
+#[test]
+fn an_event_of_the_future_is_none_unless_the_traffic_is_made_up() {
+    let folder = folder();
+    let last = log().lines().next_back().unwrap().to_owned();
+    let mut future: Value = serde_json::from_str(&last).unwrap();
+    (future["id"], future["time"]) = (Value::from("ahead"), Value::from("2999-01-01T00:00:00Z"));
+    fs::write(folder.path().join("ahead.jsonl"), format!("{future}\n{}", log())).unwrap();
+    let id = serde_json::from_str::<Value>(&last).unwrap()["id"].as_str().unwrap().to_owned();
+    let explained = |file: &str, more: &[&str]| {
+        let answer = explain(folder.path(), &[&["--json", "--event", &id, file], more].concat());
+        serde_json::from_slice::<Value>(&answer.out).unwrap()
+    };
+    let values = |told: &Value| -> Vec<Value> {
+        let features = told["features"].as_array().unwrap().iter();
+        features
+            .map(|feature| feature["value"].clone())
+            .chain([told["verdict"].clone(), told["late"].clone()])
+            .collect()
+    };
+    assert_eq!(values(&explained("ahead.jsonl", &[])), values(&explained("log.jsonl", &[])));
+    assert_eq!(explained("ahead.jsonl", &["--allow-future"])["late"], true);
+    assert_eq!(explain(folder.path(), &["--event", "ahead", "ahead.jsonl"]).code, Some(1));
+}
+
 #[test]
 fn explaining_leaves_nothing_behind() {
     let folder = folder();

@@ -70,7 +70,7 @@ fn history(random: &mut Random, events: usize) -> Vec<Fact> {
             referrer: random.below(3),
             device: random.below(3),
             amount: random.below(500) as i64 - 100,
-            rating: random.below(1000) as f64 / 7.0,
+            rating: random.below(1000) as f64 / 100.7,
         }
     };
     (0..events).map(fact).collect()

@@ -31,16 +31,18 @@ impl Fed {
     fn add(&mut self, time_ms: i64, value: u64) -> Reading {
         self.events += 1;
         let horizon_ms = time_ms - WINDOW_MS / 8;
-        let op = Op {
-            key: KeyHash::from_bits(7),
-            time_ms,
-            horizon_ms,
-            event: self.events,
-            value,
-            add: true,
-            members: true,
-            ..Op::default()
-        };
+        let key = KeyHash::from_bits(7);
+        let op = Op { key, time_ms, horizon_ms, event: self.events, value, add: true, members: true, ..Op::default() };
+        self.apply(op, horizon_ms)
+    }
+
+    /// What an event of this time would read that is counted elsewhere; as of the horizon at the least.
+    fn read(&mut self, time_ms: i64) -> Reading {
+        let op = Op { key: KeyHash::from_bits(7), time_ms, horizon_ms: time_ms, ..Op::default() };
+        self.apply(op, time_ms)
+    }
+
+    fn apply(&mut self, op: Op, horizon_ms: i64) -> Reading {
         self.out.clear();
         self.table.apply(&[op], &[[0; 16]], &mut self.out);
         if self.events.is_multiple_of(1000) {
@@ -142,6 +144,11 @@ fn distinct_values_are_estimated_within_the_promised_error() {
             errors += error * error;
             samples += 1;
         }
+        // An event of the middle of the window sees what its own window has, and at most what came later beside it.
+        let late_ms = now_ms - WINDOW_MS / 8;
+        let late = number(&distinct.read(late_ms));
+        let least = last.values().filter(|time_ms| **time_ms <= late_ms).count() as f64;
+        assert!(late >= least * 0.92, "{late} as of {late_ms}, and {least} are there");
     }
     assert!(samples > 90 && last.len() > 50_000, "{samples} samples, {} values", last.len());
     // One sketch, so its samples are not independent; the error of many is tested beside it.

@@ -183,6 +183,24 @@ fn broken_rules_and_failing_tests_keep_those_in_force() {
     assert_eq!((rules(&verdict), &verdict["rules"][1]["message"]), (vec!["b", "counted"], &json!("4")));
 }
 
+/// Between the removal of files and the copying of their successors there is nothing to judge by.
+#[test]
+fn a_folder_that_has_become_empty_keeps_the_rules_in_force() {
+    let place = Place::with(&[("counted.yaml", COUNTED)]);
+    let before = place.hash();
+    let mut running = place.start();
+    running.tell();
+    let (pack, aside) = (place.at("rules/counted.yaml"), place.at("aside.yaml"));
+    std::fs::rename(&pack, &aside).unwrap();
+    let told = running.daemon.said("the rules cannot be used");
+    assert_eq!(told["why"], "the folder holds no rule pack", "{told}");
+    let verdict = running.tell();
+    assert_eq!((rules(&verdict), &verdict["ruleset"]), (vec!["counted"], &json!(before)));
+    std::fs::rename(&aside, &pack).unwrap();
+    let verdict = running.tell();
+    assert_eq!((rules(&verdict), &verdict["rules"][0]["message"]), (vec!["counted"], &json!("3")), "counts stay");
+}
+
 #[test]
 fn a_signal_asks_for_a_reload_where_nobody_looks() {
     let place = Place::with(&[("counted.yaml", COUNTED)]);

@@ -508,9 +508,9 @@ impl AccountMemory {
                 let told = visit.event.presence.has(Field::AccountCreatedAt) && role == Role::Account;
                 let opened = if told { Some(visit.event.account_created_at_ms) } else { seen(Memory::OpenedAt) };
                 let since = opened.or_else(|| seen(Memory::FirstSeen));
-                since.map_or(ReadingValue::Unknown, |since| {
-                    ReadingValue::DurationMs(visit.event.event_time_ms.saturating_sub(since))
-                })
+                // Clocks differ: nobody is younger than new.
+                let age_ms = |since| visit.event.event_time_ms.saturating_sub(since).max(0);
+                since.map_or(ReadingValue::Unknown, |since| ReadingValue::DurationMs(age_ms(since)))
             }
             AccountFact::NewDevice => ReadingValue::Bool(self.is_new(at, role, Memory::Device)),
             AccountFact::NewCountry => ReadingValue::Bool(self.is_new(at, role, Memory::Country)),

@@ -13,7 +13,7 @@ pub use restore::{RestoreError, Restored, Restoring};
 
 use super::Engine;
 use crate::event::SubjectKind;
-use crate::state::{ByteWriter, FeatureTable, KeyHasher, PartHash, Scalar, Segments};
+use crate::state::{ByteWriter, Cuttable, FeatureTable, KeyHasher, PartHash, Scalar, Segments};
 
 /// What a segment is of.
 mod tag {
@@ -94,9 +94,9 @@ impl Engine {
             table.store_keys(&keys_prefix(place), put);
         }
         if let Some(referrers) = self.accounts.referrers() {
-            referrers.store_records(&[tag::REFERRALS], put);
+            referrers.store(&[tag::REFERRALS], put);
         }
-        self.dedup.store_identities(&[tag::IDENTITIES], put);
+        self.dedup.store(&[tag::IDENTITIES], put);
         self.remembered.store(&[tag::VERDICTS], put);
         self.decisions.store(&[tag::SUBJECTS], put);
         put(&[tag::END]);

@@ -270,6 +270,10 @@ impl Decider<'_> {
                 }
             }
         });
+        if entry.moment.late {
+            // It leaves no trace: beyond the memory of identities it would decide anew each time that it comes.
+            return;
+        }
         judgement.created = out.add(|elements| {
             for at in 0..self.scratch.matches.len() {
                 let matched = self.scratch.matches[at];

@@ -6,6 +6,7 @@
 
 mod attributes;
 mod batch;
+mod currency;
 mod field;
 mod fuzz;
 pub mod json;
@@ -24,6 +25,7 @@ mod verdict;
 
 pub use attributes::{AttributeType, AttributeValue, Attributes, attribute};
 pub use batch::{Event, EventBatch, Position, Presence, Span};
+pub use currency::{POINTS, currencies, is_currency};
 pub use field::{Field, FieldType};
 pub use fuzz::{fuzz_mapping, fuzz_parse};
 pub use kind::{EventKind, KINDS, KindSpec};

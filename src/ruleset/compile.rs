@@ -84,13 +84,30 @@ pub(super) fn compile(
     let whole = if set.features.len() == definitions.features.len() { set.features.as_slice() } else { &[] };
     set.rules = rules.iter().filter_map(|rule| rules::rule(rule, &types, &scope, whole, &mut reads, reader)).collect();
     set.reads = reads;
-    note_members(&mut set);
-    (set.signals, set.fields) = wanted(&set);
+    settle(&mut set);
     bound_costs(&set, premises, &rules, reader);
-    set.by_type = by_type(&set);
     set.tests = tests(cases, &rules, reader);
     warn_unused(&set, &definitions, &rules, reader);
     set
+}
+
+/// What follows from the rules that are on.
+fn settle(set: &mut RuleSet) {
+    note_members(set);
+    (set.signals, set.fields) = wanted(set);
+    set.by_type = by_type(set);
+}
+
+impl RuleSet {
+    /// The same rules, none of them off or in shadow; `None`: it is so already.
+    pub fn as_enforced(&self) -> Option<RuleSet> {
+        self.rules.iter().any(|rule| rule.mode != Mode::Enforce).then(|| {
+            let mut set = self.clone();
+            set.rules.iter_mut().for_each(|rule| rule.mode = Mode::Enforce);
+            settle(&mut set);
+            set
+        })
+    }
 }
 
 /// Refuses rules that could cost too much for one event.

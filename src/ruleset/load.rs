@@ -164,6 +164,13 @@ fn pack_paths(files: &dyn Files, reader: &mut Reader) -> Vec<String> {
             reader.push(nowhere(files.shown("").into(), message));
             Vec::new()
         }
+        Ok(paths) if paths.is_empty() => {
+            let finding = nowhere(files.shown("").into(), "the folder holds no rule pack".to_owned());
+            reader.push(
+                finding.hint("packs are files `*.yaml` or `*.yml`; to judge by no rule, write `mode: off` in a pack"),
+            );
+            Vec::new()
+        }
         Ok(paths) => paths,
         Err(why) => {
             reader.push(nowhere(files.shown("").into(), why));
@@ -207,13 +214,17 @@ impl Folder<'_> {
         for entry in std::fs::read_dir(&folder).map_err(why)? {
             let entry = entry.map_err(why)?;
             let Ok(name) = entry.file_name().into_string() else { continue };
+            // Editors keep notes and locks under such names, some of them links that lead nowhere.
+            if name.starts_with('.') {
+                continue;
+            }
             let path = if below.is_empty() { name.clone() } else { format!("{below}/{name}") };
             // Follows symbolic links: a folder mounted from a ConfigMap is made of them.
-            let kind = std::fs::metadata(entry.path()).map_err(why)?;
-            let hidden = name.starts_with('.');
-            if kind.is_dir() && !hidden && path != "lists" && depth < FOLDERS_DEEP_MAX {
+            let kind = std::fs::metadata(entry.path())
+                .map_err(|error| format!("cannot read `{}`: {error}", entry.path().display()))?;
+            if kind.is_dir() && path != "lists" && depth < FOLDERS_DEEP_MAX {
                 self.collect(&path, depth + 1, paths)?;
-            } else if kind.is_file() && !hidden && (name.ends_with(".yaml") || name.ends_with(".yml")) {
+            } else if kind.is_file() && (name.ends_with(".yaml") || name.ends_with(".yml")) {
                 paths.push(path);
             }
         }

@@ -25,7 +25,7 @@ pub const LINKS_MAX: usize = 8;
 pub struct TypeIndex(pub u16);
 
 /// All packs together, ready to run.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct RuleSet {
     /// First 12 hex digits of the SHA-256 over the sorted paths and bytes of packs and list files.
     pub hash: String,
@@ -93,7 +93,7 @@ pub struct TypePlan {
 }
 
 /// A declared list.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct NamedList {
     /// Its name, unique over all packs.
     pub name: String,

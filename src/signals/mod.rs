@@ -7,6 +7,7 @@
 //! docs/signals.md.
 
 mod cache;
+mod closed;
 mod config;
 mod country;
 mod device;
@@ -129,11 +130,11 @@ impl Deriver {
 
     /// Derives the wanted signals of every event: afterwards `rows` has one row an event, in their order.
     ///
-    /// A text that is not what its field wants (no country, an address that does not parse, an impossible telephone
-    /// number) is taken out of its event and noted in [`Event::unreadable`]; a country becomes upper case. Texts that
-    /// are made go into the batch. What was not wanted is unknown, or true all the same. Deriving again, by this deriver or
-    /// another one, gives what deriving once would have given: what was taken out is what the other would take out too, or
-    /// what nobody reads.
+    /// A text that is not what its field wants (no country, a word that its field does not know, an address that does not
+    /// parse, an impossible telephone number) is taken out of its event and noted in [`Event::unreadable`]; a country and a
+    /// currency become upper case. Texts that are made go into the batch. What was not wanted is unknown, or true all the
+    /// same. Deriving again, by this deriver or another one, gives what deriving once would have given: what was taken out is
+    /// what the other would take out too, or what nobody reads.
     pub fn derive(&mut self, batch: &mut EventBatch, rows: &mut Vec<Signals>) {
         rows.clear();
         rows.resize(batch.events.len(), Signals::default());
@@ -147,6 +148,7 @@ impl Deriver {
 
     fn derive_event(&mut self, event: &mut Event, batch: &mut EventBatch, row: &mut Signals) {
         check_country(event, batch);
+        closed::check(event, batch);
         self.derive_emails(event, batch, row);
         self.derive_ip(event, batch, row);
         self.derive_phone(event, batch, row);

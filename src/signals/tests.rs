@@ -88,6 +88,56 @@ fn a_country_is_written_in_upper_case_or_taken_away() {
 }
 
 #[test]
+fn a_field_with_a_closed_set_of_words_keeps_these() {
+    let cases = [
+        (Field::Label, "fraud", "fraud"),
+        (Field::Label, " Legitimate", "legitimate"),
+        (Field::Label, "maybe", ""),
+        (Field::Result, "OK", "ok"),
+        (Field::Result, "failed", ""),
+        (Field::Changed, "payout", "payout"),
+        (Field::Changed, "avatar", ""),
+        (Field::SurveyKind, "NPS", "nps"),
+        (Field::SurveyKind, "ces", ""),
+        (Field::Currency, "SAR", "SAR"),
+        (Field::Currency, "sar ", "SAR"),
+        (Field::Currency, "PTS", "PTS"),
+        (Field::Currency, "riyal", ""),
+        (Field::Currency, "ر.س", ""),
+    ];
+    for (field, raw, kept) in cases {
+        let derived = derive(&[(field, raw)]);
+        assert_eq!(derived.field(field), kept, "{field}: {raw}");
+        assert_eq!(derived.event().unreadable.has(field), kept.is_empty(), "{field}: {raw}");
+    }
+}
+
+#[test]
+fn a_rating_has_the_bounds_of_its_survey() {
+    for (survey, rating, fits) in [
+        ("nps", 0.0, true),
+        ("nps", 10.0, true),
+        ("nps", 10.5, false),
+        ("csat", 1.0, true),
+        ("csat", 0.0, false),
+        ("csat", 5.5, false),
+        ("", 7.0, true),
+        ("", -1.0, false),
+    ] {
+        let mut deriver = Deriver::new(Wanted::default(), &SignalConfig::default()).unwrap();
+        let (mut batch, mut rows) = (EventBatch::default(), Vec::new());
+        push_event(&mut batch, &[(Field::SurveyKind, survey)]);
+        batch.events[0].rating = rating;
+        batch.events[0].presence.insert(Field::Rating);
+        deriver.derive(&mut batch, &mut rows);
+        let event = &batch.events[0];
+        let kept = if fits { rating } else { 0.0 };
+        assert_eq!((event.presence.has(Field::Rating), event.unreadable.has(Field::Rating)), (fits, !fits), "{rating}");
+        assert_eq!(event.rating, kept);
+    }
+}
+
+#[test]
 fn a_text_that_its_field_does_not_want_reads_as_absent_where_it_is_read() {
     let bad = [(Field::Email, "nobody"), (Field::ReferrerEmail, "@x"), (Field::Ip, "10.0.0"), (Field::Phone, "12")];
     let derived = derive(&bad);

@@ -9,6 +9,47 @@ use std::ops::Bound;
 
 use super::checkpoint::{ByteWriter, Segments};
 
+/// What can be written as it is at one place of the log: at once, or a part at a time while it changes.
+pub(crate) trait Cuttable {
+    /// How far one has come.
+    type Cut;
+
+    /// A cut through what is there now, of which nothing is written. Segments begin with the prefix.
+    fn new_cut(&self, prefix: &[u8]) -> Self::Cut;
+
+    /// The cut that is under way.
+    fn cut_mut(&mut self) -> &mut Option<Box<Self::Cut>>;
+
+    /// Writes what the cut has yet to, until so many bytes are written, which are taken off the budget. Hands over the
+    /// segments that are full, and answers whether that was all.
+    fn walk(&self, cut: &mut Self::Cut, budget_bytes: &mut usize, put: &mut dyn FnMut(&[u8])) -> bool;
+
+    /// Writes all of it.
+    fn store(&self, prefix: &[u8], put: &mut dyn FnMut(&[u8])) {
+        self.walk(&mut self.new_cut(prefix), &mut usize::MAX.clone(), put);
+    }
+
+    /// Begins to write what is there now.
+    fn begin_cut(&mut self, prefix: &[u8]) {
+        *self.cut_mut() = Some(Box::new(self.new_cut(prefix)));
+    }
+
+    /// Goes on until the budget is spent; whether that was all: then there is no cut any more.
+    fn store_cut(&mut self, budget_bytes: &mut usize, put: &mut dyn FnMut(&[u8])) -> bool {
+        let Some(mut cut) = self.cut_mut().take() else { return true };
+        let is_all = self.walk(&mut cut, budget_bytes, put);
+        if !is_all {
+            *self.cut_mut() = Some(cut);
+        }
+        is_all
+    }
+
+    /// Gives the cut up.
+    fn cancel_cut(&mut self) {
+        *self.cut_mut() = None;
+    }
+}
+
 /// A cut through slots that never move.
 #[derive(Debug)]
 pub(super) struct SlotCut {

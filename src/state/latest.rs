@@ -95,7 +95,8 @@ impl<E: Remembered> Fold<E, 2> for Latest {
     fn read(entries: &mut Entries<E, 2>, rule: &Rule<()>, op: &Op, lost: Lost<'_, ()>) -> Answer {
         let slice = entries.as_slice();
         let place = until(slice, op.time_ms);
-        let own = if op.add { position(&slice[..place], op.time_ms, op.event) } else { None };
+        // At whichever key it is read: what comes before this event is not the event itself.
+        let own = position(&slice[..place], op.time_ms, op.event);
         let latest = own.unwrap_or(place).checked_sub(1).map(|place| &slice[place]);
         let seen = latest.filter(|entry| !out_of_reach(entry.time_ms(), op.time_ms, rule.reach_ms));
         let value = seen.map_or(Value::Unknown, E::answer);

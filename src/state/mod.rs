@@ -47,6 +47,7 @@ mod window;
 
 pub use checkpoint::{Broken, ByteReader, ByteWriter, ClassMap, Segments};
 pub use classes::{ClassRefused, ClassRoom, ClassUse};
+pub(crate) use cut::Cuttable;
 pub use cut::OrderedCut;
 pub use dedup::{Dedup, Entry, Identity, Sighting};
 pub use feature::{FeatureTable, Fetch, Guesses};

@@ -3,7 +3,9 @@
 //!
 //! A value falls into one of 4096 registers, and has a rank, geometrically distributed. Of a register a window needs the
 //! highest rank in it; so it keeps each mark (time, rank) until a later one has at least its rank (Chabchoub and Hébrail,
-//! Sliding HyperLogLog, ICDMW 2010). Whatever the order of events, the marks are the same. The number of values is
+//! Sliding HyperLogLog, ICDMW 2010). Whatever the order of events, the marks are the same. A late event's window ends before
+//! marks that may have displaced those in it: they count for it too, so that it reads as of the newest event with the
+//! beginning of its own window, too many rather than too few. The number of values is
 //! estimated as by Ertl (New cardinality estimation algorithms for HyperLogLog sketches, arXiv:1702.01284, algorithm 6),
 //! without bias at any size; its standard error is 1.04 / sqrt(4096) = 1.6 %.
 
@@ -74,7 +76,7 @@ impl Sketch {
         self.counted.note(register, rank, time_ms);
     }
 
-    /// How many different values there are in `(t - reach, t]`.
+    /// How many different values there are in `(t - reach, t]`; with those of later times, if there are any.
     pub(super) fn count(&mut self, time_ms: i64, reach_ms: i64) -> u64 {
         if self.is_empty() {
             return 0;
@@ -90,14 +92,9 @@ impl Sketch {
             Counted { from_ms: i64::MIN, until_ms: i64::MAX, reach_ms, ranks: vec![0; REGISTERS], values: 0.0 };
         for (marks, rank) in self.registers.iter().zip(&mut counted.ranks) {
             let seen = marks.partition_point(|mark| out_of_reach(mark.time_ms, time_ms, reach_ms));
-            match marks.get(seen) {
-                Some(mark) if mark.time_ms <= time_ms => {
-                    *rank = mark.rank;
-                    counted.from_ms = counted.from_ms.max(mark.time_ms);
-                    counted.until_ms = counted.until_ms.min(mark.time_ms.saturating_add(reach_ms));
-                }
-                Some(mark) => counted.until_ms = counted.until_ms.min(mark.time_ms),
-                None => {}
+            if let Some(mark) = marks.get(seen) {
+                *rank = mark.rank;
+                counted.until_ms = counted.until_ms.min(mark.time_ms.saturating_add(reach_ms));
             }
             if let Some(gone) = seen.checked_sub(1) {
                 counted.from_ms = counted.from_ms.max(marks[gone].time_ms.saturating_add(reach_ms));
@@ -111,8 +108,6 @@ impl Sketch {
 impl Counted {
     /// Keeps the count true, or gives it up.
     fn note(&mut self, register: usize, rank: u8, time_ms: i64) {
-        // From here on the mark is in each window until the first one of those that were counted leaves.
-        self.from_ms = self.from_ms.max(time_ms);
         if let Some(known) = self.ranks.get_mut(register).filter(|known| **known < rank) {
             *known = rank;
             self.until_ms = self.until_ms.min(time_ms.saturating_add(self.reach_ms));

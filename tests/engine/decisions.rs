@@ -190,3 +190,16 @@ fn derived_ids_depend_on_their_cause_alone() {
     assert!(hold.starts_with("hold-") && hold.len() == 5 + 16, "{hold}");
     assert!(created[0].as_str().unwrap().starts_with("dec-"), "{created}");
 }
+
+#[test]
+fn a_late_event_is_judged_and_decides_nothing() {
+    let rules = by_word(&[("x", "action: block, decide: [{subject: account, verdict: block}]")]);
+    let mut story = Story::of(&rules);
+    story.tell("login.succeeded", 40 * HOUR_MS, json!({"account_id": "b"}));
+    for late_by in [30, 2] {
+        let late = story.tell("login.succeeded", (40 - late_by) * HOUR_MS, json!({"account_id": "a", "channel": "x"}));
+        assert_eq!((&late["late"], &late["verdict"], &late["created"]), (&json!(true), &json!("block"), &json!([])));
+    }
+    let next = story.tell("login.succeeded", 40 * HOUR_MS + SECOND_MS, json!({"account_id": "a"}));
+    assert_eq!(next["verdict"], "allow");
+}

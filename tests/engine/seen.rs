@@ -80,3 +80,30 @@ fn the_address_of_a_referrer_is_compared_by_its_mailbox() {
     let (alias, message) = told("no address", "no address");
     assert_eq!((alias, message.as_str()), (false, "    false false false false"));
 }
+
+#[test]
+fn the_latest_event_before_this_one_is_never_this_one_at_whichever_key_it_is_read() {
+    let text = r#"version: 1
+pack: latest
+features:
+  la: {on: [login.succeeded], key: [event.account_id], aggregate: last, window: 1d}
+  pc: {on: [login.succeeded], key: [event.account_id], aggregate: previous, value: event.amount_minor, window: 1d}
+  n: {on: [login.succeeded], key: [event.account_id], aggregate: count, window: 1d}
+rules:
+  - id: told
+    on: [login.succeeded]
+    when: n > 0
+    score: 1
+    message: "{la}|{la.at(event.referrer_id)}|{pc}|{pc.at(event.referrer_id)}|{n.at(event.referrer_id)}"
+"#;
+    let mut story = Story::with_pack(text, super::EngineOptions::default());
+    let mut tell = |at_ms, amount| {
+        let data = json!({"account_id": "a", "referrer_id": "a", "amount_minor": amount});
+        story.tell("login.succeeded", at_ms, data)["rules"][0]["message"].clone()
+    };
+    assert_eq!(tell(0, 7), "?|?|?|?|1");
+    let second = tell(super::SECOND_MS, 8);
+    let second: Vec<&str> = second.as_str().unwrap().split('|').collect();
+    assert_eq!((second[0], second[2], second[4]), (second[1], second[3], "2"), "{second:?}");
+    assert_eq!(second[2], "7");
+}

@@ -369,7 +369,7 @@ impl Auditor {
         let challenged = judged.rules.contains(&("c-overlap", true));
         let burst = judged.rules.contains(&("c-count-device", true));
         self.conclude(fact, now_ms, &mut judged, [referrer_score, referee_score], challenged);
-        if burst && !fact.device.is_empty() {
+        if burst && !late && !fact.device.is_empty() {
             judged.creates = self.decide(fact, now_ms);
         }
         for (rule, _) in &judged.rules {
@@ -429,7 +429,7 @@ impl Auditor {
         let age = |told: Option<i64>, key: &str| {
             let opened_ms = told.or_else(|| latest("opened_at", key).map(|event| event.int));
             let since_ms = opened_ms.or_else(|| first("first_seen", key));
-            Told::Text(since_ms.map_or_else(|| "?".to_owned(), |since_ms| seconds(fact.time_ms - since_ms)))
+            Told::Text(since_ms.map_or_else(|| "?".to_owned(), |since_ms| seconds((fact.time_ms - since_ms).max(0))))
         };
         let is_new = |name, with: &str| {
             let unknown = fact.account.is_empty() || with.is_empty();

@@ -189,7 +189,7 @@ fn fresh(random: &mut Random, now_ms: i64, number: usize) -> Fact {
         });
     }
     if random.chance(70) {
-        fact.rating = Some([0.1, 0.7, 3.3, 4.9, 5.0, -0.0, 1e15][random.below(7) as usize]);
+        fact.rating = Some([0.1, 0.7, 3.3, 4.9, 10.0, -0.0, 3e-17][random.below(7) as usize]);
     }
     if random.chance(40) {
         fact.place = Some((random.below(1700) as f64 / 10.0 - 85.0, random.below(3600) as f64 / 10.0 - 180.0));

@@ -31,6 +31,9 @@ pub(super) struct Arguments {
     /// Read the events as those of this configured source: by its mapping.
     #[arg(long, value_name = "NAME")]
     source: Option<String>,
+    /// Accept events whose time lies ahead of the clock: for made-up traffic.
+    #[arg(long)]
+    allow_future: bool,
     /// Print JSON: every rule in full.
     #[arg(long)]
     json: bool,
@@ -51,8 +54,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let explained = explain(&rules, &options, &asked, |engine| -> Result<_, Failure> {
         let lines = LineSource::open(path, wiring::line_options(&config))?;
         let name = arguments.source.clone().unwrap_or_else(|| "explain".to_owned());
-        // What an earlier run took for the future has happened, or is made up.
-        let parsing = ParseOptions { allow_future: true };
+        let parsing = ParseOptions { allow_future: arguments.allow_future };
         let input = Input::Lines(Box::new(lines));
         let mut reader = wiring::reader(0, name, input, mapping.clone(), engine.wanted(), &signals, parsing)?;
         reader.wall_clock_ms = clock::start_ms;

@@ -33,7 +33,8 @@ pub(super) fn report(
         let case = &rules.tests[outcome.test];
         if outcome.failures.is_empty() {
             if all {
-                failure::say(&format!("ok: {}: {}\n", case.pack, case.name));
+                let how = if outcome.once_enforced { " (with every rule enforced)" } else { "" };
+                failure::say(&format!("ok: {}: {}{how}\n", case.pack, case.name));
             }
             continue;
         }

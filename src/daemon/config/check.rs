@@ -3,13 +3,12 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::money::{POINTS, currencies, is_currency};
 use super::sections::{
     AttributeType, Backend, Config, Program, ProgramPolicy, Quota, Score, SomeThresholds, Thresholds,
 };
 use super::stream::{KafkaSource, Sink, Source};
 use crate::engine::QUOTAS_MAX;
-use crate::event::{nearest, nearest_type};
+use crate::event::{POINTS, currencies, is_currency, nearest, nearest_type};
 use crate::ruleset::diagnostic::{Diagnostic, Severity};
 use crate::ruleset::yaml::{Entry, Kind, Node, Reader, suggest};
 
@@ -288,14 +287,14 @@ impl Check<'_> {
             let diagnostic = self.error(&path("timezone"), "unknown-value", message);
             self.report(diagnostic.hint(hint));
         }
-        if !is_currency(&program.base_currency) {
+        if program.base_currency == POINTS || !is_currency(&program.base_currency) {
             let message = format!("`{}` is no currency", program.base_currency.escape_debug());
             let diagnostic = self.error(&path("base_currency"), "unknown-value", message);
             self.report(diagnostic.hint(currency_hint(&program.base_currency)));
         }
         for (code, rate) in &program.rates {
             let path = ["programs", name, "rates", code];
-            if code != POINTS && !is_currency(code) {
+            if !is_currency(code) {
                 let message = format!("`{}` is no currency", code.escape_debug());
                 let diagnostic = self.error(&path, "unknown-value", message);
                 self.report(diagnostic.hint(currency_hint(code)));

@@ -9,7 +9,6 @@ mod check;
 mod document;
 mod environment;
 mod mapping;
-mod money;
 mod sections;
 mod setting;
 mod stream;

@@ -3,7 +3,7 @@
 use super::{DecisionCause, DecisionReach, DecisionRecord, Decisions};
 use crate::engine::remembered::stored::{restore_verdict, store_verdict};
 use crate::event::SubjectKind;
-use crate::state::{Broken, ByteReader, ByteWriter, KeyHash, OrderedCut, Segments};
+use crate::state::{Broken, ByteReader, ByteWriter, Cuttable, KeyHash, OrderedCut, Segments};
 
 /// What an item is.
 const RECORD: u8 = 0;
@@ -11,57 +11,22 @@ const END: u8 = 1;
 
 /// A cut through subjects and the queue of ends.
 #[derive(Clone, Debug)]
-pub(super) struct DecisionsCut {
+pub(crate) struct DecisionsCut {
     subjects: OrderedCut<KeyHash>,
     ends: OrderedCut<(i64, KeyHash)>,
     segments: Segments,
 }
 
-impl DecisionsCut {
-    fn new(prefix: &[u8]) -> DecisionsCut {
+impl Cuttable for Decisions {
+    type Cut = DecisionsCut;
+
+    fn new_cut(&self, prefix: &[u8]) -> DecisionsCut {
         let (subjects, ends) = (OrderedCut::default(), OrderedCut::default());
         DecisionsCut { subjects, ends, segments: Segments::new(prefix) }
     }
-}
 
-impl Decisions {
-    pub(in crate::engine) fn store_head(&self, writer: &mut ByteWriter) {
-        writer.word(self.refused);
-        writer.byte(u8::from(self.is_limited()));
-        // Without a bound it stays without one.
-        let room = self.bytes_max.map_or(usize::MAX, |most| most.saturating_sub(self.bytes()));
-        writer.word(room as u64);
-    }
-
-    /// Reads what was refused; answers what [`Decisions::restored`] wants.
-    pub(in crate::engine) fn restore_head(&mut self, reader: &mut ByteReader<'_>) -> Result<(bool, usize), Broken> {
-        self.refused = reader.word()?;
-        Ok((reader.flag()?, usize::try_from(reader.word()?).unwrap_or(usize::MAX)))
-    }
-
-    /// Writes all of them, in segments that begin with a prefix.
-    pub(in crate::engine) fn store(&self, prefix: &[u8], put: &mut dyn FnMut(&[u8])) {
-        self.walk(&mut DecisionsCut::new(prefix), &mut usize::MAX.clone(), put);
-    }
-
-    /// Begins to write those that there are now, while they change.
-    pub(in crate::engine) fn begin_cut(&mut self, prefix: &[u8]) {
-        self.cut = Some(Box::new(DecisionsCut::new(prefix)));
-    }
-
-    /// Writes decisions of the cut, until the budget is spent; whether that was all: then there is no cut any more.
-    pub(in crate::engine) fn store_cut(&mut self, budget_bytes: &mut usize, put: &mut dyn FnMut(&[u8])) -> bool {
-        let Some(mut cut) = self.cut.take() else { return true };
-        let is_all = self.walk(&mut cut, budget_bytes, put);
-        if !is_all {
-            self.cut = Some(cut);
-        }
-        is_all
-    }
-
-    /// Gives a cut up.
-    pub(in crate::engine) fn cancel_cut(&mut self) {
-        self.cut = None;
+    fn cut_mut(&mut self) -> &mut Option<Box<DecisionsCut>> {
+        &mut self.cut
     }
 
     fn walk(&self, cut: &mut DecisionsCut, budget_bytes: &mut usize, put: &mut dyn FnMut(&[u8])) -> bool {
@@ -97,6 +62,22 @@ impl Decisions {
             segments.hand_over(put);
         }
         is_all
+    }
+}
+
+impl Decisions {
+    pub(in crate::engine) fn store_head(&self, writer: &mut ByteWriter) {
+        writer.word(self.refused);
+        writer.byte(u8::from(self.is_limited()));
+        // Without a bound it stays without one.
+        let room = self.bytes_max.map_or(usize::MAX, |most| most.saturating_sub(self.bytes()));
+        writer.word(room as u64);
+    }
+
+    /// Reads what was refused; answers what [`Decisions::restored`] wants.
+    pub(in crate::engine) fn restore_head(&mut self, reader: &mut ByteReader<'_>) -> Result<(bool, usize), Broken> {
+        self.refused = reader.word()?;
+        Ok((reader.flag()?, usize::try_from(reader.word()?).unwrap_or(usize::MAX)))
     }
 
     /// Writes a subject as it is before it changes, if the cut has yet to.

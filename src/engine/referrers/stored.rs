@@ -1,54 +1,24 @@
 //! Referrers in a checkpoint: one record an account; they may come in any order.
 
 use super::{RECORD_BYTES, Record, Referral, Referrers};
-use crate::state::{Broken, ByteReader, ByteWriter, KeyHash, OrderedCut, Segments};
+use crate::state::{Broken, ByteReader, ByteWriter, Cuttable, KeyHash, OrderedCut, Segments};
 
 /// A cut through the accounts.
 #[derive(Debug)]
-pub(super) struct ReferrersCut {
+pub(crate) struct ReferrersCut {
     accounts: OrderedCut<KeyHash>,
     segments: Segments,
 }
 
-impl ReferrersCut {
-    fn new(prefix: &[u8]) -> ReferrersCut {
+impl Cuttable for Referrers {
+    type Cut = ReferrersCut;
+
+    fn new_cut(&self, prefix: &[u8]) -> ReferrersCut {
         ReferrersCut { accounts: OrderedCut::default(), segments: Segments::new(prefix) }
     }
-}
 
-impl Referrers {
-    pub(in crate::engine) fn store_head(&self, writer: &mut ByteWriter) {
-        writer.time(self.retention_ms);
-    }
-
-    /// Whether what was kept goes by the same retention.
-    pub(in crate::engine) fn restore_head(&self, reader: &mut ByteReader<'_>) -> Result<bool, Broken> {
-        Ok(reader.time()? == self.retention_ms)
-    }
-
-    /// Writes all of them, in segments that begin with a prefix.
-    pub(in crate::engine) fn store_records(&self, prefix: &[u8], put: &mut dyn FnMut(&[u8])) {
-        self.walk(&mut ReferrersCut::new(prefix), &mut usize::MAX.clone(), put);
-    }
-
-    /// Begins to write those that there are now, while they change.
-    pub(in crate::engine) fn begin_cut(&mut self, prefix: &[u8]) {
-        self.cut = Some(Box::new(ReferrersCut::new(prefix)));
-    }
-
-    /// Writes accounts of the cut, until the budget is spent; whether that was all: then there is no cut any more.
-    pub(in crate::engine) fn store_cut(&mut self, budget_bytes: &mut usize, put: &mut dyn FnMut(&[u8])) -> bool {
-        let Some(mut cut) = self.cut.take() else { return true };
-        let is_all = self.walk(&mut cut, budget_bytes, put);
-        if !is_all {
-            self.cut = Some(cut);
-        }
-        is_all
-    }
-
-    /// Gives a cut up.
-    pub(in crate::engine) fn cancel_cut(&mut self) {
-        self.cut = None;
+    fn cut_mut(&mut self) -> &mut Option<Box<ReferrersCut>> {
+        &mut self.cut
     }
 
     fn walk(&self, cut: &mut ReferrersCut, budget_bytes: &mut usize, put: &mut dyn FnMut(&[u8])) -> bool {
@@ -67,6 +37,17 @@ impl Referrers {
         *budget_bytes = budget_bytes.saturating_sub(segments.bytes() - start);
         segments.finish(put);
         true
+    }
+}
+
+impl Referrers {
+    pub(in crate::engine) fn store_head(&self, writer: &mut ByteWriter) {
+        writer.time(self.retention_ms);
+    }
+
+    /// Whether what was kept goes by the same retention.
+    pub(in crate::engine) fn restore_head(&self, reader: &mut ByteReader<'_>) -> Result<bool, Broken> {
+        Ok(reader.time()? == self.retention_ms)
     }
 
     /// Writes an account as it is before it changes, if the cut has yet to.

@@ -3,7 +3,7 @@
 use super::{CHUNK_VERDICTS, Chunk, Remembered};
 use crate::engine::judgement::{Judgement, Piece};
 use crate::event::{Cause, Verdict};
-use crate::state::{Broken, ByteReader, ByteWriter, Entry, Segments};
+use crate::state::{Broken, ByteReader, ByteWriter, Cuttable, Entry, Segments};
 
 /// Marks of a verdict.
 const WOULD_BE: u8 = 1;
@@ -12,7 +12,7 @@ const LATE: u8 = 4;
 
 /// A cut through the verdicts.
 #[derive(Debug)]
-pub(super) struct RememberedCut {
+pub(crate) struct RememberedCut {
     /// Number of the chunk and place in it: those before are written.
     next: (u64, usize),
     /// Those from here on are new since.
@@ -29,36 +29,17 @@ pub(in crate::engine) fn restore_verdict(reader: &mut ByteReader<'_>) -> Result<
     Verdict::ALL.get(place).copied().ok_or(Broken("a verdict of no known kind"))
 }
 
-impl Remembered {
-    /// Writes all of them, in segments that begin with a prefix.
-    pub(in crate::engine) fn store(&self, prefix: &[u8], put: &mut dyn FnMut(&[u8])) {
-        self.walk(&mut self.cut(prefix), &mut usize::MAX.clone(), put);
-    }
+impl Cuttable for Remembered {
+    type Cut = RememberedCut;
 
-    /// Begins to write those that there are now, while others come and these leave.
-    pub(in crate::engine) fn begin_cut(&mut self, prefix: &[u8]) {
-        self.cut = Some(Box::new(self.cut(prefix)));
-    }
-
-    /// Writes verdicts of the cut, until the budget is spent; whether that was all: then there is no cut any more.
-    pub(in crate::engine) fn store_cut(&mut self, budget_bytes: &mut usize, put: &mut dyn FnMut(&[u8])) -> bool {
-        let Some(mut cut) = self.cut.take() else { return true };
-        let is_all = self.walk(&mut cut, budget_bytes, put);
-        if !is_all {
-            self.cut = Some(cut);
-        }
-        is_all
-    }
-
-    /// Gives a cut up.
-    pub(in crate::engine) fn cancel_cut(&mut self) {
-        self.cut = None;
-    }
-
-    fn cut(&self, prefix: &[u8]) -> RememberedCut {
+    fn new_cut(&self, prefix: &[u8]) -> RememberedCut {
         let last = self.chunks.back().map_or(0, |chunk| chunk.firsts.len());
         let end = (self.left + self.chunks.len().saturating_sub(1) as u64, last);
         RememberedCut { next: (self.left, 0), end, segments: Segments::new(prefix) }
+    }
+
+    fn cut_mut(&mut self) -> &mut Option<Box<RememberedCut>> {
+        &mut self.cut
     }
 
     fn walk(&self, cut: &mut RememberedCut, budget_bytes: &mut usize, put: &mut dyn FnMut(&[u8])) -> bool {
@@ -74,7 +55,9 @@ impl Remembered {
         cut.segments.hand_over(put);
         false
     }
+}
 
+impl Remembered {
     /// The oldest chunk is about to be cleared.
     pub(super) fn keep_first_chunk(&mut self) {
         let Some(mut cut) = self.cut.take() else { return };

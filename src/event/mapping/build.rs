@@ -4,7 +4,7 @@ use super::{ANY_OTHER, Format, Mapping, Origin, Part, Rule};
 use crate::event::json::{write_double, write_int, write_string, write_timestamp};
 use crate::event::money::{currency_exponent, parse_decimal, parse_decimal_floor};
 use crate::event::{Field, FieldType, Reason, TIME_MAX_MS, TIME_MIN_MS};
-use serde_json::Value;
+use serde_json::{Number, Value};
 use std::borrow::Cow;
 
 impl Mapping {
@@ -13,7 +13,7 @@ impl Mapping {
     ///
     /// # Errors
     ///
-    /// [`Reason::Mapping`] if a value does not have the `format` that the mapping says.
+    /// [`Reason::Mapping`] if a value does not have the `format` that the mapping says, or is a number whose digits are lost.
     pub fn write_event(&self, foreign: &Value, out: &mut Vec<u8>) -> Result<(), Reason> {
         out.extend_from_slice(b"{\"specversion\":\"1.0\"");
         let (envelope, data): (Vec<_>, Vec<_>) = self.rules.iter().partition(|(field, _)| field.is_envelope());
@@ -31,10 +31,10 @@ impl Mapping {
 
     /// Appends `,"name":value`, or nothing for an absent value.
     fn write_member(&self, field: Field, rule: &Rule, foreign: &Value, out: &mut Vec<u8>) -> Result<(), Reason> {
-        let Some(value) = rule.origin.find(foreign) else {
+        let fault = |problem: &str| Reason::Mapping { field, problem: problem.to_owned() };
+        let Some(value) = rule.origin.find(foreign).map_err(fault)? else {
             return Ok(());
         };
-        let fault = |problem: &str| Reason::Mapping { field, problem: problem.to_owned() };
         out.push(b',');
         write_string(out, field.name());
         out.push(b':');
@@ -51,7 +51,7 @@ impl Mapping {
                 }
                 write_timestamp(out, time_ms);
             }
-            (None, FieldType::Text) => match text_of(&value) {
+            (None, FieldType::Text) => match text_of(&value).map_err(fault)? {
                 Some(text) => write_string(out, rule.alias_of(&text)),
                 None => write_value(&value, out),
             },
@@ -72,8 +72,8 @@ impl Mapping {
     /// The mapped currency.
     fn currency<'a>(&'a self, foreign: &'a Value) -> Option<String> {
         let rule = self.rules.get(&Field::Currency)?;
-        let value = rule.origin.find(foreign)?;
-        Some(rule.alias_of(&text_of(&value)?).to_owned())
+        let value = rule.origin.find(foreign).ok()??;
+        Some(rule.alias_of(&text_of(&value).ok()??).to_owned())
     }
 }
 
@@ -86,8 +86,8 @@ impl Rule {
 
 impl Origin {
     /// The value in a foreign event; `None` when absent.
-    fn find<'v>(&'v self, foreign: &'v Value) -> Option<Cow<'v, Value>> {
-        match self {
+    fn find<'v>(&'v self, foreign: &'v Value) -> Result<Option<Cow<'v, Value>>, &'static str> {
+        Ok(match self {
             Origin::Pointer(pointer) => pointer.find(foreign).map(Cow::Borrowed),
             Origin::Constant(value) => Some(Cow::Borrowed(value)),
             Origin::Concat(parts) => {
@@ -95,41 +95,49 @@ impl Origin {
                 for part in parts {
                     match part {
                         Part::Text(text) => whole.push_str(text),
-                        Part::Pointer(pointer) => whole.push_str(&text_of(pointer.find(foreign)?)?),
+                        Part::Pointer(pointer) => {
+                            let Some(value) = pointer.find(foreign) else { return Ok(None) };
+                            let Some(text) = text_of(value)? else { return Ok(None) };
+                            whole.push_str(&text);
+                        }
                     }
                 }
                 Some(Cow::Owned(Value::String(whole)))
             }
-        }
+        })
     }
 }
 
 /// A scalar as text: a number by its digits. `None` for an array or object.
-fn text_of(value: &Value) -> Option<Cow<'_, str>> {
-    match value {
+fn text_of(value: &Value) -> Result<Option<Cow<'_, str>>, &'static str> {
+    Ok(match value {
         Value::String(text) => Some(Cow::Borrowed(text)),
-        Value::Number(number) => Some(Cow::Owned(number.to_string())),
+        Value::Number(number) => Some(Cow::Owned(number_text(number)?)),
         Value::Bool(truth) => Some(Cow::Borrowed(if *truth { "true" } else { "false" })),
         Value::Null | Value::Array(_) | Value::Object(_) => None,
-    }
+    })
 }
 
-/// A number's digits, however it came. A JSON number with a fraction was read as a double; its shortest digits are
-/// those that the producer wrote as long as there are at most 15, and beyond that nobody can tell.
+/// A number's digits, however it came.
 fn digits_of(value: &Value) -> Result<Cow<'_, str>, &'static str> {
     match value {
         Value::String(text) => Ok(Cow::Borrowed(text.trim_ascii())),
-        Value::Number(number) => {
-            let text = number.to_string();
-            let mantissa = text.split(['e', 'E']).next().unwrap_or_default();
-            let significant = mantissa.trim_start_matches(['-', '0', '.']).bytes().filter(u8::is_ascii_digit).count();
-            if number.is_f64() && significant > 15 {
-                return Err("it is a number with more than 15 digits: send it as a string");
-            }
-            Ok(Cow::Owned(text))
-        }
+        Value::Number(number) => number_text(number).map(Cow::Owned),
         _ => Err("it is neither a number nor a string"),
     }
+}
+
+/// A JSON number that is not whole, or too large for 64 bits, was read as a double. Its shortest digits are those that the
+/// producer wrote as long as there are at most 15; beyond that nobody can tell, and two ids might become one.
+fn number_text(number: &Number) -> Result<String, &'static str> {
+    let text = number.to_string();
+    let mantissa = text.split(['e', 'E']).next().unwrap_or_default();
+    let significant = mantissa.trim_start_matches(['-', '0', '.']).bytes().filter(u8::is_ascii_digit).count();
+    let is_beyond = number.as_f64().is_some_and(|number| number.abs() >= 1e15);
+    if number.is_f64() && (significant > 15 || is_beyond) {
+        return Err("it is a number with more than 15 digits: send it as a string");
+    }
+    Ok(text)
 }
 
 /// Appends an object with its scalars as texts and without its nulls; anything else as it is.
@@ -147,8 +155,9 @@ fn write_texts(value: &Value, out: &mut Vec<u8>) {
         write_string(out, name);
         out.push(b':');
         match text_of(member) {
-            Some(text) => write_string(out, &text),
-            None => write_value(member, out),
+            Ok(Some(text)) => write_string(out, &text),
+            // What is no text here is refused by who reads the field.
+            Ok(None) | Err(_) => write_value(member, out),
         }
     }
     out.push(b'}');

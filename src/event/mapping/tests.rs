@@ -25,6 +25,29 @@ fn apply(fields: &Value, foreign: &Value) -> Result<EventBatch, Reason> {
 }
 
 #[test]
+fn numbers_whose_digits_are_lost_are_no_ids() {
+    let read = |number: &str| {
+        let foreign: Value = serde_json::from_str(&format!("{{\"n\":{number}}}")).unwrap();
+        let whole = json!({"account_id": {"concat": ["a-", {"pointer": "/n"}]}, "device_id": {"pointer": "/n"}});
+        let part = |name: &str| json!({name: whole[name]});
+        let field = |name: &str, field| {
+            apply(&part(name), &foreign).map(|batch| batch.field(&batch.events[0], field).to_owned())
+        };
+        (field("account_id", Field::AccountId), field("device_id", Field::DeviceId))
+    };
+    for kept in ["18446744073709551615", "-9223372036854775808", "12.5"] {
+        assert_eq!(read(kept), (Ok(format!("a-{kept}")), Ok(kept.to_owned())));
+    }
+    for lost in ["18446744073709551616", "100000000000000000000", "0.12345678901234567"] {
+        let (concatenated, alone) = read(lost);
+        for refused in [concatenated.unwrap_err(), alone.unwrap_err()] {
+            let text = refused.to_string();
+            assert!(text.ends_with("it is a number with more than 15 digits: send it as a string"), "{lost}: {text}");
+        }
+    }
+}
+
+#[test]
 fn the_event_is_the_one_that_its_cloud_event_gives() {
     let foreign = json!({
         "uuid": "7c1", "kind": "signup_completed", "at": 1_777_629_600_123_i64, "customer": {"id": 42, "mail": null},

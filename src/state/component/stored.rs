@@ -6,6 +6,7 @@
 use super::{Components, name_bytes};
 use crate::state::Limit;
 use crate::state::checkpoint::{Broken, ByteReader, ByteWriter};
+use crate::state::cut::Cuttable;
 use crate::state::forest::stored::{EDGE, ForestCut, GONE, NAMED, NUMBERED_NODE};
 use crate::state::index::SLOT_MAX;
 use crate::state::table::stored::{restore_limit, store_limit};
@@ -60,6 +61,22 @@ impl Read {
     }
 }
 
+impl Cuttable for Components {
+    type Cut = ForestCut;
+
+    fn new_cut(&self, prefix: &[u8]) -> ForestCut {
+        self.forest.new_cut(prefix)
+    }
+
+    fn cut_mut(&mut self) -> &mut Option<Box<ForestCut>> {
+        self.forest.cut_mut()
+    }
+
+    fn walk(&self, cut: &mut ForestCut, budget_bytes: &mut usize, put: &mut dyn FnMut(&[u8])) -> bool {
+        self.forest.walk(cut, budget_bytes, put)
+    }
+}
+
 impl Components {
     pub(in crate::state) fn store_head(&self, writer: &mut ByteWriter) {
         writer.maybe_time(self.origin);
@@ -79,26 +96,6 @@ impl Components {
         // Until the nodes are there, what they may grow to is the room alone.
         (self.limit, self.keys_max, self.grown_max) = restore_limit(reader)?;
         self.classes.restore(reader)
-    }
-
-    /// A cut through all nodes that there are now.
-    pub(in crate::state) fn cut(&self, prefix: &[u8]) -> ForestCut {
-        self.forest.cut(prefix)
-    }
-
-    /// Where the cut is that nodes are kept for before they change.
-    pub(in crate::state) fn cut_mut(&mut self) -> &mut Option<Box<ForestCut>> {
-        self.forest.cut_mut()
-    }
-
-    /// Writes what is to be written of a cut, until the budget is spent. Answers whether that is all.
-    pub(in crate::state) fn walk(
-        &self,
-        cut: &mut ForestCut,
-        budget_bytes: &mut usize,
-        put: &mut dyn FnMut(&[u8]),
-    ) -> bool {
-        self.forest.walk(cut, budget_bytes, put)
     }
 
     pub(in crate::state) fn restore_keys(&mut self, reader: &mut ByteReader<'_>) -> Result<(), Broken> {

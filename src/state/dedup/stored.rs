@@ -5,6 +5,7 @@
 use super::{CHUNK_ENTRIES, Dedup, Entry, Held, NUMBERS, PASS, slot_of};
 use crate::state::KeyHash;
 use crate::state::checkpoint::{Broken, ByteReader, ByteWriter, Segments};
+use crate::state::cut::Cuttable;
 
 /// No log has so many events.
 const NUMBER_MAX: u64 = 1 << 62;
@@ -14,7 +15,7 @@ const HELD_BYTES: usize = 32;
 
 /// A cut through the identities.
 #[derive(Debug)]
-pub(super) struct DedupCut {
+pub(crate) struct DedupCut {
     /// Entries before this one are written.
     next: u64,
     /// Entries from this one on are new since.
@@ -35,6 +36,32 @@ impl Entry {
     /// Too few bytes are left.
     pub fn restore(reader: &mut ByteReader<'_>) -> Result<Entry, Broken> {
         reader.word().map(Entry)
+    }
+}
+
+impl Cuttable for Dedup {
+    type Cut = DedupCut;
+
+    fn new_cut(&self, prefix: &[u8]) -> DedupCut {
+        DedupCut { next: self.first, end: self.first + self.held, segments: Segments::new(prefix) }
+    }
+
+    fn cut_mut(&mut self) -> &mut Option<Box<DedupCut>> {
+        &mut self.cut
+    }
+
+    fn walk(&self, cut: &mut DedupCut, budget_bytes: &mut usize, put: &mut dyn FnMut(&[u8])) -> bool {
+        let count = budget_bytes.div_ceil(HELD_BYTES) as u64;
+        let end = cut.end.min(cut.next.saturating_add(count));
+        *budget_bytes = budget_bytes.saturating_sub((end - cut.next) as usize * HELD_BYTES);
+        self.store_until(cut, end);
+        if cut.next < cut.end {
+            *budget_bytes = 0;
+            cut.segments.hand_over(put);
+            return false;
+        }
+        cut.segments.finish(put);
+        true
     }
 }
 
@@ -97,50 +124,6 @@ impl Dedup {
             self.chunks.push_back(chunk);
         }
         Ok(())
-    }
-
-    /// Writes all identities, in segments that begin with a prefix.
-    pub fn store_identities(&self, prefix: &[u8], put: &mut dyn FnMut(&[u8])) {
-        self.walk(&mut self.cut(prefix), &mut usize::MAX.clone(), put);
-    }
-
-    /// Begins to write the identities that there are now, while others come and these leave.
-    pub fn begin_cut(&mut self, prefix: &[u8]) {
-        self.cut = Some(Box::new(self.cut(prefix)));
-    }
-
-    /// Writes identities of the cut, until the budget is spent, and hands over the segments that are full. Answers whether
-    /// that was all: then there is no cut any more.
-    pub fn store_cut(&mut self, budget_bytes: &mut usize, put: &mut dyn FnMut(&[u8])) -> bool {
-        let Some(mut cut) = self.cut.take() else { return true };
-        let is_all = self.walk(&mut cut, budget_bytes, put);
-        if !is_all {
-            self.cut = Some(cut);
-        }
-        is_all
-    }
-
-    /// Gives a cut up.
-    pub fn cancel_cut(&mut self) {
-        self.cut = None;
-    }
-
-    fn cut(&self, prefix: &[u8]) -> DedupCut {
-        DedupCut { next: self.first, end: self.first + self.held, segments: Segments::new(prefix) }
-    }
-
-    fn walk(&self, cut: &mut DedupCut, budget_bytes: &mut usize, put: &mut dyn FnMut(&[u8])) -> bool {
-        let count = budget_bytes.div_ceil(HELD_BYTES) as u64;
-        let end = cut.end.min(cut.next.saturating_add(count));
-        *budget_bytes = budget_bytes.saturating_sub((end - cut.next) as usize * HELD_BYTES);
-        self.store_until(cut, end);
-        if cut.next < cut.end {
-            *budget_bytes = 0;
-            cut.segments.hand_over(put);
-            return false;
-        }
-        cut.segments.finish(put);
-        true
     }
 
     /// The oldest chunk is about to be cleared.

@@ -1,4 +1,5 @@
 use super::*;
+use crate::state::cut::Cuttable;
 
 fn identity(number: u64, time_ms: i64, watermark_ms: i64) -> Identity {
     let key = KeyHash { low: number.wrapping_mul(0x9e37_79b9_7f4a_7c15), high: number };
@@ -144,7 +145,7 @@ fn a_cut_has_the_identities_that_were_there_whatever_comes_while_it_is_written()
     for (step_bytes, count) in [(2000, 300), (1, 2), (100_000, 9000)] {
         let first = dedup.oldest();
         let (mut whole, mut cut) = (Vec::new(), Vec::new());
-        dedup.store_identities(&[7], &mut |segment| whole.push(segment.to_vec()));
+        dedup.store(&[7], &mut |segment| whole.push(segment.to_vec()));
         dedup.begin_cut(&[7]);
         while !dedup.store_cut(&mut { step_bytes }, &mut |segment| cut.push(segment.to_vec())) {
             come(&mut dedup, count);

@@ -2,6 +2,7 @@
 
 use super::{FeatureTable, Kind};
 use crate::state::checkpoint::{Broken, ByteReader, ByteWriter};
+use crate::state::cut::Cuttable;
 use crate::state::{Aggregate, Number, Reach, WindowSpec};
 
 impl WindowSpec {
@@ -72,33 +73,24 @@ impl FeatureTable {
 
     /// Writes all keys, in segments that begin with a prefix.
     pub fn store_keys(&self, prefix: &[u8], put: &mut dyn FnMut(&[u8])) {
-        each!(&self.kind, table => {
-            table.walk(&mut table.cut(prefix), &mut usize::MAX.clone(), put);
-        });
+        each!(&self.kind, table => table.store(prefix, put));
     }
 
     /// Begins to write the keys as they are now, while operations go on; see [`FeatureTable::store_cut`]. A bit a slot is
     /// copied.
     pub fn begin_cut(&mut self, prefix: &[u8]) {
-        each!(&mut self.kind, table => *table.cut_mut() = Some(Box::new(table.cut(prefix))));
+        each!(&mut self.kind, table => table.begin_cut(prefix));
     }
 
     /// Writes keys as they were when the cut was begun, until the budget is spent, and hands over the segments that are
     /// full. Answers whether that was all: then there is no cut any more.
     pub fn store_cut(&mut self, budget_bytes: &mut usize, put: &mut dyn FnMut(&[u8])) -> bool {
-        each!(&mut self.kind, table => {
-            let Some(mut cut) = table.cut_mut().take() else { return true };
-            let is_all = table.walk(&mut cut, budget_bytes, put);
-            if !is_all {
-                *table.cut_mut() = Some(cut);
-            }
-            is_all
-        })
+        each!(&mut self.kind, table => table.store_cut(budget_bytes, put))
     }
 
     /// Gives a cut up.
     pub fn cancel_cut(&mut self) {
-        each!(&mut self.kind, table => *table.cut_mut() = None);
+        each!(&mut self.kind, table => table.cancel_cut());
     }
 
     /// Reads keys until the end of a segment of theirs.

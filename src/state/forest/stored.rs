@@ -5,7 +5,7 @@
 
 use super::{Forest, NEVER, Node, Sighting};
 use crate::state::checkpoint::{Broken, ByteReader, ByteWriter};
-use crate::state::cut::SlotCut;
+use crate::state::cut::{Cuttable, SlotCut};
 use crate::state::few::Vacant as _;
 
 /// The number of a node that is gone.
@@ -20,7 +20,7 @@ pub(in crate::state) const NAMED: u8 = 8;
 
 /// A cut through a forest.
 #[derive(Debug)]
-pub(in crate::state) struct ForestCut {
+pub(crate) struct ForestCut {
     slots: SlotCut,
     then: Then,
 }
@@ -46,9 +46,10 @@ impl Then {
     }
 }
 
-impl Forest {
-    /// A cut through all nodes that there are now.
-    pub(in crate::state) fn cut(&self, prefix: &[u8]) -> ForestCut {
+impl Cuttable for Forest {
+    type Cut = ForestCut;
+
+    fn new_cut(&self, prefix: &[u8]) -> ForestCut {
         let live = self.nodes.live();
         let before = live.iter().scan(0, |sum, word| {
             let before = *sum;
@@ -59,22 +60,17 @@ impl Forest {
         ForestCut { slots: SlotCut::new(live, prefix), then }
     }
 
-    /// Where the cut is that nodes are kept for before they change.
-    pub(in crate::state) fn cut_mut(&mut self) -> &mut Option<Box<ForestCut>> {
+    fn cut_mut(&mut self) -> &mut Option<Box<ForestCut>> {
         &mut self.cut
     }
 
-    /// Writes what is to be written of a cut, until the budget is spent. Answers whether that is all.
-    pub(in crate::state) fn walk(
-        &self,
-        cut: &mut ForestCut,
-        budget_bytes: &mut usize,
-        put: &mut dyn FnMut(&[u8]),
-    ) -> bool {
+    fn walk(&self, cut: &mut ForestCut, budget_bytes: &mut usize, put: &mut dyn FnMut(&[u8])) -> bool {
         let ForestCut { slots, then } = cut;
         slots.walk(budget_bytes, put, |slot, writer| self.store_node(slot, then, writer))
     }
+}
 
+impl Forest {
     /// Writes a node as it is, if the cut has yet to.
     #[inline]
     pub(super) fn keep(&mut self, node: u32) {

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use super::{Dropped, Table, outside};
 use crate::state::checkpoint::{Broken, ByteReader, ByteWriter};
-use crate::state::cut::SlotCut;
+use crate::state::cut::{Cuttable, SlotCut};
 use crate::state::index::SLOT_MAX;
 use crate::state::slab::Slab;
 use crate::state::summary::Summary;
@@ -49,6 +49,22 @@ pub(in crate::state) fn restore_limit(reader: &mut ByteReader<'_>) -> Result<(Li
     Ok((limit, bounded(reader.word()?).min(SLOT_MAX as usize), bounded(reader.word()?)))
 }
 
+impl<W: Window> Cuttable for Table<W> {
+    type Cut = SlotCut;
+
+    fn new_cut(&self, prefix: &[u8]) -> SlotCut {
+        SlotCut::new(self.slab.live(), prefix)
+    }
+
+    fn cut_mut(&mut self) -> &mut Option<Box<SlotCut>> {
+        &mut self.cut
+    }
+
+    fn walk(&self, cut: &mut SlotCut, budget_bytes: &mut usize, put: &mut dyn FnMut(&[u8])) -> bool {
+        cut.walk(budget_bytes, put, |slot, writer| store_key(&self.slab, &self.dropped, slot, writer))
+    }
+}
+
 impl<W: Window> Table<W> {
     pub(in crate::state) fn store_head(&self, writer: &mut ByteWriter) {
         writer.maybe_time(self.refused_ms);
@@ -67,26 +83,6 @@ impl<W: Window> Table<W> {
         // Until the keys are there, what it may grow to is the room alone.
         (self.limit, self.keys_max, self.grown_max) = restore_limit(reader)?;
         self.classes.restore(reader)
-    }
-
-    /// A cut through all keys that there are now.
-    pub(in crate::state) fn cut(&self, prefix: &[u8]) -> SlotCut {
-        SlotCut::new(self.slab.live(), prefix)
-    }
-
-    /// Where the cut is that keys are kept for before they change.
-    pub(in crate::state) fn cut_mut(&mut self) -> &mut Option<Box<SlotCut>> {
-        &mut self.cut
-    }
-
-    /// Writes what is to be written of a cut, until the budget is spent. Answers whether that is all.
-    pub(in crate::state) fn walk(
-        &self,
-        cut: &mut SlotCut,
-        budget_bytes: &mut usize,
-        put: &mut dyn FnMut(&[u8]),
-    ) -> bool {
-        cut.walk(budget_bytes, put, |slot, writer| store_key(&self.slab, &self.dropped, slot, writer))
     }
 
     /// Writes the keys of operations as they are before these. All of them, since a reading may tidy up too, and what is
