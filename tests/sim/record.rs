@@ -69,6 +69,15 @@ impl Record {
         }
     }
 
+    /// Whether a source said something and no records came with it that let time pass.
+    pub(crate) fn has_ticks_alone(&self) -> bool {
+        let is_tick = |notice: &Notice| matches!(notice, Notice::Tick(..));
+        self.inputs.iter().any(|(_, input)| match input {
+            Input::Work(notices, records) => records.is_empty() && notices.iter().any(is_tick),
+            Input::Rules(_) | Input::End => false,
+        })
+    }
+
     /// The records, in the order of judging.
     pub(crate) fn records(&self) -> impl Iterator<Item = (u32, u64)> {
         self.inputs.iter().flat_map(|(_, input)| match input {
