@@ -575,7 +575,11 @@ fn tests_in_rule_files_run_and_can_fail() {
     for command in ["test", "check"] {
         let failed = answer(&[command, "--rules", &rules]);
         assert_eq!(failed.code, Some(1), "{command}");
-        assert!(failed.err.contains(&format!("{rules}/pack.yaml:9: error[test]: a login is seen\n")), "{}", failed.err);
+        assert!(
+            failed.err.contains(&format!("{rules}/pack.yaml:9:11: error[test]: a login is seen\n")),
+            "{}",
+            failed.err
+        );
     }
 }
 

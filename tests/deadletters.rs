@@ -83,6 +83,21 @@ fn lines_come_out_again_once_the_mapping_is_mended() {
         letters_of(&config, "list", &["--reason", "missing_time", "--position", "line 3", dead.to_str().unwrap()]);
     assert_eq!(values(&one.out).len(), 1, "{}", one.err);
 
+    for (arguments, hint) in [
+        (["--reason", "missing_tim"], "did you mean `missing_time`?"),
+        (["--reason", "nope"], "known are: "),
+        (["--source", "shp"], "did you mean `shop`?"),
+        (["--source", "nope"], "known are: shop"),
+    ] {
+        for command in ["list", "retry"] {
+            let refused = letters_of(&config, command, &arguments);
+            assert_eq!((refused.code, refused.out.len()), (Some(2), 0), "{arguments:?}: {}", refused.err);
+            assert!(refused.err.contains(arguments[1]) && refused.err.contains(hint), "{}", refused.err);
+        }
+    }
+    let none = letters_of(&config, "list", &["--reason", "future", "--source", "shop"]);
+    assert_eq!((none.code, none.err.as_str()), (Some(0), "0 dead letters\n"), "there is such a reason");
+
     // As long as the mapping is what it was, nothing is sent.
     let early = letters_of(&config, "retry", &[]);
     assert_eq!((early.code, early.out.len()), (Some(1), 0), "{}", early.err);

@@ -75,8 +75,7 @@ fn failures(set: &Arc<RuleSet>) -> String {
         pack_tests::run(set, &SignalConfig::default(), &EngineOptions::default()).expect("no file is needed");
     let failed = outcomes.into_iter().filter(|outcome| !outcome.failures.is_empty()).map(|outcome| {
         let case = &set.tests[outcome.test];
-        let (path, line) = (case.place.path.display(), case.place.line);
-        format!("{path}:{line}: error[test]: {}\n  {}\n", case.name, outcome.failures.join("\n  "))
+        format!("{}: error[test]: {}\n  {}\n", case.place, case.name, outcome.failures.join("\n  "))
     });
     failed.collect()
 }

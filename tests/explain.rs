@@ -273,7 +273,9 @@ fn a_rule_that_does_not_judge_such_an_event_says_why() {
     let folder = folder();
     let of = |rule| text(folder.path(), &["--event", "r1", "--rule", rule, "log.jsonl"]);
     assert!(of("logins-only").contains("logins-only judges login.succeeded, and not referral.completed"));
-    assert!(of("switched-off").contains("switched-off is off; it judges referral.completed"), "{}", of("switched-off"));
+    assert!(of("switched-off").contains("switched-off is off, and judges nothing\n"), "{}", of("switched-off"));
+    let elsewhere = text(folder.path(), &["--event", "l1", "--rule", "switched-off", "log.jsonl"]);
+    assert!(elsewhere.contains("switched-off is off; it would judge referral.completed, and not login.succeeded"));
     assert!(of("ended").contains("ended has ended"));
 }
 
@@ -331,6 +333,9 @@ fn what_cannot_be_explained_is_refused_with_a_hint() {
     let (code, said) = refused(&["--event", "r1", "--rule", "crowded-devise", "log.jsonl"]);
     assert_eq!(code, Some(2));
     assert!(said.contains("did you mean `crowded-device`?"), "{said}");
+    let (code, said) = refused(&["--event", "r1", "--rule", "nothing-like-it", "log.jsonl"]);
+    assert_eq!(code, Some(2));
+    assert!(said.contains("hint: without `--rule`") && said.contains("refguard check --costs"), "{said}");
     let (code, said) = refused(&["--event", "r1", "nowhere.jsonl"]);
     assert!(code.is_some_and(|code| code != 0) && said.contains("nowhere.jsonl"), "{said}");
 }

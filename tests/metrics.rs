@@ -464,14 +464,19 @@ fn promtool_has_nothing_to_say() {
     assert!(output.status.success() && said.is_empty(), "{}: {said}\n{text}", output.status);
 }
 
-/// Bytes that come only when the test lets them: a source that stays open.
-struct Held(std::sync::mpsc::Receiver<Vec<u8>>);
+/// Bytes that come only when the test lets them: a source that stays open. What came and was not read yet stays.
+struct Held(std::sync::mpsc::Receiver<Vec<u8>>, Vec<u8>);
 
 impl Read for Held {
     fn read(&mut self, out: &mut [u8]) -> std::io::Result<usize> {
-        let Ok(bytes) = self.0.recv() else { return Ok(0) };
-        out[..bytes.len()].copy_from_slice(&bytes);
-        Ok(bytes.len())
+        if self.1.is_empty() {
+            let Ok(bytes) = self.0.recv() else { return Ok(0) };
+            self.1 = bytes;
+        }
+        let count = self.1.len().min(out.len());
+        out[..count].copy_from_slice(&self.1[..count]);
+        self.1.drain(..count);
+        Ok(count)
     }
 }
 
@@ -479,7 +484,7 @@ impl Read for Held {
 fn a_pipeline_that_waits_for_input_answers_scrapes() {
     let mut watched = Watched::new(&["orders"], &["default", "gold"]);
     let (input, held) = std::sync::mpsc::channel();
-    let source = LineSource::new("held", Held(held), LineOptions::default());
+    let source = LineSource::new("held", Held(held, Vec::new()), LineOptions::default());
     let nowhere = || Sink::Lines(LineSink::to("nowhere", std::io::sink()));
     let Watched { metrics, engine, observer, probe } = &mut watched;
     let metrics = &*metrics;

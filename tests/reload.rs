@@ -165,7 +165,7 @@ fn broken_rules_and_failing_tests_keep_those_in_force() {
     );
     let at = |path: &str, place_in: &str| format!("{}:{place_in}", place.at("rules").join(path).display());
     for (text, expected, code, why) in [
-        (failing.as_str(), at("b.yaml", "6"), "test", "a login is blocked: expected verdict block, got allow"),
+        (failing.as_str(), at("b.yaml", "6:11"), "test", "a login is blocked: expected verdict block, got allow"),
         (&pack("b", "event.acount_id != \"\""), at("b.yaml", "4:49"), "unknown-field", "acount_id"),
     ] {
         place.write("b.yaml", text);
@@ -264,7 +264,7 @@ fn a_start_with_broken_rules_uses_the_last_good_ones_and_says_so() {
     refuses_to_start(&place.at("refguard.yaml"), "b.yaml:1:1: error");
     let failing = "tests:\n  - {name: fails, events: [{type: login.succeeded, at: 0s, account_id: a}], expect: {verdict: block}}\n";
     place.write("b.yaml", &format!("{}{failing}", pack("b", "true")));
-    refuses_to_start(&place.at("refguard.yaml"), "b.yaml:6: error[test]: fails: expected verdict block");
+    refuses_to_start(&place.at("refguard.yaml"), "b.yaml:6:12: error[test]: fails: expected verdict block");
     assert!(!place.at("state").exists(), "nothing is made");
 }
 

@@ -14,13 +14,14 @@
 //! Tested in `tests/engine/backfill.rs` and, against judging, in `tests/oracle_engine/histories.rs`.
 
 use super::Engine;
+use super::chunk::Entry;
 use super::clock::Clock;
 use super::machine::CHUNK_EVENTS;
 use super::plan::FeaturePlan;
 use super::quotas::Meters;
 use crate::event::{EventBatch, Signals};
 use crate::ruleset::program::Feature;
-use crate::state::{Aggregate, Dedup, FeatureTable};
+use crate::state::{Aggregate, Dedup, FeatureTable, Sighting};
 
 /// What history is counted into.
 #[derive(Debug)]
@@ -39,6 +40,45 @@ pub struct Filling {
     clock: Clock,
     dedup: Dedup,
     meters: Meters,
+}
+
+/// What became of events of history.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Backfilled {
+    /// Counted.
+    pub counted: u64,
+    /// The same event again: they changed nothing.
+    pub repeats: u64,
+    /// Other content under the name of an earlier event: they changed nothing.
+    pub reused: u64,
+    /// Older than the horizon: they changed nothing.
+    pub late: u64,
+    /// Past their program's quota: they changed nothing.
+    pub over_quota: u64,
+}
+
+impl Backfilled {
+    /// Adds what became of others.
+    pub fn add(&mut self, other: Backfilled) {
+        self.counted += other.counted;
+        self.repeats += other.repeats;
+        self.reused += other.reused;
+        self.late += other.late;
+        self.over_quota += other.over_quota;
+    }
+
+    fn take(&mut self, entries: &[Entry]) {
+        for entry in entries {
+            let became = match entry.sighting {
+                _ if entry.moment.late => &mut self.late,
+                Some(Sighting::Repeat(_) | Sighting::Unjudged(_)) => &mut self.repeats,
+                Some(Sighting::Reused(_)) => &mut self.reused,
+                Some(Sighting::New(_)) | None if entry.over_quota => &mut self.over_quota,
+                Some(Sighting::New(_)) | None => &mut self.counted,
+            };
+            *became += 1;
+        }
+    }
 }
 
 impl Engine {
@@ -68,10 +108,11 @@ impl Engine {
         }
     }
 
-    /// Counts the events of a batch of history into what `into` says, in order, without judging them.
+    /// Counts the events of a batch of history into what `into` says, in order, without judging them. Answers what became
+    /// of them.
     ///
     /// `signals` are those of [`Engine::wanted`], one row an event.
-    pub fn backfill(&mut self, batch: &EventBatch, signals: &[Signals], into: &mut Backfill) {
+    pub fn backfill(&mut self, batch: &EventBatch, signals: &[Signals], into: &mut Backfill) -> Backfilled {
         assert_eq!(batch.events.len(), signals.len(), "signals were derived for every event of the batch");
         match into {
             Backfill::Whole => self.backfill_whole(batch, signals),
@@ -116,18 +157,22 @@ impl Engine {
         features.map(takes_part).collect()
     }
 
-    fn backfill_whole(&mut self, batch: &EventBatch, signals: &[Signals]) {
+    fn backfill_whole(&mut self, batch: &EventBatch, signals: &[Signals]) -> Backfilled {
+        let mut tally = Backfilled::default();
         let first = self.dedup.next();
         self.in_chunks(0..batch.events.len(), |engine, chunk| {
             engine.place(batch, &batch.events[chunk.clone()]);
+            tally.take(&engine.chunk.entries);
             engine.count(batch, chunk.start, &signals[chunk.clone()], None);
             engine.sequence += chunk.len() as u64;
             engine.keep_up();
         });
         self.dedup.note_unjudged(first);
+        tally
     }
 
-    fn backfill_features(&mut self, batch: &EventBatch, signals: &[Signals], filling: &mut Filling) {
+    fn backfill_features(&mut self, batch: &EventBatch, signals: &[Signals], filling: &mut Filling) -> Backfilled {
+        let mut tally = Backfilled::default();
         let taking_part = self.taking_part(filling);
         let horizon_ms = self.clock.horizon_ms();
         for (from, signals) in (0..).step_by(CHUNK_EVENTS).zip(signals.chunks(CHUNK_EVENTS)) {
@@ -136,12 +181,14 @@ impl Engine {
             self.exchange(filling);
             self.place(batch, &batch.events[from..from + signals.len()]);
             self.exchange(filling);
+            tally.take(&self.chunk.entries);
             // What events that are judged can still see stays, and what history can still add to is not refused.
             for entry in &mut self.chunk.entries {
                 entry.moment.horizon_ms = entry.moment.horizon_ms.min(horizon_ms);
             }
             self.count(batch, from, signals, Some(&taking_part));
         }
+        tally
     }
 
     fn exchange(&mut self, filling: &mut Filling) {

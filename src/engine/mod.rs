@@ -35,7 +35,7 @@ mod tally;
 mod waiting;
 mod watch;
 
-pub use backfill::{Backfill, Filling};
+pub use backfill::{Backfill, Backfilled, Filling};
 pub use bounded::{beginning, bounded_text};
 pub use breaker::{BREAKER_MATCHES_MIN, BreakerOpening};
 pub use checkpoint::{CheckpointStep, RestoreError, Restored, Restoring};

@@ -122,6 +122,21 @@ impl fmt::Display for Field {
     }
 }
 
+impl Field {
+    /// The words that it can be; `None` where it can be any text. Source: the table of fields in docs/events.md.
+    pub const fn words(self) -> Option<&'static [&'static str]> {
+        match self {
+            Field::Result => Some(&["ok", "invalid", "declined"]),
+            Field::Changed => {
+                Some(&["email", "phone", "password", "payout", "birthdate", "notifications", "name", "address"])
+            }
+            Field::SurveyKind => Some(&["nps", "csat"]),
+            Field::Label => Some(&["fraud", "legitimate"]),
+            _ => None,
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -6,7 +6,9 @@
 
 mod attributes;
 mod batch;
+mod country;
 mod currency;
+mod digit;
 mod field;
 mod fuzz;
 pub mod json;
@@ -25,7 +27,9 @@ mod verdict;
 
 pub use attributes::{AttributeType, AttributeValue, Attributes, attribute};
 pub use batch::{Event, EventBatch, Position, Presence, Span};
+pub use country::{country, country_text};
 pub use currency::{POINTS, currencies, is_currency};
+pub use digit::ascii_digit;
 pub use field::{Field, FieldType};
 pub use fuzz::{fuzz_mapping, fuzz_parse};
 pub use kind::{EventKind, KINDS, KindSpec};

@@ -38,8 +38,8 @@ reasons! {
         /// The first byte that is not.
         offset: usize
     };
-    /// The text is not one JSON value.
-    "not_json" "not JSON: {problem}, byte {offset}"
+    /// The text is not one JSON value, or nests deeper than 127 levels.
+    "not_json" "cannot be read as JSON: {problem}, byte {offset}"
     NotJson {
         /// What the JSON parser says, with line and column.
         problem: String,

@@ -147,7 +147,8 @@ Other members of the envelope are ignored. A Kafka message whose `content-type` 
 `application/cloudevents`, or that has no `ce_*` header, holds the whole event; any other has the envelope in `ce_*`
 headers and `data` as its value.
 
-A line of a file or of standard input, or a Kafka message in structured mode, may also hold a JSON array of at most 1000
+A file or standard input holds an event a line, plain or as gzip or zstd make it, which the first bytes tell whatever the
+name; a byte-order mark before the first line is left out. Such a line, or a Kafka message in structured mode, may also hold a JSON array of at most 1000
 events; the header `content-type: application/cloudevents-batch+json` says so, and without one the `[` does. Each event
 stands for itself: one that is not valid is a dead letter with its number, such as `line 7, event 2`, and the others are
 judged. A line or message is at most 64 KiB as a whole, whatever it holds. A source with a mapping takes one event a line.

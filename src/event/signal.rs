@@ -102,6 +102,17 @@ impl Signal {
     }
 }
 
+impl Signal {
+    /// The words that it can be where it is known; `None` where it can be any text.
+    pub const fn words(self) -> Option<&'static [&'static str]> {
+        match self {
+            Signal::IpKind => Some(&["public", "private", "shared_range", "reserved"]),
+            Signal::PhoneKind => Some(&["mobile", "fixed", "fixed_or_mobile", "voip", "unknown"]),
+            _ => None,
+        }
+    }
+}
+
 /// A set of signals: those that some loaded rule reads.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct SignalSet(u64);

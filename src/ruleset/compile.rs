@@ -266,7 +266,8 @@ fn warn_unused(set: &RuleSet, definitions: &Definitions, rules: &[PackRule], rea
 }
 
 fn place(name: &Name) -> Place {
-    Place { path: name.file.path.clone(), line: name.file.line_column(name.span.start).0 }
+    let (line, column) = name.file.line_column(name.span.start);
+    Place { path: name.file.path.clone(), line, column }
 }
 
 /// Takes the value, or hands the faults over.

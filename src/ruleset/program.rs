@@ -112,6 +112,8 @@ pub struct NamedList {
 pub struct Feature {
     /// Its name, unique over all packs.
     pub name: String,
+    /// Where it is defined.
+    pub place: Place,
     /// The types of event that it counts, ascending.
     pub on: Vec<TypeIndex>,
     /// Which of these events are counted; absent: all.
@@ -354,6 +356,15 @@ pub struct Place {
     pub path: PathBuf,
     /// The line, from 1.
     pub line: usize,
+    /// The column, from 1, in characters.
+    pub column: usize,
+}
+
+impl std::fmt::Display for Place {
+    /// `path:line:column`, as editors jump to it.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}:{}:{}", self.path.display(), self.line, self.column)
+    }
 }
 
 /// Whose reward a rule stops.

@@ -5,18 +5,10 @@
 use super::refuse;
 use crate::event::{Event, EventBatch, Field, is_currency};
 
-/// The fields and their words. Source: the table of fields in docs/events.md.
-const WORDS: [(Field, &[&str]); 4] = [
-    (Field::Result, &["ok", "invalid", "declined"]),
-    (Field::Changed, &["email", "phone", "password", "payout", "birthdate", "notifications", "name", "address"]),
-    (Field::SurveyKind, &["nps", "csat"]),
-    (Field::Label, &["fraud", "legitimate"]),
-];
-
 /// Mends such fields, or takes them away.
 pub(super) fn check(event: &mut Event, batch: &mut EventBatch) {
-    for (field, words) in WORDS {
-        if event.presence.has(field) {
+    for field in [Field::Result, Field::Changed, Field::SurveyKind, Field::Label] {
+        if let Some(words) = field.words().filter(|_| event.presence.has(field)) {
             let raw = batch.field(event, field);
             let meant = words.iter().find(|word| word.eq_ignore_ascii_case(raw.trim_ascii()));
             mend(event, batch, field, meant.copied());

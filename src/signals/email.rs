@@ -6,8 +6,8 @@ use icu_normalizer::ComposingNormalizerBorrowed;
 
 use super::gibberish::gibberish;
 use super::providers::{COMMON, ProviderTable, RELAY_DOMAINS, providers};
-use super::text::{ascii_digit, is_invisible};
-use crate::event::{EventBatch, Signal, SignalSet, Signals};
+use super::text::is_invisible;
+use crate::event::{EventBatch, Signal, SignalSet, Signals, ascii_digit};
 use crate::lists::{List, ListKind, canonical_domain};
 
 /// Longest text that is looked at, in bytes as entered.

@@ -7,8 +7,7 @@ use maxminddb::{PathElement, Reader};
 
 use super::cache::{Cache, CacheUse};
 use super::config::{SignalConfig, SignalError};
-use super::country::country;
-use crate::event::{Signal, SignalSet};
+use crate::event::{Signal, SignalSet, country};
 
 type Database = Reader<Arc<[u8]>>;
 

@@ -2,10 +2,9 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use super::country;
 use super::geo::{GeoReader, Place};
 use super::networks::NetworkMarks;
-use crate::event::{Event, EventBatch, Field, Signal, SignalSet, Signals};
+use crate::event::{Event, EventBatch, Field, Signal, SignalSet, Signals, country_text};
 
 /// Bits of an address of IPv6 that a home or an office has: the one network, and the site (RIPE-690 recommends /56).
 pub(super) const PREFIX_BITS_V6: u32 = 64;
@@ -78,7 +77,7 @@ impl AddressReader {
             let Place { country, asn, as_name } = self.geo.place(address);
             row.set_int(Signal::IpAsn, i64::from(asn));
             if wanted.contains(Signal::IpCountry) {
-                row.set_text(Signal::IpCountry, batch.make(country::text_of(&country)));
+                row.set_text(Signal::IpCountry, batch.make(country_text(&country)));
             }
             if wanted.contains(Signal::IpAsName) {
                 row.set_text(Signal::IpAsName, batch.make(self.geo.text(as_name)));

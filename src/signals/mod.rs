@@ -9,7 +9,6 @@
 mod cache;
 mod closed;
 mod config;
-mod country;
 mod device;
 mod email;
 mod geo;
@@ -29,7 +28,9 @@ pub use subject::SubjectReader;
 
 use std::sync::Arc;
 
-use crate::event::{Attributes, Event, EventBatch, Field, Signal, SignalKind, SignalSet, Signals};
+use crate::event::{
+    Attributes, Event, EventBatch, Field, Signal, SignalKind, SignalSet, Signals, country, country_text,
+};
 
 use device::DeviceReader;
 use email::EmailReader;
@@ -224,11 +225,11 @@ fn check_country(event: &mut Event, batch: &mut EventBatch) {
         return;
     }
     let raw = batch.field(event, Field::Country);
-    match country::country(raw) {
+    match country(raw) {
         None => refuse(event, Field::Country),
         Some(code) if raw.as_bytes() == code => {}
         Some(code) => {
-            let span = batch.make(country::text_of(&code));
+            let span = batch.make(country_text(&code));
             event.set_span(Field::Country, span);
         }
     }

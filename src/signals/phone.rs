@@ -7,10 +7,9 @@ use phonenumber::metadata::DATABASE;
 
 use super::cache::{Cache, CacheUse};
 use super::config::{SignalConfig, SignalError};
-use super::country::text_of;
 use super::plans::{Number, Plans};
-use super::text::{ascii_digit, is_invisible};
-use crate::event::{EventBatch, Signal, SignalSet, Signals};
+use super::text::is_invisible;
+use crate::event::{EventBatch, Signal, SignalSet, Signals, ascii_digit, country_text};
 use crate::lists::TextBuildHasher;
 
 /// Longest text that is looked at, in bytes as entered: 15 digits of four bytes, and what people put between them.
@@ -97,7 +96,7 @@ impl PhoneReader {
             row.set_text(Signal::PhoneNormalized, batch.make(&self.text));
         }
         if wanted.contains(Signal::PhoneCountry) {
-            row.set_text(Signal::PhoneCountry, batch.make(text_of(&number.country)));
+            row.set_text(Signal::PhoneCountry, batch.make(country_text(&number.country)));
         }
         if wanted.contains(Signal::PhoneKind) {
             row.set_text(Signal::PhoneKind, batch.make(number.kind.name()));

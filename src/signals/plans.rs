@@ -11,7 +11,7 @@ use phonenumber::metadata::{DATABASE, Descriptor};
 use phonenumber::{Metadata, Type};
 use regex::{Regex, RegexSet, RegexSetBuilder};
 
-use super::country::country;
+use crate::event::country;
 
 /// Most digits of a number with its country code (ITU-T E.164).
 pub(super) const E164_DIGITS_MAX: usize = 15;

@@ -4,6 +4,7 @@
 //! can borrow from it. It imports `event` for limits and reasons. Invariant: no line longer than
 //! [`EVENT_BYTES_MAX`](crate::event::EVENT_BYTES_MAX) is ever held in memory.
 
+mod compression;
 mod sink;
 mod source;
 #[cfg(test)]

@@ -22,10 +22,12 @@ features:
   spent: {on: [order.placed], key: [event.account_id], aggregate: sum, value: event.amount_minor, window: 1h}
   least: {on: [order.placed], key: [event.account_id], aggregate: min, value: event.amount_minor, window: 1h}
   devices: {on: [order.placed], key: [event.account_id], aggregate: set, value: device.id, window: 1h}
+  later: {on: [order.refunded], key: [event.account_id], aggregate: count, window: 1h}
   fast: {on: [order.placed], key: [event.account_id], aggregate: rate, limit: 3, per: 1h}
 ";
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "a table, a line a case")]
 fn a_rule_that_concludes_from_absence_is_told_so_however_it_is_written() {
     for (when, told) in [
         ("!known(seen)", Some("seen")),
@@ -63,6 +65,37 @@ fn a_rule_that_concludes_from_absence_is_told_so_however_it_is_written() {
         ("complete(orders) && spent == 0", None),
         ("complete(seen) && is_new", None),
         ("account.new_device && account.age > days(7)", None),
+        ("account.new_device && days(7) <= account.age", None),
+        ("account.new_device && event.time - account.first_seen > days(1)", None),
+        ("account.new_device && account.first_seen < event.time - days(1)", None),
+        ("account.new_device && referrer.age > days(7)", Some("account.new_device")),
+        ("account.new_device && known(account.first_seen)", Some("account.new_device")),
+        ("account.new_device && account.age < days(7)", Some("account.age")),
+        ("account.new_device && !(account.age > days(7))", Some("account.age")),
+        ("account.new_device || account.age > days(7)", Some("account.new_device")),
+        ("account.age < days(7)", Some("account.age")),
+        ("account.age < days(7) && has(event.account_created_at)", None),
+        ("account.age < days(7) && complete(orders)", None),
+        ("account.age < days(60) && complete(orders)", Some("account.age")),
+        ("recipient.age < days(7) && has(event.account_created_at)", Some("recipient.age")),
+        ("event.time - account.first_seen < days(7)", Some("account.first_seen")),
+        ("account.first_seen == event.time", Some("account.first_seen")),
+        ("account.first_seen > event.time - days(7) && complete(orders)", None),
+        ("account.age > days(7)", None),
+        ("event.time - account.last_active > days(180)", None),
+        ("orders == 1", Some("orders")),
+        ("!(orders != 1)", Some("orders")),
+        ("orders == 1 && complete(orders)", None),
+        ("orders == 2 || spent == 1", None),
+        ("orders.at(event.referrer_id) == 1 && known(event.referrer_id)", None),
+        ("later == 1", None),
+        ("size(devices) == 1", Some("devices")),
+        ("orders < 3 || complete(orders)", Some("orders")),
+        ("orders < 3 && (complete(orders) || event.channel == \"web\")", Some("orders")),
+        ("orders < 3 && (complete(orders) && known(seen) || complete(orders))", None),
+        ("complete(orders) ? orders < 3 : false", None),
+        ("complete(orders) ? event.channel == \"web\" : orders < 3", Some("orders")),
+        ("!(!complete(orders) || orders >= 3)", None),
         ("account.new_device && known(account.last_seen)", None),
         ("!(event.account_id in lists.words)", None),
     ] {
@@ -71,8 +104,90 @@ fn a_rule_that_concludes_from_absence_is_told_so_however_it_is_written() {
         assert_eq!(codes, if told.is_some() { vec!["absence"] } else { vec![] }, "{when}: {found:?}");
         assert!(found.iter().all(|(_, hint)| told.is_some_and(|name| hint.contains(name))), "{when}: {found:?}");
     }
-    let waiting = "on: [order.placed], when: 'orders == 0', when_incomplete: shadow";
-    assert_eq!(found(FEATURES, waiting), []);
+    let waiting = |when: &str| {
+        let keys = format!("on: [order.placed], when: '{when}', when_incomplete: shadow");
+        found(FEATURES, &keys).into_iter().map(|one| one.0).collect::<Vec<_>>()
+    };
+    assert_eq!(waiting("orders == 0"), [""; 0]);
+    assert_eq!(waiting("account.new_device && orders > 3"), [""; 0]);
+    assert_eq!(waiting("account.new_device"), ["absence"], "it reads no feature that could be waited for");
+    let excepted = "on: [order.placed], when: 'orders == 0', except: ['!complete(orders)']";
+    assert_eq!(found(FEATURES, excepted), []);
+}
+
+#[test]
+fn two_texts_that_may_both_be_absent_are_asked_for() {
+    for (when, told) in [
+        ("email.normalized == referrer_email.normalized", Some("email.normalized")),
+        ("!(email.normalized != referrer_email.normalized)", Some("email.normalized")),
+        ("similarity(email.local, referrer_email.local) > 0.9", Some("email.local")),
+        ("0.9 <= similarity(email.local, referrer_email.local)", Some("email.local")),
+        ("event.device.model == event.session_id", Some("event.device.model")),
+        ("known(email.normalized) || email.normalized == referrer_email.normalized", Some("email.normalized")),
+        ("known(phone.normalized) && email.normalized == referrer_email.normalized", Some("email.normalized")),
+        ("known(email.normalized) && email.normalized == referrer_email.normalized", None),
+        ("has(event.email) && email.normalized == referrer_email.normalized", None),
+        ("has(event.referrer_email) && email.normalized == referrer_email.normalized", None),
+        ("email.normalized == referrer_email.normalized && referrer_email.normalized != \"\"", None),
+        ("email.normalized == referrer_email.normalized && email.domain == \"mail.example\"", None),
+        ("size(email.skeleton) >= 8 && email.skeleton == referrer_email.skeleton", None),
+        ("email.domain in [\"a.example\"] && email.local == referrer_email.local", None),
+        ("email.local in lists.words && email.local == referrer_email.local", None),
+        ("email.domain in [\"\"] && email.local == referrer_email.local", Some("email.local")),
+        ("similarity(email.local, referrer_email.local) > 0.9 && known(email.local)", None),
+        ("similarity(email.local, referrer_email.local) < 0.5", None),
+        ("email.normalized != referrer_email.normalized", None),
+        ("event.account_id == event.referrer_id", None),
+        ("event.email == \"a@mail.example\"", None),
+    ] {
+        let found = found(FEATURES, &format!("on: [referral.completed], when: '{when}'"));
+        let codes: Vec<_> = found.iter().map(|(code, _)| *code).collect();
+        assert_eq!(codes, if told.is_some() { vec!["both-absent"] } else { vec![] }, "{when}: {found:?}");
+        assert!(found.iter().all(|(_, hint)| told.is_some_and(|name| hint.contains(name))), "{when}: {found:?}");
+    }
+    let codes = |keys: &str| found(FEATURES, keys).into_iter().map(|one| one.0).collect::<Vec<_>>();
+    let same = "when: 'event.account_id == event.referrer_id'";
+    assert_eq!(codes(&format!("on: [referral.completed, coupon.applied], {same}")), ["both-absent"]);
+    let alike = "when: 'email.local == referrer_email.local'";
+    assert_eq!(codes(&format!("on: [referral.completed], {alike}, except: ['event.email == \"\"']")), [""; 0]);
+    let spared = "when: event.channel == \"web\", except: ['email.local == referrer_email.local']";
+    assert_eq!(codes(&format!("on: [referral.completed], {spared}")), ["both-absent"]);
+}
+
+#[test]
+fn what_can_never_be_is_told_with_what_can() {
+    for (when, told) in [
+        ("phone.kind == \"mobil\"", Some("did you mean `mobile`?")),
+        ("\"mobil\" != phone.kind", Some("did you mean `mobile`?")),
+        ("ip.kind in [\"private\", \"publik\"]", Some("did you mean `public`?")),
+        ("phone.kind == \"satellite\"", Some("it is one of: mobile, fixed")),
+        ("event.country == \"Saudi\"", Some("ISO 3166-1")),
+        ("ip.country in [\"sa\"]", Some("did you mean `SA`?")),
+        ("event.result != \"declind\"", Some("did you mean `declined`?")),
+        ("event.currency == \"sar\"", Some("did you mean `SAR`?")),
+        ("event.type == \"order.plced\"", Some("did you mean `order.placed`?")),
+        ("event.type in [\"order.placed\", \"login.failed\"]", Some("its `on` has order.placed")),
+        ("account.referrer == \"\"", Some("write `!known(account.referrer)`")),
+        ("event.amount_minor / 0 > 1", Some("")),
+        ("orders % 0 == 1", Some("")),
+        (
+            "phone.kind == \"voip\" || ip.kind == \"\" || ip.country == \"SA\" || event.currency == \"PTS\" || event.result == \"ok\" || event.country != \"\"",
+            None,
+        ),
+        ("event.type == \"order.placed\" && event.channel == \"kiosc\"", None),
+        ("account.referrer != \"\" && event.rating / 0.0 > 1.0", None),
+        ("of_money", None),
+    ] {
+        let features = FEATURES
+            .replace("macros:\n", "macros:\n  of_money: event.type in [\"order.placed\", \"payout.requested\"]\n");
+        let found = found(&features, &format!("on: [order.placed], when: '{when}'"));
+        assert_eq!(found.len(), usize::from(told.is_some()), "{when}: {found:?}");
+        assert!(found.iter().all(|(_, hint)| told.is_some_and(|told| hint.contains(told))), "{when}: {found:?}");
+    }
+    let typed = "features:\n  f: {on: [order.placed], where: 'event.type == \"order.refunded\"', key: [event.account_id], \
+                 aggregate: count, window: 1h}\n";
+    let codes: Vec<_> = found(typed, "on: [order.placed], when: f > 1").into_iter().map(|one| one.0).collect();
+    assert_eq!(codes, ["never-equal"]);
 }
 
 #[test]

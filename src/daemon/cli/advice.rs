@@ -7,7 +7,7 @@
 use crate::daemon::config::Config;
 use crate::event::{Mode, Signal, write_time_ms};
 use crate::ruleset::cel::{Compiled, ReadSource};
-use crate::ruleset::program::{Aggregate, Rule, RuleSet};
+use crate::ruleset::program::{Aggregate, Place, Rule, RuleSet};
 
 /// How long before its end a rule is told of: 14 days.
 const NOTICE_MS: i64 = 14 * 86_400_000;
@@ -21,9 +21,8 @@ pub(super) fn of(rules: &RuleSet, config: &Config, now_ms: i64) -> Vec<String> {
     found
 }
 
-fn warning(rule: &Rule, code: &str, message: &str, hint: &str) -> String {
-    let (path, line) = (rule.place.path.display(), rule.place.line);
-    format!("{path}:{line}: warning[{code}]: {message}\nhint: {hint}\n")
+fn warning(place: &Place, code: &str, message: &str, hint: &str) -> String {
+    format!("{place}: warning[{code}]: {message}\nhint: {hint}\n")
 }
 
 /// A rule that has ended, or will within [`NOTICE_MS`].
@@ -34,7 +33,7 @@ fn ending(rule: &Rule, now_ms: i64) -> Option<String> {
     let day = String::from_utf8_lossy(&day[..10]).into_owned();
     let verb = if ends_ms <= now_ms { "has expired" } else { "expires soon" };
     let message = format!("the rule `{}` {verb}: {day}", rule.id);
-    Some(warning(rule, "expires", &message, "move `expires`, or take the rule out"))
+    Some(warning(&rule.place, "expires", &message, "move `expires`, or take the rule out"))
 }
 
 /// Comparisons with more than a feature keeps.
@@ -53,7 +52,7 @@ fn never_reached(rule: &Rule, rules: &RuleSet, config: &Config) -> Vec<String> {
             "`{}` keeps at most {most} entries a key, so it is never {} or more as the rule `{}` asks",
             feature.name, demand.least, rule.id
         );
-        Some(warning(rule, "never-reached", &message, "raise `max_entries` of the feature, or lower the number"))
+        Some(warning(&rule.place, "never-reached", &message, "raise `max_entries` of the feature, or lower the number"))
     });
     never.collect()
 }
@@ -83,12 +82,12 @@ fn unconfigured(signal: Signal, rules: &RuleSet, config: &Config) -> Option<Stri
     if let Some(rule) = rules.rules.iter().find(|rule| in_rule(rule)) {
         let message =
             format!("`{group}.{name}`, which the rule `{}` reads, {said} without `signals.{setting}`", rule.id);
-        return Some(warning(rule, "not-configured", &message, &hint));
+        return Some(warning(&rule.place, "not-configured", &message, &hint));
     }
     let feature = rules.features.iter().find(|feature| feature.expressions().any(reads))?;
     let message =
         format!("`{group}.{name}`, which the feature `{}` reads, {said} without `signals.{setting}`", feature.name);
-    Some(format!("warning[not-configured]: {message}\nhint: {hint}\n"))
+    Some(warning(&feature.place, "not-configured", &message, &hint))
 }
 
 #[cfg(test)]
@@ -140,12 +139,12 @@ rules:
             )
         };
         let expected = [
-            "p.yaml:8: warning[expires]: the rule `a` expires soon: 2026-05-10".to_owned(),
-            "p.yaml:11: warning[expires]: the rule `d` has expired: 2026-04-30".to_owned(),
-            format!("p.yaml:9: warning[never-reached]: {}", kept("small", 100, 101, "b")),
-            format!("p.yaml:10: warning[never-reached]: {}", kept("usual", 4096, 4097, "c")),
-            format!("p.yaml:11: warning[never-reached]: {}", kept("small", 100, 500, "d")),
-            "p.yaml:8: warning[not-configured]: `ip.tor`, which the rule `a` reads, is never true without `signals.tor`"
+            "p.yaml:8:10: warning[expires]: the rule `a` expires soon: 2026-05-10".to_owned(),
+            "p.yaml:11:10: warning[expires]: the rule `d` has expired: 2026-04-30".to_owned(),
+            format!("p.yaml:9:10: warning[never-reached]: {}", kept("small", 100, 101, "b")),
+            format!("p.yaml:10:10: warning[never-reached]: {}", kept("usual", 4096, 4097, "c")),
+            format!("p.yaml:11:10: warning[never-reached]: {}", kept("small", 100, 500, "d")),
+            "p.yaml:8:10: warning[not-configured]: `ip.tor`, which the rule `a` reads, is never true without `signals.tor`"
                 .to_owned(),
         ];
         assert_eq!(heads(&Config::default()), expected);

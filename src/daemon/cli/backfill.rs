@@ -7,7 +7,7 @@ use super::state::{self, Said, State};
 use super::{Failure, Setup};
 use crate::daemon::key::StateKey;
 use crate::daemon::{progress, wiring};
-use crate::engine::{Backfill, Clock, Engine};
+use crate::engine::{Backfill, Backfilled, Engine};
 use crate::event::{ParseOptions, write_time_ms};
 use crate::stream::Sink;
 use crate::stream::checkpoint::{self, Companion};
@@ -25,7 +25,7 @@ pub(super) struct Arguments {
     /// Read the events as those of this configured source: by its mapping.
     #[arg(long, value_name = "NAME")]
     source: Option<String>,
-    /// Events, a line each: `.jsonl`, `.jsonl.gz`, `.jsonl.zst`, or `-` for standard input.
+    /// Events, a line each, plain or as gzip or zstd make it: `.jsonl`, `.jsonl.gz`, `.jsonl.zst`, or `-` for standard input.
     #[arg(default_value = "-")]
     file: PathBuf,
 }
@@ -34,10 +34,7 @@ pub(super) struct Arguments {
 struct Counting<'a> {
     engine: &'a mut Engine,
     into: Backfill,
-    /// The engine's clock, one event ahead of it.
-    clock: Clock,
-    events: u64,
-    late: u64,
+    tally: Backfilled,
     /// The first and the newest event time.
     times_ms: Option<(i64, i64)>,
 }
@@ -46,12 +43,11 @@ impl Stage for Counting<'_> {
     fn pass(&mut self, work: &mut Work, _intake: &Intake) {
         for event in &work.batch.events {
             let time_ms = event.event_time_ms;
-            self.late += u64::from(self.clock.observe(event.position.partition, time_ms).late);
             let (first_ms, newest_ms) = self.times_ms.unwrap_or((time_ms, time_ms));
             self.times_ms = Some((first_ms, newest_ms.max(time_ms)));
         }
-        self.events += work.batch.events.len() as u64;
-        self.engine.backfill(&work.batch, &work.signals, &mut self.into);
+        let tally = self.engine.backfill(&work.batch, &work.signals, &mut self.into);
+        self.tally.add(tally);
     }
 }
 
@@ -101,8 +97,8 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     };
     let sinks = Sinks { verdicts: wiring::stdout(), dead_letters: Sink::Lines(dead_letters), alerts: None };
     let mut refused = Refused { bar: &bar, letters: 0 };
-    let (clock, into) = (engine.clock().clone(), Backfill::Whole);
-    let mut counting = Counting { engine: &mut engine, into, clock, events: 0, late: 0, times_ms: None };
+    let mut counting =
+        Counting { engine: &mut engine, into: Backfill::Whole, tally: Backfilled::default(), times_ms: None };
     let works = wiring::works_per_source(config);
     let ended = run_through(vec![reader], &mut counting, sinks, &mut refused, works, &AtomicBool::new(false));
     bar.finish();
@@ -119,19 +115,32 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
 
 /// What was counted; and the features know how far it goes back.
 fn summary(counting: &mut Counting<'_>, letters: u64) -> Vec<Said> {
-    let Counting { events, late, times_ms, .. } = *counting;
+    let Counting { tally, times_ms, .. } = *counting;
     let time = |ms: i64| {
         let mut text = Vec::new();
         write_time_ms(&mut text, ms);
         String::from_utf8_lossy(&text).into_owned()
     };
     let span = times_ms.map(|(first, newest)| format!(", from {} to {}", time(first), time(newest)));
-    let counted = format!("counted {events} events{}; {letters} were invalid", span.unwrap_or_default());
-    let mut said = vec![Said::Note(counted)];
+    let others = [
+        (letters, "invalid"),
+        (tally.repeats, "repeats"),
+        (tally.reused, "under the id of another event"),
+        (tally.late, "too late"),
+        (tally.over_quota, "past their program's quota"),
+    ];
+    let others: Vec<String> = others
+        .iter()
+        .filter(|(count, what)| *count > 0 || *what == "invalid")
+        .map(|(count, what)| format!("{count} were {what}"))
+        .collect();
+    let (counted, span) = (tally.counted, span.unwrap_or_default());
+    let mut said = vec![Said::Note(format!("counted {counted} events{span}; {}", others.join(", ")))];
+    let late = tally.late;
     if late > 0 {
         let why = "older than what the state had seen by `state.allowed_lateness` and more";
         let next = "count history before what comes after it, oldest first, into an empty state";
-        said.push(Said::Warning(format!("{late} of them were {why}, and changed nothing: {next}")));
+        said.push(Said::Warning(format!("{late} events were {why}, and changed nothing: {next}")));
     } else if let Some((first_ms, _)) = times_ms {
         counting.engine.backfilled(&counting.into, first_ms);
     }

@@ -3,7 +3,7 @@
 mod list;
 mod retry;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
@@ -11,7 +11,8 @@ use std::path::{Path, PathBuf};
 use super::{Failure, Setup};
 use crate::daemon::config::Config;
 use crate::daemon::wiring::{self, LettersAt};
-use crate::event::Letter;
+use crate::event::{Letter, Reason};
+use crate::ruleset::yaml::suggest;
 use crate::stream::StreamError;
 use crate::stream::kafka::TopicScan;
 
@@ -69,13 +70,42 @@ impl Chosen {
         is(&self.source, &letter.source) && is(&self.reason, &letter.reason) && is(&self.position, &letter.position)
     }
 
-    /// Hands over the chosen ones, in order, each with its line.
-    fn read(&self, config: &Config, mut take: impl FnMut(Letter, &str) -> Result<(), Failure>) -> Result<(), Failure> {
+    /// Hands over the chosen ones, in order, each with its line. A source or reason that there is not is refused: nothing would
+    /// be found of one that is misspelt, which reads as if all were well.
+    fn read(&self, config: &Config, take: impl FnMut(Letter, &str) -> Result<(), Failure>) -> Result<(), Failure> {
+        if let Some(reason) = &self.reason {
+            let codes = Reason::CODES.iter().map(|(code, _)| *code);
+            refuse_unknown("reason", reason, codes)?;
+        }
+        let sources = self.read_all(config, take)?;
+        match &self.source {
+            Some(source) => refuse_unknown("source", source, sources.iter().map(String::as_str)),
+            None => Ok(()),
+        }
+    }
+
+    /// Answers the sources that are configured, and those of which there are dead letters.
+    fn read_all(
+        &self,
+        config: &Config,
+        mut take: impl FnMut(Letter, &str) -> Result<(), Failure>,
+    ) -> Result<BTreeSet<String>, Failure> {
+        let mut sources: BTreeSet<String> = config.sources.keys().cloned().collect();
+        let mut take = |letter: Letter, text: &str| {
+            if self.source.is_some() && !sources.contains(&letter.source) {
+                sources.insert(letter.source.clone());
+            }
+            if self.wants(&letter) { take(letter, text) } else { Ok(()) }
+        };
+        self.read_each(config, &mut take)?;
+        Ok(sources)
+    }
+
+    fn read_each(&self, config: &Config, take: &mut Take<'_>) -> Result<(), Failure> {
         let mut read = |line: &[u8], at: &dyn Fn() -> String| {
             let text = std::str::from_utf8(line).unwrap_or_default().trim();
             match serde_json::from_str::<Letter>(text) {
-                Ok(letter) if self.wants(&letter) => take(letter, text),
-                Ok(_) => Ok(()),
+                Ok(letter) => take(letter, text),
                 Err(error) => {
                     let hint = "give the file or topic that `sinks.dead_letters` names";
                     Err(Failure::usage(format!("{}: this is no dead letter: {error}", at()), Some(hint)))
@@ -103,6 +133,16 @@ impl Chosen {
     }
 }
 
+/// Refuses a name that is none of the known ones.
+fn refuse_unknown<'k>(what: &str, name: &str, known: impl Iterator<Item = &'k str> + Clone) -> Result<(), Failure> {
+    if known.clone().any(|known| known == name) {
+        return Ok(());
+    }
+    let hint = suggest(name, known);
+    Err(Failure::usage(format!("there is no {what} `{name}`"), Some(&hint)))
+}
+
+type Take<'a> = dyn FnMut(Letter, &str) -> Result<(), Failure> + 'a;
 type Read<'a> = dyn FnMut(&[u8], &dyn Fn() -> String) -> Result<(), Failure> + 'a;
 
 fn read_file(path: &Path, read: &mut Read<'_>) -> Result<(), Failure> {

@@ -29,7 +29,7 @@ pub(super) struct Arguments {
     /// Accept events later than the clock: for made-up traffic.
     #[arg(long)]
     allow_future: bool,
-    /// Events, a line each: `.jsonl`, `.jsonl.gz`, `.jsonl.zst`, or `-` for standard input.
+    /// Events, a line each, plain or as gzip or zstd make it: `.jsonl`, `.jsonl.gz`, `.jsonl.zst`, or `-` for standard input.
     #[arg(default_value = "-")]
     file: PathBuf,
 }

@@ -37,7 +37,7 @@ pub(super) struct Arguments {
     /// Print JSON: every rule in full.
     #[arg(long)]
     json: bool,
-    /// The log: `.jsonl`, `.jsonl.gz`, `.jsonl.zst`, or `-` for standard input, which is kept aside while it is read.
+    /// The log, plain or as gzip or zstd make it: `.jsonl`, `.jsonl.gz`, `.jsonl.zst`, or `-` for standard input, which is kept aside while it is read.
     #[arg(default_value = "-")]
     file: PathBuf,
 }
@@ -91,8 +91,12 @@ fn known_rule(rules: &RuleSet, asked: &str) -> Result<(), Failure> {
     if ids().any(|id| id == asked) {
         return Ok(());
     }
-    let hint = crate::event::nearest(asked, ids()).map(|nearest| format!("did you mean `{nearest}`?"));
-    Err(Failure::usage(format!("there is no rule {asked}"), hint.as_deref()))
+    let hint = match crate::event::nearest(asked, ids()) {
+        Some(near) => format!("did you mean `{near}`?"),
+        None => "without `--rule` those that judge the event are told; `refguard check --costs` names all that are on"
+            .to_owned(),
+    };
+    Err(Failure::usage(format!("there is no rule {asked}"), Some(&hint)))
 }
 
 /// Standard input in a file of its own, because the log is read twice. Gone when the command ends.

@@ -91,7 +91,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let parts = Parts { config, engine: &mut engine, metrics: &metrics, probe: &mut probe, readers, sinks };
     let ended = judge(parts, reloader, (reloads, fills), keeping, &asked);
     let ended = ended.and_then(|()| {
-        state::said_written(&keeper.finish(&mut engine)?, &engine).log();
+        keeper.finish(&mut engine)?;
         Ok(())
     });
     if ended.is_ok() && arguments.linger && !asked.stop.load(Ordering::Acquire) {

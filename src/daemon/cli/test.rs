@@ -39,7 +39,7 @@ pub(super) fn report(
             continue;
         }
         failed += 1;
-        failure::say(&format!("{}:{}: error[test]: {}\n", case.place.path.display(), case.place.line, case.name));
+        failure::say(&format!("{}: error[test]: {}\n", case.place, case.name));
         outcome.failures.iter().for_each(|why| failure::say(&format!("  {why}\n")));
     }
     Ok(failed)

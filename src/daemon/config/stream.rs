@@ -13,7 +13,7 @@ settings! {
         kafka: Option<KafkaSource> = "" eg "{brokers: [localhost:9092], topics: [loyalty.events], group: refguard}",
             "Topics of a Kafka cluster.";
         file: Option<PathBuf> = "" eg "events.jsonl",
-            "A file with one structured event a line: `.jsonl`, `.jsonl.gz` or `.jsonl.zst`.";
+            "A file with one structured event a line, plain or as gzip or zstd make it, whatever its name.";
         stdin: Option<Standard> = "" eg "{}",
             "One structured event a line on standard input.";
         http: Option<Later> = "" eg "{}",

@@ -86,7 +86,7 @@ pub fn pass(
 
 fn failures(rules: &RuleSet, outcome: pack_tests::TestOutcome) -> impl Iterator<Item = Finding> {
     let case = &rules.tests[outcome.test];
-    let place = format!("{}:{}", case.place.path.display(), case.place.line);
+    let place = case.place.to_string();
     outcome.failures.into_iter().map(move |why| Finding {
         place: place.clone(),
         code: "test",

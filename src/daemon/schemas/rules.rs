@@ -285,7 +285,13 @@ fn standing() -> impl Iterator<Item = (&'static str, Value)> {
             ),
         ),
         ("owner", described(text(), "Who answers for it.")),
-        ("expires", described(json!({"type": "string", "format": "date"}), "The day it ends by itself.")),
+        (
+            "expires",
+            described(
+                json!({"type": "string", "format": "date"}),
+                "The day it ends by itself, at midnight UTC as the day begins.",
+            ),
+        ),
         (
             "group_by",
             described(

@@ -272,6 +272,9 @@ impl<'a> Draft<'a> {
     }
 }
 
+/// How deep arrays and objects may lie in each other: what serde_json reads at most.
+const NESTING: &str = "deeper than 127 levels, which is not read";
+
 /// The reason behind an error of serde: the type of `member`, or the syntax.
 pub(super) fn reason_of(text: &str, error: &serde_json::Error, member: (&'static str, &'static str)) -> Reason {
     if error.is_data() {
@@ -280,5 +283,10 @@ pub(super) fn reason_of(text: &str, error: &serde_json::Error, member: (&'static
     let lines_before = text.split_inclusive('\n').take(error.line().saturating_sub(1));
     let line_start: usize = lines_before.map(str::len).sum();
     let offset = if error.is_eof() { text.len() } else { line_start + error.column().saturating_sub(1) };
-    Reason::NotJson { problem: error.to_string(), offset: offset.min(text.len()) }
+    let problem = match error.to_string() {
+        // It may be JSON all the same: what the parser has is a bound.
+        deep if deep.starts_with("recursion limit exceeded") => format!("it nests {NESTING}"),
+        problem => problem,
+    };
+    Reason::NotJson { problem, offset: offset.min(text.len()) }
 }

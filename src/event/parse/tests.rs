@@ -173,18 +173,27 @@ fn every_bad_input_has_its_one_reason() {
     let envelope = |from: &str, to: &str| with_data("{}").replace(from, to);
     let nested = format!("{}{}", "[".repeat(60_000), "]".repeat(5));
     for (text, reason) in [
-        (String::new(), "not JSON: EOF while parsing a value at line 1 column 0, byte 0"),
-        ("{\n \"id\": }".into(), "not JSON: expected value at line 2 column 8, byte 9"),
-        (with_data("{}") + "x", "not JSON: trailing characters at line 1 column 107, byte 106"),
-        (with_data("{}").replace("}}", "}"), "not JSON: EOF while parsing an object at line 1 column 105, byte 105"),
-        (with_data(r#"{"email":"\ud800"}"#), "not JSON: unexpected end of hex escape at line 1 column 120, byte 119"),
+        (String::new(), "cannot be read as JSON: EOF while parsing a value at line 1 column 0, byte 0"),
+        ("{\n \"id\": }".into(), "cannot be read as JSON: expected value at line 2 column 8, byte 9"),
+        (with_data("{}") + "x", "cannot be read as JSON: trailing characters at line 1 column 107, byte 106"),
+        (
+            with_data("{}").replace("}}", "}"),
+            "cannot be read as JSON: EOF while parsing an object at line 1 column 105, byte 105",
+        ),
+        (
+            with_data(r#"{"email":"\ud800"}"#),
+            "cannot be read as JSON: unexpected end of hex escape at line 1 column 120, byte 119",
+        ),
         (
             with_data("{\"email\":\"\t\"}"),
-            "not JSON: control character (\\u0000-\\u001F) found while parsing a string at line 1 column 114, byte 113",
+            "cannot be read as JSON: control character (\\u0000-\\u001F) found while parsing a string at line 1 column 114, byte 113",
         ),
-        (with_data(r#"{"latitude":1e999}"#), "not JSON: number out of range at line 1 column 120, byte 119"),
-        (with_data(r#"{"amount_minor":01}"#), "not JSON: invalid number at line 1 column 121, byte 120"),
-        (with_data(&format!(r#"{{"attributes":{{"a":{nested}}}}}"#)), "not JSON: "),
+        (
+            with_data(r#"{"latitude":1e999}"#),
+            "cannot be read as JSON: number out of range at line 1 column 120, byte 119",
+        ),
+        (with_data(r#"{"amount_minor":01}"#), "cannot be read as JSON: invalid number at line 1 column 121, byte 120"),
+        (with_data(&format!(r#"{{"attributes":{{"a":{nested}}}}}"#)), "cannot be read as JSON: "),
         ("x".repeat(EVENT_BYTES_MAX + 1), "the event has 65537 bytes, and 65536 are the most"),
         ("5".into(), "event must be an object"),
         ("[]".into(), "event must be an object"),
@@ -242,7 +251,7 @@ fn every_bad_input_has_its_one_reason() {
         (envelope(r#""data":{}"#, r#""data_base64":"/w==""#), "data_base64 must be the base64 of an object in JSON"),
         (
             envelope(r#""data":{}"#, r#""data_base64":"e30gfQ==""#),
-            "not JSON: trailing characters at line 1 column 4, byte 3",
+            "cannot be read as JSON: trailing characters at line 1 column 4, byte 3",
         ),
         (envelope(r#""data":{}"#, r#""data_base64":7"#), "data_base64 must be the base64 of an object in JSON"),
     ] {

@@ -8,7 +8,7 @@ use super::lower;
 use super::node::{Node, NodeKind, Presence as NodePresence};
 use super::program::{self, BoolExpr, DoubleExpr, IntExpr, NanosExpr, TextExpr};
 use super::value::Value;
-use super::{Absence, Facts, Fault, Names, ReadIndex, Scalar, Type, assume, interpret, text, time, written};
+use super::{Absence, Facts, Fault, Names, ReadIndex, Scalar, Type, TypeNamed, assume, interpret, text, time, written};
 use crate::event::{Field, Presence, Signal, SignalSet};
 use crate::ruleset::diagnostic::Diagnostic;
 
@@ -60,8 +60,15 @@ pub struct Compiled {
 struct Findings {
     node: Node,
     absence: Absence,
-    warnings: Vec<Diagnostic>,
+    noticed: Noticed,
     demands: Vec<Demand>,
+}
+
+/// What was noticed while an expression was checked.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Noticed {
+    pub warnings: Vec<Diagnostic>,
+    pub types: Vec<TypeNamed>,
 }
 
 /// Equal when they compute the same, wherever they were written.
@@ -114,12 +121,12 @@ impl Program {
 }
 
 impl Compiled {
-    pub(super) fn new(node: Node, uses: Uses, warnings: Vec<Diagnostic>) -> Compiled {
+    pub(super) fn new(node: Node, uses: Uses, noticed: Noticed) -> Compiled {
         let result = node.ty.clone();
         let demands = demand::demands(&node);
         let absence = if result == Type::Bool { Absence::of(&node) } else { Absence::default() };
         let program = Program::of(&node);
-        Compiled { result, uses, program, findings: Box::new(Findings { node, absence, warnings, demands }) }
+        Compiled { result, uses, program, findings: Box::new(Findings { node, absence, noticed, demands }) }
     }
 
     /// The same condition, to be evaluated for events of these types alone: what depends on the type is settled now.
@@ -146,9 +153,14 @@ impl Compiled {
         &self.findings.absence
     }
 
-    /// What is odd about it: constant parts that never have a value.
+    /// What is odd about it: parts that never have a value, comparisons that never hold.
     pub fn warnings(&self) -> &[Diagnostic] {
-        &self.findings.warnings
+        &self.findings.noticed.warnings
+    }
+
+    /// The types of event that it names itself, and not by a macro.
+    pub fn types_named(&self) -> &[TypeNamed] {
+        &self.findings.noticed.types
     }
 
     /// The comparisons of readings that are true only from some value on.

@@ -6,6 +6,8 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
+use crate::event::ascii_digit;
+
 /// The longest expression, in bytes.
 pub(super) const TEXT_BYTES_MAX: usize = 16 * 1024;
 /// The deepest nesting: enclosing brackets, and operators in a chain at each level.
@@ -19,6 +21,7 @@ pub(super) struct LexicalFault {
     pub code: &'static str,
     pub span: Range<usize>,
     pub message: String,
+    pub hint: Option<String>,
 }
 
 /// The pairs of brackets of a text and the signs before its operands, by place.
@@ -79,7 +82,7 @@ struct Scan<'a> {
 pub(super) fn scan(text: &str) -> Result<Outline, LexicalFault> {
     if text.len() > TEXT_BYTES_MAX {
         let message = format!("an expression is at most {TEXT_BYTES_MAX} bytes long; this one has {}", text.len());
-        return Err(LexicalFault { code: "too-long", span: 0..text.len(), message });
+        return Err(LexicalFault { code: "too-long", span: 0..text.len(), message, hint: None });
     }
     let ground = Level { open: 0, chain: 0, choices: 0, members: 0 };
     let outline = Outline::default();
@@ -97,7 +100,7 @@ pub(super) fn scan(text: &str) -> Result<Outline, LexicalFault> {
 }
 
 fn syntax(span: Range<usize>, message: impl Into<String>) -> LexicalFault {
-    LexicalFault { code: "syntax", span, message: message.into() }
+    LexicalFault { code: "syntax", span, message: message.into(), hint: None }
 }
 
 impl Scan<'_> {
@@ -148,8 +151,13 @@ impl Scan<'_> {
             '&' | '|' => self.logic(first),
             '.' | '?' | '+' | '-' | '*' | '/' | '%' | '<' | '>' | '=' | '!' | ':' => self.operator(first),
             _ => {
-                let span = self.at..self.at + first.len_utf8();
-                Err(syntax(span, format!("an expression cannot have `{}` outside of a string", first.escape_debug())))
+                let digits: String = self.rest().chars().map_while(ascii_digit).collect();
+                let foreign: usize = self.rest().chars().take(digits.len()).map(char::len_utf8).sum();
+                let span = self.at..self.at + foreign.max(first.len_utf8());
+                let found = &self.text[span.clone()];
+                let message = format!("an expression cannot have `{}` outside of a string", found.escape_debug());
+                let hint = (!digits.is_empty()).then(|| format!("write `{digits}`"));
+                Err(LexicalFault { hint, ..syntax(span, message) })
             }
         }
     }
@@ -273,7 +281,7 @@ impl Scan<'_> {
         level.members += 1;
         if level.members > MEMBERS_MAX {
             let message = format!("at most {MEMBERS_MAX} members are written out; use a declared list for more");
-            return Err(LexicalFault { code: "too-long", span, message });
+            return Err(LexicalFault { code: "too-long", span, message, hint: None });
         }
         Ok(())
     }
@@ -320,7 +328,12 @@ impl Scan<'_> {
         if depth > DEPTH_MAX {
             let message =
                 format!("the expression nests deeper than {DEPTH_MAX} brackets and operators; split it with macros");
-            return Err(LexicalFault { code: "too-deep", span: self.at.saturating_sub(1)..self.at, message });
+            return Err(LexicalFault {
+                code: "too-deep",
+                span: self.at.saturating_sub(1)..self.at,
+                message,
+                hint: None,
+            });
         }
         Ok(())
     }

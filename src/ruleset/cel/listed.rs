@@ -47,5 +47,9 @@ pub fn compile_listed(value: &Compiled, members: &[Source], scope: &Scope) -> Re
         let list = Node::new(NodeKind::Constant(Value::list(texts)), Type::list(Type::Text));
         terms.push(Node::new(NodeKind::Operator(Operator::In, vec![of(), list]), Type::Bool));
     }
-    Ok(Compiled::new(Node::new(NodeKind::Or(terms), Type::Bool), value.uses().clone(), Vec::new()))
+    Ok(Compiled::new(
+        Node::new(NodeKind::Or(terms), Type::Bool),
+        value.uses().clone(),
+        super::compiled::Noticed::default(),
+    ))
 }

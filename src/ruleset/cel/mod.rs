@@ -21,6 +21,7 @@ mod explain;
 mod facts;
 mod function;
 pub mod fuzz;
+mod guards;
 mod interpret;
 mod lexical;
 mod listed;
@@ -41,11 +42,12 @@ mod types;
 mod value;
 mod written;
 
-pub use absence::Absence;
+pub use absence::{Absence, Conclusion, Sign, Unsaid};
 pub use compiled::{Compiled, Leaf, Uses};
 pub use demand::Demand;
 pub use explain::Term;
 pub use facts::{Facts, Fault, Reading, ReadingValue, Scalar};
+pub use guards::{Guards, TextOf};
 pub use listed::compile_listed;
 pub use reads::{
     AccountFact, FeatureIndex, GeoFact, ListIndex, Read, ReadIndex, ReadKey, ReadSource, ReadTable, Referral, Role,
@@ -59,6 +61,8 @@ pub use types::{Element, ListKind, Type};
 pub use written::Names;
 
 use self::check::Checker;
+pub use self::check::TypeNamed;
+use self::compiled::Noticed;
 use crate::ruleset::diagnostic::Diagnostic;
 
 /// Where an expression stands, which says what it may read.
@@ -119,10 +123,10 @@ impl Wanted {
         match self {
             Wanted::Bool => "a bool",
             Wanted::Text => "a string",
-            Wanted::Key => "a string, number or other single value",
+            Wanted::Key => "a string, whole number, bool or time",
             Wanted::Number => "an int or a double",
             Wanted::Scalar => "a single value",
-            Wanted::Group => "a string, number or other single value that is known in clear",
+            Wanted::Group => "a string, whole number, bool or time that is known in clear",
             Wanted::Printable => "a value that can be printed",
         }
     }
@@ -149,7 +153,7 @@ pub fn compile(
         checker.diagnostics.push(source.error("faulty-part", 0..source.text.len(), message));
     }
     if checker.diagnostics.is_empty() {
-        Ok(Compiled::new(node, checker.uses, checker.warnings))
+        Ok(Compiled::new(node, checker.uses, Noticed { warnings: checker.warnings, types: checker.types }))
     } else {
         Err(checker.diagnostics)
     }

@@ -179,6 +179,11 @@ pub fn functions() -> Vec<FunctionDoc> {
         .collect()
 }
 
+/// One of them, by its name.
+pub(super) fn of(name: &str) -> Option<FunctionDoc> {
+    functions().into_iter().find(|function| function.name == name)
+}
+
 fn signature(of: &Overload) -> String {
     let (before, parameters) = match of.parameters.split_first() {
         Some((first, rest)) if of.member => (format!("{}.", word(*first)), rest),

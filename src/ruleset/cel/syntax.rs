@@ -70,7 +70,10 @@ pub(super) fn parse(source: &Source) -> Result<Expr, Vec<Diagnostic>> {
     if text.trim().is_empty() {
         return Err(vec![source.error("syntax", 0..text.len(), "there is no expression")]);
     }
-    let outline = lexical::scan(text).map_err(|fault| vec![source.error(fault.code, fault.span, fault.message)])?;
+    let outline = lexical::scan(text).map_err(|fault| {
+        let found = source.error(fault.code, fault.span, fault.message);
+        vec![Diagnostic { hint: fault.hint, ..found }]
+    })?;
     // The macros of CEL stay calls, so that they are checked as written.
     let parser = cel::Env::default().with_optional_support(false).parser().enable_ident_escape_syntax(true);
     let parsed = catch_unwind(AssertUnwindSafe(|| parser.parse_with_source_info(text)));

@@ -113,7 +113,7 @@ fn the_program_gives_what_the_interpreter_gives() {
     for text in &conditions {
         let mut reads = ReadTable::default();
         let node = checked(text, &mut reads);
-        let program = Compiled::new(node.clone(), Uses::default(), Vec::new());
+        let program = Compiled::new(node.clone(), Uses::default(), super::compiled::Noticed::default());
         let facts = DemoFacts { reads: &reads };
         let slow = interpret::evaluate(&node, &facts).and_then(|value| value.bool());
         let fast = program.test(&facts);

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use sha2::{Digest, Sha256};
 
-use super::{Definitions, TypeNames, expression, names, scope_with, take};
+use super::rules::warn_of_types;
+use super::{Definitions, TypeNames, expression, names, place, scope_with, take};
 use crate::ruleset::cel::{self, Compiled, Element, Position, ReadTable, Scope, Source, Type, Wanted};
 use crate::ruleset::pack::{AggregateWord, ComponentDef, FeatureBody, FeatureDef, MacroDef};
 use crate::ruleset::program::{Aggregate, Feature, Link, Number, Step};
@@ -35,6 +36,10 @@ pub(super) fn feature(
     let body = definition.body.as_ref()?;
     let mut compile = |source: &Source, wanted| expression(source, scope, reads, Position::Feature, wanted, reader);
     let filter = body.filter.as_ref().map(|source| compile(source, Wanted::Bool));
+    if let (Some(source), Some(Some(filter))) = (&body.filter, &filter) {
+        warn_of_types("feature", &body.on, source, filter, reader);
+    }
+    let mut compile = |source: &Source, wanted| expression(source, scope, reads, Position::Feature, wanted, reader);
     let key: Vec<Option<Compiled>> = body.key.iter().map(|source| compile(source, Wanted::Key)).collect();
     let wanted = if is_numeric(body.aggregate) { Wanted::Number } else { Wanted::Scalar };
     let value = body.value.as_ref().map(|source| compile(source, wanted));
@@ -53,6 +58,7 @@ pub(super) fn feature(
     let aggregate = aggregate(body, value.as_ref().and_then(Option::as_ref), reader);
     Some(Feature {
         name: definition.name.text.clone(),
+        place: place(&definition.name),
         on: types.indexes(&body.on),
         filter: match filter {
             Some(compiled) => Some(compiled?),

@@ -1,8 +1,9 @@
 //! Rules: conditions, exceptions, messages and decisions compiled against the names of all packs.
 
-use super::{PackRule, TypeNames, absence, expression, place, take};
-use crate::event::{Mode, Signal, Verdict};
-use crate::ruleset::cel::{Compiled, Position, ReadIndex, ReadTable, Scope, Source, Template, Type, Wanted};
+use super::absence::{Asked, Early};
+use super::{PackRule, TypeNames, expression, place, take};
+use crate::event::{Mode, Signal, Verdict, nearest};
+use crate::ruleset::cel::{Compiled, Position, ReadIndex, ReadTable, Scope, Source, Template, TextOf, Type, Wanted};
 use crate::ruleset::diagnostic::Diagnostic;
 use crate::ruleset::pack::{DecideDef, Name, RuleDef, SubjectDef};
 use crate::ruleset::program::{self, Decide, DecideSubject, Feature, GroupPart, Rule, WhenIncomplete};
@@ -30,8 +31,14 @@ pub(super) fn rule(
         rule.decide.iter().map(|decide| self::decide(decide, types, scope, features, reads, reader)).collect();
     let message = rule.message.as_ref().map(|source| take(Template::compile(source, scope, reads), reader));
     warn(rule, reader);
+    for condition in except.iter().chain([&when]).flatten() {
+        warn_of_types("rule", &rule.on, &rule.when, condition, reader);
+    }
     if let Some(when) = &when {
-        warn_of_absence(rule, when, reads, features, reader);
+        let except: Vec<&Compiled> = except.iter().flatten().collect();
+        let waits = rule.when_incomplete == WhenIncomplete::Shadow;
+        let types = &types.indexes(&rule.on);
+        warn_of_absence(rule, &Asked { when, except: &except, on: &on, types, waits, reads, features }, reader);
     }
     Some(Rule {
         id: rule.id.text.clone(),
@@ -151,25 +158,53 @@ fn warn(rule: &RuleDef, reader: &mut Reader) {
     }
 }
 
+/// Types that a condition asks for, where `what` takes only events of the types `on`.
+pub(super) fn warn_of_types(what: &str, on: &[String], source: &Source, condition: &Compiled, reader: &mut Reader) {
+    for named in condition.types_named().iter().filter(|named| !on.iter().any(|on| **on == *named.name)) {
+        let message = format!("this {what} takes no event of the type `{}`", named.name.escape_debug());
+        let taken = on.iter().map(String::as_str);
+        let hint = match nearest(&named.name, taken.clone()) {
+            Some(near) => format!("did you mean `{near}`?"),
+            None => {
+                let taken: Vec<&str> = taken.collect();
+                format!("its `on` has {}: add the type there, or leave it out here", taken.join(", "))
+            }
+        };
+        reader.push(Diagnostic::warning("never-equal", &source.file, named.span.clone(), message).hint(hint));
+    }
+}
+
 /// A warning under the whole condition.
 fn at_condition(rule: &RuleDef, code: &'static str, message: &str) -> Diagnostic {
     let span = rule.when.file_span(0..rule.when.text.trim_end().len());
     Diagnostic::warning(code, &rule.when.file, span, message)
 }
 
-/// New, dormant, first: what looks so while state is young.
-fn warn_of_absence(rule: &RuleDef, when: &Compiled, reads: &ReadTable, features: &[Feature], reader: &mut Reader) {
-    if rule.when_incomplete == WhenIncomplete::Shadow {
-        return;
-    }
-    if let Some(name) = absence::concludes_from(when, reads, features) {
+/// New, dormant, first: what looks so while state is young. And what was not said, which is not the same on both sides.
+fn warn_of_absence(rule: &RuleDef, asked: &Asked<'_>, reader: &mut Reader) {
+    if let Some(early) = asked.too_early() {
         let message = "this rule concludes from absence: while state is young, nothing is known of anybody";
-        let hint = if name.contains('.') {
-            format!("`{name}` is true of everybody at first: ask for an age too, such as `account.age > days(7)`")
-        } else {
-            format!("add `complete({name}) && ...`, or `when_incomplete: shadow`")
+        let hint = match early {
+            Early::Feature(name) => format!("add `complete({name}) && ...`, or `when_incomplete: shadow`"),
+            Early::Age(name, by_opening) => {
+                let told =
+                    if by_opening { "; or `has(event.account_created_at) && ...`, if your events tell it" } else { "" };
+                format!(
+                    "`{name}` is short for everybody at first: add `complete(f) && ...` for a feature `f` that looks at \
+                     least as far back{told}"
+                )
+            }
+            Early::Fact(name, role) => {
+                format!("`{name}` is true of everybody at first: ask for an age too, such as `{role}.age > days(7)`")
+            }
         };
         reader.push(at_condition(rule, "absence", message).hint(hint));
+    }
+    if let Some(unsaid) = asked.unsaid() {
+        let [one, other] = unsaid.texts.each_ref().map(TextOf::name);
+        let equal = if unsaid.alike { "wholly alike" } else { "equal" };
+        let message = format!("`{one}` and `{other}` are {equal} where both are absent");
+        reader.push(at_condition(rule, "both-absent", &message).hint(format!("add `known({one}) && ...`")));
     }
 }
 

@@ -294,7 +294,12 @@ fn value(reader: &mut Reader, fields: &Fields<'_>, aggregate: AggregateWord) -> 
         }
         (None, true) => {
             let message = format!("`{name}` needs the key `value`");
-            reader.push(fields.error_at_start("missing-key", message).hint("such as `value: device.id`"));
+            let numbers = {
+                use AggregateWord::{Avg, Max, Min, Sum};
+                matches!(aggregate, Sum | Avg | Min | Max)
+            };
+            let hint = if numbers { "such as `value: event.amount_minor`" } else { "such as `value: device.id`" };
+            reader.push(fields.error_at_start("missing-key", message).hint(hint));
             None
         }
     }

@@ -150,6 +150,13 @@ impl Reader {
             Some("week") => CalendarUnit::Week,
             Some("month") => CalendarUnit::Month,
             Some("year") => CalendarUnit::Year,
+            Some(word) if parse_duration_ms(word).is_none() => {
+                let message = format!("expected the width of a window, found {}", node.describe());
+                let hint = "write a number with s, m, h or d, such as `24h`; or `day`, `week`, `month` or `year` for those of \
+                            the calendar";
+                self.push(node.error("type", message).hint(hint));
+                return None;
+            }
             _ => return self.positive_duration_ms(node).map(Width::Fixed),
         };
         Some(Width::Calendar(unit))

@@ -1,5 +1,6 @@
 //! Reads whole lines, a chunk at a time.
 
+use super::compression::{Compression, decompressed};
 use crate::event::{EVENT_BYTES_MAX, Position, Reason};
 use crate::stream::refused::LongInput;
 use crate::stream::{Refused, StreamError};
@@ -100,10 +101,17 @@ impl<R: Read> Read for Counting<R> {
     }
 }
 
-/// Reads the lines of a file, a compressed file or standard input.
+/// What some editors and exports put before the first line: U+FEFF in UTF-8.
+const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
+
+/// Reads the lines of a file, a compressed file or standard input. A byte-order mark before the first is left out.
 pub struct LineSource {
     name: String,
     inner: Box<dyn Read + Send>,
+    /// What the name says of how it is compressed.
+    named: Option<Compression>,
+    /// Whether its first bytes were looked at, so that `inner` gives text.
+    begun: bool,
     compressed: bool,
     options: LineOptions,
     progress: ReadProgress,
@@ -113,6 +121,8 @@ pub struct LineSource {
     scanned: usize,
     end: usize,
     at_end: bool,
+    /// Whether what may be a byte-order mark is still to come or in the buffer.
+    at_start: bool,
     /// The line that is going by, if it is too long to be kept.
     long: Option<LongInput>,
     /// How many lines have begun.
@@ -126,7 +136,7 @@ impl std::fmt::Debug for LineSource {
 }
 
 impl LineSource {
-    /// Opens a file by its name: `.gz` and `.zst` are decompressed, `-` is standard input.
+    /// Opens a file; `-` is standard input. What gzip or zstd made is decompressed: told by the first bytes, else by `.gz` and `.zst`.
     ///
     /// # Errors
     ///
@@ -135,25 +145,23 @@ impl LineSource {
         if path == Path::new("-") {
             return Ok(LineSource::new("standard input", io::stdin(), options));
         }
-        let file = File::open(path).map_err(|source| StreamError::open(path, source))?;
+        let open = |source| StreamError::open(path, source);
+        let file = File::open(path).map_err(open)?;
         if file.metadata().is_ok_and(|metadata| metadata.is_dir()) {
-            return Err(StreamError::open(path, io::Error::from(io::ErrorKind::IsADirectory)));
+            return Err(open(io::Error::from(io::ErrorKind::IsADirectory)));
         }
         let total_bytes = file.metadata().ok().filter(|metadata| metadata.is_file()).map(|metadata| metadata.len());
-        let read_bytes = Arc::new(AtomicU64::new(0));
-        let file = Counting { inner: file, read_bytes: Arc::clone(&read_bytes) };
-        let extension = path.extension().and_then(|extension| extension.to_str()).unwrap_or_default();
-        let inner: Box<dyn Read + Send> = match extension {
-            "gz" => Box::new(flate2::bufread::MultiGzDecoder::new(io::BufReader::with_capacity(1 << 16, file))),
-            "zst" => Box::new(zstd::Decoder::new(file).map_err(|source| StreamError::open(path, source))?),
-            _ => Box::new(file),
-        };
-        let compressed = matches!(extension, "gz" | "zst");
-        let progress = ReadProgress { read_bytes, total_bytes };
-        Ok(LineSource { compressed, progress, ..LineSource::boxed(path.display().to_string(), inner, options) })
+        let mut lines = LineSource::new(path.display().to_string(), file, options);
+        lines.named = Compression::by_name(path);
+        lines.progress.total_bytes = total_bytes;
+        // A pipe may have nothing to say yet; whether a file is compressed is asked before it is read.
+        if total_bytes.is_some() {
+            lines.begin().map_err(open)?;
+        }
+        Ok(lines)
     }
 
-    /// Reads from anything; `name` is for errors.
+    /// Reads from anything, decompressed as its first bytes say; `name` is for errors.
     pub fn new(name: impl Into<String>, inner: impl Read + Send + 'static, options: LineOptions) -> LineSource {
         let read_bytes = Arc::new(AtomicU64::new(0));
         let inner = Counting { inner, read_bytes: Arc::clone(&read_bytes) };
@@ -167,6 +175,8 @@ impl LineSource {
         LineSource {
             name,
             inner,
+            named: None,
+            begun: false,
             compressed: false,
             options,
             progress: ReadProgress { read_bytes: Arc::default(), total_bytes: None },
@@ -175,6 +185,7 @@ impl LineSource {
             scanned: 0,
             end: 0,
             at_end: false,
+            at_start: true,
             long: None,
             lines: 0,
         }
@@ -234,8 +245,31 @@ impl LineSource {
         found
     }
 
+    /// Looks at the first bytes, and puts what decompresses them before the rest.
+    fn begin(&mut self) -> io::Result<()> {
+        let inner = std::mem::replace(&mut self.inner, Box::new(io::empty()));
+        let (inner, compression) = decompressed(inner, self.named)?;
+        (self.inner, self.compressed, self.begun) = (inner, compression.is_some(), true);
+        Ok(())
+    }
+
+    /// Leaves out a byte-order mark, once enough is there to tell.
+    fn skip_mark(&mut self) {
+        let head = &self.buffer[self.start..self.end];
+        if head.starts_with(BYTE_ORDER_MARK) {
+            self.start += BYTE_ORDER_MARK.len();
+            self.scanned = self.start;
+        } else if BYTE_ORDER_MARK.starts_with(head) {
+            return;
+        }
+        self.at_start = false;
+    }
+
     /// Reads once, behind what is there.
     fn read(&mut self) -> Result<(), StreamError> {
+        if !self.begun {
+            self.begin().map_err(|source| StreamError::Read { name: self.name.clone(), source })?;
+        }
         self.buffer.copy_within(self.start..self.end, 0);
         (self.end, self.start) = (self.end - self.start, 0);
         self.scanned = self.end;
@@ -248,6 +282,9 @@ impl LineSource {
                     return Err(StreamError::Damaged { name: self.name.clone(), source });
                 }
                 Err(source) => return Err(StreamError::Read { name: self.name.clone(), source }),
+            }
+            if self.at_start {
+                self.skip_mark();
             }
             return Ok(());
         }

@@ -154,16 +154,11 @@ fn files_are_read_plain_and_compressed() {
     let folder = tempfile::tempdir().unwrap();
     let text = "{\"id\":1}\n\n{\"id\":2}\r\n{\"id\":3}";
     let (head, tail) = text.split_at(9);
-    let gz = |part: &str| {
-        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
-        encoder.write_all(part.as_bytes()).unwrap();
-        encoder.finish().unwrap()
-    };
     let zst = |part: &str| zstd::encode_all(part.as_bytes(), 1).unwrap();
     // Compressed files are often made by appending: each part is whole by itself.
     let files = [
         ("plain.jsonl", text.as_bytes().to_vec()),
-        ("events.jsonl.gz", [gz(head), gz(tail)].concat()),
+        ("events.jsonl.gz", [gz(head.as_bytes()), gz(tail.as_bytes())].concat()),
         ("events.jsonl.zst", [zst(head), zst(tail)].concat()),
     ];
     for (name, bytes) in files {
@@ -181,6 +176,67 @@ fn files_are_read_plain_and_compressed() {
             let error = error.unwrap_err();
             assert!(matches!(error, StreamError::Damaged { .. }), "{name}: {error}");
             assert_eq!(error.fault(), Fault::Operator);
+        }
+    }
+}
+
+fn gz(bytes: &[u8]) -> Vec<u8> {
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    encoder.write_all(bytes).unwrap();
+    encoder.finish().unwrap()
+}
+
+#[test]
+fn what_is_compressed_is_told_by_its_first_bytes_whatever_its_name() {
+    let folder = tempfile::tempdir().unwrap();
+    let text = b"{\"id\":1}\n{\"id\":2}\n";
+    let zst = zstd::encode_all(&text[..], 1).unwrap();
+    // As pzstd writes it: a frame of 4 bytes to be skipped comes first.
+    let skipped = [b"\x5f\x2a\x4d\x18\x04\0\0\0\0\0\0\0".to_vec(), zst.clone()].concat();
+    for bytes in [text.to_vec(), gz(text), zst, skipped] {
+        for sizes in [vec![1], vec![2, 1], vec![1 << 20]] {
+            let pieces = Pieces { bytes: bytes.clone(), sizes, at: 0, fails: false };
+            let source = LineSource::new("standard input", pieces, LineOptions::default());
+            assert_eq!(read_all(source, LineOptions::default()).unwrap(), expected(text));
+        }
+        for name in ["events", "one.JSONL", "events.gz.jsonl"] {
+            let path = folder.path().join(name);
+            std::fs::write(&path, &bytes).unwrap();
+            let source = LineSource::open(&path, LineOptions::default()).unwrap();
+            assert_eq!(source.is_plain_file(), bytes == text, "{name}");
+            assert_eq!(read_all(source, LineOptions::default()).unwrap(), expected(text), "{name}");
+        }
+    }
+    for (name, bytes) in [("one.JSONL.GZ", gz(text)), ("zstd.gz", zstd::encode_all(&text[..], 1).unwrap())] {
+        let path = folder.path().join(name);
+        std::fs::write(&path, &bytes).unwrap();
+        let source = LineSource::open(&path, LineOptions::default()).unwrap();
+        assert_eq!(read_all(source, LineOptions::default()).unwrap(), expected(text), "{name}");
+    }
+    let path = folder.path().join("no-gzip.GZ");
+    std::fs::write(&path, text).unwrap();
+    let source = LineSource::open(&path, LineOptions::default()).unwrap();
+    let error = read_all(source, LineOptions::default()).unwrap_err();
+    assert!(matches!(error, StreamError::Damaged { .. }), "a name that promises too much: {error}");
+}
+
+#[test]
+fn one_byte_order_mark_before_the_first_line_is_left_out() {
+    let text = "\u{feff}{\"id\":1}\n\u{feff}{\"id\":2}\n".as_bytes();
+    let longest = ["\u{feff}".as_bytes(), &vec![b'x'; EVENT_BYTES_MAX], b"\n"].concat();
+    for (bytes, without) in [
+        (text, &text[3..]),
+        (&gz(text), &text[3..]),
+        (&longest, &longest[3..]),
+        (b"\xef\xbb\xbf", b""),
+        (b"\xef\xbb\xbf\n{}", b"\n{}"),
+        (b"\xef\xbb", b"\xef\xbb"),
+        (b"\xef\xbb\n{}\n", b"\xef\xbb\n{}\n"),
+    ] {
+        for sizes in [vec![1], vec![2], vec![1 << 20]] {
+            let pieces = Pieces { bytes: bytes.to_vec(), sizes, at: 0, fails: false };
+            let source = LineSource::new("test", pieces, LineOptions::default());
+            assert_eq!(read_all(source, LineOptions::default()).unwrap(), expected(without));
         }
     }
 }

@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use super::json::time;
 use crate::engine::{RuleEnd, RuleExplained, ShadowCause};
+use crate::event::Mode;
 use crate::lab::explain::{Explained, LogEvent, Traced};
 use crate::ruleset::cel::{ReadSource, Term};
 use crate::ruleset::program::RuleSet;
@@ -136,9 +137,13 @@ impl Page {
         if let Some(rule) = rules.rules.iter().find(|rule| rule.id == only)
             && !told.iter().any(|of| rules.rules[of.rule].id == only)
         {
-            let on: Vec<&str> = rule.on.iter().map(|of| rules.type_name(*of)).collect();
-            let off = if rule.mode == crate::event::Mode::Off { "is off; it " } else { "" };
-            self.line(&format!("{only} {off}judges {}, and not {}", on.join(", "), explained.event.event_type));
+            let (on, event_type) = (rule.on.iter().map(|of| rules.type_name(*of)), &explained.event.event_type);
+            if on.clone().any(|on| on == event_type) {
+                self.line(&format!("{only} is off, and judges nothing"));
+            } else {
+                let off = if rule.mode == Mode::Off { "is off; it would judge" } else { "judges" };
+                self.line(&format!("{only} {off} {}, and not {event_type}", on.collect::<Vec<_>>().join(", ")));
+            }
         }
     }
 

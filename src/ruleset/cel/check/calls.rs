@@ -8,6 +8,7 @@ use crate::event::SignalKind;
 use crate::ruleset::cel::apply;
 use crate::ruleset::cel::function::{Function, OVERLOADS, Overload};
 use crate::ruleset::cel::node::{Node, NodeKind, Pattern, Presence, Question};
+use crate::ruleset::cel::reference;
 use crate::ruleset::cel::syntax::Expr;
 use crate::ruleset::cel::time::Zone;
 use crate::ruleset::cel::value::Value;
@@ -102,8 +103,16 @@ impl Checker<'_> {
     fn wrong_arguments(&mut self, name: &str, nodes: &[Node], span: &Range<usize>) -> Node {
         let types: Vec<String> = nodes.iter().map(|node| with_article(&node.ty)).collect();
         let hashed = nodes.iter().any(|node| matches!(node.ty, Type::Hashed(_)));
-        let hint = hashed
-            .then(|| "what state remembers is known only by its hash: compare it with `==`, `!=` or `in`".to_owned());
+        let set = nodes.iter().any(|node| matches!(node.ty, Type::Set(_)));
+        let hint = match hashed {
+            true => {
+                Some("what state remembers is known only by its hash: compare it with `==`, `!=` or `in`".to_owned())
+            }
+            false => reference::of(name).map(|doc| {
+                let of_sets = if set { "; of a set there are `in`, `size(...)` and `overlap(..., ...)`" } else { "" };
+                format!("write {}, such as `{}`{of_sets}", doc.signatures.join(" or "), doc.example)
+            }),
+        };
         self.error_hint("wrong-type", span, format!("`{name}` does not take {}", types.join(" and ")), hint)
     }
 

@@ -7,6 +7,7 @@ mod calls;
 mod comprehensions;
 mod division;
 mod names;
+mod never;
 mod operators;
 mod suggest;
 
@@ -46,6 +47,17 @@ pub(super) struct Checker<'a> {
     pub uses: Uses,
     pub diagnostics: Vec<Diagnostic>,
     pub warnings: Vec<Diagnostic>,
+    /// Types of event that `event.type` is compared with, outside of macros, which are written for more than one rule.
+    pub types: Vec<TypeNamed>,
+}
+
+/// A type of event that a condition names.
+#[derive(Clone, Debug)]
+pub struct TypeNamed {
+    /// The type.
+    pub name: Arc<str>,
+    /// The bytes of the file.
+    pub span: Range<usize>,
 }
 
 /// A variable of a comprehension.
@@ -70,6 +82,7 @@ impl<'a> Checker<'a> {
             uses: Uses::default(),
             diagnostics: Vec::new(),
             warnings: Vec::new(),
+            types: Vec::new(),
         }
     }
 
@@ -80,7 +93,10 @@ impl<'a> Checker<'a> {
         let node = self.node(expr);
         if !node.ty.is_open() && !wanted.takes(&node.ty) || node.ty == Type::Dyn && !wanted.takes_dyn() {
             let message = format!("{} is wanted here, and this is {}", wanted.words(), with_article(&node.ty));
-            self.error("wrong-type", &expr.span, message);
+            let key = matches!(wanted, Wanted::Key | Wanted::Group);
+            let hint = (key && node.ty == Type::Double)
+                .then(|| "doubles that look alike can differ: write `int(...)`, or `string(...)` of an int".to_owned());
+            self.error_hint("wrong-type", &expr.span, message, hint);
         }
         node
     }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::{Checker, suggest, with_article};
 use crate::event::{AttributeType, Field, FieldType, Signal, SignalKind};
+use crate::ruleset::cel::compiled::Noticed;
 use crate::ruleset::cel::function::{Operator, TIME_TYPE_NAMES, TYPE_NAMES};
 use crate::ruleset::cel::node::{Declared, Node, NodeKind, Presence};
 use crate::ruleset::cel::scope::{Named, Parsed};
@@ -212,7 +213,7 @@ impl Checker<'_> {
             self.warnings.append(&mut inner.warnings);
             (node, inner.uses)
         };
-        (node.ty != Type::Faulty && self.diagnostics.is_empty()).then(|| Compiled::new(node, uses, Vec::new()))
+        (node.ty != Type::Faulty && self.diagnostics.is_empty()).then(|| Compiled::new(node, uses, Noticed::default()))
     }
 
     /// A variable of a comprehension around this part that the part uses.

@@ -21,6 +21,8 @@ impl Checker<'_> {
                 {
                     return refused;
                 }
+                self.warn_of_zero(operator, &left_node, &right_node, span);
+                self.warn_of_equality(operator, (&left_node, left), (&right_node, right), span);
                 self.binary(operator, left_node, right_node, span)
             }
             _ => self.error("syntax", span, format!("`{}` is not written like this", operator.sign())),
@@ -82,6 +84,11 @@ impl Checker<'_> {
             (_, Type::Members(_)) if operator == Operator::In => {
                 Some("a date list takes timestamps, the other kinds take strings".to_owned())
             }
+            (Type::Text, Type::Text) if operator == Operator::In => Some(
+                "what stands on the right of `in` is a list, such as `[\"198.51.100.7\"]`; `x.contains(y)` tells whether one text \
+                 has another in it, and `in_network(ip.address, [\"198.51.100.0/24\"])` whether an address is in a network"
+                    .to_owned(),
+            ),
             (Type::Members(_), _) | (_, Type::Members(_)) => Some("a list stands on the right of `in`".to_owned()),
             (Type::Null, _) | (_, Type::Null) => Some(
                 "nothing is null: an absent string is \"\", an absent number 0, and `has(event.x)` tells".to_owned(),
@@ -101,6 +108,7 @@ impl Checker<'_> {
     fn membership(&mut self, value: &Expr, container: &Expr, span: &Range<usize>) -> Node {
         let value_node = self.node(value);
         let container_node = self.node(container);
+        self.warn_of_members(&value_node, &container_node, container);
         if let NodeKind::Members(list, kind) = container_node.kind {
             let fits = match kind {
                 ListKind::Date => value_node.ty == Type::Timestamp,

@@ -185,7 +185,7 @@ const TERMS: &[(&str, &str)] = &[
 fn answers(text: &str) -> Vec<[Result<bool, Fault>; 3]> {
     let mut reads = ReadTable::default();
     let node = checked(text, &mut reads);
-    let program = Compiled::new(node.clone(), Uses::default(), Vec::new());
+    let program = Compiled::new(node.clone(), Uses::default(), crate::ruleset::cel::compiled::Noticed::default());
     let for_types = |types: &[&str]| program.clone().for_types(types);
     let (alone, rewards) = (TYPES.map(|of| for_types(&[of])), for_types(&TYPES[1..]));
     let each = |draw| {

@@ -1,4 +1,4 @@
-//! Countries by their two letters.
+//! Countries by their two letters: what signals and events name, and what rules compare with.
 
 /// Every code of ISO 3166-1 alpha-2 that is assigned, and `XK` for Kosovo, which ISO leaves to its users and which
 /// address databases and telephone numbers have.
@@ -27,7 +27,7 @@ const ASSIGNED: [u32; 26] = {
 };
 
 /// The code of a country, in upper case; `None` for what is no country.
-pub(super) fn country(text: &str) -> Option<[u8; 2]> {
+pub fn country(text: &str) -> Option<[u8; 2]> {
     let &[first, second] = text.trim().as_bytes() else { return None };
     let (first, second) = (first.to_ascii_uppercase(), second.to_ascii_uppercase());
     let row = ASSIGNED.get(usize::from(first.checked_sub(b'A')?))?;
@@ -35,8 +35,8 @@ pub(super) fn country(text: &str) -> Option<[u8; 2]> {
     (row >> column & 1 == 1).then_some([first, second])
 }
 
-/// The code as text; `""` for two zero bytes, which stand for none.
-pub(super) fn text_of(code: &[u8; 2]) -> &str {
+/// A country's code as text; `""` for two zero bytes, which stand for none.
+pub fn country_text(code: &[u8; 2]) -> &str {
     if *code == [0; 2] { "" } else { std::str::from_utf8(code).unwrap_or_default() }
 }
 
