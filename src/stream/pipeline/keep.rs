@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
 
-use super::open_alerts::{OpenAlerts, Segments};
+use super::open_alerts::OpenAlerts;
 use super::reader::Intake;
 use super::work::{Notice, Work};
 use crate::engine::{CheckpointStep, Engine};
@@ -149,7 +149,7 @@ impl Keeper {
         journal: Arc<Journal>,
         companion: Companion,
         newest: Option<u64>,
-        alerts: Segments,
+        alerts: Vec<Vec<u8>>,
     ) -> Keeper {
         let due = (options.monotonic)() + options.interval;
         let works = companion.position;

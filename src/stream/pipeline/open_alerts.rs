@@ -6,11 +6,11 @@
 use std::sync::{Mutex, MutexGuard};
 
 /// Open alerts, in segments.
-pub type Segments = Vec<Vec<u8>>;
+pub(super) type Segments = Vec<Vec<u8>>;
 
 /// Handed from one thread to the other.
 #[derive(Debug, Default)]
-pub struct OpenAlerts(Mutex<Handed>);
+pub(super) struct OpenAlerts(Mutex<Handed>);
 
 #[derive(Debug, Default)]
 struct Handed {
@@ -23,7 +23,7 @@ struct Handed {
 
 impl OpenAlerts {
     /// Those that are open before the first work.
-    pub fn new(at_rest: Segments) -> OpenAlerts {
+    pub(super) fn new(at_rest: Segments) -> OpenAlerts {
         OpenAlerts(Mutex::new(Handed { at_rest, ..Handed::default() }))
     }
 
