@@ -11,11 +11,13 @@
 //! comes as values. Invariants: verdicts leave in the order of the log; a place in a source is committed only when what
 //! came of it is safe in every sink; a fault of a sink ends the pipeline before anything behind it is committed.
 
+mod answer;
 mod behind;
 mod engine_thread;
 mod history;
 mod keep;
 mod line_thread;
+mod queues;
 mod reader;
 mod reload;
 mod replay;
@@ -26,6 +28,7 @@ mod writer;
 pub use engine_thread::{Probe, Stage};
 pub use history::{Fill, HistoryCount, count_history};
 pub use keep::{KeepOptions, Keeper, Kept};
+pub use queues::Question;
 pub use reader::{Input, Intake, Reader};
 pub use reload::{Empty, Reload, Taken};
 pub use replay::{Replay, ReplayPlace, RulesOf};
@@ -40,6 +43,7 @@ use crossbeam_channel::{Receiver, Sender, bounded, never, unbounded};
 
 use self::engine_thread::{Before, Judge};
 use self::history::Fills;
+use self::queues::Queues;
 use self::reload::Reloads;
 use self::replay::Replaying;
 use self::writer::Commits;
@@ -76,17 +80,18 @@ impl Pipeline<'_> {
     ///
     /// The first fault of a source or a sink. What was not committed by then is read again at the next start.
     pub fn run(self) -> Result<(), StreamError> {
-        self.run_keeping(never(), never(), None)
+        self.run_keeping(never(), never(), never(), None)
     }
 
-    /// The same, with rule sets that take over between two batches, in the order in which they come, history for the
-    /// features that they bring, and a state that is kept.
+    /// The same, with questions to the engine, rule sets that take over between two batches, in the order in which they come,
+    /// history for the features that they bring, and a state that is kept.
     ///
     /// # Errors
     ///
     /// As [`Pipeline::run`]; [`StreamError::Recovery`] where what was judged last cannot be judged again.
     pub fn run_keeping(
         self,
+        questions: Receiver<Question>,
         reloads: Receiver<Reload>,
         fills: Receiver<Fill>,
         keeping: Option<Keeping<'_>>,
@@ -103,7 +108,7 @@ impl Pipeline<'_> {
             let intakes: Vec<Intake> = readers.iter().map(Reader::intake).collect();
             judge = judge.keeping(keeper, &intakes);
         }
-        let threads = Threads { readers, renewed, replaying, commits, works_per_source };
+        let threads = Threads { readers, questions, renewed, replaying, commits, works_per_source };
         threads.run(&mut judge, sinks, observer, stop)
     }
 }
@@ -134,13 +139,14 @@ pub fn run_through(
     stop: &AtomicBool,
 ) -> Result<(), StreamError> {
     let renewed = readers.iter().map(|_| never()).collect();
-    let threads = Threads { readers, renewed, replaying: None, commits: None, works_per_source };
+    let threads = Threads { readers, questions: never(), renewed, replaying: None, commits: None, works_per_source };
     threads.run(stage, sinks, observer, stop)
 }
 
 /// What runs beside the stage.
 struct Threads {
     readers: Vec<Reader>,
+    questions: Receiver<Question>,
     /// By reader: derivers that take the place of its own.
     renewed: Vec<Receiver<Deriver>>,
     replaying: Option<Replaying>,
@@ -156,9 +162,11 @@ impl Threads {
         observer: &mut dyn Observer,
         stop: &AtomicBool,
     ) -> Result<(), StreamError> {
-        let Threads { readers, renewed, replaying, commits, works_per_source } = self;
+        let Threads { readers, questions, renewed, replaying, commits, works_per_source } = self;
         let room = readers.len().max(1) * works_per_source;
         let (to_engine, from_readers) = bounded::<Message>(room);
+        let (to_engine_first, first) = bounded::<Message>(room);
+        let queues = Queues::new(questions, first, from_readers);
         let (to_writer, from_engine) = bounded::<Message>(room);
         let names: Vec<Intake> = readers.iter().map(Reader::intake).collect();
         let (pools, committers): (Vec<_>, Vec<_>) = readers
@@ -177,11 +185,11 @@ impl Threads {
                 Before { works, is_whole }
             });
             for ((reader, supply), renewed) in readers.into_iter().zip(supplies).zip(renewed) {
-                let to_engine = to_engine.clone();
+                let to_engine = if reader.is_inbox() { to_engine_first.clone() } else { to_engine.clone() };
                 scope.spawn(move || reader.run(&supply, &to_engine, &renewed, stop));
             }
-            drop(to_engine);
-            scope.spawn(move || engine_thread::run(stage, &names, before, &from_readers, &to_writer));
+            drop((to_engine, to_engine_first));
+            scope.spawn(move || engine_thread::run(stage, &names, before, queues, &to_writer));
             let written = writer::run(sinks, &committers, observer, &from_engine, &returns, commits, stop);
             if written.is_err() {
                 // The readers notice at their next look; dropping the queue ends the engine's thread.

@@ -14,6 +14,7 @@ use crate::event::mapping::Mapping;
 use crate::event::{DeadLetter, MessageMode, Parser, Place, Position, Reason, is_array};
 use crate::signals::Deriver;
 use crate::stream::file::LineSource;
+use crate::stream::inbox::InboxSource;
 use crate::stream::journal::PlaceName;
 use crate::stream::kafka::{KafkaHistory, KafkaInput, KafkaSource, PartitionName, RecordBatch, record_position};
 use crate::stream::{Refused, StreamError};
@@ -22,6 +23,8 @@ use crate::stream::{Refused, StreamError};
 const PATIENCE: Duration = Duration::from_millis(100);
 /// How often the end of quiet partitions is looked at.
 const TICK_EVERY: Duration = Duration::from_secs(5);
+/// Once so many events of an inbox are in a batch, the rest waits for the next.
+const INBOX_EVENTS: usize = 1024;
 /// The one partition of lines.
 const LINES: u32 = 0;
 
@@ -30,6 +33,8 @@ const LINES: u32 = 0;
 pub enum Input {
     /// A file, or standard input.
     Lines(Box<LineSource>),
+    /// What is handed over by somebody who waits.
+    Inbox(InboxSource),
     /// Topics.
     Kafka(Arc<KafkaSource>),
     /// What topics held before.
@@ -42,6 +47,8 @@ pub struct Intake {
     /// Its name in the configuration.
     pub name: String,
     pub(super) kafka: Option<Arc<KafkaSource>>,
+    /// Somebody waits for what becomes of its events.
+    pub(super) is_inbox: bool,
 }
 
 impl Intake {
@@ -67,7 +74,7 @@ impl Intake {
     /// A source of lines, without a reader.
     #[cfg(test)]
     pub(super) fn of_lines(name: &str) -> Intake {
-        Intake { name: name.to_owned(), kafka: None }
+        Intake { name: name.to_owned(), kafka: None, is_inbox: false }
     }
 
     /// A place in the source as people find it: `topic/partition/offset`, or the line of a file; and which event of an
@@ -116,12 +123,16 @@ enum Next {
 
 impl Reader {
     pub(super) fn intake(&self) -> Intake {
-        Intake { name: self.name.clone(), kafka: self.committer() }
+        Intake { name: self.name.clone(), kafka: self.committer(), is_inbox: self.is_inbox() }
+    }
+
+    pub(super) fn is_inbox(&self) -> bool {
+        matches!(self.input, Input::Inbox(_))
     }
 
     pub(super) fn committer(&self) -> Option<Arc<KafkaSource>> {
         match &self.input {
-            Input::Lines(_) | Input::History(_) => None,
+            Input::Lines(_) | Input::Inbox(_) | Input::History(_) => None,
             Input::Kafka(kafka) => Some(Arc::clone(kafka)),
         }
     }
@@ -136,6 +147,7 @@ impl Reader {
         let intake = self.intake();
         let Reader { index, name: _, input, parser, mapping, mut deriver, wall_clock_ms, monotonic, ticks } = self;
         let input = match input {
+            Input::Inbox(inbox) => Ok(Open::Inbox { inbox, quiet_since: monotonic() }),
             Input::Kafka(kafka) => Ok(Open::Kafka { kafka, last_tick: monotonic() }),
             Input::History(history) => Ok(Open::History { history, begun: false, records: RecordBatch::default() }),
             Input::Lines(source) => {
@@ -152,12 +164,14 @@ impl Reader {
                 return;
             }
         };
-        while !stop.load(Ordering::Acquire) {
+        // An inbox is emptied before it ends: somebody waits for what is in it.
+        while !stop.load(Ordering::Acquire) || matches!(input, Open::Inbox { .. }) {
             let Ok(mut work) = supply.recv() else { return };
             work.clear();
             work.source = index;
             let read = match &mut input {
                 Open::Lines { lines, quiet_since } => conversion.read_lines(lines, quiet_since, &mut work, stop),
+                Open::Inbox { inbox, quiet_since } => Ok(conversion.read_inbox(inbox, quiet_since, &mut work, stop)),
                 Open::Kafka { kafka, last_tick } => conversion.read_records(kafka, last_tick, &mut work, stop),
                 Open::History { history, begun, records } => {
                     conversion.read_history(history, begun, records, &mut work, stop)
@@ -190,6 +204,11 @@ enum Open {
     Lines {
         lines: LineInput,
         quiet_since: Option<Instant>,
+    },
+    /// `quiet_since`: as of a pipe.
+    Inbox {
+        inbox: InboxSource,
+        quiet_since: Instant,
     },
     Kafka {
         kafka: Arc<KafkaSource>,
@@ -252,6 +271,46 @@ impl Conversion {
         }
         lines.recycle(chunk);
         Ok(Next::More)
+    }
+
+    /// Takes what waits in an inbox, up to a batch. What was handed over before the end was asked for is taken too.
+    fn read_inbox(
+        &mut self,
+        inbox: &mut InboxSource,
+        quiet_since: &mut Instant,
+        work: &mut Work,
+        stop: &AtomicBool,
+    ) -> Next {
+        let mut parcel = loop {
+            if let Some(parcel) = inbox.wait(PATIENCE) {
+                break parcel;
+            }
+            if stop.load(Ordering::Acquire) {
+                return Next::End;
+            }
+            let now = (self.monotonic)();
+            if now.duration_since(*quiet_since) >= TICK_EVERY {
+                *quiet_since = now;
+                work.notices.push(Notice::Tick(LINES, (self.wall_clock_ms)()));
+                return Next::More;
+            }
+        };
+        let now = (self.monotonic)();
+        work.arrived = Some(now);
+        *quiet_since = now;
+        work.origin.clock_ms = (self.wall_clock_ms)();
+        loop {
+            inbox.taken = work.take_parcel(parcel, inbox.taken);
+            if work.origin.lines.len() >= INBOX_EVENTS {
+                break;
+            }
+            match inbox.next() {
+                Some(next) => parcel = next,
+                None => break,
+            }
+        }
+        self.take_lines(work);
+        Next::More
     }
 
     /// Reads the lines that a work was made of.
@@ -394,6 +453,11 @@ fn push_letter(
     at: Place,
     headers: &[(&str, &[u8])],
 ) {
+    if intake.is_inbox {
+        // Who sent it is told.
+        work.refuse(at.position.offset, reason);
+        return;
+    }
     let raw = &work.batch.input.as_bytes()[range];
     let position = intake.position(at.position);
     let letter = DeadLetter {

@@ -85,6 +85,7 @@ pub(super) fn run(
     stop: &AtomicBool,
 ) -> Result<(), StreamError> {
     let due = commits.as_ref().map_or_else(never, |commits| tick(commits.interval));
+    let journal = commits.as_ref().map(|commits| Arc::clone(&commits.journal));
     let mut way = match commits {
         Some(Commits { journal, kept, producer: Some(producer), .. }) => {
             Way::Together(Box::new(Together::new(producer, committers, journal, kept, stop)))
@@ -98,6 +99,13 @@ pub(super) fn run(
                 work.write_verdicts();
                 sinks.gather(&mut work);
                 way.take(&mut sinks, &mut work)?;
+                if let Some(journal) = journal.as_ref().filter(|_| work.is_waited_for()) {
+                    // Who is answered must find it there whatever happens next. One wait is for all that was judged by then.
+                    if journal.synced() < work.entry {
+                        journal.sync()?;
+                    }
+                }
+                work.answer();
                 if !work.is_out() {
                     observer.written(&work);
                 }
