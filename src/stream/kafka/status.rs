@@ -144,13 +144,16 @@ impl Shared {
         }
     }
 
-    /// Of some places, those that may be committed: in a partition that has been ours since they were read.
+    /// Of some places, those that may be committed: in a partition that has been ours since they were read, or is ours again
+    /// and read on from behind them.
     pub(super) fn committable(&self, ends: &[BatchEnd]) -> Vec<(PartitionName, u64)> {
         let partitions = self.lock();
         ends.iter()
             .filter_map(|end| {
                 let known = partitions.get(end.partition as usize)?;
-                let ours = known.status.assigned && known.since <= end.generation;
+                // What was read before it went and came back is not read again: nobody else commits it.
+                let goes_on_behind = known.resume.is_some_and(|resume| resume >= end.next_offset);
+                let ours = known.status.assigned && (known.since <= end.generation || goes_on_behind);
                 ours.then(|| (known.status.name.clone(), end.next_offset))
             })
             .collect()
@@ -239,6 +242,13 @@ mod tests {
         let now = shared.generation();
         assert_eq!(shared.committable(&[end(1, 8, now)]), [(name(1), 8)]);
         assert_eq!(shared.committable(&[end(9, 1, now)]), [], "an index that was never given");
+        shared.read(&both);
+        assert_eq!(
+            shared.committable(&both),
+            [(name(0), 10), (name(1), 7)],
+            "reading went on behind them: they are ours"
+        );
+        assert_eq!(shared.committable(&[end(1, 8, first)]), [], "what is read again is committed then");
     }
 
     #[test]
