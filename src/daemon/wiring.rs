@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::clock;
-use super::config::{self, Config};
+use super::config::{self, Backend, Config};
 use super::key::StateKey;
 use super::recovery::Topics;
 use crate::alerts::{AlertOptions, Alerts};
@@ -34,6 +34,9 @@ use crate::stream::{Sink, StreamError};
 const UNCONFIGURED_SHARE: u64 = 8;
 /// The topic of dead letters, where none is named.
 const LETTERS_TOPIC: &str = "refguard.deadletter";
+/// How long a transaction may be open, and how long readers and other instances wait at most for one that was left open.
+const TIMEOUT: &str = "transaction.timeout.ms";
+const SHARED_TIMEOUT_MS: &str = "60000";
 /// How many seconds' events of a quota may come at once, where nothing is said.
 const BURST_SECONDS: i64 = 60;
 
@@ -230,6 +233,7 @@ pub fn premises(config: &Config) -> Premises {
         attributes: attributes(config),
         max_entries: u32::try_from(config.state.max_entries.0).unwrap_or(u32::MAX),
         cost_max: config.rules.max_cost.0.unsigned_abs(),
+        is_shared: config.state.backend == Backend::Redis,
     }
 }
 
@@ -311,6 +315,33 @@ pub fn readers(
     let open = |(index, (name, source)): (usize, (&String, &config::Source))| {
         let resume = resume.get(name).cloned().unwrap_or_default();
         let input = input(config, name, source, instance, resume)?;
+        let mapping = source.mapping.as_ref().map(|mapping| mapping.0.clone());
+        reader(index, name.clone(), input, mapping, wanted, signals, ParseOptions::default())
+    };
+    config.sources.iter().enumerate().map(open).collect()
+}
+
+/// The sources of `run` over state that instances share: others may be in their groups, and places are the groups' alone.
+///
+/// # Errors
+///
+/// As [`readers`].
+pub fn shared_readers(
+    config: &Config,
+    wanted: Wanted,
+    signals: &SignalConfig,
+    instance: &str,
+) -> Result<Vec<Reader>, WiringError> {
+    check_sources(config)?;
+    let open = |(index, (name, source)): (usize, (&String, &config::Source))| {
+        let input = match &source.kafka {
+            Some(kafka) => {
+                let mut options = kafka_options(config, kafka);
+                (options.instance, options.is_shared) = (Some(instance.to_owned()), true);
+                Input::Kafka(Arc::new(KafkaSource::open(&options)?))
+            }
+            None => input(config, name, source, instance, Vec::new())?,
+        };
         let mapping = source.mapping.as_ref().map(|mapping| mapping.0.clone());
         reader(index, name.clone(), input, mapping, wanted, signals, ParseOptions::default())
     };
@@ -414,8 +445,17 @@ pub fn works_per_source(config: &Config) -> usize {
 ///
 /// [`WiringError::NoBrokers`], or what a sink says.
 pub fn sinks(config: &Config, rules: &Arc<RuleSet>) -> Result<Outlets, WiringError> {
+    sinks_of(config, rules, None)
+}
+
+/// The same of one of several instances: each has transactions of its own.
+///
+/// # Errors
+///
+/// As [`sinks`].
+pub fn sinks_of(config: &Config, rules: &Arc<RuleSet>, instance: Option<&str>) -> Result<Outlets, WiringError> {
     let transactional_id = match together::transactional_id(config) {
-        Ok(id) => Some(id),
+        Ok(id) => Some(instance.map_or(id.clone(), |instance| format!("{id}-{instance}"))),
         Err(why) => {
             tracing::info!(
                 "verdicts and places are not committed together, so that some come twice after a crash: {why}"
@@ -424,7 +464,7 @@ pub fn sinks(config: &Config, rules: &Arc<RuleSet>) -> Result<Outlets, WiringErr
         }
     };
     let is_together = transactional_id.is_some();
-    let mut producers = Producers { transactional_id, open: Vec::new() };
+    let mut producers = Producers { transactional_id, is_shared: instance.is_some(), open: Vec::new() };
     let verdicts = sink(config, "verdicts", "refguard.verdicts", &config.sinks.verdicts, &mut producers)?;
     let letters = sink(config, "dead_letters", LETTERS_TOPIC, &config.sinks.dead_letters, &mut producers)?;
     let alerts = match &config.sinks.alerts {
@@ -455,6 +495,8 @@ pub struct Outlets {
 /// The producers of some sinks.
 struct Producers {
     transactional_id: Option<String>,
+    /// Whether other instances wait for the end of a transaction that was left open.
+    is_shared: bool,
     open: Vec<(ClientOptions, KafkaProducer)>,
 }
 
@@ -491,7 +533,11 @@ fn sink(
             Some(producer) => producer,
             None => {
                 let transactional_id = producers.transactional_id.clone();
-                let made = KafkaProducer::open(ProducerOptions { client: client.clone(), transactional_id })?;
+                let mut of_producer = client.clone();
+                if producers.is_shared && !client.settings.iter().any(|(name, _)| name == TIMEOUT) {
+                    of_producer.settings.push((TIMEOUT.to_owned(), SHARED_TIMEOUT_MS.to_owned()));
+                }
+                let made = KafkaProducer::open(ProducerOptions { client: of_producer, transactional_id })?;
                 producers.open.push((client, made.clone()));
                 made
             }

@@ -18,6 +18,7 @@ pub mod kafka;
 pub mod log;
 pub mod pipeline;
 mod progress;
+pub mod redis;
 mod refused;
 mod sink;
 

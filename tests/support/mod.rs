@@ -7,6 +7,7 @@ pub(crate) mod kafka;
 pub(crate) mod kcat;
 pub(crate) mod moto;
 pub(crate) mod program;
+pub(crate) mod redis;
 pub(crate) mod tokens;
 
 use std::sync::mpsc::channel;

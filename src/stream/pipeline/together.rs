@@ -45,7 +45,8 @@ pub(super) struct Together<'a> {
     producer: Box<dyn Transactions>,
     shipping: Option<Shipping>,
     committers: Committers,
-    journal: Arc<Journal>,
+    /// `None`: somebody else keeps the state, and others may go on with partitions.
+    journal: Option<Arc<Journal>>,
     kept: Arc<Kept>,
     stop: &'a AtomicBool,
     bytes: Vec<u8>,
@@ -84,7 +85,7 @@ impl<'a> Together<'a> {
     pub(super) fn new(
         (producer, shipping): (Box<dyn Transactions>, Option<Shipping>),
         committers: Committers,
-        journal: Arc<Journal>,
+        journal: Option<Arc<Journal>>,
         kept: Arc<Kept>,
         stop: &'a AtomicBool,
     ) -> Together<'a> {
@@ -123,7 +124,7 @@ impl<'a> Together<'a> {
 
     /// Wants everything to be committed: nothing more comes, and nothing more is judged.
     pub(super) fn want_last(&mut self) {
-        self.through = self.through.max(self.journal.next());
+        self.through = self.through.max(self.journal.as_ref().map_or(0, |journal| journal.next()));
         self.want_end();
     }
 
@@ -209,12 +210,14 @@ impl<'a> Together<'a> {
     /// Goes on with what is wanted, as far as that comes without waiting. `false`: the cluster is waited for. It is waited for
     /// as long as it takes, but not once the process shall end.
     pub(super) fn step(&mut self, sinks: &mut Sinks) -> Result<bool, StreamError> {
-        if self.is_empty() && self.stage == Stage::Ending && self.journal.has_shipped(self.through) {
-            self.journal.settle(self.through);
+        if self.is_empty() && self.stage == Stage::Ending && self.has_shipped() {
+            self.settle();
             self.stage = Stage::Open;
         }
-        if self.stage == Stage::Ending && self.journal.synced() < self.through {
-            self.journal.sync()?;
+        if let Some(journal) = self.journal.as_ref().filter(|_| self.stage == Stage::Ending)
+            && journal.synced() < self.through
+        {
+            journal.sync()?;
         }
         while self.stage != Stage::Open {
             let tried = match self.stage {
@@ -252,11 +255,11 @@ impl<'a> Together<'a> {
         self.outputs.iter_mut().for_each(Vec::clear);
         self.ends.iter_mut().for_each(Vec::clear);
         self.restart();
-        self.journal.note_shipped(self.through);
-        self.journal.settle(self.through);
+        self.journal.iter().for_each(|journal| journal.note_shipped(self.through));
+        self.settle();
         (self.stage, self.last_tries) = (Stage::Open, 0);
-        if self.has_lines {
-            self.journal.add(&Entry::Written(self.through))?;
+        if let Some(journal) = self.journal.as_ref().filter(|_| self.has_lines) {
+            journal.add(&Entry::Written(self.through))?;
         }
         Ok(())
     }
@@ -268,13 +271,35 @@ impl<'a> Together<'a> {
             return Ok(());
         }
         self.begin()?;
-        for (number, payload) in self.journal.unshipped(self.through) {
+        let Some(journal) = &self.journal else { return Ok(()) };
+        for (number, payload) in journal.unshipped(self.through) {
             for record in records(line, number, &payload) {
                 topic.write_to(0, &[], &record).map_err(lost)?;
             }
         }
         self.sent_below = self.through;
         Ok(())
+    }
+
+    /// Whether nothing of the journal is still to be sent.
+    fn has_shipped(&self) -> bool {
+        self.journal.as_ref().is_none_or(|journal| journal.has_shipped(self.through))
+    }
+
+    /// What was taken is out.
+    fn settle(&self) {
+        self.journal.iter().for_each(|journal| journal.settle(self.through));
+    }
+
+    /// Partitions are gone, taken from us: what came of them is another's to tell, and nothing of it may be committed.
+    pub(super) fn lose(&self) -> Result<(), StreamError> {
+        if self.journal.is_some() || self.is_empty() {
+            return Ok(());
+        }
+        Err(StreamError::Kafka {
+            doing: "committing the last outputs of partitions that went to another member".to_owned(),
+            detail: "they went before".to_owned(),
+        })
     }
 
     fn try_commit(&mut self, sinks: &mut Sinks) -> Result<(), Unfinished> {

@@ -61,7 +61,7 @@ pub trait Observer {
 
 /// How what is kept of a state follows what is written.
 pub(super) struct Commits {
-    pub(super) journal: Arc<Journal>,
+    pub(super) journal: Option<Arc<Journal>>,
     pub(super) kept: Arc<Kept>,
     /// How often is committed.
     pub(super) interval: Duration,
@@ -188,6 +188,9 @@ impl<'a> Writer<'a> {
         let is_due = self.due.as_mut().is_none_or(Due::take) || self.revocation.is_some();
         match &mut self.way {
             Way::Together(together) => {
+                if self.revocation.as_ref().is_some_and(|revocation| revocation.lost) {
+                    together.lose()?;
+                }
                 if is_due {
                     together.want_end();
                 }

@@ -1,0 +1,73 @@
+//! What runs in Redis: comparing and setting. Nothing of a window is computed there.
+
+/// Writes the records of one shard, if each is as it was read, and the places of the events behind them.
+///
+/// Keys: the shard's places, then the records. Arguments: how many places; a partition and an offset for each (8 bytes, the
+/// offset so that it sorts); then for each record what it must begin with (empty: it must not be there), what it is to hold
+/// (empty: it goes), and for how many milliseconds (0: for good). Answers 0, or the number of the first record that is another.
+/// Places are written even where they stand as they are: replicas that have this have all that was written before.
+pub(super) const WRITE: &str = "\
+local records, places = #KEYS - 1, tonumber(ARGV[1])
+local from = 1 + 2 * places
+for i = 1, records do
+  local expected = ARGV[from + 3 * i - 2]
+  local length = #expected
+  if length == 0 then length = 1 end
+  if redis.call('GETRANGE', KEYS[i + 1], 0, length - 1) ~= expected then return i end
+end
+for i = 1, records do
+  local value, ttl = ARGV[from + 3 * i - 1], ARGV[from + 3 * i]
+  if value == '' then redis.call('DEL', KEYS[i + 1])
+  elseif ttl == '0' then redis.call('SET', KEYS[i + 1], value)
+  else redis.call('SET', KEYS[i + 1], value, 'PX', ttl) end
+end
+for i = 1, places do
+  local partition, offset = ARGV[2 * i], ARGV[2 * i + 1]
+  local known = redis.call('HGET', KEYS[1], partition)
+  if known and known > offset then offset = known end
+  redis.call('HSET', KEYS[1], partition, offset)
+end
+return 0
+";
+
+/// Takes records away that nobody sees any more.
+///
+/// Keys: records of one shard. Arguments: for each, from which byte on it says until when it is of use, and the instant
+/// before which that is over (8 bytes). Answers how many went.
+pub(super) const SWEEP: &str = "\
+local gone = 0
+for i = 1, #KEYS do
+  local at = tonumber(ARGV[2 * i - 1])
+  local ends = redis.call('GETRANGE', KEYS[i], at, at + 7)
+  if #ends == 8 and ends < ARGV[2 * i] then gone = gone + redis.call('UNLINK', KEYS[i]) end
+end
+return gone
+";
+
+/// Notes how far partitions have come in event time, and answers for all of them.
+///
+/// Keys: the clock. Arguments: a partition and an instant (8 bytes) for each. Answers pairs.
+pub(super) const CLOCK: &str = "\
+for i = 1, #ARGV, 2 do
+  local known = redis.call('HGET', KEYS[1], ARGV[i])
+  if not known or known < ARGV[i + 1] then redis.call('HSET', KEYS[1], ARGV[i], ARGV[i + 1]) end
+end
+return redis.call('HGETALL', KEYS[1])
+";
+
+/// Gives tables their numbers, once for all.
+///
+/// Keys: the tables. Arguments: a name for each, and from when on a new one counts (0: from the first event on). Answers a
+/// number and that instant for each. Written even where it stands, as places are.
+pub(super) const TABLES: &str = "\
+local said = {}
+for i = 1, #ARGV, 2 do
+  local known = redis.call('HGET', KEYS[1], ARGV[i])
+  if not known then
+    known = (redis.call('HINCRBY', KEYS[1], 'next', 1) + 1) .. ' ' .. ARGV[i + 1]
+  end
+  redis.call('HSET', KEYS[1], ARGV[i], known)
+  said[#said + 1] = known
+end
+return said
+";
