@@ -81,6 +81,27 @@ fn one_server_gives_the_bytes_of_memory_whatever_the_batch_size() {
 }
 
 #[test]
+fn a_server_that_sorts_texts_as_people_do_gives_the_bytes_of_memory() {
+    let (redis, setting) = (Redis::start_abroad(), Setting::new());
+    let config = setting.config(&format!("{{urls: [\"{}\"]}}", redis.url()), 32);
+    let (embedded, shared) = (setting.eval(&config, false), setting.eval(&config, true));
+    assert_eq!(shared.code, Some(0), "{}", shared.err);
+    assert!(said(&shared) == said(&embedded));
+}
+
+#[test]
+fn two_primaries_that_are_no_cluster_are_refused_and_a_replica_is_passed_over() {
+    let (one, other, setting) = (Redis::start(), Redis::start(), Setting::new());
+    let config = setting.config(&format!("{{urls: [\"{}\", \"{}\"]}}", one.url(), other.url()), 1000);
+    let refused = setting.eval(&config, true);
+    assert_eq!(refused.code, Some(2), "{}", refused.err);
+    assert!(refused.err.contains("are two primaries, and no cluster"), "{}", refused.err);
+    one.ask(&["REPLICAOF", "127.0.0.1", &other.port.to_string()]);
+    let answer = setting.eval(&config, true);
+    assert_eq!(answer.code, Some(0), "{}", answer.err);
+}
+
+#[test]
 fn a_cluster_gives_the_bytes_of_memory() {
     let (cluster, setting) = (Cluster::start(), Setting::new());
     let config = setting.config(&format!("{{urls: [{}]}}", cluster.urls()), 1000);
@@ -168,6 +189,7 @@ fn users_have_the_rights_that_the_documentation_names() {
         "+smembers",
         "+scan",
         "+wait",
+        "+pexpire",
     ]);
     redis.ask(&["ACL", "SETUSER", "default", "off"]);
     let setting = Setting::new();

@@ -9,7 +9,7 @@ mod support;
 #[expect(dead_code, reason = "a part of it is used")]
 mod random;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::PathBuf;
 use std::sync::OnceLock;
@@ -22,7 +22,8 @@ use support::program::{Daemon, get};
 use support::redis::{Cluster, Redis};
 use support::{kcat, until};
 
-/// The message tells the count, so that the last verdict of a key tells what was counted.
+/// The message tells the count, so that the last verdict of a key tells what was counted. The last two windows do not know their
+/// events: one keeps numbers by bucket, the other summarises.
 const RULES: &str = r#"
 version: 1
 pack: counted
@@ -30,8 +31,10 @@ features:
   logins: {on: [login.succeeded], key: [event.account_id], aggregate: count, window: 24h}
   devices: {on: [login.succeeded], key: [event.device_id], aggregate: distinct, value: event.account_id, window: 24h}
   spent: {on: [login.succeeded], key: [event.device_id], aggregate: sum, value: event.amount_minor, window: 24h}
+  by_bucket: {on: [login.succeeded], key: [event.device_id], aggregate: count, window: 24h, bucket: 1h}
+  summarised: {on: [login.succeeded], key: [event.device_id], aggregate: count, window: 24h, max_entries: 16}
 rules:
-  - {id: told, on: [login.succeeded], when: logins > 0, score: 1, message: "{logins} {devices} {spent}"}
+  - {id: told, on: [login.succeeded], when: logins > 0, score: 1, message: "{logins} {devices} {spent} {by_bucket} {summarised}"}
 "#;
 
 struct Setting {
@@ -91,14 +94,21 @@ fn event(id: String, account: u64, device: u64, amount: u64) -> Value {
     })
 }
 
-const ACCOUNTS: u64 = 60;
-const DEVICES: u64 = 20;
+/// How many events an account has, and accounts a device: so few of both that all instances write the same records.
+const EVENTS_PER_ACCOUNT: usize = 150;
+const ACCOUNTS_PER_DEVICE: u64 = 3;
 
-/// Logins of a few accounts on a few devices, so that all instances write the same records.
-fn events(random: &mut Random, from: usize, count: usize) -> Vec<Value> {
+/// How many accounts so many events are of.
+fn accounts(events: usize) -> u64 {
+    events.div_ceil(EVENTS_PER_ACCOUNT) as u64
+}
+
+/// Logins of the accounts on the devices.
+fn events(random: &mut Random, count: usize) -> Vec<Value> {
+    let (accounts, devices) = (accounts(count), accounts(count) / ACCOUNTS_PER_DEVICE);
     let mut next =
-        |at: usize| event(format!("e{at}"), random.below(ACCOUNTS), random.below(DEVICES), 1 + random.below(9));
-    (from..from + count).map(&mut next).collect()
+        |at: usize| event(format!("e{at}"), random.below(accounts), random.below(devices), 1 + random.below(9));
+    (0..count).map(&mut next).collect()
 }
 
 fn produce(setting: &Setting, events: &[Value]) {
@@ -132,25 +142,32 @@ fn pass(ms: u64) {
 /// After everything, one more login of each account on a device of its own, and of an own account on each device: what is told
 /// then is what a recount over all events gives.
 fn assert_recounted(kafka: &Kafka, setting: &Setting, all: &[Value]) {
-    let accounts = (0..ACCOUNTS).map(|account| event(format!("account-{account}"), account, 1000 + account, 1));
-    let devices = (0..DEVICES).map(|device| event(format!("device-{device}"), 1000 + device, device, 1));
+    const OWN: u64 = 1_000_000;
+    let count = accounts(all.len());
+    let accounts = (0..count).map(|account| event(format!("account-{account}"), account, OWN + account, 1));
+    let devices = 0..count / ACCOUNTS_PER_DEVICE;
+    let devices = devices.map(|device| event(format!("device-{device}"), OWN + device, device, 1));
     let probes: Vec<Value> = accounts.chain(devices).collect();
     // Partitions are judged each at its own pace: what was sent before is judged first.
     verdicts(kafka, setting, all.len());
     produce(setting, &probes);
     let told = verdicts(kafka, setting, all.len() + probes.len());
-    let of =
-        |name: &str, value: &str| -> Vec<&Value> { all.iter().filter(|event| event["data"][name] == value).collect() };
+    let mut logins: BTreeMap<&str, usize> = BTreeMap::new();
+    let mut on_devices: BTreeMap<&str, (BTreeSet<&str>, u64, u64)> = BTreeMap::new();
+    for event in all.iter().chain(&probes) {
+        let data = &event["data"];
+        let account = data["account_id"].as_str().unwrap();
+        *logins.entry(account).or_default() += 1;
+        let (accounts, spent, count) = on_devices.entry(data["device_id"].as_str().unwrap()).or_default();
+        accounts.insert(account);
+        *count += 1;
+        *spent += data["amount_minor"].as_u64().unwrap();
+    }
     for probe in &probes {
-        let id = probe["id"].as_str().unwrap();
-        let (account, device) = (&probe["data"]["account_id"], &probe["data"]["device_id"]);
-        let logins = of("account_id", account.as_str().unwrap()).len() + 1;
-        let on_device = of("device_id", device.as_str().unwrap());
-        let mut accounts: Vec<&str> = on_device.iter().map(|of| of["data"]["account_id"].as_str().unwrap()).collect();
-        accounts.sort_unstable();
-        accounts.dedup();
-        let spent: u64 = on_device.iter().map(|of| of["data"]["amount_minor"].as_u64().unwrap()).sum::<u64>() + 1;
-        let expected = format!("{logins} {} {spent}", accounts.len() + 1);
+        let (id, data) = (probe["id"].as_str().unwrap(), &probe["data"]);
+        let (accounts, spent, count) = &on_devices[data["device_id"].as_str().unwrap()];
+        let expected =
+            format!("{} {} {spent} {count} {count}", logins[data["account_id"].as_str().unwrap()], accounts.len());
         assert_eq!(told[id]["rules"][0]["message"], expected, "{id}");
     }
 }
@@ -160,7 +177,7 @@ fn two_instances_share_one_state() {
     let (kafka, redis) = (Kafka::shared(), Redis::start());
     let setting = Setting::new(kafka, format!("urls: [\"{}\"]", redis.url()));
     let mut random = Random(1);
-    let all = events(&mut random, 0, 6000);
+    let all = events(&mut random, 6000);
     produce(&setting, &all[..3000]);
     let mut one = Daemon::start(&setting.config("one"));
     one.said("judging");
@@ -169,26 +186,100 @@ fn two_instances_share_one_state() {
     other.said("judging");
     let has_partitions = || get(&address, "/metrics").1.contains("refguard_source_lag_events{source=\"mixed\"}");
     assert!(until(has_partitions), "the group gives the second instance some partitions");
-    produce(&setting, &all[3000..]);
+    produce(&setting, &all[3000..5000]);
+    verdicts(kafka, &setting, 5000);
+    // The first has its partitions back, and goes on where the second has committed.
+    assert_ends(other);
+    produce(&setting, &all[5000..]);
     assert_recounted(kafka, &setting, &all);
-    for daemon in [one, other] {
-        daemon.terminate();
-        let (status, log) = daemon.ended();
-        assert!(status.success(), "{log}");
-    }
+    assert_ends(one);
 }
 
+fn assert_ends(daemon: Daemon) {
+    daemon.terminate();
+    let (status, log) = daemon.ended();
+    assert!(status.success(), "{log}");
+}
+
+#[test]
+fn whoever_wakes_up_without_its_partitions_tells_nothing_of_them() {
+    let (kafka, redis) = (Kafka::shared(), Redis::start());
+    let setting = Setting::new(kafka, format!("urls: [\"{}\"]", redis.url()));
+    let mut random = Random(3);
+    let all = events(&mut random, 6000);
+    let mut zombie = Daemon::start(&setting.config("zombie"));
+    zombie.said("judging");
+    produce(&setting, &all[..3000]);
+    // It is in the middle of it.
+    kafka.consume(&setting.verdicts, 500);
+    zombie.signal("STOP");
+    let mut heir = Daemon::start(&setting.config("heir"));
+    heir.said("judging");
+    produce(&setting, &all[3000..]);
+    verdicts(kafka, &setting, 6000);
+    zombie.signal("CONT");
+    assert_recounted(kafka, &setting, &all);
+    zombie.kill();
+    assert_ends(heir);
+}
+
+#[test]
+fn a_state_that_was_emptied_is_noticed() {
+    let (kafka, mut redis) = (Kafka::shared(), Redis::start());
+    let setting = Setting::new(kafka, format!("urls: [\"{}\"]", redis.url()));
+    let mut random = Random(4);
+    let all = events(&mut random, 600);
+    produce(&setting, &all[..300]);
+    let mut daemon = Daemon::start(&setting.config("one"));
+    daemon.said("judging");
+    verdicts(kafka, &setting, 300);
+    redis.ask(&["FLUSHALL"]);
+    redis.kill();
+    redis.restart();
+    produce(&setting, &all[300..]);
+    let (status, log) = daemon.ended();
+    assert_eq!(status.code(), Some(2), "{log}");
+    assert!(log.contains("is not the one that this instance began with"), "{log}");
+    let (status, log) = Daemon::start(&setting.config("one")).ended();
+    assert_eq!(status.code(), Some(2), "{log}");
+    assert!(log.contains("the state knows nothing of it") && log.contains("--accept-empty-state"), "{log}");
+}
+
+#[test]
+fn nothing_is_told_before_replicas_have_it() {
+    let (kafka, cluster) = (Kafka::shared(), Cluster::start());
+    let setting = Setting::new(kafka, format!("urls: [{}], replicas: 1", cluster.urls()));
+    let mut random = Random(5);
+    let all = events(&mut random, 600);
+    let mut daemon = Daemon::start(&setting.config("one"));
+    daemon.said("judging");
+    produce(&setting, &all[..300]);
+    verdicts(kafka, &setting, 300);
+    let primaries = cluster.primaries();
+    let replicas = || cluster.nodes.iter().enumerate().filter(|(at, _)| !primaries.contains(at));
+    replicas().for_each(|(_, node)| node.signal("STOP"));
+    produce(&setting, &all[300..]);
+    pass(1500);
+    let told = kafka.consume(&setting.verdicts, 300).len();
+    replicas().for_each(|(_, node)| node.signal("CONT"));
+    assert_eq!(told, 300, "nothing left while replicas lacked it");
+    assert_recounted(kafka, &setting, &all);
+    assert_ends(daemon);
+}
+
+/// Kills, and events.
+const FEW: (usize, usize) = (8, 9000);
+
 /// Kills of instances and of servers, in between of all of which every event gets its verdict once.
-fn killed_again_and_again(redis: String, mut servers: impl FnMut(usize)) {
-    const KILLS: usize = 8;
+fn killed_again_and_again(redis: String, (kills, events_in_all): (usize, usize), mut servers: impl FnMut(usize)) {
     let kafka = Kafka::start();
     let setting = Setting::new(&kafka, redis);
     let mut random = Random(7);
-    let all = events(&mut random, 0, 9000);
-    let mut parts = all.chunks(9000_usize.div_ceil(KILLS + 1));
+    let all = events(&mut random, events_in_all);
+    let mut parts = all.chunks(events_in_all.div_ceil(kills + 1));
     let mut steady = Daemon::start(&setting.config("steady"));
     steady.said("judging");
-    for kill in 0..KILLS {
+    for kill in 0..kills {
         produce(&setting, parts.next().unwrap_or_default());
         let mut daemon = Daemon::start(&setting.config("killed"));
         daemon.said("judging");
@@ -200,17 +291,13 @@ fn killed_again_and_again(redis: String, mut servers: impl FnMut(usize)) {
     parts.for_each(|part| produce(&setting, part));
     let last = Daemon::start(&setting.config("killed"));
     assert_recounted(&kafka, &setting, &all);
-    for daemon in [steady, last] {
-        daemon.terminate();
-        let (status, log) = daemon.ended();
-        assert!(status.success(), "{log}");
-    }
+    [steady, last].into_iter().for_each(assert_ends);
 }
 
 #[test]
 fn kills_of_instances_and_of_redis_lose_and_double_nothing() {
     let mut redis = Redis::start_with(&["--appendonly", "yes", "--appendfsync", "always"]);
-    killed_again_and_again(format!("urls: [\"{}\"]", redis.url()), |kill| {
+    killed_again_and_again(format!("urls: [\"{}\"]", redis.url()), FEW, |kill| {
         if kill % 2 == 1 {
             redis.kill();
             pass(700);
@@ -221,9 +308,20 @@ fn kills_of_instances_and_of_redis_lose_and_double_nothing() {
 
 #[test]
 fn failovers_of_a_cluster_lose_and_double_nothing() {
+    with_failovers(FEW);
+}
+
+/// `make soak`.
+#[test]
+#[ignore = "takes the better part of an hour"]
+fn soak_with_failovers_of_a_cluster() {
+    with_failovers((50, 1_000_000));
+}
+
+fn with_failovers(extent: (usize, usize)) {
     let mut cluster = Cluster::start();
     let mut random = Random(11);
-    killed_again_and_again(format!("urls: [{}], replicas: 1", cluster.urls()), |_| {
+    killed_again_and_again(format!("urls: [{}], replicas: 1", cluster.urls()), extent, |_| {
         let primaries = cluster.primaries();
         let killed = primaries[random.below(primaries.len() as u64) as usize];
         cluster.nodes[killed].kill();

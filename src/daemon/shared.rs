@@ -49,7 +49,7 @@ pub fn options(config: &Config) -> Result<RedisOptions, StreamError> {
     })
 }
 
-/// The same for a state of its own, which goes at the end, or an hour after a crash.
+/// The same for a state of its own, which goes at the end; what a crash leaves of it goes by the servers' clock.
 ///
 /// # Errors
 ///

@@ -64,10 +64,16 @@ impl Clock {
     }
 
     /// Sets the lowest newest event time of the partitions that others read: they hold the watermark back too. What is a
-    /// little old holds it back a little longer.
-    pub fn read_elsewhere(&mut self, newest_ms: Option<i64>) {
+    /// little old holds it back a little longer. The watermark of another is ours too: it never goes back.
+    pub fn read_elsewhere(&mut self, newest_ms: Option<i64>, watermark_ms: Option<i64>) {
         self.elsewhere_ms = newest_ms;
+        self.watermark_ms = self.watermark_ms.max(watermark_ms.unwrap_or(i64::MIN));
         self.advance();
+    }
+
+    /// How far behind the watermark an event still counts.
+    pub fn allowed_lateness_ms(&self) -> i64 {
+        self.allowed_lateness_ms
     }
 
     /// The newest event time that a partition in use has shown; `None`: it is not in use, or has shown nothing.

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use super::program::signal;
 use super::until;
 
 /// Below the target directory, whatever that is.
@@ -17,6 +18,8 @@ pub(crate) struct Redis {
     folder: PathBuf,
     pub(crate) port: u16,
     options: Vec<String>,
+    /// A locale that it runs in, made below this folder.
+    locale: Option<(PathBuf, &'static str)>,
     running: Option<(Child, Child)>,
 }
 
@@ -28,6 +31,25 @@ impl Redis {
 
     /// A server with these options alone.
     pub(crate) fn start_with(options: &[&str]) -> Redis {
+        Redis::start_where(options, None)
+    }
+
+    /// A server where texts sort as people of the United States have it, as many machines are set up.
+    pub(crate) fn start_abroad() -> Redis {
+        const LOCALE: &str = "en_US.UTF-8";
+        let folder = PathBuf::from(TMP).join("locales");
+        fs::create_dir_all(&folder).expect("the target directory can be written");
+        let made = folder.join(LOCALE);
+        let mut command = Command::new("localedef");
+        command.args(["-i", "en_US", "-f", "UTF-8", "--no-archive"]).arg(&made);
+        let is_made = command.output().is_ok_and(|output| output.status.success());
+        assert!(is_made, "the package `locales` is installed: `scripts/setup test` does it");
+        let redis = Redis::start_where(&["--appendonly", "yes"], Some((folder, LOCALE)));
+        assert_eq!(redis.ask(&["EVAL", "return 'a' < 'B' and 1 or 0", "0"]), "1", "the locale is in force");
+        redis
+    }
+
+    fn start_where(options: &[&str], locale: Option<(PathBuf, &'static str)>) -> Redis {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         let folder = PathBuf::from(TMP).join(format!("redis-{}-{number}", std::process::id()));
@@ -35,8 +57,13 @@ impl Redis {
         let options = options.iter().map(|option| (*option).to_owned()).collect();
         // A port that was free a moment ago may be taken by now: then another one is tried.
         for _ in 0..3 {
-            let mut redis =
-                Redis { folder: folder.clone(), port: free_port(), options: Vec::clone(&options), running: None };
+            let mut redis = Redis {
+                folder: folder.clone(),
+                port: free_port(),
+                options: Vec::clone(&options),
+                locale: locale.clone(),
+                running: None,
+            };
             if redis.launch() {
                 return redis;
             }
@@ -53,6 +80,9 @@ impl Redis {
         let port = self.port.to_string();
         let folder = self.folder.to_str().expect("the path is text");
         let mut command = Command::new("redis-server");
+        if let Some((folder, name)) = &self.locale {
+            command.env("LOCPATH", folder).env("LC_ALL", name);
+        }
         command.args(["--bind", "127.0.0.1", "--dir", folder, "--save", "", "--logfile", "log"]);
         if !self.options.iter().any(|option| option == "--tls-port") {
             command.args(["--port", &port]);
@@ -81,6 +111,12 @@ impl Redis {
         server.wait().expect("it is our child");
         drop(watcher.kill());
         watcher.wait().expect("it is our child");
+    }
+
+    /// Sends it a signal, such as `STOP`.
+    pub(crate) fn signal(&self, name: &str) {
+        let (server, _) = self.running.as_ref().expect("it runs");
+        signal(server.id(), name);
     }
 
     /// Where it listens, as the configuration has it.

@@ -17,6 +17,8 @@ pub(super) struct Bringer<'a> {
     pub(super) first: usize,
     /// By number of an event's id: where the event stands.
     pub(super) origins: &'a [Origin],
+    /// What every engine has passed: nothing older is forgotten by a window.
+    pub(super) forgotten_ms: i64,
     pub(super) applied: Applied<'a>,
     /// What is wrong with a record.
     pub(super) fault: Option<Broken>,
@@ -28,6 +30,11 @@ impl Bringer<'_> {
         let reach_ms = table.spec().reach_ms().saturating_add(table.spec().bucket_ms.unwrap_or(0));
         let place = self.first + place;
         for op in ops {
+            // Whoever is behind may still see what is older than our own horizon, so it is the lowest that windows go by.
+            if op.time_ms < op.horizon_ms {
+                (op.time_ms, op.add) = (op.horizon_ms, false);
+            }
+            op.horizon_ms = op.horizon_ms.min(self.forgotten_ms.saturating_sub(offset_ms));
             if let Err(broken) = self.bring_one(place, reach_ms.saturating_add(offset_ms), op, table) {
                 self.fault = Some(broken);
                 return;
@@ -106,7 +113,7 @@ impl Engine {
             put(REFERRERS, window.as_bytes());
             window.clear();
             let features = &sharing.terms.sections;
-            let horizon_ms = self.clock.horizon_ms();
+            let horizon_ms = sharing.forgotten_ms(self.clock.horizon_ms());
             let waits = self.waiting.store_account(key, horizon_ms, |of| features[of as usize], &mut window);
             until_ms = until_ms.max(waits.unwrap_or(i64::MIN));
             put(WAITING, window.as_bytes());

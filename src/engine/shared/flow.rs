@@ -232,9 +232,9 @@ impl<'a> SharedChunk<'a> {
         self.engine.clock.horizon_ms()
     }
 
-    /// Whether the event at a place of the chunk is a delivery that comes again.
-    pub fn is_again(&self, at: usize) -> bool {
-        matches!(self.standings.get(at), Some(Standing::Again(_)))
+    /// Whether nothing was known of the event at a place of the chunk.
+    pub fn is_new(&self, at: usize) -> bool {
+        matches!(self.standings.get(at), Some(Standing::New))
     }
 
     /// Ends it, once what has changed is written.
@@ -356,6 +356,7 @@ impl<'a> SharedChunk<'a> {
         engine.bring_accounts(sharing, |event| planned.contains(&event))?;
         engine.chunk.open(&engine.plan, engine.tables.len());
         let ground = ground!(engine, batch, events, signals);
+        let forgotten_ms = sharing.forgotten_ms(engine.clock.horizon_ms());
         let Sharing { records, changed, terms, .. } = &mut **sharing;
         let mut bringer = Bringer {
             records,
@@ -364,6 +365,7 @@ impl<'a> SharedChunk<'a> {
             sections: &terms.sections,
             first: engine.tables.len(),
             origins,
+            forgotten_ms,
             applied,
             fault: None,
         };
@@ -400,10 +402,12 @@ impl<'a> SharedChunk<'a> {
         let waited = engine.chunk.waited_places().map(|at| origins[at]);
         let origins: Vec<Origin> = origins.iter().copied().chain(waited).collect();
         let ground = ground!(engine, batch, events, signals);
+        let forgotten_ms = sharing.forgotten_ms(engine.clock.horizon_ms());
         let Sharing { records, changed, terms, .. } = &mut **sharing;
         let programs = &engine.programs;
         let (sections, origins) = (&*terms.sections, &*origins);
-        let mut bringer = Bringer { records, changed, programs, sections, first: 0, origins, applied, fault: None };
+        let mut bringer =
+            Bringer { records, changed, programs, sections, first: 0, origins, forgotten_ms, applied, fault: None };
         engine.chunk.apply(&ground, &mut engine.tables, &mut |place, ops, table| {
             bringer.bring(place, engine.plan.features[place].offset_ms, ops, table);
         });
@@ -513,7 +517,7 @@ impl<'a> SharedChunk<'a> {
             }
         }
         sharing.changed = changed;
-        let horizon_ms = engine.clock.horizon_ms();
+        let horizon_ms = sharing.forgotten_ms(engine.clock.horizon_ms());
         for record in sharing.records.of_kind(RecordKind::Decisions) {
             let (held, start) = (sharing.records.value(record), bytes.len());
             let until_ms = engine.decisions.write(sharing.records.key(record), token, horizon_ms, bytes);

@@ -81,8 +81,17 @@ pub(super) struct Sharing {
     changed: Vec<(u32, u32)>,
     /// How many of the records were there when facts about accounts were: what those behind hold of accounts stays as it is.
     accounts_end: usize,
+    /// The lowest horizon of all engines, as far as that is known; `None`: there is but this one.
+    lowest_ms: Option<i64>,
     /// What was as it is before the chunk.
     before: Option<(Breakers, Tally)>,
+}
+
+impl Sharing {
+    /// Of the own horizon and that of the engine that is furthest behind, the earlier.
+    fn forgotten_ms(&self, horizon_ms: i64) -> i64 {
+        self.lowest_ms.map_or(horizon_ms, |lowest_ms| lowest_ms.min(horizon_ms))
+    }
 }
 
 impl RuleSet {
@@ -135,8 +144,9 @@ impl Engine {
         if let Some(referrers) = self.accounts.referrers_mut() {
             referrers.note_missed();
         }
-        let records = self.sharing.take().map(|sharing| sharing.records).unwrap_or_default();
-        self.sharing = Some(Box::new(Sharing { terms, records, ..Sharing::default() }));
+        let before = self.sharing.take().map(|sharing| *sharing).unwrap_or_default();
+        let Sharing { records, lowest_ms, .. } = before;
+        self.sharing = Some(Box::new(Sharing { terms, records, lowest_ms, ..Sharing::default() }));
     }
 
     /// Tells the key of hashes apart from others, without telling it.
@@ -146,7 +156,8 @@ impl Engine {
 
     /// Identities of events before this time are forgotten.
     pub fn identity_horizon_ms(&self) -> i64 {
-        self.clock.watermark_ms().map_or(i64::MIN, |watermark_ms| watermark_ms.saturating_sub(self.dedup.span_ms()))
+        let watermark_ms = self.forgotten_ms().saturating_add(self.clock.allowed_lateness_ms());
+        watermark_ms.saturating_sub(self.dedup.span_ms())
     }
 
     /// Takes the first event to have been of this time.
@@ -164,9 +175,19 @@ impl Engine {
         self.clock.resume(partition, newest_ms);
     }
 
-    /// The lowest newest event time of the partitions that other engines read; `None`: there are none.
-    pub fn read_elsewhere(&mut self, newest_ms: Option<i64>) {
-        self.clock.read_elsewhere(newest_ms);
+    /// What other engines tell: the lowest newest event time of the partitions that they read (`None`: there are none), and of
+    /// all engines the highest watermark and the lowest, as they told them.
+    pub fn read_elsewhere(&mut self, newest_ms: Option<i64>, watermarks_ms: Option<(i64, i64)>) {
+        self.clock.read_elsewhere(newest_ms, watermarks_ms.map(|(highest_ms, _)| highest_ms));
+        if let (Some(sharing), Some((_, lowest_ms))) = (&mut self.sharing, watermarks_ms) {
+            sharing.lowest_ms = Some(lowest_ms.saturating_sub(self.clock.allowed_lateness_ms()));
+        }
+    }
+
+    /// Nothing that is older is asked for by any engine.
+    pub fn forgotten_ms(&self) -> i64 {
+        let horizon_ms = self.clock.horizon_ms();
+        self.sharing.as_ref().map_or(horizon_ms, |sharing| sharing.forgotten_ms(horizon_ms))
     }
 
     /// How many events the next chunk has at most, of so many that are left.

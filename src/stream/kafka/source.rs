@@ -153,7 +153,7 @@ impl KafkaSource {
         if let Some(instance) = &options.instance {
             config.set("group.instance.id", instance);
         }
-        let shared = Arc::new(Shared::default());
+        let shared = Arc::new(Shared::of(options.is_shared));
         for (name, offset) in &options.resume {
             shared.set_resume(name, *offset);
         }
@@ -230,6 +230,11 @@ impl KafkaSource {
             Err(error) if error.rdkafka_error_code() == Some(RDKafkaErrorCode::State) => Ok(()),
             Err(error) => Err(commit_error(&error)),
         }
+    }
+
+    /// Whether all these places are of partitions that have been ours ever since they were read.
+    pub fn are_ours(&self, ends: &[BatchEnd]) -> bool {
+        self.shared.committable(ends).len() == ends.len()
     }
 
     /// Stops reading and commits the places given so far; the group is left when the source is dropped. Inputs that were

@@ -14,7 +14,7 @@ use crate::event::Field;
 use crate::state::planted::{Defect, is_planted};
 use crate::stream::journal::{Entry, Journal, Line, records};
 use crate::stream::kafka::{BatchEnd, KafkaSink, Unfinished};
-use crate::stream::log::Transactions;
+use crate::stream::log::{Subscription, Transactions};
 use crate::stream::{Sink, StreamError};
 
 /// How many bytes of outputs wait for a commit at most, but for those of one work.
@@ -296,10 +296,7 @@ impl<'a> Together<'a> {
         if self.journal.is_some() || self.is_empty() {
             return Ok(());
         }
-        Err(StreamError::Kafka {
-            doing: "committing the last outputs of partitions that went to another member".to_owned(),
-            detail: "they went before".to_owned(),
-        })
+        Err(partitions_gone())
     }
 
     fn try_commit(&mut self, sinks: &mut Sinks) -> Result<(), Unfinished> {
@@ -310,8 +307,20 @@ impl<'a> Together<'a> {
         self.ship()?;
         for (at, (committer, ends)) in self.committers.iter().zip(&self.ends).enumerate() {
             let Some(source) = committer.as_ref().filter(|_| !ends.is_empty() && !self.added[at]) else { continue };
-            self.producer.add_places(&**source, ends)?;
-            self.added[at] = true;
+            self.added[at] = match self.producer.add_places(&**source, ends) {
+                // Whoever is not in the group comes back to it, but without what others have then.
+                Err(Unfinished::Again(_)) if self.journal.is_none() && !source.are_ours(ends) => return Err(gone()),
+                added => added.map(|()| true)?,
+            };
+        }
+        // Asked once the places are added: they were sent as the member that has had the partitions until now, and whoever gets
+        // one later waits for this transaction.
+        let are_others = |(source, ends): (&Option<_>, &Vec<BatchEnd>)| {
+            let source: Option<&Arc<dyn Subscription>> = source.as_ref();
+            !ends.is_empty() && source.is_some_and(|source| !source.are_ours(ends))
+        };
+        if self.journal.is_none() && self.committers.iter().zip(&self.ends).any(are_others) {
+            return Err(gone());
         }
         self.producer.end()
     }
@@ -382,4 +391,17 @@ impl Sinks {
             _ => self.alerts.as_mut().and_then(|Alerting { sink, .. }| sink.as_mut()),
         }
     }
+}
+
+/// Partitions went to another member before what came of them was committed: the transaction is left open, and undone when this
+/// instance starts again.
+fn partitions_gone() -> StreamError {
+    StreamError::Kafka {
+        doing: "committing the last outputs of partitions that went to another member".to_owned(),
+        detail: "they went before".to_owned(),
+    }
+}
+
+fn gone() -> Unfinished {
+    Unfinished::Ended(partitions_gone())
 }

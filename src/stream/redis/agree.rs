@@ -43,8 +43,13 @@ pub(super) fn check_servers(store: &mut Store) -> Result<(), RedisError> {
     Ok(())
 }
 
-/// Refuses a state of another key, another layout or other shards; a state that is not there begins so.
-pub(super) fn check_state(store: &mut Store, key_check: u128, options: &RedisOptions) -> Result<(), RedisError> {
+/// Refuses a state of another key, another layout or other shards; a state that is not there begins so. Answers what it is
+/// known by: no two that began by themselves have the same.
+pub(super) fn check_state(store: &mut Store, key_check: u128, options: &RedisOptions) -> Result<String, RedisError> {
+    let random = getrandom::u64().map_err(|error| {
+        RedisError::refused(format!("the system has no random bytes: {error}"), "check /dev/urandom")
+    })?;
+    store.ask_once(b"HSETNX", ABOUT, &[b"identity", format!("{random:016x}").as_bytes()])?;
     let key = format!("{key_check:032x}");
     let shards = options.shards.to_string();
     let wanted = [("layout", LAYOUT), ("key", key.as_str()), ("shards", shards.as_str())];
@@ -72,7 +77,7 @@ pub(super) fn check_state(store: &mut Store, key_check: u128, options: &RedisOpt
             ),
         });
     }
-    Ok(())
+    text(store.ask_once(b"HGET", ABOUT, &[b"identity"])?)
 }
 
 /// Gives the tables of an engine their numbers, and it the terms.

@@ -1,9 +1,9 @@
-//! Event time over all engines that share a state: how far each partition has come, by whoever reads it.
+//! Event time over all engines that share a state: how far each partition has come, and the watermark of whoever reads it.
 //!
-//! What a window may forget depends on the partition that is furthest behind, and that may be another engine's. So each
-//! engine tells how far its partitions have come, and hears of the others; what it heard last is never too late, only
-//! early, and holds back a little longer. A partition that nobody reads holds everybody back until somebody does: what it
-//! will show counts where it falls.
+//! Each engine tells both of its partitions, and hears of the others. The highest watermark that any has reached is everybody's,
+//! since it never goes back; windows forget only what the lowest one has passed, so that nobody finds them emptied of what it
+//! may still see: what was heard of either is never too late, only early. A partition that nobody reads holds everybody back until
+//! somebody does: what it will show counts where it falls.
 
 use std::collections::HashMap;
 
@@ -14,25 +14,36 @@ use super::wire::{bytes, list};
 /// What there is once.
 const CLOCK: &str = "clock";
 
-/// How far partitions have come: hash of the name, newest event time.
-pub(super) type Shown = HashMap<u64, i64>;
+/// How far a partition has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Pace {
+    /// Its newest event time; `i64::MIN`: it has shown none.
+    pub(super) newest_ms: i64,
+    /// The watermark of who reads it; `i64::MIN`: there is none yet.
+    pub(super) watermark_ms: i64,
+}
+
+/// By hash of a partition's name.
+pub(super) type Shown = HashMap<u64, Pace>;
 
 /// Tells of partitions, and hears of all.
-pub(super) fn exchange(store: &mut Store, own: &[(u64, i64)]) -> Result<Shown, RedisError> {
-    let words: Vec<[u8; 8]> =
-        own.iter().flat_map(|(partition, newest_ms)| [partition.to_be_bytes(), ordered(*newest_ms)]).collect();
+pub(super) fn exchange(store: &mut Store, own: &[(u64, Pace)]) -> Result<Shown, RedisError> {
+    let words = |(partition, pace): &(u64, Pace)| {
+        [partition.to_be_bytes(), ordered(pace.newest_ms), ordered(pace.watermark_ms)]
+    };
+    let words: Vec<[u8; 8]> = own.iter().flat_map(words).collect();
     let arguments: Vec<&[u8]> = words.iter().map(<[u8; 8]>::as_slice).collect();
     let script = store.clock.clone();
     let mut said = list(store.run_once(&script, CLOCK, &arguments)?)?.into_iter();
+    let damaged =
+        || RedisError::refused("its clock is damaged", "something else writes keys below `state.redis.prefix`");
     let mut shown = Shown::new();
-    while let (Some(partition), Some(newest)) = (said.next(), said.next()) {
-        let word = |value| -> Result<[u8; 8], RedisError> {
-            bytes(value)?.unwrap_or_default().try_into().map_err(|_| {
-                RedisError::refused("its clock is damaged", "something else writes keys below `state.redis.prefix`")
-            })
-        };
-        let newest_ms = (u64::from_be_bytes(word(newest)?) ^ 1 << 63) as i64;
-        shown.insert(u64::from_be_bytes(word(partition)?), newest_ms);
+    while let (Some(partition), Some(pace)) = (said.next(), said.next()) {
+        let partition: [u8; 8] = bytes(partition)?.unwrap_or_default().try_into().map_err(|_| damaged())?;
+        let pace: [u8; 16] = bytes(pace)?.unwrap_or_default().try_into().map_err(|_| damaged())?;
+        let (newest, watermark) = pace.split_at(8);
+        let pace = Pace { newest_ms: instant(newest), watermark_ms: instant(watermark) };
+        shown.insert(u64::from_be_bytes(partition), pace);
     }
     Ok(shown)
 }
@@ -40,4 +51,9 @@ pub(super) fn exchange(store: &mut Store, own: &[(u64, i64)]) -> Result<Shown, R
 /// An instant so that it sorts.
 fn ordered(ms: i64) -> [u8; 8] {
     (ms as u64 ^ 1 << 63).to_be_bytes()
+}
+
+fn instant(ordered: &[u8]) -> i64 {
+    let bits = ordered.iter().fold(0_u64, |bits, byte| bits << 8 | u64::from(*byte));
+    (bits ^ 1 << 63) as i64
 }

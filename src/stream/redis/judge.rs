@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use super::clock::{self, Shown};
+use super::clock::{self, Pace, Shown};
 use super::error::RedisError;
 use super::store::{Places, Store};
 use super::sweep::Sweeper;
@@ -27,6 +27,10 @@ const PAUSE: Duration = Duration::from_millis(50);
 const PAUSE_MAX: Duration = Duration::from_secs(1);
 /// How many chunks are judged at most before the others are told how far event time has come.
 const CHUNKS_UNTOLD: u32 = 16;
+
+/// A step of the sweep, of about 256 keys, for each so many events. An event leaves one or two new records, so the cycle comes
+/// round before there are twice as many as are of use.
+const EVENTS_A_SWEEP: usize = 128;
 
 /// What is counted while a state is shared.
 #[derive(Debug, Default)]
@@ -56,6 +60,8 @@ pub struct SharedState {
     options: RedisOptions,
     /// `None`: the servers are away.
     pub(super) store: Option<Store>,
+    /// What the state is known by, once it was found.
+    identity: Option<String>,
     /// The token of the next try.
     token: u64,
     chunk_max: usize,
@@ -63,6 +69,8 @@ pub struct SharedState {
     /// By partition: of how many events it is not known whether a try has written something of them.
     doubted: HashMap<u64, u32>,
     untold: u32,
+    /// How many events were judged since the last look at what nobody sees any more.
+    unswept: usize,
     sweeper: Sweeper,
     counts: Arc<SharedCounts>,
 }
@@ -82,17 +90,42 @@ impl SharedState {
         let mut shared = SharedState {
             options,
             store: None,
+            identity: None,
             token: u64::from_le_bytes(random),
             chunk_max: CHUNK_MAX,
             own: Vec::new(),
             doubted: HashMap::new(),
             untold: 0,
+            unswept: 0,
             sweeper: Sweeper::default(),
             counts: Arc::default(),
         };
         shared.connect(engine)?;
         shared.agree(engine)?;
         Ok(shared)
+    }
+
+    /// The same, and waits for servers that are away: so many tries, until `is_over`.
+    ///
+    /// # Errors
+    ///
+    /// As [`SharedState::open`].
+    pub fn open_patiently(
+        options: &RedisOptions,
+        engine: &mut Engine,
+        mut tries: u32,
+        is_over: &dyn Fn() -> bool,
+    ) -> Result<SharedState, StreamError> {
+        let mut pause = PAUSE;
+        loop {
+            tries = tries.saturating_sub(1);
+            match SharedState::open(options.clone(), engine) {
+                Err(StreamError::RedisAway { detail }) if tries > 0 && wait(&mut pause, is_over) => {
+                    tracing::warn!(target: "redis", why = detail, "Redis is away: waits before anything is read");
+                }
+                opened => return opened,
+            }
+        }
     }
 
     /// What is counted.
@@ -103,17 +136,32 @@ impl SharedState {
     fn connect(&mut self, engine: &Engine) -> Result<(), RedisError> {
         let mut store = Store::connect(&self.options)?;
         agree::check_servers(&mut store)?;
-        agree::check_state(&mut store, engine.key_check(), &self.options)?;
+        let identity = agree::check_state(&mut store, engine.key_check(), &self.options)?;
+        self.recognise(identity)?;
         self.store = Some(store);
         self.counts.is_up.store(true, Ordering::Relaxed);
         Ok(())
+    }
+
+    /// Refuses a state that is not the one of before.
+    fn recognise(&mut self, identity: String) -> Result<(), RedisError> {
+        match &self.identity {
+            Some(known) if *known != identity => Err(RedisError::refused(
+                "the state is not the one that this instance began with: it was emptied, or these are other servers",
+                "restore the state of before; or start every instance with --accept-empty-state, to judge on without it",
+            )),
+            _ => {
+                self.identity = Some(identity);
+                Ok(())
+            }
+        }
     }
 
     /// Agrees with the others on what the rule set in force needs.
     fn agree(&mut self, engine: &mut Engine) -> Result<(), RedisError> {
         let store = connected(&mut self.store)?;
         let shown = clock::exchange(store, &[])?;
-        let latest_ms = shown.values().copied().filter(|newest| *newest != i64::MIN).max();
+        let latest_ms = shown.values().map(|pace| pace.newest_ms).filter(|newest| *newest != i64::MIN).max();
         agree::share(store, engine, latest_ms.max(engine.clock().latest_ms()))
     }
 
@@ -141,9 +189,11 @@ impl SharedState {
         let name = self.know(number, name, is_kept);
         engine.assign(number);
         self.until_done(engine, is_over, |shared, engine| {
-            let own = if is_kept { vec![(name, i64::MIN)] } else { Vec::new() };
+            let nothing = Pace { newest_ms: i64::MIN, watermark_ms: i64::MIN };
+            let own = if is_kept { vec![(name, nothing)] } else { Vec::new() };
             let shown = clock::exchange(connected(&mut shared.store)?, &own)?;
-            let newest_ms = shown.get(&name).copied().filter(|newest| is_kept && *newest != i64::MIN);
+            let newest_ms = shown.get(&name).map(|pace| pace.newest_ms);
+            let newest_ms = newest_ms.filter(|newest| is_kept && *newest != i64::MIN);
             newest_ms.into_iter().for_each(|newest_ms| engine.resume(number, newest_ms));
             shared.hear(engine, &shown);
             Ok(())
@@ -215,6 +265,7 @@ impl SharedState {
             let part = from..from + size;
             self.judge_chunk(engine, (batch, signals), (part.clone(), &origins[part]), out, is_over)?;
             from += size;
+            self.unswept += size;
             self.untold += 1;
             if self.untold >= CHUNKS_UNTOLD {
                 self.until_done(engine, is_over, |shared, engine| shared.tell(engine))?;
@@ -264,7 +315,7 @@ impl SharedState {
             chunk.again();
         }
         for (at, origin) in origins.iter().enumerate() {
-            if let Some(left) = self.doubted.get_mut(&origin.partition).filter(|_| !chunk.is_again(at)) {
+            if let Some(left) = self.doubted.get_mut(&origin.partition).filter(|_| chunk.is_new(at)) {
                 *left -= 1;
                 if *left == 0 {
                     self.doubted.remove(&origin.partition);
@@ -282,6 +333,7 @@ impl SharedState {
         self.token = self.token.wrapping_add(1);
         let mut places = Places::new();
         store.names.trim();
+        store.touched.clear();
         loop {
             let values = store.fetch(chunk.wanted(), in_doubt.then_some(&mut places))?;
             let names = &store.names;
@@ -295,8 +347,8 @@ impl SharedState {
                 break;
             }
         }
-        // A try before has written there, perhaps, and replicas may lack it: they lack nothing once they have what comes now.
-        let (touched, nothing) = (places.keys().copied().collect(), BTreeSet::new());
+        // What was found may be another's, or a try's before, and replicas may lack it: they do not once they have what comes now.
+        let (touched, nothing) = (std::mem::take(&mut store.touched), BTreeSet::new());
         let horizon_ms = chunk.horizon_ms();
         Ok(store.write(chunk.state_changes(), (origins, &touched), horizon_ms)?
             && store.write(chunk.verdict_changes(), (origins, &nothing), horizon_ms)?)
@@ -313,9 +365,11 @@ impl SharedState {
             Some(_) => self.tell(engine),
         };
         let swept = done.and_then(|()| {
-            let horizons = (engine.clock().horizon_ms(), engine.identity_horizon_ms());
-            let gone = self.sweeper.step(connected(&mut self.store)?, horizons)?;
-            self.counts.swept.fetch_add(gone, Ordering::Relaxed);
+            let horizons = (engine.forgotten_ms(), engine.identity_horizon_ms());
+            for _ in 0..=std::mem::take(&mut self.unswept) / EVENTS_A_SWEEP {
+                let gone = self.sweeper.step(connected(&mut self.store)?, horizons)?;
+                self.counts.swept.fetch_add(gone, Ordering::Relaxed);
+            }
             Ok(())
         });
         match swept {
@@ -332,8 +386,9 @@ impl SharedState {
     fn tell(&mut self, engine: &mut Engine) -> Result<(), RedisError> {
         self.untold = 0;
         let kept = self.own.iter().filter(|own| own.is_kept);
-        let own: Vec<(u64, i64)> =
-            kept.filter_map(|own| Some((own.name, engine.clock().newest_ms(own.number)?))).collect();
+        let watermark_ms = engine.clock().watermark_ms().unwrap_or(i64::MIN);
+        let pace = |own: &Own| Some(Pace { newest_ms: engine.clock().newest_ms(own.number)?, watermark_ms });
+        let own: Vec<(u64, Pace)> = kept.filter_map(|own| Some((own.name, pace(own)?))).collect();
         let shown = clock::exchange(connected(&mut self.store)?, &own)?;
         self.hear(engine, &shown);
         Ok(())
@@ -341,8 +396,9 @@ impl SharedState {
 
     fn hear(&self, engine: &mut Engine, shown: &Shown) {
         let is_own = |name: &u64| self.own.iter().any(|own| own.name == *name);
-        let elsewhere = shown.iter().filter(|(name, _)| !is_own(name)).map(|(_, newest_ms)| *newest_ms).min();
-        engine.read_elsewhere(elsewhere);
+        let elsewhere = shown.iter().filter(|(name, _)| !is_own(name)).map(|(_, pace)| pace.newest_ms).min();
+        let watermarks = || shown.values().map(|pace| pace.watermark_ms);
+        engine.read_elsewhere(elsewhere, watermarks().max().zip(watermarks().min()));
     }
 
     /// Does something, and waits where the servers are away.
@@ -381,11 +437,12 @@ impl SharedState {
             }
             let connected = Store::connect(&self.options).and_then(|mut store| {
                 agree::check_servers(&mut store)?;
-                agree::check_state(&mut store, key_check, &self.options)?;
-                Ok(store)
+                let identity = agree::check_state(&mut store, key_check, &self.options)?;
+                Ok((store, identity))
             });
             match connected {
-                Ok(store) => {
+                Ok((store, identity)) => {
+                    self.recognise(identity)?;
                     self.store = Some(store);
                     self.counts.is_up.store(true, Ordering::Relaxed);
                     tracing::info!(target: "redis", "Redis answers again");
@@ -400,6 +457,8 @@ impl SharedState {
     /// The servers are away: what is known of them is forgotten.
     fn lose(&mut self, why: &str) {
         self.store = None;
+        // Another may know better who has what.
+        self.options.nodes.rotate_left(1);
         if self.counts.is_up.swap(false, Ordering::Relaxed) {
             tracing::warn!(target: "redis", why, "Redis is away: waits, and keeps its place");
         }

@@ -4,10 +4,12 @@ use std::time::Duration;
 
 use super::error::RedisError;
 use super::judge::{SharedState, connected};
+use super::names::kind_of;
 use super::nodes::section;
 use super::store::Store;
 use super::sweep;
 use super::wire::{Commands, bytes, number};
+use crate::engine::RecordKind;
 use crate::stream::StreamError;
 
 /// Calls as they were sent: which were on their way together, by node.
@@ -124,7 +126,7 @@ impl SharedState {
     pub fn held(&mut self) -> Result<[Held; 2], StreamError> {
         let store = connected(&mut self.store)?;
         let mut held = [Held::default(); 2];
-        for (held, kind) in held.iter_mut().zip([b'w', b'i']) {
+        for (held, kind) in held.iter_mut().zip([RecordKind::Windows, RecordKind::Identity]) {
             *held = held_of(store, kind)?;
         }
         Ok(held)
@@ -140,7 +142,7 @@ impl SharedState {
     }
 }
 
-fn held_of(store: &mut Store, kind: u8) -> Result<Held, RedisError> {
+fn held_of(store: &mut Store, kind: RecordKind) -> Result<Held, RedisError> {
     let (mut records, mut sampled, mut bytes) = (0_u64, 0_u64, 0_u64);
     for node in 0..store.nodes.len() {
         let mut cursor = Vec::new();
@@ -160,10 +162,4 @@ fn held_of(store: &mut Store, kind: u8) -> Result<Held, RedisError> {
         }
     }
     Ok(Held { records, bytes: (bytes as f64 / sampled.max(1) as f64 * records as f64) as u64 })
-}
-
-/// The byte behind the tag of a record's key.
-fn kind_of(key: &[u8]) -> Option<u8> {
-    let tag = key.windows(2).position(|pair| pair == b"}:")?;
-    key.get(tag + 2).copied()
 }

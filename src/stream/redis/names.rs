@@ -129,6 +129,17 @@ fn kind_byte(kind: RecordKind) -> u8 {
     }
 }
 
+/// What the record of a key holds; `None`: it is no record's.
+pub(super) fn kind_of(key: &[u8]) -> Option<RecordKind> {
+    let end_of_tag = key.iter().position(|byte| *byte == b'}')?;
+    match key.get(end_of_tag + 2)? {
+        b'w' => Some(RecordKind::Windows),
+        b'i' => Some(RecordKind::Identity),
+        b'd' => Some(RecordKind::Decisions),
+        _ => None,
+    }
+}
+
 /// By bits that no index of a table looks at first.
 fn shard_of(key: u128, shards: u16) -> u16 {
     ((key >> 64) as u64 % u64::from(shards)) as u16

@@ -57,6 +57,17 @@ impl Nodes {
         let mut first = Node::open(address.clone(), options)?;
         let about = text(first.ask(&[b"INFO", b"cluster"])?)?;
         if !about.contains("cluster_enabled:1") {
+            first.is_primary()?;
+            for other in options.nodes.iter().filter(|other| *other != address) {
+                let another = Node::open(other.clone(), options).and_then(|mut node| node.is_primary());
+                if another.is_ok() {
+                    let (host, port) = other;
+                    return Err(RedisError::refused(
+                        format!("{} and {host}:{port} are two primaries, and no cluster", first.called()),
+                        "name one primary in `state.redis.urls`, its replicas, or nodes of one cluster",
+                    ));
+                }
+            }
             return Ok(Nodes { nodes: vec![first], slots: Vec::new(), recording: None });
         }
         let ranges = list(first.ask(&[b"CLUSTER", b"SLOTS"])?)?;
@@ -140,8 +151,7 @@ impl Nodes {
 
     /// What a node is called.
     pub(super) fn address(&self, node: usize) -> String {
-        let (host, port) = &self.nodes[node].address;
-        format!("{host}:{port}")
+        self.nodes[node].called()
     }
 }
 
@@ -162,6 +172,20 @@ impl Node {
         let sent = self.connection.send_packed_command(&commands.bytes);
         let answer = sent.and_then(|()| self.connection.recv_response());
         answer.map_err(|error| self.told(&error))
+    }
+
+    /// Tells a replica, which takes no writes, from a primary.
+    fn is_primary(&mut self) -> Result<(), RedisError> {
+        let about = text(self.ask(&[b"INFO", b"replication"])?)?;
+        if about.contains("role:master") {
+            return Ok(());
+        }
+        Err(RedisError::Away(format!("{} is a replica", self.called())))
+    }
+
+    fn called(&self) -> String {
+        let (host, port) = &self.address;
+        format!("{host}:{port}")
     }
 
     fn told(&self, error: &redis::RedisError) -> RedisError {

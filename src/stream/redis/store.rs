@@ -58,6 +58,8 @@ pub(super) struct Store {
     replicas: u16,
     /// How long replicas may take.
     patience: Duration,
+    /// The shards that were read since the last chunk, where replicas are to have what was found.
+    pub(super) touched: BTreeSet<Shard>,
     grouped: Grouped,
     commands: Vec<Commands>,
     key: Vec<u8>,
@@ -86,6 +88,7 @@ impl Store {
             spare_ms: options.spare_ms,
             replicas: options.replicas,
             patience: options.patience / 2,
+            touched: BTreeSet::new(),
             grouped: Grouped::default(),
             commands,
             key: Vec::new(),
@@ -102,6 +105,9 @@ impl Store {
         self.grouped.clear();
         for (at, name) in names.iter().enumerate() {
             self.grouped.add(self.names.shard(name), at);
+        }
+        if self.replicas > 0 {
+            self.touched.extend(self.grouped.groups.iter().map(|(shard, _)| *shard));
         }
         self.commands.iter_mut().for_each(Commands::clear);
         let mut order: Vec<Vec<(usize, bool)>> = vec![Vec::new(); self.nodes.len()];
@@ -140,16 +146,16 @@ impl Store {
 
     /// Writes records where each is as it was read, shard by shard; `false`: some shard was not written, because one of its
     /// records is another. `origins` are the places of the events behind them; `horizon_ms` is what no event is judged before.
-    /// Shards `in_doubt` are written even if none of their records changes, so that replicas have what a try before wrote there.
+    /// Shards `touched` are written even if none of their records changes, so that replicas have all that they hold.
     pub(super) fn write<'c>(
         &mut self,
         changes: impl Iterator<Item = Change<'c>>,
-        (origins, in_doubt): (&[Origin], &BTreeSet<Shard>),
+        (origins, touched): (&[Origin], &BTreeSet<Shard>),
         horizon_ms: i64,
     ) -> Result<bool, RedisError> {
         let changes: Vec<Change<'_>> = changes.collect();
         self.grouped.clear();
-        for shard in in_doubt {
+        for shard in touched {
             self.grouped.of(*shard);
         }
         for (at, change) in changes.iter().enumerate() {
@@ -159,7 +165,9 @@ impl Store {
         self.commands.iter_mut().for_each(Commands::clear);
         for (shard, items) in &self.grouped.groups {
             let commands = &mut self.commands[self.nodes.of_slot(self.names.slot(*shard))];
-            commands.begin(3 + 1 + items.len() + 1 + 2 * places.len() + 3 * items.len());
+            // What is only there for the replicas to have all before it says nothing of places.
+            let places = if items.is_empty() { &[][..] } else { &places[..] };
+            commands.begin(3 + 1 + items.len() + 2 + 2 * places.len() + 3 * items.len());
             commands.word(b"EVALSHA");
             commands.word(&self.write);
             commands.number(items.len() as i64 + 1);
@@ -169,7 +177,8 @@ impl Store {
                 commands.word(&self.key);
             }
             commands.number(places.len() as i64);
-            for (partition, offset) in &places {
+            commands.number(spare_ms.clamp(1, MILLIS_MAX));
+            for (partition, offset) in places {
                 commands.word(&partition.to_be_bytes());
                 commands.word(&offset.to_be_bytes());
             }
@@ -272,6 +281,9 @@ fn read_places(answer: Value) -> Result<HashMap<u64, u64>, RedisError> {
     let mut places = HashMap::new();
     let mut words = list(answer)?.into_iter();
     while let (Some(partition), Some(offset)) = (words.next(), words.next()) {
+        if partition == Value::BulkString(Vec::new()) {
+            continue;
+        }
         let word = |value| -> Result<u64, RedisError> {
             let bytes = bytes(value)?.unwrap_or_default();
             bytes.try_into().map(u64::from_be_bytes).map_err(|_| {

@@ -7,9 +7,10 @@
 use std::collections::BTreeMap;
 
 use super::error::RedisError;
-use super::names::slot_of;
+use super::names::{kind_of, slot_of};
 use super::store::Store;
 use super::wire::{Commands, bytes, list, number};
+use crate::engine::RecordKind;
 
 /// How many keys a step looks at, about.
 const STEP_KEYS: &[u8] = b"256";
@@ -44,12 +45,10 @@ impl Sweeper {
         let ordered = |ms: i64| (ms as u64 ^ 1 << 63).to_be_bytes();
         let mut by_slot: BTreeMap<u16, Vec<Ending>> = BTreeMap::new();
         for key in keys {
-            let kind = key.iter().position(|byte| *byte == b'}').and_then(|end| key.get(end + 2).copied());
-            let ends: Option<(&'static [u8], i64)> = match kind {
-                Some(b'w' | b'd') => Some((b"8", windows_ms)),
-                Some(b'i') => Some((b"0", identities_ms)),
-                _ => None,
-            };
+            let ends: Option<(&'static [u8], i64)> = kind_of(&key).map(|kind| match kind {
+                RecordKind::Windows | RecordKind::Decisions => (&b"8"[..], windows_ms),
+                RecordKind::Identity => (&b"0"[..], identities_ms),
+            });
             if let Some((at, until_ms)) = ends.filter(|(_, until_ms)| *until_ms > i64::MIN) {
                 by_slot.entry(slot_of(&key)).or_default().push((key, at, ordered(until_ms)));
             }

@@ -11,12 +11,15 @@ use crate::daemon::health::{Readiness, Server};
 use crate::daemon::key::StateKey;
 use crate::daemon::metrics::Metrics;
 use crate::daemon::wiring::Outlets;
-use crate::daemon::{clock, instance, shared, stop, wiring};
+use crate::daemon::{clock, instance, recovery, shared, stop, wiring};
 use crate::engine::Engine;
 use crate::stream::checkpoint::Owner;
 use crate::stream::log::Transactions;
 use crate::stream::pipeline::Sharing;
 use crate::stream::redis::SharedState;
+
+/// How often servers that are away are tried at the start, a second or more apart, before that is told as a failure.
+const TRIES: u32 = 30;
 
 /// Judges until the sources have ended, or the end was asked for.
 pub(super) fn judge_all(
@@ -38,7 +41,11 @@ pub(super) fn judge_all(
     let instance = instance::of(&config.state.path)?;
     let mut probe = metrics.probe();
     let mut engine = Engine::new(Arc::clone(&start.rules), options.clone());
-    let mut state = SharedState::open(shared::options(config)?, &mut engine)?;
+    let is_over = || asked.stop.load(Ordering::Acquire);
+    let mut state = SharedState::open_patiently(&shared::options(config)?, &mut engine, TRIES, &is_over)?;
+    if engine.started_ms().is_none() && !arguments.accept_empty_state {
+        recovery::begins(&wiring::topics(config))?;
+    }
     metrics.share(state.counts());
     probe.show(&mut engine);
     let (hand_over, reloads) = crossbeam_channel::unbounded();
