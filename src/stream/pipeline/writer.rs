@@ -12,6 +12,7 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 use super::Message;
 use super::behind::Behind;
 use super::keep::Kept;
+use super::open_alerts::{OpenAlerts, Segments};
 use super::together::{Shipping, Together};
 use super::work::Work;
 use crate::alerts::{AlertLines, Alerts};
@@ -70,6 +71,8 @@ pub(super) struct Commits {
     pub(super) producer: Option<Box<dyn Transactions>>,
     /// Where entries of the journal go with them.
     pub(super) shipping: Option<Shipping>,
+    /// Where open alerts go that a checkpoint wants.
+    pub(super) alerts: Arc<OpenAlerts>,
 }
 
 /// By source: where its places are committed; `None` for one that has none.
@@ -112,6 +115,10 @@ pub(super) struct Writer<'a> {
     observer: &'a mut dyn Observer,
     returns: Vec<Sender<Box<Work>>>,
     way: Way<'a>,
+    /// Where open alerts go that a checkpoint wants; `None`: there are none.
+    wanted_alerts: Option<Arc<OpenAlerts>>,
+    /// The number of the entry behind the last work.
+    through: u64,
     /// `None`: a commit is always due.
     due: Option<Due>,
     /// The group waits for what was taken to be committed.
@@ -148,19 +155,23 @@ impl<'a> Writer<'a> {
         stop: &'a AtomicBool,
     ) -> Writer<'a> {
         let due = commits.as_ref().map(|commits| Due::new(commits.interval, commits.monotonic));
+        let wanted_alerts = commits.as_ref().map(|commits| Arc::clone(&commits.alerts));
+        let through = commits.as_ref().map_or(0, |commits| commits.journal.settled());
         let way = match commits {
             Some(Commits { journal, kept, producer: Some(producer), shipping, .. }) => {
                 Way::Together(Box::new(Together::new((producer, shipping), committers, journal, kept, stop)))
             }
             other => Way::Behind(Behind::new(committers, other.map(|commits| (commits.journal, commits.kept)))),
         };
-        Writer { sinks, observer, returns, way, due, revocation: None, stop }
+        Writer { sinks, observer, returns, way, wanted_alerts, through, due, revocation: None, stop }
     }
 
     /// Writes what came of a work.
     pub(super) fn take(&mut self, mut work: Box<Work>) -> Result<(), StreamError> {
         work.write_verdicts();
+        self.give_alerts(Some(work.entry));
         self.sinks.gather(&mut work);
+        self.through = self.through.max(work.entry);
         match &mut self.way {
             Way::Together(together) => together.take(&mut self.sinks, &mut work)?,
             Way::Behind(behind) => behind.take(&mut self.sinks, &mut work)?,
@@ -185,6 +196,7 @@ impl<'a> Writer<'a> {
     /// again before anything is taken.
     pub(super) fn look(&mut self) -> Result<bool, StreamError> {
         self.observer.idle();
+        self.give_alerts(None);
         let is_due = self.due.as_mut().is_none_or(Due::take) || self.revocation.is_some();
         match &mut self.way {
             Way::Together(together) => {
@@ -208,6 +220,13 @@ impl<'a> Writer<'a> {
         Ok(true)
     }
 
+    /// Gives a checkpoint the alerts that are open at its place. `next`: the entry behind the work that is gathered next.
+    fn give_alerts(&self, next: Option<u64>) {
+        if let Some(wanted) = self.wanted_alerts.as_ref().filter(|wanted| wanted.is_wanted(self.through, next)) {
+            wanted.give(self.sinks.open_alerts());
+        }
+    }
+
     /// Nothing more comes: writes what waits to be told of alerts, and wants all of it committed.
     pub(super) fn take_last(&mut self) -> Result<(), StreamError> {
         match &mut self.way {
@@ -223,6 +242,9 @@ impl<'a> Writer<'a> {
                 self.due = None;
             }
         }
+        if let Some(wanted) = &self.wanted_alerts {
+            wanted.rest(self.sinks.open_alerts());
+        }
         Ok(())
     }
 }
@@ -233,6 +255,11 @@ impl Sinks {
         if let Some(Alerting { alerts, .. }) = &mut self.alerts {
             alerts.take(&work.batch, &work.judgements, &work.rules, &mut work.alerts);
         }
+    }
+
+    /// The alerts that are open, in segments.
+    fn open_alerts(&self) -> Segments {
+        self.alerts.as_ref().map(|alerting| alerting.alerts.stored()).unwrap_or_default()
     }
 
     /// Writes what waits to be told of alerts: nothing more comes.
