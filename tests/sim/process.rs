@@ -234,9 +234,6 @@ impl Process<'_> {
             Process { world: &mut *world, number, life, disk, subscription, journal, seen, hand_over, wanted, fate };
         process.drive(steps, &stop)?;
         keeper.finish(&mut engine)?;
-        if number == world.processes {
-            world.record.inputs.push((0, Input::End));
-        }
         Ok(())
     }
 

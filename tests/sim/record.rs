@@ -37,8 +37,6 @@ pub(crate) enum Input {
     Work(Vec<Notice>, Vec<(u32, u64)>),
     /// Other rules took over.
     Rules(Arc<RuleSet>),
-    /// The process ended as it should: what waits to be told of alerts is told.
-    End,
 }
 
 /// All inputs, each with the number of the journal's entry behind its own.
@@ -74,7 +72,7 @@ impl Record {
         let is_tick = |notice: &Notice| matches!(notice, Notice::Tick(..));
         self.inputs.iter().any(|(_, input)| match input {
             Input::Work(notices, records) => records.is_empty() && notices.iter().any(is_tick),
-            Input::Rules(_) | Input::End => false,
+            Input::Rules(_) => false,
         })
     }
 
@@ -82,7 +80,7 @@ impl Record {
     pub(crate) fn records(&self) -> impl Iterator<Item = (u32, u64)> {
         self.inputs.iter().flat_map(|(_, input)| match input {
             Input::Work(_, records) => records.clone(),
-            Input::Rules(_) | Input::End => Vec::new(),
+            Input::Rules(_) => Vec::new(),
         })
     }
 }
@@ -125,11 +123,6 @@ impl Undisturbed {
                     self.deriver = deriver(wanted_after(self.engine.wanted(), rules));
                     self.engine.reload(Arc::clone(rules));
                 }
-            }
-            Input::End => {
-                let mut lines = AlertLines::default();
-                self.alerts.end(&mut lines);
-                self.said[2].extend(lines.iter().map(|(_, line)| line.to_vec()));
             }
         }
     }

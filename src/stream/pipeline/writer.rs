@@ -119,6 +119,9 @@ pub(super) struct Writer<'a> {
     wanted_alerts: Option<Arc<OpenAlerts>>,
     /// The number of the entry behind the last work.
     through: u64,
+    /// Whether what waits to be told of alerts is told at the end. Where it is kept and all inputs are topics, the next run tells
+    /// it: it belongs to no input, so that what was told after the last checkpoint would be told again after a crash.
+    tells_last: bool,
     /// `None`: a commit is always due.
     due: Option<Due>,
     /// The group waits for what was taken to be committed.
@@ -157,13 +160,14 @@ impl<'a> Writer<'a> {
         let due = commits.as_ref().map(|commits| Due::new(commits.interval, commits.monotonic));
         let wanted_alerts = commits.as_ref().map(|commits| Arc::clone(&commits.alerts));
         let through = commits.as_ref().map_or(0, |commits| commits.journal.settled());
+        let tells_last = commits.is_none() || committers.iter().any(Option::is_none);
         let way = match commits {
             Some(Commits { journal, kept, producer: Some(producer), shipping, .. }) => {
                 Way::Together(Box::new(Together::new((producer, shipping), committers, journal, kept, stop)))
             }
             other => Way::Behind(Behind::new(committers, other.map(|commits| (commits.journal, commits.kept)))),
         };
-        Writer { sinks, observer, returns, way, wanted_alerts, through, due, revocation: None, stop }
+        Writer { sinks, observer, returns, way, wanted_alerts, through, tells_last, due, revocation: None, stop }
     }
 
     /// Writes what came of a work.
@@ -227,17 +231,19 @@ impl<'a> Writer<'a> {
         }
     }
 
-    /// Nothing more comes: writes what waits to be told of alerts, and wants all of it committed.
+    /// Nothing more comes: writes what waits to be told of alerts, where that is now, and wants all of it committed.
     pub(super) fn take_last(&mut self) -> Result<(), StreamError> {
+        let mut last = AlertLines::default();
+        if self.tells_last {
+            self.sinks.last_alerts(&mut last);
+        }
         match &mut self.way {
             Way::Together(together) => {
-                let mut last = AlertLines::default();
-                self.sinks.last_alerts(&mut last);
                 last.iter().for_each(|(id, line)| together.put(2, id, line));
                 together.want_last();
             }
             Way::Behind(_) => {
-                self.sinks.end_alerts()?;
+                self.sinks.write_alerts(&last)?;
                 self.sinks.settle(self.stop)?;
                 self.due = None;
             }
@@ -262,10 +268,7 @@ impl Sinks {
         self.alerts.as_ref().map(|alerting| alerting.alerts.stored()).unwrap_or_default()
     }
 
-    /// Writes what waits to be told of alerts: nothing more comes.
-    fn end_alerts(&mut self) -> Result<(), StreamError> {
-        let mut lines = AlertLines::default();
-        self.last_alerts(&mut lines);
+    fn write_alerts(&mut self, lines: &AlertLines) -> Result<(), StreamError> {
         let Some(Alerting { sink: Some(sink), .. }) = &mut self.alerts else { return Ok(()) };
         lines.iter().try_for_each(|(id, line)| sink.write(id, line))
     }
