@@ -274,8 +274,8 @@ fn records_in_a_topic_are_those_of_eval_keyed_by_alert() {
 
     // What waits to be told at the end of the log, `eval` tells there, and a run keeps.
     let (expected, waiting) = expected.split_at(expected.len() - 21);
-    let ids: BTreeSet<Value> =
-        waiting.iter().map(|line| serde_json::from_str::<Value>(line).unwrap()["id"].clone()).collect();
+    let ids: BTreeSet<String> =
+        waiting.iter().map(|line| serde_json::from_str::<Value>(line).unwrap()["id"].to_string()).collect();
     assert!(ids.len() == 21 && waiting.iter().all(|line| line.contains(r#""change":"grown""#)), "all of them grew");
     let mut by_alert: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for line in expected {

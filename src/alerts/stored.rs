@@ -50,6 +50,21 @@ impl Alerts {
         Ok(())
     }
 
+    /// How many alerts a segment has.
+    ///
+    /// # Errors
+    ///
+    /// It is not one that [`Alerts::stored`] gave.
+    pub fn count_stored(segment: &[u8]) -> Result<u64, Broken> {
+        let (mut reader, mut alerts) = (ByteReader::new(segment), 0);
+        while !reader.is_empty() {
+            reader.word()?;
+            Open::read(&mut reader)?;
+            alerts += 1;
+        }
+        Ok(alerts)
+    }
+
     fn reopen(&mut self, number: u64, open: Open) -> Result<(), Broken> {
         if self.numbers.insert(open.key.clone(), number).is_some() {
             return Err(Broken("two open alerts have one key"));
