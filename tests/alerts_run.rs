@@ -328,7 +328,9 @@ fn nothing_is_committed_before_its_alerts_are_delivered() {
     assert!(daemon.ended().0.success());
     // As if nothing had happened: what was judged before is known, and its alerts go on.
     let said = |line: &[u8]| -> Value { serde_json::from_slice(line).unwrap() };
-    let mut expected: Vec<Value> = place.eval(&logins(0, 9)).iter().map(|line| said(line.as_bytes())).collect();
+    let told = place.eval(&logins(0, 9));
+    // At the end of the log `eval` tells the last growth of both, which a run keeps.
+    let mut expected: Vec<Value> = told[..told.len() - 2].iter().map(|line| said(line.as_bytes())).collect();
     let records = away.consume(&alerts, expected.len());
     let mut records: Vec<Value> = records.iter().map(|record| said(&record.payload)).collect();
     let order = |record: &Value| (record["id"].to_string(), record["count"].as_u64());
