@@ -138,6 +138,11 @@ impl Daemon {
         self.child.wait().expect("it is our child");
     }
 
+    /// Whether it has ended by itself.
+    pub(crate) fn has_ended(&mut self) -> bool {
+        self.child.try_wait().expect("it is our child").is_some()
+    }
+
     /// Waits for its end, and answers how it ended and everything it said.
     pub(crate) fn ended(mut self) -> (ExitStatus, String) {
         while self.next_line().is_some() {}
@@ -166,7 +171,7 @@ impl Drop for Daemon {
         if thread::panicking() {
             // What it said last is what the failure is about, more often than not.
             let told = self.told.drain(..).chain(std::iter::from_fn(|| self.log.recv_timeout(LAST_WORDS).ok()));
-            told.for_each(|line| println!("a daemon said: {line}"));
+            told.for_each(|line| eprintln!("a daemon said: {line}"));
         }
     }
 }

@@ -16,6 +16,7 @@ mod engine_thread;
 mod history;
 mod keep;
 mod line_thread;
+mod open_alerts;
 mod reader;
 mod reload;
 mod replay;
@@ -128,8 +129,15 @@ impl<'p> Pipeline<'p> {
         if let Some(Keeping { keeper, replay, interval, producer, shipping }) = keeping {
             replaying = replay.map(|replay| Replaying::new(replay, &readers)).transpose()?;
             let (journal, kept) = (Arc::clone(keeper.journal()), Arc::clone(keeper.kept()));
-            let journal = Some(journal);
-            commits = Some(Commits { journal, kept, interval, monotonic: keeper.monotonic(), producer, shipping });
+            commits = Some(Commits {
+                journal: Some(journal),
+                kept,
+                interval,
+                monotonic: keeper.monotonic(),
+                producer,
+                shipping,
+                alerts: Some(Arc::clone(keeper.alerts())),
+            });
             let intakes: Vec<Intake> = readers.iter().map(Reader::intake).collect();
             judge = judge.keeping(keeper, &intakes);
         }
@@ -149,7 +157,8 @@ impl<'p> Pipeline<'p> {
         let Sharing { state, kept, interval, monotonic, producer } = sharing;
         let mut judge = Judge::new(engine, probe, Reloads::new(reloads, renew), Fills::new(never()));
         judge = judge.sharing(state, stop);
-        let commits = Some(Commits { journal: None, kept, interval, monotonic, producer, shipping: None });
+        let commits =
+            Some(Commits { journal: None, kept, interval, monotonic, producer, shipping: None, alerts: None });
         let threads = Threads { readers, renewed, replaying: None, commits, works_per_source };
         threads.run(&mut judge, Written { sinks, observer, stop })
     }
