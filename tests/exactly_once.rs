@@ -13,6 +13,8 @@ mod random;
 mod recovery_page;
 #[path = "exactly_once/redelivery.rs"]
 mod redelivery;
+#[path = "exactly_once/rotation.rs"]
+mod rotation;
 #[path = "exactly_once/standby.rs"]
 mod standby;
 
