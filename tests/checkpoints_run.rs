@@ -257,6 +257,8 @@ fn a_disk_that_is_full_for_checkpoints_is_told_and_nothing_is_lost() {
     let config = with_lines(folder.path(), &day[200..300]);
     run(&config);
     assert_verdicts(folder.path(), &config, 300);
+    let written = fs::read_to_string(folder.path().join("verdicts.jsonl")).unwrap();
+    assert_eq!(written.lines().count(), 300, "what was out when the disk was full is known to be");
 }
 
 /// The bytes of a file with another number of its format, and the checksum of that in its head. `rest`: what of the head comes

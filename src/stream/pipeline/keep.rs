@@ -462,6 +462,8 @@ impl Keeper {
     pub fn finish(&mut self, engine: &mut Engine) -> Result<Written, CheckpointError> {
         self.give_up(engine);
         self.aside = None;
+        // What is out is known to be, whatever comes of the checkpoint.
+        self.journal.sync().map_err(|error| self.of_journal(error))?;
         self.write_aside(engine)?;
         let (aside, place) = self.aside.take().expect("it was just written aside");
         self.name(aside, place)
