@@ -210,7 +210,7 @@ fn judge(
     let over = AtomicBool::new(false);
     std::thread::scope(|scope| {
         scope.spawn(|| reloader.run(&asked.reload, &over));
-        let ended = pipeline.run_keeping(reloads, fills, Some(keeping));
+        let ended = pipeline.run_keeping(crossbeam_channel::never(), reloads, fills, Some(keeping));
         over.store(true, Ordering::Release);
         Ok(ended?)
     })

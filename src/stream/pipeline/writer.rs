@@ -112,6 +112,8 @@ pub(super) struct Writer<'a> {
     observer: &'a mut dyn Observer,
     returns: Vec<Sender<Box<Work>>>,
     way: Way<'a>,
+    /// On the disk before anybody is answered.
+    journal: Option<Arc<Journal>>,
     /// `None`: a commit is always due.
     due: Option<Due>,
     /// The group waits for what was taken to be committed.
@@ -147,6 +149,7 @@ impl<'a> Writer<'a> {
         commits: Option<Commits>,
         stop: &'a AtomicBool,
     ) -> Writer<'a> {
+        let journal = commits.as_ref().map(|commits| Arc::clone(&commits.journal));
         let due = commits.as_ref().map(|commits| Due::new(commits.interval, commits.monotonic));
         let way = match commits {
             Some(Commits { journal, kept, producer: Some(producer), shipping, .. }) => {
@@ -154,7 +157,7 @@ impl<'a> Writer<'a> {
             }
             other => Way::Behind(Behind::new(committers, other.map(|commits| (commits.journal, commits.kept)))),
         };
-        Writer { sinks, observer, returns, way, due, revocation: None, stop }
+        Writer { sinks, observer, returns, way, journal, due, revocation: None, stop }
     }
 
     /// Writes what came of a work.
@@ -165,6 +168,9 @@ impl<'a> Writer<'a> {
             Way::Together(together) => together.take(&mut self.sinks, &mut work)?,
             Way::Behind(behind) => behind.take(&mut self.sinks, &mut work)?,
         }
+        if work.is_waited_for() {
+            self.answer(&mut work)?;
+        }
         if !work.is_out() {
             self.observer.written(&work);
         }
@@ -173,6 +179,17 @@ impl<'a> Writer<'a> {
             // A reader that has ended needs no more works.
             drop(self.returns[work.source].send(work));
         }
+        Ok(())
+    }
+
+    /// Tells those who wait; they find it there whatever happens next. One sync is for all that was judged by then.
+    fn answer(&self, work: &mut Work) -> Result<(), StreamError> {
+        if let Some(journal) = &self.journal
+            && journal.synced() < work.entry
+        {
+            journal.sync()?;
+        }
+        work.answer();
         Ok(())
     }
 
