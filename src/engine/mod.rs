@@ -7,6 +7,7 @@
 //! `tests/oracle_engine.rs`.
 
 mod account;
+mod ask;
 mod backfill;
 mod bounded;
 mod breaker;

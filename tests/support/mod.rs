@@ -6,6 +6,7 @@ pub(crate) mod certificates;
 pub(crate) mod kafka;
 pub(crate) mod kcat;
 pub(crate) mod moto;
+pub(crate) mod postgres;
 pub(crate) mod program;
 pub(crate) mod tokens;
 

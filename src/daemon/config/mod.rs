@@ -8,6 +8,7 @@
 mod check;
 mod document;
 mod environment;
+mod http;
 mod mapping;
 mod sections;
 mod setting;
@@ -18,8 +19,9 @@ use std::sync::Arc;
 
 pub use document::{json_schema, markdown, yaml_file};
 pub use environment::PREFIX;
+pub use http::{Http, HttpAllowance, HttpLimits, HttpTls};
 pub use sections::{
-    Alerts, AttributeType, Backend, Cache, CacheSize, Config, Copies, Dedup, Engine, Http, Log, LogFormat, LogLevel,
+    Alerts, AttributeType, Backend, Cache, CacheSize, Config, Copies, Dedup, Engine, Log, LogFormat, LogLevel,
     Metrics, Mfa, OnStateUnavailable, Policy, Program, ProgramPolicy, Quota, Quotas, Records, Rules, Score, Signals,
     SomeThresholds, State, Thresholds, TypePolicy,
 };
