@@ -52,7 +52,8 @@ async fn chain(records: &Records) -> Result<Chain, BrokenChain> {
 fn a_token_comes_back_as_it_was_made_and_ends_once() {
     on_both(async |url| {
         let records = Records::open(url).await.expect("it opens");
-        let (made, noted) = records.create_token(wanted("partner"), &secret(1), "token:a", 7).await.expect("it is made");
+        let (made, noted) =
+            records.create_token(wanted("partner"), &secret(1), "token:a", 7).await.expect("it is made");
         assert!(made.fits(secret(1).bytes()) && !made.fits(secret(2).bytes()));
         assert_eq!((noted.number, noted.actor.as_str(), noted.action.as_str()), (1, "token:a", "token.create"));
         assert_eq!(records.tokens().await.expect("it answers"), [made.clone()]);
@@ -90,8 +91,10 @@ fn there_is_one_first_token_however_many_begin_at_once() {
     on_both(async |url| {
         let instances = [Records::open(url).await.expect("it opens"), Records::open(url).await.expect("it opens")];
         let secrets = [Secret::first([1; 40]), Secret::first([2; 40])];
-        let (one, other) =
-            tokio::join!(instances[0].create_first_token(&secrets[0], 1), instances[1].create_first_token(&secrets[1], 1));
+        let (one, other) = tokio::join!(
+            instances[0].create_first_token(&secrets[0], 1),
+            instances[1].create_first_token(&secrets[1], 1)
+        );
         let made = [one.expect("it answers"), other.expect("it answers")];
         assert_eq!(made.iter().filter(|made| **made).count(), 1, "{made:?}");
         let tokens = instances[0].tokens().await.expect("it answers");
@@ -128,7 +131,8 @@ fn whoever_changes_the_audit_trail_is_found_out() {
         let newest = chain(&records).await.expect("it is whole");
         assert_eq!((newest.number, &newest.hash), (5, &honest[4].hash));
 
-        let pool = AnyPoolOptions::new().max_connections(1).connect(url).await.expect("anybody with the right can write");
+        let pool =
+            AnyPoolOptions::new().max_connections(1).connect(url).await.expect("anybody with the right can write");
         let write = async |query: &str| drop(sqlx::query(query).execute(&pool).await.expect("it is valid SQL"));
         write("UPDATE audit SET actor = 'nobody' WHERE number = 3").await;
         assert_eq!(chain(&records).await, Err(BrokenChain::Changed(3)));
@@ -138,7 +142,8 @@ fn whoever_changes_the_audit_trail_is_found_out() {
         // A record that is made anew, hash and all, does not fit the one behind it.
         let mut forged = honest[2].clone();
         forged.subject = "another".to_owned();
-        write(&format!("UPDATE audit SET subject = 'another', hash = '{}' WHERE number = 3", forged.expected_hash())).await;
+        write(&format!("UPDATE audit SET subject = 'another', hash = '{}' WHERE number = 3", forged.expected_hash()))
+            .await;
         assert_eq!(chain(&records).await, Err(BrokenChain::NotChained(4)));
         write("DELETE FROM audit WHERE number = 3").await;
         assert_eq!(chain(&records).await, Err(BrokenChain::Missing { expected: 3, found: 4 }));

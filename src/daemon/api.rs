@@ -41,7 +41,9 @@ impl ApiError {
     pub fn hint(&self) -> &'static str {
         match self {
             ApiError::Serve(error) => error.hint(),
-            ApiError::FirstToken { .. } => "the folder must exist or be makeable, and belong to the user that refguard runs as",
+            ApiError::FirstToken { .. } => {
+                "the folder must exist or be makeable, and belong to the user that refguard runs as"
+            }
         }
     }
 }

@@ -57,16 +57,22 @@ impl RecordsError {
     pub fn hint(&self) -> &'static str {
         match self {
             RecordsError::Url { .. } => "write `sqlite:` and a path, or `postgres://USER:PASSWORD@HOST/DATABASE`",
-            RecordsError::File { .. } => "the folder must exist or be makeable, and belong to the user that refguard runs as",
+            RecordsError::File { .. } => {
+                "the folder must exist or be makeable, and belong to the user that refguard runs as"
+            }
             RecordsError::Open { .. } | RecordsError::Query(_) => {
                 "see that the database of `records.url` runs, has room, and lets this user in"
             }
             RecordsError::Migrate { source: sqlx::migrate::MigrateError::VersionMissing(_), .. } => {
                 "a newer refguard has been here: run that one, or restore the database from a copy of before"
             }
-            RecordsError::Migrate { .. } => "restore the database from a copy, or give the user the right to make tables",
+            RecordsError::Migrate { .. } => {
+                "restore the database from a copy, or give the user the right to make tables"
+            }
             RecordsError::Taken => "choose another name",
-            RecordsError::Broken { .. } => "somebody wrote into the database: restore it from a copy, and see `refguard audit verify`",
+            RecordsError::Broken { .. } => {
+                "somebody wrote into the database: restore it from a copy, and see `refguard audit verify`"
+            }
         }
     }
 }

@@ -60,9 +60,8 @@ impl Records {
             // Readers see a whole state while one writes, and what was committed survives a power cut.
             const PRAGMAS: &str = "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA busy_timeout = 5000";
             pool = pool.max_connections(1);
-            pool = pool.after_connect(|connection, _| {
-                Box::pin(async move { connection.execute(PRAGMAS).await.map(drop) })
-            });
+            pool = pool
+                .after_connect(|connection, _| Box::pin(async move { connection.execute(PRAGMAS).await.map(drop) }));
         }
         let pool = pool.connect_with(options).await.map_err(failed)?;
         migrator().run(&pool).await.map_err(|source| RecordsError::Migrate { name, source })?;

@@ -245,7 +245,9 @@ mod tests {
         other.copy_from_slice(secret.bytes());
         other[31] ^= 1;
         assert!(!token(&secret).fits(&other), "the last bit counts");
-        for wrong in ["", "rfg_", "rfg_a_b", &shown[1..], &shown[..shown.len() - 1], &format!("{shown}A"), &shown.to_uppercase()] {
+        for wrong in
+            ["", "rfg_", "rfg_a_b", &shown[1..], &shown[..shown.len() - 1], &format!("{shown}A"), &shown.to_uppercase()]
+        {
             assert_eq!(Secret::parse(wrong), None, "{wrong}");
         }
         assert!(!format!("{secret:?}").contains(&shown[17..]), "it is never printed by accident");

@@ -68,7 +68,8 @@ pub(super) async fn serve(
         };
         match accepted {
             Ok((stream, peer)) => {
-                let connection = Connection { peer, tls: tls.clone(), router: router.clone(), options, stop: stop.clone() };
+                let connection =
+                    Connection { peer, tls: tls.clone(), router: router.clone(), options, stop: stop.clone() };
                 tokio::spawn(async move {
                     connection.serve(stream).await;
                     drop(permit);

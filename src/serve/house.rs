@@ -34,7 +34,9 @@ pub(super) async fn keep(api: Arc<Api>, tls: Option<Arc<Tls>>) {
         }
         match tls.as_ref().map(|tls| tls.look()) {
             Some(Ok(true)) => tracing::info!("other certificates are in force"),
-            Some(Err(error)) => tracing::error!(%error, "certificates cannot be read again: those of before are in force"),
+            Some(Err(error)) => {
+                tracing::error!(%error, "certificates cannot be read again: those of before are in force")
+            }
             Some(Ok(false)) | None => {}
         }
         if let Ok(hash) = api.ask(|engine| engine.rules().hash.clone()).await {

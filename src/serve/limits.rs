@@ -232,7 +232,8 @@ mod tests {
 
     fn limits() -> Limits {
         let one = NonZeroU32::MIN;
-        let small = Allowance { calls_per_second: one, calls_burst: TWO, bytes_per_second: NonZeroU32::new(10).expect("10") };
+        let small =
+            Allowance { calls_per_second: one, calls_burst: TWO, bytes_per_second: NonZeroU32::new(10).expect("10") };
         Limits::new(small, small, 3)
     }
 

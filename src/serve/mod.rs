@@ -146,7 +146,8 @@ impl Api {
     async fn note_guessing(&self, address: std::net::IpAddr, at_ms: i64) {
         tracing::warn!(%address, "wrong tokens come one after the other");
         let subject = address.to_string();
-        let act = Act { at_ms, actor: "refguard", action: "token.guessing", subject: &subject, detail: "{}".to_owned() };
+        let act =
+            Act { at_ms, actor: "refguard", action: "token.guessing", subject: &subject, detail: "{}".to_owned() };
         if let Err(error) = self.records.note(&act).await {
             tracing::error!(%error, hint = error.hint(), "the audit trail could not be written");
         }
@@ -182,7 +183,9 @@ impl ServeError {
             ServeError::Listen { source, .. } if source.kind() == io::ErrorKind::AddrInUse => {
                 "something listens there already, maybe another refguard: choose another `http.listen`, or port 0 for any free one"
             }
-            ServeError::Listen { .. } => "`http.listen` must be an address of this machine, and a port that you may use",
+            ServeError::Listen { .. } => {
+                "`http.listen` must be an address of this machine, and a port that you may use"
+            }
             ServeError::Start(_) => "raise the limits of threads and open files",
             ServeError::Tls(_) => "`http.tls` wants PEM files that belong together and that refguard may read",
             ServeError::Records(error) => error.hint(),

@@ -66,7 +66,11 @@ const COMMON: [(&str, &str, &str); 6] = [
     ("403", "Forbidden", "The token has not the scope, the program or the source."),
     ("429", "RateLimited", "More than this token or address may ask; `Retry-After` says when to try again."),
     ("500", "Internal", "Our fault; the log says why."),
-    ("503", "Unavailable", "As much waits as may, a service is away, or the process ends; `Retry-After` says when to try again."),
+    (
+        "503",
+        "Unavailable",
+        "As much waits as may, a service is away, or the process ends; `Retry-After` says when to try again.",
+    ),
 ];
 
 fn open_routes() -> OpenApiRouter<Arc<Api>> {
@@ -104,7 +108,9 @@ pub fn description(event: &Value, verdict: &Value) -> Value {
         ]}},
     ]});
     let problem = json!({"$ref": "#/components/schemas/Problem"});
-    for (name, text) in COMMON.iter().map(|(_, name, text)| (name, text)).chain(PROBLEMS.iter().map(|(name, text)| (name, text))) {
+    for (name, text) in
+        COMMON.iter().map(|(_, name, text)| (name, text)).chain(PROBLEMS.iter().map(|(name, text)| (name, text)))
+    {
         let response = &mut document["components"]["responses"][name];
         response["description"] = json!(text);
         response["content"] = json!({MEDIA_TYPE: {"schema": problem}});
@@ -126,7 +132,11 @@ pub fn description(event: &Value, verdict: &Value) -> Value {
 pub fn routes() -> Vec<(String, Vec<String>)> {
     let document = description(&json!({}), &json!({}));
     let paths = document["paths"].as_object().into_iter().flatten();
-    paths.map(|(path, methods)| (path.clone(), methods.as_object().into_iter().flatten().map(|(name, _)| name.clone()).collect())).collect()
+    paths
+        .map(|(path, methods)| {
+            (path.clone(), methods.as_object().into_iter().flatten().map(|(name, _)| name.clone()).collect())
+        })
+        .collect()
 }
 
 fn without_dialect(schema: &Value) -> Value {
@@ -141,8 +151,18 @@ fn without_dialect(schema: &Value) -> Value {
 /// What is remembered of a verdict: some of its members.
 fn recalled(verdict: &Value) -> Value {
     let members = [
-        "specversion", "event_id", "source", "program", "verdict", "current", "cause", "score", "rules", "decisions",
-        "created", "hold_id",
+        "specversion",
+        "event_id",
+        "source",
+        "program",
+        "verdict",
+        "current",
+        "cause",
+        "score",
+        "rules",
+        "decisions",
+        "created",
+        "hold_id",
     ];
     let mut properties: serde_json::Map<String, Value> =
         members.iter().map(|name| ((*name).to_owned(), verdict["properties"][*name].clone())).collect();
@@ -156,9 +176,12 @@ fn recalled(verdict: &Value) -> Value {
 pub(super) fn router(api: Arc<Api>) -> Router {
     let (router, _) = open_routes().split_for_parts();
     router
-        .route(DESCRIPTION, get(async |State(api): State<Arc<Api>>| {
-            ([(header::CONTENT_TYPE, "application/json")], api.description.clone())
-        }))
+        .route(
+            DESCRIPTION,
+            get(async |State(api): State<Arc<Api>>| {
+                ([(header::CONTENT_TYPE, "application/json")], api.description.clone())
+            }),
+        )
         .fallback(async || Problem::not_found("there is no such call"))
         .method_not_allowed_fallback(async || {
             Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "this path has no such method")
@@ -202,7 +225,13 @@ fn route_name(path: Option<&str>) -> &'static str {
 
 /// The routes by name. A test holds them to be those of the description.
 const ROUTES: &[&str] = &[
-    "/v1/events", "/v1/evaluate", "/v1/verdicts/{source}/{id}", "/v1/tokens", "/v1/tokens/{id}", "/v1/audit", DESCRIPTION,
+    "/v1/events",
+    "/v1/evaluate",
+    "/v1/verdicts/{source}/{id}",
+    "/v1/tokens",
+    "/v1/tokens/{id}",
+    "/v1/audit",
+    DESCRIPTION,
 ];
 
 #[cfg(test)]

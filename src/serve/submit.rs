@@ -145,7 +145,8 @@ impl Submission {
             // Dropped unjudged: the same events can be sent again.
             Ok(Err(_)) => Err(Problem::stopping()),
             Err(_) => {
-                let detail = "no verdict came in time; the event is judged all the same, and asking again counts it once";
+                let detail =
+                    "no verdict came in time; the event is judged all the same, and asking again counts it once";
                 let late = Problem::new(StatusCode::GATEWAY_TIMEOUT, "deadline", detail);
                 Err(Problem { verdict_url: self.verdict_url(), ..late })
             }

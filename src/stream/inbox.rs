@@ -8,7 +8,7 @@
 use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded, never, select_biased};
@@ -82,6 +82,7 @@ pub struct Inbox {
     asking: Sender<Parcel>,
     telling: Sender<Parcel>,
     bytes: Arc<AtomicUsize>,
+    is_closed: Arc<AtomicBool>,
 }
 
 /// The end at which a pipeline takes them.
@@ -90,6 +91,7 @@ pub struct InboxSource {
     asking: Receiver<Parcel>,
     telling: Receiver<Parcel>,
     bytes: Arc<AtomicUsize>,
+    is_closed: Arc<AtomicBool>,
     /// How many events were taken: their numbers are places in the source.
     pub(super) taken: u64,
 }
@@ -99,8 +101,10 @@ pub fn inbox() -> (Inbox, InboxSource) {
     let (asking, asked) = bounded(PARCELS_MAX);
     let (telling, told) = bounded(PARCELS_MAX);
     let bytes = Arc::new(AtomicUsize::new(0));
-    let source = InboxSource { asking: asked, telling: told, bytes: Arc::clone(&bytes), taken: 0 };
-    (Inbox { asking, telling, bytes }, source)
+    let is_closed = Arc::new(AtomicBool::new(false));
+    let (of_bytes, closing) = (Arc::clone(&bytes), Arc::clone(&is_closed));
+    let source = InboxSource { asking: asked, telling: told, bytes: of_bytes, is_closed: closing, taken: 0 };
+    (Inbox { asking, telling, bytes, is_closed }, source)
 }
 
 impl Inbox {
@@ -110,6 +114,9 @@ impl Inbox {
     ///
     /// It is dropped then, and with it who waits.
     pub fn put(&self, lane: Lane, parcel: Parcel) -> Result<(), NotTaken> {
+        if self.is_closed.load(Ordering::Acquire) {
+            return Err(NotTaken::Closed);
+        }
         let bytes = parcel.text.len();
         if self.bytes.fetch_add(bytes, Ordering::AcqRel) + bytes > BYTES_MAX {
             self.bytes.fetch_sub(bytes, Ordering::AcqRel);
@@ -135,6 +142,11 @@ impl Inbox {
 }
 
 impl InboxSource {
+    /// Takes nothing in any more: what is in it is all that there will be, but for what is put in at this instant, which is dropped.
+    pub(super) fn close(&self) {
+        self.is_closed.store(true, Ordering::Release);
+    }
+
     /// The next parcel, those that ask first; `None`: none came for so long.
     pub(super) fn wait(&mut self, patience: Duration) -> Option<Parcel> {
         // A lane that nobody can put into any more is no reason not to wait at the other.
@@ -197,6 +209,9 @@ mod tests {
         }
         assert_eq!(inbox.put(Lane::Asking, parcel("")), Err(NotTaken::Full), "parcels are bounded by lane");
         inbox.put(Lane::Telling, parcel("")).expect("the other lane has room");
+        source.close();
+        assert_eq!(inbox.put(Lane::Telling, parcel("")), Err(NotTaken::Closed));
+        assert!(source.next().is_some(), "what is in it is taken");
         drop(source);
         assert_eq!(inbox.put(Lane::Asking, parcel("")), Err(NotTaken::Closed));
     }

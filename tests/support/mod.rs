@@ -3,6 +3,7 @@
 #![allow(dead_code, reason = "each test program compiles this for itself and uses a part of it")]
 
 pub(crate) mod certificates;
+pub(crate) mod http;
 pub(crate) mod kafka;
 pub(crate) mod kcat;
 pub(crate) mod moto;

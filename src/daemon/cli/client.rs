@@ -73,8 +73,9 @@ impl Reach {
         }
         if let (Some(certificate), Some(key)) = (&self.certificate, &self.key) {
             let pem = read(key, "the key", "give a key in PEM by --key")?;
-            let key = PrivateKey::from_pem(&pem)
-                .map_err(|error| Failure::usage(format!("{}: {error}", key.display()), Some("give a key in PEM by --key")))?;
+            let key = PrivateKey::from_pem(&pem).map_err(|error| {
+                Failure::usage(format!("{}: {error}", key.display()), Some("give a key in PEM by --key"))
+            })?;
             tls = tls.client_cert(Some(ClientCert::new_with_certs(&certificates(certificate)?, key)));
         }
         Ok(tls.build())
@@ -158,7 +159,11 @@ impl Client {
             _ => "see docs/http.md",
         };
         let code = if status >= 500 { 3 } else { 2 };
-        Err(Failure::Told { message: format!("{} says {status}: {detail}", self.url), hint: Some(hint.to_owned()), code })
+        Err(Failure::Told {
+            message: format!("{} says {status}: {detail}", self.url),
+            hint: Some(hint.to_owned()),
+            code,
+        })
     }
 }
 

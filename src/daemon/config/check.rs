@@ -116,7 +116,9 @@ impl Check<'_> {
         let mut names = config.sources.iter().filter(|(_, source)| source.http.is_some()).map(|(name, _)| name);
         if let (Some(_), Some(second)) = (names.next(), names.next()) {
             let diagnostic = self.error(&["sources", second], "source", "a second source is `http`".to_owned());
-            self.report(diagnostic.hint("the API has one inbox: tell its senders apart by the `source` of their events"));
+            self.report(
+                diagnostic.hint("the API has one inbox: tell its senders apart by the `source` of their events"),
+            );
         }
         let tls = &config.http.tls;
         if tls.certificate.is_some() != tls.key.is_some() || tls.client_ca.is_some() && tls.key.is_none() {

@@ -21,8 +21,8 @@ pub use document::{json_schema, markdown, yaml_file};
 pub use environment::PREFIX;
 pub use http::{Http, HttpAllowance, HttpLimits, HttpTls};
 pub use sections::{
-    Alerts, AttributeType, Backend, Cache, CacheSize, Config, Copies, Dedup, Engine, Log, LogFormat, LogLevel,
-    Metrics, Mfa, OnStateUnavailable, Policy, Program, ProgramPolicy, Quota, Quotas, Records, Rules, Score, Signals,
+    Alerts, AttributeType, Backend, Cache, CacheSize, Config, Copies, Dedup, Engine, Log, LogFormat, LogLevel, Metrics,
+    Mfa, OnStateUnavailable, Policy, Program, ProgramPolicy, Quota, Quotas, Records, Rules, Score, Signals,
     SomeThresholds, State, Thresholds, TypePolicy,
 };
 pub use setting::{Address, Bytes, Key, Later, Millis, Scalar, Section, Setting, Shape, Whole};

@@ -63,7 +63,8 @@ pub(in crate::serve) async fn evaluate(
 ) -> Result<Response, Problem> {
     let begun = (api.clocks.monotonic)();
     events.caller.needs(Scope::Evaluate)?;
-    let patience = deadline(&headers)?.map_or(api.bounds.answer_timeout, |wanted| wanted.min(api.bounds.answer_timeout));
+    let patience =
+        deadline(&headers)?.map_or(api.bounds.answer_timeout, |wanted| wanted.min(api.bounds.answer_timeout));
     let is_batch = events.is_batch;
     let submission = Submission::read(events, &api)?;
     let mut answers = submission.hand_on(&api, Lane::Asking)?;

@@ -116,7 +116,9 @@ impl TokenWanted {
             return Err(wrong("a token needs a scope and a program".to_owned()));
         }
         if programs.len().max(sources.len()) > LIST_MAX || !programs.iter().chain(&sources).all(fits) {
-            return Err(wrong(format!("`programs` and `sources` have at most {LIST_MAX} names of 1 to {TEXT_CHARS_MAX} characters")));
+            return Err(wrong(format!(
+                "`programs` and `sources` have at most {LIST_MAX} names of 1 to {TEXT_CHARS_MAX} characters"
+            )));
         }
         let expires_ms = match expires {
             None => None,

@@ -308,8 +308,12 @@ impl Conversion {
         work: &mut Work,
         stop: &AtomicBool,
     ) -> Next {
-        let Some(mut parcel) = inbox.wait(PATIENCE) else {
-            if stop.load(Ordering::Acquire) {
+        let ends = stop.load(Ordering::Acquire);
+        if ends {
+            inbox.close();
+        }
+        let Some(mut parcel) = inbox.wait(if ends { Duration::ZERO } else { PATIENCE }) else {
+            if ends {
                 return Next::Last;
             }
             let now = (self.monotonic)();

@@ -29,7 +29,9 @@ pub(super) fn run(chosen: &Chosen) -> Result<(), Failure> {
         Ok(())
     })?;
     if !rows.is_empty() {
-        table(["TIME", "SOURCE", "POSITION", "REASON", "DETAIL"], &rows).lines().try_for_each(|row| out.write("", row.as_bytes()))?;
+        table(["TIME", "SOURCE", "POSITION", "REASON", "DETAIL"], &rows)
+            .lines()
+            .try_for_each(|row| out.write("", row.as_bytes()))?;
     }
     out.flush()?;
     let total: u64 = by_reason.values().sum();
