@@ -193,7 +193,7 @@ fn a_deadline_passes_and_the_verdict_can_be_fetched_later() {
     let url = late.json()["verdict_url"].as_str().expect("it says where").to_owned();
     assert_eq!(url, "/v1/verdicts/%2Fshop/late%2F1");
 
-    let mut out = served.daemon.as_mut().expect("it runs").stdout();
+    let mut out = served.with(|daemon| daemon.stdout());
     let reader = thread::spawn(move || out.read_to_string(&mut String::new()));
     assert!(support::until(|| served.ask("GET", &url, "").status == 200), "it is judged all the same");
     served.stop();
@@ -221,9 +221,7 @@ fn what_is_asked_for_at_the_end_is_answered_or_refused_and_never_lost() {
                     for at in 0.. {
                         let id = format!("w{worker}n{at}");
                         let event = referral(&id, "a", "d").to_string();
-                        let Ok(answer) = std::panic::catch_unwind(|| served.ask("POST", "/v1/evaluate", &event)) else {
-                            break;
-                        };
+                        let answer = served.ask("POST", "/v1/evaluate", &event);
                         if answer.status != 200 {
                             assert!([0, 503].contains(&answer.status), "{answer:?}");
                             break;
@@ -235,7 +233,7 @@ fn what_is_asked_for_at_the_end_is_answered_or_refused_and_never_lost() {
             })
             .collect();
         assert!(support::until(|| served.metric("refguard_evaluate_latency_seconds_count").unwrap_or(0.0) > 50.0));
-        served.daemon.as_ref().expect("it runs").terminate();
+        served.with(|daemon| daemon.terminate());
         for asked in asked {
             asked.join().expect("it ends").into_iter().for_each(|id| drop(statuses.insert(id, ())));
         }
@@ -254,7 +252,9 @@ fn foreign_shapes_are_mapped() {
                    time: {pointer: /at, format: unix_s}, account_id: {pointer: /user}}}}";
     let config = support::http::configured(folder.path(), sources, "{verdicts: {file: VERDICTS}}", "");
     let served = Served::of(folder, config);
-    let judged = served.ask("POST", "/v1/evaluate", r#"{"uuid": "u1", "at": 1700000000, "user": "نورة"}"#);
+    let now = refguard::event::parse_time_ms(event("", "", json!({}))["time"].as_str().expect("a time is a text"));
+    let foreign = json!({"uuid": "u1", "at": now.expect("it is a time") / 1000, "user": "نورة"});
+    let judged = served.ask("POST", "/v1/evaluate", &foreign.to_string());
     assert_eq!(judged.status, 200, "{judged:?}");
     let judged = judged.json();
     assert_eq!((judged["source"].as_str(), judged["account_id"].as_str()), (Some("/till"), Some("نورة")));
@@ -277,4 +277,17 @@ fn programs_are_apart() {
     assert_eq!(served.ask("POST", "/v1/evaluate", &of("e9", "gold", "e")).json()["verdict"], "block");
     assert_eq!(served.ask("GET", "/v1/verdicts/%2Fshop/e9", "").status, 404);
     assert_eq!(served.ask("GET", "/v1/verdicts/%2Fshop/e9?program=gold", "").status, 200);
+}
+
+#[test]
+fn the_example_is_answered() {
+    let served = Served::start("");
+    let token = served.folder.path().join("admin.token");
+    let url = format!("http://{}", served.address);
+    let asked = std::process::Command::new("sh").arg("examples/ask.sh").arg(&url).arg(token).output();
+    let asked = asked.expect("sh runs");
+    let said = String::from_utf8(asked.stdout).expect("an answer is text");
+    assert!(asked.status.success(), "{said}{}", String::from_utf8_lossy(&asked.stderr));
+    let verdict: Value = serde_json::from_str(&said).expect("a verdict is JSON");
+    assert_eq!((verdict["verdict"].as_str(), verdict["type"].as_str()), (Some("allow"), Some("reward.requested")));
 }

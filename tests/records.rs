@@ -169,7 +169,7 @@ fn a_database_of_a_newer_version_is_refused() {
 #[test]
 fn what_cannot_be_opened_says_what_to_do_and_no_password() {
     let folder = tempfile::tempdir().expect("there is room");
-    std::fs::write(folder.path().join("file"), "x").expect("there is room");
+    std::fs::write(folder.path().join("file"), "this is no database. ".repeat(500)).expect("there is room");
     let below_a_file = format!("sqlite:{}", folder.path().join("file/refguard.db").display());
     let no_database = format!("sqlite:{}", folder.path().join("file").display());
     for (url, told) in [

@@ -37,6 +37,8 @@ const TRIES_MAX: usize = 32;
 #[derive(Clone, Debug)]
 pub struct Records {
     pool: AnyPool,
+    /// How a transaction begins that will write.
+    begin: &'static str,
 }
 
 impl Records {
@@ -65,7 +67,9 @@ impl Records {
         }
         let pool = pool.connect_with(options).await.map_err(failed)?;
         migrator().run(&pool).await.map_err(|source| RecordsError::Migrate { name, source })?;
-        Ok(Records { pool })
+        // SQLite's would otherwise begin as a reader's, and fail at once where another has written meanwhile.
+        let begin = if is_sqlite { "BEGIN IMMEDIATE" } else { "BEGIN" };
+        Ok(Records { pool, begin })
     }
 
     /// Whether the database answers.
@@ -105,7 +109,7 @@ impl Records {
     }
 
     async fn try_change(&self, change: &Change<'_>, act: &Act<'_>) -> Result<(Record, u64), sqlx::Error> {
-        let mut transaction = self.pool.begin().await?;
+        let mut transaction = self.pool.begin_with(self.begin).await?;
         let rows = change.apply(&mut transaction, act.at_ms).await?;
         let record = audit::append(&mut transaction, act).await?;
         transaction.commit().await?;

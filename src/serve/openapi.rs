@@ -193,6 +193,8 @@ pub(super) fn router(api: Arc<Api>) -> Router {
 /// Around every call: the address's limit, a bound of time, a panic that ends nothing else, the headers of every answer.
 async fn guard(State(api): State<Arc<Api>>, request: Request, next: Next) -> Response {
     let path = request.extensions().get::<MatchedPath>().map(|path| path.as_str().to_owned());
+    // Its end may be somewhere else for whoever stands between, so that what follows could be somebody else's request.
+    let is_chunked = request.headers().contains_key(header::TRANSFER_ENCODING);
     let address = request.extensions().get::<Peer>().map(|peer| peer.0.ip());
     let allowed = address.map_or(Ok(()), |address| api.limits.call_from(address));
     let bound = api.bounds.body_timeout + api.bounds.answer_timeout + ANSWER_SLACK;
@@ -206,6 +208,9 @@ async fn guard(State(api): State<Arc<Api>>, request: Request, next: Next) -> Res
         },
     };
     let headers = response.headers_mut();
+    if is_chunked {
+        headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
     for (name, value) in [
         (header::CACHE_CONTROL, "no-store"),
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),

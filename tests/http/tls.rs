@@ -31,7 +31,7 @@ fn listed(served: &Served, authority: &Path, more: &[&str]) -> Answer {
 
 #[test]
 fn certificates_that_change_are_taken_and_broken_ones_are_not() {
-    let (mut served, others) = served("");
+    let (served, others) = served("");
     let folder = served.folder.path().to_owned();
     let (ours, theirs) = (folder.join("ca.pem"), others.path().join("ca.pem"));
     let answered = listed(&served, &ours, &[]);
@@ -42,10 +42,10 @@ fn certificates_that_change_are_taken_and_broken_ones_are_not() {
     assert_eq!(crate::support::http::send(&served.address, b"GET /openapi.json HTTP/1.1\r\nhost: x\r\n\r\n").status, 0);
 
     fs::write(folder.join("server.pem"), "half a certificate").expect("there is room");
-    served.daemon.as_mut().expect("it runs").said("certificates cannot be read again: those of before are in force");
+    served.with(|daemon| daemon.said("certificates cannot be read again: those of before are in force"));
     assert_eq!(listed(&served, &ours, &[]).code, Some(0));
     fs::copy(others.path().join("server.pem"), folder.join("server.pem")).expect("there is room");
-    served.daemon.as_mut().expect("it runs").said("other certificates are in force");
+    served.with(|daemon| daemon.said("other certificates are in force"));
     assert_eq!(listed(&served, &theirs, &[]).code, Some(0));
     assert_eq!(listed(&served, &ours, &[]).code, Some(3));
 }

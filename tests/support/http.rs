@@ -4,6 +4,7 @@ use std::fs;
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
+use std::sync::Mutex;
 use std::time::{Duration, SystemTime};
 
 use serde_json::{Value, json};
@@ -63,9 +64,11 @@ impl Answer {
     }
 }
 
-/// Sends bytes to an address and reads the answer to its end.
+/// Sends bytes to an address and reads the answer to its end. Status 0: there was none.
 pub(crate) fn send(address: &str, bytes: &[u8]) -> Answer {
-    let mut stream = TcpStream::connect(address).expect("it listens");
+    let Ok(mut stream) = TcpStream::connect(address) else {
+        return Answer { status: 0, head: String::new(), body: String::new() };
+    };
     stream.set_read_timeout(Some(PATIENCE)).expect("a timeout is longer than zero");
     // It may have been refused before all of it was written.
     drop(stream.write_all(bytes));
@@ -92,7 +95,7 @@ fn unchunked(mut body: &str) -> String {
 /// A daemon with the API, in a folder of its own.
 pub(crate) struct Served {
     pub(crate) folder: tempfile::TempDir,
-    pub(crate) daemon: Option<Daemon>,
+    daemon: Mutex<Option<Daemon>>,
     pub(crate) address: String,
     pub(crate) metrics: String,
     /// The first admin token.
@@ -115,7 +118,7 @@ impl Served {
 
     /// Starts it with a configuration that is there.
     pub(crate) fn of(folder: tempfile::TempDir, config: PathBuf) -> Served {
-        let (daemon, address) = (None, String::new());
+        let (daemon, address) = (Mutex::new(None), String::new());
         let mut served = Served { folder, daemon, metrics: String::new(), address, admin: String::new(), config };
         served.restart();
         let token = fs::read_to_string(served.folder.path().join("admin.token")).expect("the first token was left");
@@ -129,21 +132,30 @@ impl Served {
         self.metrics = daemon.address();
         self.address = daemon.said("the API")["address"].as_str().expect("an address is a text").to_owned();
         daemon.said("judging");
-        self.daemon = Some(daemon);
+        self.daemon = Mutex::new(Some(daemon));
     }
 
     pub(crate) fn config(&self) -> &Path {
         &self.config
     }
 
+    /// Does something with the process.
+    pub(crate) fn with<T>(&self, act: impl FnOnce(&mut Daemon) -> T) -> T {
+        act(self.daemon.lock().expect("no test panics with it").as_mut().expect("it runs"))
+    }
+
+    fn take(&mut self) -> Daemon {
+        self.daemon.get_mut().expect("no test panics with it").take().expect("it runs")
+    }
+
     /// Ends it as the kernel would.
     pub(crate) fn kill(&mut self) {
-        self.daemon.take().expect("it runs").kill();
+        self.take().kill();
     }
 
     /// Ends it, and answers what it said.
     pub(crate) fn stop(&mut self) -> String {
-        let daemon = self.daemon.take().expect("it runs");
+        let daemon = self.take();
         daemon.terminate();
         let (status, told) = daemon.ended();
         assert!(status.success(), "{told}");
@@ -152,7 +164,7 @@ impl Served {
 
     /// Waits for the end of one that was told to end.
     pub(crate) fn ended(&mut self) {
-        let (status, told) = self.daemon.take().expect("it was started").ended();
+        let (status, told) = self.take().ended();
         assert!(status.success(), "{told}");
     }
 
