@@ -202,3 +202,60 @@ fn a_damaged_checkpoint_is_named_and_the_one_before_it_used() {
     assert_eq!(refused.code, Some(2), "{}", refused.err);
     assert!(refused.err.contains("no checkpoint is whole") && refused.err.contains("hint: restore the folder"));
 }
+
+/// The bytes of a file with another number of its format, and the checksum of that in its head. `rest`: what of the head comes
+/// behind the number.
+fn of_format(mut bytes: Vec<u8>, format: u32, rest: usize) -> Vec<u8> {
+    bytes[12..16].copy_from_slice(&format.to_le_bytes());
+    let head = 16 + rest;
+    let checksum = xxhash_rust::xxh3::xxh3_64_with_seed(&bytes[..head], 0);
+    bytes[head..head + 8].copy_from_slice(&checksum.to_le_bytes());
+    bytes
+}
+
+#[test]
+fn files_of_a_newer_version_are_refused_and_left_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let day = traffic();
+    run(&with_lines(folder.path(), &day[..100]));
+    run(&with_lines(folder.path(), &day[100..200]));
+    let config = with_lines(folder.path(), &day[200..300]);
+    let journals = fs::read_dir(folder.path().join("state")).unwrap().map(|of| of.unwrap().path());
+    let journal = journals.filter(|path| path.file_name().unwrap().to_str().unwrap().starts_with("journal-")).max();
+    for (path, rest) in [(checkpoints(folder.path()).pop().unwrap(), 0), (journal.unwrap(), 8)] {
+        let whole = fs::read(&path).unwrap();
+        let newer = of_format(whole.clone(), 99, rest);
+        fs::write(&path, &newer).unwrap();
+        let refused = answer(&["run", "--config", config.to_str().unwrap()]);
+        assert_eq!(refused.code, Some(2), "{}", refused.err);
+        assert!(refused.err.contains("has format 99, and this version reads up to"), "{}", refused.err);
+        assert!(refused.err.contains("hint: start the version of refguard that wrote it"), "{}", refused.err);
+        assert!(fs::read(&path).unwrap() == newer, "it is as it was");
+        fs::write(&path, whole).unwrap();
+    }
+    run(&config);
+    let (written, whole) = (fs::read(folder.path().join("verdicts.jsonl")).unwrap(), eval(&config));
+    assert!(written.len() > 10_000 && whole.starts_with(&written));
+}
+
+#[test]
+fn a_folder_that_cannot_be_written_to_is_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = with_lines(folder.path(), &traffic()[..10]);
+    let text = fs::read_to_string(&config).unwrap();
+    // Nobody can make a file there, whoever runs the tests.
+    let state = folder.path().join("state").display().to_string();
+    fs::write(&config, text.replace(&format!("path: {state},"), "path: /sys/kernel,")).unwrap();
+    let refused = answer(&["run", "--config", config.to_str().unwrap()]);
+    assert_eq!(refused.code, Some(2), "{}", refused.err);
+    assert!(refused.err.contains("/sys/kernel"), "{}", refused.err);
+    assert!(
+        refused.err.contains("hint: check that the path is right and that refguard's user may use it"),
+        "{}",
+        refused.err
+    );
+    assert!(
+        !folder.path().join("verdicts.jsonl").exists()
+            || fs::read(folder.path().join("verdicts.jsonl")).unwrap().is_empty()
+    );
+}

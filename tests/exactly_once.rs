@@ -505,3 +505,73 @@ fn rules_that_changed_before_a_kill_judge_what_they_judged() {
     daemon.terminate();
     assert!(daemon.ended().0.success());
 }
+
+#[test]
+fn places_that_were_set_back_by_hand_are_read_again_and_count_once() {
+    let kafka = Kafka::shared();
+    let setting = Setting { session_ms: 2000, ..Setting::new(kafka) };
+    let first = events(&mut Random(60), 0, 200);
+    setting.produce(&first);
+    let daemon = setting.start("state");
+    setting.verdicts(kafka, 200);
+    daemon.terminate();
+    assert!(daemon.ended().0.success());
+    let places = kafka.committed(&setting.group, &setting.input, 4);
+    let back: Vec<(i32, i64)> = (0..).zip(&places).map(|(partition, place)| (partition, place.unwrap() / 2)).collect();
+    kafka.set_committed(&setting.group, &setting.input, &back);
+    let again: i64 = back.iter().zip(&places).map(|((_, back), place)| place.unwrap() - back).sum();
+    let second = events(&mut Random(61), 200, 100);
+    setting.produce(&second);
+    let daemon = setting.start("state");
+    let verdicts = setting.verdicts(kafka, 300 + again as usize);
+    assert_eq!(verdicts.len(), 300 + again as usize);
+    let all = [first, second].concat();
+    let by_id: BTreeMap<&str, &Value> = all.iter().map(|event| (event["id"].as_str().unwrap(), event)).collect();
+    let told: Vec<Value> = verdicts.iter().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let order: Vec<&Value> = told.iter().map(|verdict| by_id[verdict["event_id"].as_str().unwrap()]).collect();
+    // What comes again is a repeat, and what is new sees the counts of a run in which it was one.
+    assert_eq!(setting.eval(&order), verdicts);
+    let repeats = told.iter().filter(|verdict| verdict["duplicate"] == true).count();
+    assert_eq!(repeats, again as usize);
+    daemon.terminate();
+    let (status, log) = daemon.ended();
+    assert!(status.success() && log.contains("places of its group were set back"), "{log}");
+}
+
+#[test]
+fn a_broker_that_is_away_for_longer_than_a_transaction_may_be_open_loses_nothing() {
+    let mut kafka = Kafka::start();
+    let setting = Setting::new(&kafka);
+    let config = setting.config("state");
+    let mut text = fs::read_to_string(&config).unwrap().replace("commit_interval: 20ms", "commit_interval: 3s");
+    for topic in [&setting.verdicts, &setting.dead] {
+        let short = format!("{{topic: {topic}, properties: {{transaction.timeout.ms: \"3000\"}}}}");
+        text = text.replace(&format!("{{topic: {topic}}}"), &short);
+    }
+    fs::write(&config, text).unwrap();
+    let mut daemon = Daemon::start(&config);
+    daemon.said("judging");
+    let first = events(&mut Random(70), 0, 300);
+    setting.produce(&first);
+    setting.verdicts(&kafka, 300);
+    let second = events(&mut Random(71), 300, 300);
+    setting.produce(&second);
+    // It was read, and its transaction is open.
+    pass(1500);
+    kafka.kill();
+    pass(15_000);
+    kafka.restart();
+    let committed =
+        |kafka: &Kafka| -> i64 { kafka.committed(&setting.group, &setting.input, 4).into_iter().flatten().sum() };
+    assert!(until(|| daemon.has_ended() || committed(&kafka) == 600), "it goes on, or it ends");
+    if daemon.has_ended() {
+        // The cluster may take it for an older one of its kind.
+        let (status, log) = daemon.ended();
+        assert!(status.code() == Some(2) && log.contains("another refguard has taken over"), "{log}");
+        daemon = Daemon::start(&config);
+    }
+    let verdicts = setting.verdicts(&kafka, 600);
+    setting.assert_once(&verdicts, &[first, second].concat());
+    daemon.terminate();
+    assert!(daemon.ended().0.success());
+}

@@ -59,7 +59,7 @@ pub(super) struct Accounts {
     /// The first of them, in the order in which they came.
     pub named: Vec<Box<str>>,
     /// Hashes, ascending, up to a bound.
-    counted: Vec<u64>,
+    pub counted: Vec<u64>,
     /// There are more than were counted.
     pub more: bool,
 }

@@ -38,15 +38,15 @@ impl Default for AlertOptions {
 
 /// An open alert, and where it stands.
 #[derive(Debug)]
-struct Open {
-    alert: Alert,
-    key: Box<[u8]>,
+pub(super) struct Open {
+    pub(super) alert: Alert,
+    pub(super) key: Box<[u8]>,
     /// How many bytes of the key say whose share of the open alerts it takes.
-    share_bytes: usize,
+    pub(super) share_bytes: usize,
     /// Its instant in the queue of those that will have been quiet; the alert's own may be later.
-    queued_ms: i64,
+    pub(super) queued_ms: i64,
     /// The instant from which growth that was not told is to be told.
-    due_ms: Option<i64>,
+    pub(super) due_ms: Option<i64>,
 }
 
 /// All open alerts.
@@ -54,20 +54,20 @@ struct Open {
 pub struct Alerts {
     options: AlertOptions,
     /// The rule set in force.
-    rules: Arc<RuleSet>,
+    pub(super) rules: Arc<RuleSet>,
     /// By the number in which they opened.
-    open: BTreeMap<u64, Open>,
-    next_number: u64,
+    pub(super) open: BTreeMap<u64, Open>,
+    pub(super) next_number: u64,
     /// By program, rule and group; those that stand for the rest of a rule's by the share that is used up.
-    numbers: HashMap<Box<[u8]>, u64>,
+    pub(super) numbers: HashMap<Box<[u8]>, u64>,
     /// By share, which is one for a rule in a program, and one for a rule in all programs that are not configured: how many
     /// are open, without the one that stands for the rest.
-    of_rule: HashMap<Box<[u8]>, usize>,
+    pub(super) of_rule: HashMap<Box<[u8]>, usize>,
     /// By an instant at which something was seen of them, which may no longer be the latest.
-    queue: BTreeSet<(i64, u64)>,
+    pub(super) queue: BTreeSet<(i64, u64)>,
     /// By the instant from which their growth is to be told.
-    due: BTreeSet<(i64, u64)>,
-    counts: AlertCounts,
+    pub(super) due: BTreeSet<(i64, u64)>,
+    pub(super) counts: AlertCounts,
     /// Reused.
     key: Vec<u8>,
 }
@@ -314,6 +314,6 @@ fn write_key(key: &mut Vec<u8>, seen: &Sighting<'_>) -> usize {
 const NUMBERED: &str = "what has a number in one of the orders is open";
 const RULED: &str = "the alerts of a rule close before it leaves";
 
-fn rule_of<'r>(rules: &'r RuleSet, id: &str) -> Option<&'r Rule> {
+pub(super) fn rule_of<'r>(rules: &'r RuleSet, id: &str) -> Option<&'r Rule> {
     rules.rules.binary_search_by(|rule| rule.id.as_str().cmp(id)).ok().map(|place| &rules.rules[place])
 }

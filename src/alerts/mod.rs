@@ -13,6 +13,7 @@ mod alert;
 mod grouping;
 mod lines;
 mod record;
+mod stored;
 mod words;
 
 pub use grouping::{AlertOptions, Alerts};

@@ -125,15 +125,28 @@ pub fn read(
     Ok((found, past))
 }
 
-/// The engine that a folder holds, or an empty one, and where the inputs of its checkpoint end; `None`: there is none, or it does
-/// not say.
-pub fn engine(loaded: Option<Loaded>, rules: &Arc<RuleSet>, options: &EngineOptions) -> (Engine, Option<u64>) {
-    let Some(mut loaded) = loaded else { return (Engine::new(Arc::clone(rules), options.clone()), None) };
+/// What a folder holds, or nothing yet.
+pub struct Known {
+    /// The engine.
+    pub engine: Engine,
+    /// Where the inputs of its checkpoint end; `None`: there is none, or it does not say.
+    pub newest: Option<u64>,
+    /// The alerts that are open.
+    pub alerts: Vec<Vec<u8>>,
+}
+
+/// What a folder holds, or an empty engine.
+pub fn known(loaded: Option<Loaded>, rules: &Arc<RuleSet>, options: &EngineOptions) -> Known {
+    let Some(mut loaded) = loaded else {
+        let engine = Engine::new(Arc::clone(rules), options.clone());
+        return Known { engine, newest: None, alerts: Vec::new() };
+    };
     if loaded.companion.is_none() {
         // Nobody knows which partitions its numbers stand for.
         loaded.engine.revoke_all();
     }
-    (loaded.engine, loaded.companion.map(|companion| companion.position))
+    let newest = loaded.companion.map(|companion| companion.position);
+    Known { engine: loaded.engine, newest, alerts: loaded.alerts }
 }
 
 /// The files of a rule set, in memory.

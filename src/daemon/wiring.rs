@@ -26,6 +26,7 @@ use crate::lists::{List, ListKind};
 use crate::ruleset::Premises;
 use crate::ruleset::program::RuleSet;
 use crate::signals::{CacheSizes, Deriver, SignalConfig, SignalError, Wanted};
+use crate::state::Broken;
 use crate::stream::copies::CopyError;
 use crate::stream::file::{LineOptions, LineSink, LineSource, WriteMode};
 use crate::stream::inbox::InboxSource;
@@ -80,6 +81,9 @@ pub enum WiringError {
         /// What is wrong with it.
         reason: String,
     },
+    /// Alerts of a checkpoint whose checksums are right, and that cannot be.
+    #[error("the open alerts of the last checkpoint cannot be read: {0}")]
+    OpenAlerts(#[from] Broken),
     /// Nothing to read.
     #[error("no source is configured")]
     NoSource,
@@ -406,12 +410,12 @@ pub fn works_per_source(config: &Config) -> usize {
     config.engine.queue_batches.0 as usize
 }
 
-/// The sinks of `run`, opened.
+/// The sinks of `run`, opened. Alerts go on with those that were open.
 ///
 /// # Errors
 ///
 /// [`WiringError::NoBrokers`], or what a sink says.
-pub fn sinks(config: &Config, rules: &Arc<RuleSet>) -> Result<Outlets, WiringError> {
+pub fn sinks(config: &Config, rules: &Arc<RuleSet>, open_alerts: &[Vec<u8>]) -> Result<Outlets, WiringError> {
     let transactional_id = match together::transactional_id(config) {
         Ok(id) => Some(id),
         Err(why) => {
@@ -429,7 +433,9 @@ pub fn sinks(config: &Config, rules: &Arc<RuleSet>) -> Result<Outlets, WiringErr
         Some(alerts) => sink(config, "alerts", "refguard.alerts", alerts, &mut producers)?,
         None => None,
     };
-    let alerts = Alerting { alerts: Alerts::new(alert_options(config), Arc::clone(rules)), sink: alerts };
+    let mut gathered = Alerts::new(alert_options(config), Arc::clone(rules));
+    gathered.restore(open_alerts)?;
+    let alerts = Alerting { alerts: gathered, sink: alerts };
     let sinks = Sinks {
         alerts: Some(alerts),
         verdicts: verdicts.unwrap_or_else(stdout),

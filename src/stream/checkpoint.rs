@@ -57,6 +57,8 @@ pub struct Loaded {
     pub path: PathBuf,
     /// Where its inputs end; `None` in one of a format that did not say.
     pub companion: Option<Companion>,
+    /// The alerts that were open.
+    pub alerts: Vec<Vec<u8>>,
     /// What became of what was in it.
     pub restored: Restored,
 }
@@ -115,19 +117,25 @@ impl Writing {
         self.out.put(segment).map_err(CheckpointError::io("writing", &self.folder.join(ASIDE)))
     }
 
-    /// Ends it, and has it on the disk.
+    /// Ends it with the open alerts, and has it on the disk.
     ///
     /// # Errors
     ///
     /// [`CheckpointError::Io`].
-    pub fn end(self) -> Result<Aside, CheckpointError> {
-        let ended = self.out.end().and_then(|(mut out, bytes)| {
+    pub fn end(self, alerts: &[Vec<u8>]) -> Result<Aside, CheckpointError> {
+        let Writing { folder, mut out } = self;
+        let written = out.end_part().and_then(|()| {
+            alerts.iter().try_for_each(|segment| out.put(segment))?;
+            out.end_part()
+        });
+        let ended = written.and_then(|()| {
+            let (mut out, bytes) = out.into_inner();
             out.flush()?;
             out.get_ref().sync()?;
             Ok(bytes)
         });
-        let bytes = ended.map_err(CheckpointError::io("writing", &self.folder.join(ASIDE)))?;
-        Ok(Aside { folder: self.folder, bytes })
+        let bytes = ended.map_err(CheckpointError::io("writing", &folder.join(ASIDE)))?;
+        Ok(Aside { folder, bytes })
     }
 }
 
@@ -169,12 +177,17 @@ pub fn prune(folder: &Folder) -> Result<(), CheckpointError> {
     Ok(())
 }
 
-/// Writes a checkpoint aside, whole and at once.
+/// Writes a checkpoint aside, whole and at once, with the alerts that are open.
 ///
 /// # Errors
 ///
 /// [`CheckpointError::Io`]: then the ones before are all there.
-pub fn write_aside(folder: &Folder, engine: &Engine, companion: &Companion) -> Result<Aside, CheckpointError> {
+pub fn write_aside(
+    folder: &Folder,
+    engine: &Engine,
+    companion: &Companion,
+    alerts: &[Vec<u8>],
+) -> Result<Aside, CheckpointError> {
     let mut writing = Writing::begin(folder, companion)?;
     let mut put = Ok(());
     engine.checkpoint(&mut |segment| {
@@ -183,7 +196,7 @@ pub fn write_aside(folder: &Folder, engine: &Engine, companion: &Companion) -> R
         }
     });
     put?;
-    writing.end()
+    writing.end(alerts)
 }
 
 /// Writes a checkpoint below a folder, and has it on the disk when it returns. Of the ones before, the last stays.
@@ -191,8 +204,13 @@ pub fn write_aside(folder: &Folder, engine: &Engine, companion: &Companion) -> R
 /// # Errors
 ///
 /// [`CheckpointError::Io`]: then the ones before are all there.
-pub fn write(folder: &Folder, engine: &Engine, companion: &Companion) -> Result<Written, CheckpointError> {
-    write_aside(folder, engine, companion)?.name(engine.taken_in())
+pub fn write(
+    folder: &Folder,
+    engine: &Engine,
+    companion: &Companion,
+    alerts: &[Vec<u8>],
+) -> Result<Written, CheckpointError> {
+    write_aside(folder, engine, companion, alerts)?.name(engine.taken_in())
 }
 
 /// Reads a file and checks every checksum, and looks at nothing else: what reading costs at least. Answers its length.
@@ -203,8 +221,10 @@ pub fn write(folder: &Folder, engine: &Engine, companion: &Companion) -> Result<
 pub fn check(folder: &Folder, path: &Path) -> Result<u64, CheckpointError> {
     let (mut frames, _) = begin(folder, path)?;
     let (mut segment, mut bytes) = (Vec::new(), 0);
-    while frames.next(&mut segment)? {
-        bytes += segment.len() as u64;
+    while !frames.is_over() {
+        while frames.next(&mut segment)? {
+            bytes += segment.len() as u64;
+        }
     }
     Ok(bytes)
 }
@@ -298,15 +318,19 @@ pub fn read(
 ) -> Result<Loaded, CheckpointError> {
     let (mut frames, companion) = begin(folder, path)?;
     let restoring = Restoring::new(rules(companion.as_ref())?, options.clone());
-    let (full, segments) = mpsc::sync_channel::<Result<Vec<u8>, CheckpointError>>(SEGMENTS_AHEAD);
+    let (full, parts) = mpsc::sync_channel::<Result<Part, CheckpointError>>(SEGMENTS_AHEAD);
     let (empty, emptied) = mpsc::channel::<Vec<u8>>();
     std::thread::scope(|scope| {
         scope.spawn(move || {
-            loop {
+            let mut of: fn(Vec<u8>) -> Part = Part::Engine;
+            while !frames.is_over() {
                 let mut segment = emptied.try_recv().unwrap_or_default();
                 let read = match frames.next(&mut segment) {
-                    Ok(true) => Ok(segment),
-                    Ok(false) => break,
+                    Ok(true) => Ok(of(segment)),
+                    Ok(false) => {
+                        of = Part::Alerts;
+                        continue;
+                    }
                     Err(error) => Err(error),
                 };
                 let is_last = read.is_err();
@@ -316,26 +340,38 @@ pub fn read(
                 }
             }
         });
-        let (engine, restored) = take(path, restoring, segments, &empty)?;
-        Ok(Loaded { engine, path: path.to_owned(), companion, restored })
+        let mut alerts = Vec::new();
+        let (engine, restored) = take(path, restoring, parts, &empty, &mut alerts)?;
+        Ok(Loaded { engine, path: path.to_owned(), companion, alerts, restored })
     })
+}
+
+/// A segment, and of what it is.
+enum Part {
+    Engine(Vec<u8>),
+    Alerts(Vec<u8>),
 }
 
 fn take(
     path: &Path,
     mut restoring: Restoring,
-    segments: mpsc::Receiver<Result<Vec<u8>, CheckpointError>>,
+    parts: mpsc::Receiver<Result<Part, CheckpointError>>,
     empty: &mpsc::Sender<Vec<u8>>,
+    alerts: &mut Vec<Vec<u8>>,
 ) -> Result<(Engine, Restored), CheckpointError> {
     let of_engine = |error| match error {
         RestoreError::ForeignKey => CheckpointError::ForeignKey { path: path.to_owned() },
         RestoreError::Broken(broken) => CheckpointError::Damaged { path: path.to_owned(), detail: broken.to_string() },
     };
-    for segment in segments {
-        let segment = segment?;
-        restoring.take(&segment).map_err(of_engine)?;
-        // At the end nobody fills it again.
-        drop(empty.send(segment));
+    for part in parts {
+        match part? {
+            Part::Engine(segment) => {
+                restoring.take(&segment).map_err(of_engine)?;
+                // At the end nobody fills it again.
+                drop(empty.send(segment));
+            }
+            Part::Alerts(segment) => alerts.push(segment),
+        }
     }
     restoring.finish().map_err(of_engine)
 }

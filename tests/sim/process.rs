@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use crossbeam_channel::{Sender, never, unbounded};
-use refguard::alerts::{AlertOptions, Alerts};
-use refguard::daemon::recovery::{self, Handing, NoPlan, NotSettled, Topics};
+use refguard::alerts::Alerts;
+use refguard::daemon::recovery::{self, Handing, Known, NoPlan, NotSettled, Topics};
 use refguard::engine::{Engine, wanted_after};
 use refguard::event::{ParseOptions, Parser};
 use refguard::ruleset::Premises;
@@ -26,7 +26,7 @@ use crate::disk::{SimDisk, lock};
 use crate::life::Life;
 use crate::log::{Client, Handed, SimLog, SimProducer, SimSubscription};
 use crate::outside::World;
-use crate::record::{Input, SIGNALS, SOURCE};
+use crate::record::{ALERTS, Input, SIGNALS, SOURCE};
 use crate::trace;
 
 /// Where its state lies.
@@ -177,7 +177,7 @@ impl Process<'_> {
         let (signals, premises) = (&*SIGNALS, Premises::default());
         let (rules, texts) = world.rules_of_today();
         let (found, past) = recovery::read(&folder, &rules, &settings.engine, &premises)?;
-        let (mut engine, newest) = recovery::engine(found.loaded, &rules, &settings.engine);
+        let Known { mut engine, newest, alerts: open } = recovery::known(found.loaded, &rules, &settings.engine);
         let producer = SimProducer::take_over(client.clone())?;
         let topics =
             [Topics { index: 0, name: SOURCE.to_owned(), log: Arc::new(SimLog(client.clone())), has_history: false }];
@@ -193,9 +193,11 @@ impl Process<'_> {
             ship_from: None,
             copies: None,
         };
+        let mut alerts = Alerts::new(ALERTS, Arc::clone(engine.rules()));
+        alerts.restore(&open).expect("they were whole when they were written");
         // Nothing was refused, and from here on the folder changes.
         world.record.cut(past.scan.next());
-        let mut keeper = recovery::keeper(options, past, newest)?;
+        let mut keeper = recovery::keeper(options, past, newest, open)?;
         let (hand_over, reloads) = unbounded();
         let handing = Handing { signals, readers: 1, hand_over: &hand_over };
         let ours = (Arc::clone(&rules), texts);
@@ -208,10 +210,7 @@ impl Process<'_> {
         }
         let stop = AtomicBool::new(false);
         let (mut probe, mut observer) = (seen.clone(), Nobody);
-        let alerts = Alerting {
-            alerts: Alerts::new(AlertOptions::default(), Arc::clone(engine.rules())),
-            sink: Some(Sink::Kafka(producer.topic(2))),
-        };
+        let alerts = Alerting { alerts, sink: Some(Sink::Kafka(producer.topic(2))) };
         let sinks = Sinks {
             verdicts: Sink::Kafka(producer.topic(0)),
             dead_letters: Sink::Kafka(producer.topic(1)),
@@ -235,9 +234,6 @@ impl Process<'_> {
             Process { world: &mut *world, number, life, disk, subscription, journal, seen, hand_over, wanted, fate };
         process.drive(steps, &stop)?;
         keeper.finish(&mut engine)?;
-        if number == world.processes {
-            world.record.inputs.push((0, Input::End));
-        }
         Ok(())
     }
 

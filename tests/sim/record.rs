@@ -20,6 +20,10 @@ use crate::trace;
 /// The source's name in the configuration.
 pub(crate) const SOURCE: &str = "mixed";
 
+/// How alerts are gathered: few, and told soon.
+pub(crate) const ALERTS: AlertOptions =
+    AlertOptions { quiet_ms: 8000, interval_ms: 3000, open_max: 6, per_rule_max: 2 };
+
 /// What signals need. Their caches are small: they would be most of what a short life costs.
 pub(crate) static SIGNALS: LazyLock<SignalConfig> = LazyLock::new(|| {
     let cache = CacheSizes { phones: 16, user_agents: 16, addresses: 16 };
@@ -33,8 +37,6 @@ pub(crate) enum Input {
     Work(Vec<Notice>, Vec<(u32, u64)>),
     /// Other rules took over.
     Rules(Arc<RuleSet>),
-    /// The process ended as it should: what waits to be told of alerts is told.
-    End,
 }
 
 /// All inputs, each with the number of the journal's entry behind its own.
@@ -65,11 +67,20 @@ impl Record {
         }
     }
 
+    /// Whether a source said something and no records came with it that let time pass.
+    pub(crate) fn has_ticks_alone(&self) -> bool {
+        let is_tick = |notice: &Notice| matches!(notice, Notice::Tick(..));
+        self.inputs.iter().any(|(_, input)| match input {
+            Input::Work(notices, records) => records.is_empty() && notices.iter().any(is_tick),
+            Input::Rules(_) => false,
+        })
+    }
+
     /// The records, in the order of judging.
     pub(crate) fn records(&self) -> impl Iterator<Item = (u32, u64)> {
         self.inputs.iter().flat_map(|(_, input)| match input {
             Input::Work(_, records) => records.clone(),
-            Input::Rules(_) | Input::End => Vec::new(),
+            Input::Rules(_) => Vec::new(),
         })
     }
 }
@@ -95,7 +106,7 @@ impl Undisturbed {
         Undisturbed {
             parser: Parser::new(ParseOptions::default()),
             deriver: deriver(engine.wanted()),
-            alerts: Alerts::new(AlertOptions::default(), Arc::clone(rules)),
+            alerts: Alerts::new(ALERTS, Arc::clone(rules)),
             engine,
             batch: EventBatch::default(),
             judgements: Judgements::default(),
@@ -112,11 +123,6 @@ impl Undisturbed {
                     self.deriver = deriver(wanted_after(self.engine.wanted(), rules));
                     self.engine.reload(Arc::clone(rules));
                 }
-            }
-            Input::End => {
-                let mut lines = AlertLines::default();
-                self.alerts.end(&mut lines);
-                self.said[2].extend(lines.iter().map(|(_, line)| line.to_vec()));
             }
         }
     }

@@ -6,7 +6,7 @@
 use rdkafka::ClientConfig;
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
-use rdkafka::consumer::{BaseConsumer, Consumer as _};
+use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer as _};
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::message::{BorrowedMessage, Headers as _, Message as _};
 use rdkafka::{Offset, TopicPartitionList};
@@ -213,6 +213,17 @@ impl Kafka {
             }
         }
         panic!("{} of {wanted} records came out of topic {topic}: {}", records.len(), self.log_tail());
+    }
+
+    /// Sets the places of a group that nobody is in any more, as people do by hand.
+    pub(crate) fn set_committed(&self, group: &str, topic: &str, places: &[(i32, i64)]) {
+        let consumer: BaseConsumer =
+            client(&self.address()).set("group.id", group).create().expect("the settings of the tests are right");
+        let mut list = TopicPartitionList::new();
+        for (partition, offset) in places {
+            list.add_partition_offset(topic, *partition, Offset::Offset(*offset)).expect("it is an offset");
+        }
+        self.answer("sets places", || consumer.commit(&list, CommitMode::Sync));
     }
 
     /// The offset a group has committed, by partition; `None` where there is none.

@@ -138,6 +138,11 @@ impl Daemon {
         self.child.wait().expect("it is our child");
     }
 
+    /// Whether it has ended by itself.
+    pub(crate) fn has_ended(&mut self) -> bool {
+        self.child.try_wait().expect("it is our child").is_some()
+    }
+
     /// Waits for its end, and answers how it ended and everything it said.
     pub(crate) fn ended(mut self) -> (ExitStatus, String) {
         while self.next_line().is_some() {}

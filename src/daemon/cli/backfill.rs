@@ -77,7 +77,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     }
     let signals = Setup::signals(&loaded, &rules, &opened.key)?;
     let options = wiring::engine_options(config, &opened.key);
-    let State { owner: _owner, mut engine, past, said, .. } =
+    let State { owner: _owner, mut engine, past, alerts, said, .. } =
         state::take(&config.state.path, &rules, &options, &wiring::premises(config))?;
     said.iter().for_each(Said::tell);
     if past.has_inputs {
@@ -108,7 +108,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     engine.revoke_all();
     // It is not said by which rules: those that are in force at the next start will be.
     let companion = Companion { hash: String::new(), files: Vec::new(), ..past.companion };
-    let written = checkpoint::write(&Folder::at(&config.state.path), &engine, &companion)?;
+    let written = checkpoint::write(&Folder::at(&config.state.path), &engine, &companion, &alerts)?;
     state::said_written(&written, &engine).tell();
     Ok(())
 }

@@ -91,7 +91,7 @@ fn judge_all(
     let signals = Setup::signals(loaded, &start.rules, &opened.key)?;
     let options = wiring::engine_options(config, &opened.key);
     let premises = wiring::premises(config);
-    let State { owner: _owner, mut engine, past, newest, said } =
+    let State { owner: _owner, mut engine, past, newest, alerts, said } =
         state::take(folder, &start.rules, &options, &premises)?;
     said.iter().for_each(Said::log);
     let instance = instance::of(folder)?;
@@ -105,7 +105,7 @@ fn judge_all(
     }
     outliving.may_go_on(folder, past.scan.next(), accept)?;
     wiring::only_owner(config, &instance)?;
-    let Outlets { sinks, producer } = wiring::sinks(config, engine.rules())?;
+    let Outlets { sinks, producer } = wiring::sinks(config, engine.rules(), &alerts)?;
     let ships = outliving.ship(folder, past.scan.next(), accept, producer.as_ref())?;
     let seen = (engine.wanted(), &premises, &reloader.signals);
     let plan = recovery::plan(&past, &wiring::topics(config), accept, seen)?;
@@ -119,7 +119,7 @@ fn judge_all(
     let (fill, fills) = crossbeam_channel::unbounded();
     reloader.filler = config.rules.backfill.then(|| Filler::new(histories, fill));
     let ship_from = ships.as_ref().map(|ships| ships.from);
-    let mut keeper = recovery::keeper(keep::options(config, ship_from, outliving.due()), past, newest)?;
+    let mut keeper = recovery::keeper(keep::options(config, ship_from, outliving.due()), past, newest, alerts)?;
     metrics.keep(keeper.kept(), keeper.journal());
     let copier = outliving.copy(config, keeper.journal(), metrics)?;
     let handing = Handing { signals: &reloader.signals, readers: reloader.readers, hand_over: &reloader.hand_over };

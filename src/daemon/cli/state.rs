@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::Failure;
-use crate::daemon::recovery::{self, Past};
+use crate::daemon::recovery::{self, Known, Past};
 use crate::engine::{Engine, EngineOptions};
 use crate::ruleset::Premises;
 use crate::ruleset::program::RuleSet;
@@ -21,6 +21,8 @@ pub(super) struct State {
     pub past: Past,
     /// Where the inputs of that checkpoint end; `None`: there was none, or it does not say.
     pub newest: Option<u64>,
+    /// The alerts that are open there.
+    pub alerts: Vec<Vec<u8>>,
     /// What people should know, in order.
     pub said: Vec<Said>,
 }
@@ -79,14 +81,14 @@ pub(super) fn take(
     if let Some(loaded) = &found.loaded {
         say_loaded(loaded, &mut said);
     }
-    let (engine, newest) = recovery::engine(found.loaded, rules, options);
+    let Known { engine, newest, alerts } = recovery::known(found.loaded, rules, options);
     if past.scan.torn_bytes() > 0 {
         let bytes = past.scan.torn_bytes();
         said.push(Said::Note(format!(
             "the last run was cut off while it wrote: {bytes} bytes of its journal go, which nothing came of"
         )));
     }
-    Ok(State { owner, engine, past, newest, said })
+    Ok(State { owner, engine, past, newest, alerts, said })
 }
 
 fn say_loaded(loaded: &Loaded, said: &mut Vec<Said>) {

@@ -37,12 +37,18 @@ pub struct Handing<'a> {
     pub hand_over: &'a Sender<Reload>,
 }
 
-/// Goes on with the journal of the last run. `newest`: where the inputs of the newest checkpoint end.
+/// Goes on with the journal of the last run. `newest`: where the inputs of the newest checkpoint end; `alerts`:
+/// those that are open there.
 ///
 /// # Errors
 ///
 /// What the disk says.
-pub fn keeper(options: KeepOptions, past: Past, newest: Option<u64>) -> Result<Keeper, CheckpointError> {
+pub fn keeper(
+    options: KeepOptions,
+    past: Past,
+    newest: Option<u64>,
+    alerts: Vec<Vec<u8>>,
+) -> Result<Keeper, CheckpointError> {
     let journal = Arc::new(Journal::open(&options.folder, &past.scan)?);
     if let Some(from) = options.ship_from {
         journal.ship(&past.scan, from)?;
@@ -50,9 +56,11 @@ pub fn keeper(options: KeepOptions, past: Past, newest: Option<u64>) -> Result<K
     let companion = if past.has_inputs {
         past.companion
     } else {
+        // Nothing is judged again, so that nothing that is known waits to be told.
+        journal.settle(past.scan.next());
         Companion { position: past.scan.next(), hash: past.hash, ..past.companion }
     };
-    Ok(Keeper::new(options, journal, companion, newest))
+    Ok(Keeper::new(options, journal, companion, newest, alerts))
 }
 
 /// Keeps what the journal does not say: history that was counted, places that were taken over, other rules, sources that are

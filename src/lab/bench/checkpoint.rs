@@ -131,7 +131,7 @@ pub(super) fn measure(
     let identities = load.events;
     say("a checkpoint at once");
     let start = (plan.monotonic)();
-    let at_once = checkpoint::write(folder, &load.engine, &Companion::default()).map_err(of_checkpoint)?;
+    let at_once = checkpoint::write(folder, &load.engine, &Companion::default(), &[]).map_err(of_checkpoint)?;
     let written = (plan.monotonic)().duration_since(start);
     say("events at half load, with a checkpoint and without");
     let lane = load.run(folder, plan)?;
@@ -359,7 +359,7 @@ impl Load {
                     writing.put(&segment)?;
                     waiting.fetch_sub(1, Ordering::Relaxed);
                 }
-                writing.end()?.name(events)
+                writing.end(&[])?.name(events)
             });
             let put = &mut |segment: &[u8]| {
                 waiting.fetch_add(1, Ordering::Relaxed);

@@ -10,9 +10,11 @@ use super::CheckpointError;
 /// What every checkpoint begins with.
 const MAGIC: &[u8; 12] = b"refguard ckp";
 /// The format that is written, and the newest that is read. In the first one the keys of a table stood behind its head.
-pub(super) const FORMAT: u32 = 2;
+pub(super) const FORMAT: u32 = 3;
 /// From this one on the first segment says where the inputs end.
 pub(super) const FORMAT_WITH_COMPANION: u32 = 2;
+/// From this one on a second part has the open alerts.
+pub(super) const FORMAT_WITH_ALERTS: u32 = 3;
 /// The longest segment: a key with the most entries, twice over.
 const SEGMENT_BYTES_MAX: u32 = 1 << 28;
 
@@ -41,10 +43,14 @@ impl<W: Write> Writer<W> {
         Ok(())
     }
 
-    /// Writes the end; what it was written to, and how long it is.
-    pub(super) fn end(mut self) -> io::Result<(W, u64)> {
-        self.put(&[])?;
-        Ok((self.out, self.bytes))
+    /// Ends a part.
+    pub(super) fn end_part(&mut self) -> io::Result<()> {
+        self.put(&[])
+    }
+
+    /// What it was written to, once every part has ended, and how long it is.
+    pub(super) fn into_inner(self) -> (W, u64) {
+        (self.out, self.bytes)
     }
 }
 
@@ -66,11 +72,13 @@ pub(super) struct Reader<R> {
     at: u64,
     /// Where the frame that is read begins.
     frame_at: u64,
+    /// Parts that have not ended.
+    parts: u32,
 }
 
 impl<R: Read> Reader<R> {
     pub(super) fn begin(input: R, path: &Path) -> Result<Reader<R>, CheckpointError> {
-        let mut reader = Reader { input, path: path.to_owned(), number: 0, format: 0, at: 0, frame_at: 0 };
+        let mut reader = Reader { input, path: path.to_owned(), number: 0, format: 0, parts: 1, at: 0, frame_at: 0 };
         let known = reader.array::<12>()?;
         let format = u32::from_le_bytes(reader.array()?);
         let checksum = reader.array::<8>()?;
@@ -84,7 +92,13 @@ impl<R: Read> Reader<R> {
             return Err(CheckpointError::Newer { path: reader.path, found: format, known: FORMAT });
         }
         reader.format = format;
+        reader.parts = if format < FORMAT_WITH_ALERTS { 1 } else { 2 };
         Ok(reader)
+    }
+
+    /// Whether every part has ended.
+    pub(super) fn is_over(&self) -> bool {
+        self.parts == 0
     }
 
     /// The format that it was written in.
@@ -114,6 +128,10 @@ impl<R: Read> Reader<R> {
         self.number += 1;
         if length > 0 {
             return Ok(true);
+        }
+        self.parts -= 1;
+        if self.parts > 0 {
+            return Ok(false);
         }
         let rest = self.input.read(&mut [0]).map_err(CheckpointError::io("reading", &self.path))?;
         if rest > 0 { Err(self.damaged("something follows its end")) } else { Ok(false) }

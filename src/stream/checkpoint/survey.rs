@@ -3,7 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use super::{CheckpointError, Companion, begin, named};
-use crate::engine::{Survey, Surveying};
+use crate::alerts::Alerts;
+use crate::engine::{Survey, SurveyedPart, Surveying};
 use crate::stream::disk::Folder;
 
 /// What was found in a whole checkpoint.
@@ -39,6 +40,12 @@ pub fn survey(folder: &Folder, path: &Path) -> Result<Surveyed, CheckpointError>
     while frames.next(&mut segment)? {
         surveying.take(&segment).map_err(|broken| frames.damaged(&broken.to_string()))?;
     }
-    let survey = surveying.finish().map_err(|broken| frames.damaged(&broken.to_string()))?;
+    let mut survey = surveying.finish().map_err(|broken| frames.damaged(&broken.to_string()))?;
+    let mut alerts = SurveyedPart { name: "state.alerts".to_owned(), keys: 0, bytes: 0 };
+    while !frames.is_over() && frames.next(&mut segment)? {
+        alerts.keys += Alerts::count_stored(&segment).map_err(|broken| frames.damaged(&broken.to_string()))?;
+        alerts.bytes += segment.len() as u64;
+    }
+    survey.parts.extend((alerts.bytes > 0).then_some(alerts));
     Ok(Surveyed { format, companion, survey })
 }

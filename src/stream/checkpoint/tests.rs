@@ -60,8 +60,12 @@ fn companion() -> Companion {
     Companion { position: 17, places, hash: "abc".to_owned(), files }
 }
 
+fn alerts() -> Vec<Vec<u8>> {
+    vec![vec![1, 2, 3], vec![4]]
+}
+
 fn write_it(folder: &Path, events: u64) -> Result<Written, CheckpointError> {
-    write(&folder.into(), &engine(events), &companion())
+    write(&folder.into(), &engine(events), &companion(), &alerts())
 }
 
 fn names(folder: &Path) -> Vec<String> {
@@ -89,7 +93,7 @@ fn the_last_two_are_kept_and_the_newest_is_read() {
     let loaded = found.loaded.unwrap();
     assert_eq!((loaded.engine.taken_in(), loaded.restored.sequence, found.damaged.len()), (100, 100, 0));
     assert!(loaded.path.ends_with(name(100)));
-    assert_eq!(loaded.companion, Some(companion()));
+    assert_eq!((loaded.companion, loaded.alerts), (Some(companion()), alerts()));
     assert_eq!(oldest_position(&folder.path().into()).unwrap(), Some(17));
 }
 
@@ -134,7 +138,7 @@ fn a_newer_format_another_key_or_nothing_whole_is_refused() {
     newer[..head.len()].copy_from_slice(&head);
     fs::write(&newest, newer).unwrap();
     let error = load_it(folder.path()).unwrap_err();
-    assert!(matches!(error, CheckpointError::Newer { found: 3, known: 2, .. }), "{error}");
+    assert!(matches!(error, CheckpointError::Newer { found: 4, known: 3, .. }), "{error}");
     assert_eq!(names(folder.path()), [name(20), name(40)], "nothing is changed");
     for path in [folder.path().join(name(20)), newest] {
         fs::write(path, "torn").unwrap();
@@ -159,16 +163,15 @@ fn what_cannot_be_written_leaves_the_ones_before() {
 fn one_that_has_no_name_does_not_count() {
     let folder = tempfile::tempdir().unwrap();
     write_it(folder.path(), 20).unwrap();
-    let aside = write_aside(&folder.path().into(), &engine(40), &companion()).unwrap();
+    let aside = write_aside(&folder.path().into(), &engine(40), &companion(), &[]).unwrap();
     assert_eq!(load_it(folder.path()).unwrap().loaded.unwrap().engine.taken_in(), 20);
     aside.name(40).unwrap();
     assert_eq!(load_it(folder.path()).unwrap().loaded.unwrap().engine.taken_in(), 40);
 }
 
-#[test]
-fn one_of_the_first_format_is_read_and_says_nothing_of_its_inputs() {
-    let folder = tempfile::tempdir().unwrap();
-    let mut bytes = frame::head_of(1);
+/// A checkpoint of a format that had one part, with this in front of what the engine says.
+fn of_one_part(format: u32, companion: Option<Companion>) -> Vec<u8> {
+    let mut bytes = frame::head_of(format);
     let mut number = 0;
     let mut put = |segment: &[u8]| {
         bytes.extend_from_slice(&(segment.len() as u32).to_le_bytes());
@@ -176,11 +179,27 @@ fn one_of_the_first_format_is_read_and_says_nothing_of_its_inputs() {
         bytes.extend_from_slice(&xxhash_rust::xxh3::xxh3_64_with_seed(segment, number).to_le_bytes());
         number += 1;
     };
+    companion.iter().for_each(|companion| put(companion.written().as_bytes()));
     engine(20).checkpoint(&mut put);
     put(&[]);
-    fs::write(folder.path().join(name(20)), bytes).unwrap();
+    bytes
+}
+
+#[test]
+fn one_of_the_first_format_is_read_and_says_nothing_of_its_inputs() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join(name(20)), of_one_part(1, None)).unwrap();
     let loaded = load_it(folder.path()).unwrap().loaded.unwrap();
-    assert_eq!((loaded.engine.taken_in(), loaded.companion), (20, None));
+    assert_eq!((loaded.engine.taken_in(), loaded.companion, loaded.alerts.len()), (20, None, 0));
+}
+
+#[test]
+fn one_of_the_second_format_is_read_and_has_no_alerts() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join(name(20)), of_one_part(2, Some(companion()))).unwrap();
+    let loaded = load_it(folder.path()).unwrap().loaded.unwrap();
+    assert_eq!((loaded.engine.taken_in(), loaded.companion, loaded.alerts.len()), (20, Some(companion()), 0));
+    assert!(check(&folder.path().into(), &folder.path().join(name(20))).unwrap() > 0);
 }
 
 #[test]

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
 
+use super::open_alerts::OpenAlerts;
 use super::reader::Intake;
 use super::work::{Notice, Work};
 use crate::engine::{CheckpointStep, Engine};
@@ -56,16 +57,33 @@ pub struct KeepOptions {
 /// A checkpoint that is written a part at a time while events are judged, by a thread that waits for the disk.
 #[derive(Debug)]
 struct UnderWay {
-    /// An empty one says that nothing more comes.
-    segments: Sender<Vec<u8>>,
+    segments: Sender<Part>,
     disk: Box<dyn Beside>,
     /// What came of it, once the disk has finished; nothing if it was given up.
     written: Receiver<Result<Aside, CheckpointError>>,
-    /// Where its inputs end, and after how many events.
-    position: u64,
-    events: u64,
+    place: Place,
     begun: Instant,
+    /// Everything of the engine is on its way.
+    has_engine: bool,
     is_whole: bool,
+}
+
+/// The place of the log that a checkpoint is of.
+#[derive(Clone, Copy, Debug)]
+struct Place {
+    /// Where its inputs end.
+    position: u64,
+    /// The number of the entry behind its last work: what comes of that is to be committed first.
+    works: u64,
+    /// How many events it has.
+    events: u64,
+}
+
+/// What goes to the disk.
+enum Part {
+    Segment(Vec<u8>),
+    /// The open alerts, and nothing more.
+    Alerts(Vec<Vec<u8>>),
 }
 
 impl UnderWay {
@@ -80,24 +98,23 @@ impl UnderWay {
 struct ToDisk {
     /// `None`: it has ended, whichever way.
     writing: Option<Writing>,
-    made: Receiver<Vec<u8>>,
+    made: Receiver<Part>,
     told: Sender<Result<Aside, CheckpointError>>,
 }
 
 impl Job for ToDisk {
     fn step(&mut self) -> bool {
         // Nothing more comes of one that was given up.
-        let (Some(mut writing), Ok(segment)) = (self.writing.take(), self.made.recv()) else { return false };
-        let ended = if segment.is_empty() {
-            writing.end()
-        } else {
-            match writing.put(&segment) {
+        let (Some(mut writing), Ok(part)) = (self.writing.take(), self.made.recv()) else { return false };
+        let ended = match part {
+            Part::Alerts(alerts) => writing.end(&alerts),
+            Part::Segment(segment) => match writing.put(&segment) {
                 Ok(()) => {
                     self.writing = Some(writing);
                     return true;
                 }
                 Err(error) => Err(error),
-            }
+            },
         };
         // Nobody asks for one that was given up.
         self.told.send(ended).ok();
@@ -120,20 +137,42 @@ pub struct Keeper {
     /// A checkpoint is wanted before it is due.
     soon: bool,
     under_way: Option<UnderWay>,
-    /// One that waits until what came of its inputs is committed: its file, where its inputs end, after how many events.
-    aside: Option<(Aside, u64, u64)>,
+    /// One that waits until what came of its inputs is committed.
+    aside: Option<(Aside, Place)>,
+    /// The number of the entry behind the last work: rules and names of places may follow.
+    works: u64,
     /// Where the inputs of the newest one end.
     newest: Option<u64>,
     kept: Arc<Kept>,
+    alerts: Arc<OpenAlerts>,
 }
 
 impl Keeper {
-    /// Keeps what a journal and a companion say: inputs end at its position.
-    pub fn new(options: KeepOptions, journal: Arc<Journal>, companion: Companion, newest: Option<u64>) -> Keeper {
+    /// Keeps what a journal and a companion say: inputs end at its position. `alerts` are those that are open there.
+    pub fn new(
+        options: KeepOptions,
+        journal: Arc<Journal>,
+        companion: Companion,
+        newest: Option<u64>,
+        alerts: Vec<Vec<u8>>,
+    ) -> Keeper {
         let due = (options.monotonic)() + options.interval;
-        let kept = Arc::new(Kept::default());
+        let works = companion.position;
+        let (kept, alerts) = (Arc::new(Kept::default()), Arc::new(OpenAlerts::new(alerts)));
         kept.at_ms.store((options.wall_clock_ms)(), Ordering::Relaxed);
-        Keeper { options, journal, companion, due, soon: false, under_way: None, aside: None, newest, kept }
+        Keeper {
+            options,
+            journal,
+            companion,
+            due,
+            soon: false,
+            under_way: None,
+            aside: None,
+            works,
+            newest,
+            kept,
+            alerts,
+        }
     }
 
     /// The journal.
@@ -144,6 +183,11 @@ impl Keeper {
     /// What there is to know of it outside.
     pub fn kept(&self) -> &Arc<Kept> {
         &self.kept
+    }
+
+    /// The open alerts, on their way into checkpoints.
+    pub(super) fn alerts(&self) -> &Arc<OpenAlerts> {
+        &self.alerts
     }
 
     /// The clock by which it is known what is due.
@@ -223,6 +267,7 @@ impl Keeper {
             self.companion.places[run.place as usize].1 = Some(run.next);
         }
         self.companion.position = work.entry.max(self.companion.position);
+        self.works = work.entry.max(self.works);
         Ok(())
     }
 
@@ -264,12 +309,12 @@ impl Keeper {
     }
 
     fn try_look(&mut self, engine: &mut Engine) -> Result<(), CheckpointError> {
-        if let Some((aside, position, events)) = self.aside.take() {
-            if self.journal.settled() < position && !is_planted(Defect::CheckpointEarly) {
-                self.aside = Some((aside, position, events));
+        if let Some((aside, place)) = self.aside.take() {
+            if self.journal.settled() < place.works && !is_planted(Defect::CheckpointEarly) {
+                self.aside = Some((aside, place));
                 return Ok(());
             }
-            self.name(aside, position, events)?;
+            self.name(aside, place)?;
         }
         let is_due = self.is_due();
         if self.under_way.is_some() {
@@ -298,13 +343,14 @@ impl Keeper {
     fn begin(&mut self, engine: &mut Engine) -> Result<(), CheckpointError> {
         let begun = (self.options.monotonic)();
         let writing = Writing::begin(&self.options.folder, &self.companion)?;
-        let (segments, made) = unbounded::<Vec<u8>>();
+        let (segments, made) = unbounded::<Part>();
         let (told, written) = bounded(1);
         let job = ToDisk { writing: Some(writing), made, told };
         let disk = self.options.folder.disk().beside(Box::new(job));
         engine.begin_checkpoint();
-        let (position, events) = (self.companion.position, engine.taken_in());
-        self.under_way = Some(UnderWay { segments, disk, written, position, events, begun, is_whole: false });
+        self.alerts.want(Some(self.works));
+        let place = self.place(engine);
+        self.under_way = Some(UnderWay { segments, disk, written, place, begun, has_engine: false, is_whole: false });
         Ok(())
     }
 
@@ -312,14 +358,13 @@ impl Keeper {
     fn step(&mut self, engine: &mut Engine) -> Result<(), CheckpointError> {
         let Some(under_way) = &mut self.under_way else { return Ok(()) };
         let segments = &under_way.segments;
-        if !under_way.is_whole && !under_way.disk.is_finished() && segments.len() < SEGMENTS_WAITING_MAX {
+        let has_room = !under_way.disk.is_finished() && segments.len() < SEGMENTS_WAITING_MAX;
+        if !under_way.has_engine && has_room {
             // A disk that failed takes no more; it says why in the end.
-            match engine.step_checkpoint(STEP_BYTES, &mut |segment| drop(segments.send(segment.to_vec()))) {
+            let put = &mut |segment: &[u8]| drop(segments.send(Part::Segment(segment.to_vec())));
+            match engine.step_checkpoint(STEP_BYTES, put) {
                 CheckpointStep::Unfinished => {}
-                CheckpointStep::Finished => {
-                    drop(segments.send(Vec::new()));
-                    under_way.is_whole = true;
-                }
+                CheckpointStep::Finished => under_way.has_engine = true,
                 // Other rules came meanwhile.
                 CheckpointStep::Cancelled => {
                     self.give_up(engine);
@@ -328,42 +373,57 @@ impl Keeper {
                 }
             }
         }
+        // The writer comes to the place of the checkpoint later than the engine.
+        if under_way.has_engine
+            && !under_way.is_whole
+            && let Some(alerts) = self.alerts.take()
+        {
+            drop(segments.send(Part::Alerts(alerts)));
+            under_way.is_whole = true;
+        }
         if !under_way.disk.is_finished() {
             return Ok(());
         }
-        let Some(UnderWay { written, position, events, begun, is_whole, .. }) = self.under_way.take() else {
+        let Some(UnderWay { written, place, begun, has_engine, .. }) = self.under_way.take() else {
             return Ok(());
         };
-        if !is_whole {
+        self.alerts.want(None);
+        if !has_engine {
             engine.cancel_checkpoint();
         }
         if let Ok(aside) = written.try_recv() {
             let aside = aside?;
             let took = (self.options.monotonic)().saturating_duration_since(begun);
             self.kept.took_us.store(u64::try_from(took.as_micros()).unwrap_or(u64::MAX), Ordering::Relaxed);
-            self.aside = Some((aside, position, events));
+            self.aside = Some((aside, place));
         }
         Ok(())
+    }
+
+    fn place(&self, engine: &Engine) -> Place {
+        Place { position: self.companion.position, works: self.works, events: engine.taken_in() }
     }
 
     fn give_up(&mut self, engine: &mut Engine) {
         if let Some(under_way) = self.under_way.take() {
             engine.cancel_checkpoint();
+            self.alerts.want(None);
             under_way.give_up();
         }
     }
 
     fn write_aside(&mut self, engine: &Engine) -> Result<(), CheckpointError> {
         let begun = (self.options.monotonic)();
-        let aside = checkpoint::write_aside(&self.options.folder, engine, &self.companion)?;
+        let aside = checkpoint::write_aside(&self.options.folder, engine, &self.companion, &self.alerts.at_rest())?;
         let took = (self.options.monotonic)().saturating_duration_since(begun);
         self.kept.took_us.store(u64::try_from(took.as_micros()).unwrap_or(u64::MAX), Ordering::Relaxed);
-        self.aside = Some((aside, self.companion.position, engine.taken_in()));
+        self.aside = Some((aside, self.place(engine)));
         Ok(())
     }
 
     /// Lets a checkpoint count: whatever it knows of is in the journal on the disk first, also what nothing came of.
-    fn name(&mut self, aside: Aside, position: u64, events: u64) -> Result<Written, CheckpointError> {
+    fn name(&mut self, aside: Aside, place: Place) -> Result<Written, CheckpointError> {
+        let Place { position, events, .. } = place;
         self.journal.sync().map_err(|error| self.of_journal(error))?;
         let written = aside.name(events)?;
         self.newest = Some(position);
@@ -400,7 +460,7 @@ impl Keeper {
         self.give_up(engine);
         self.aside = None;
         self.write_aside(engine)?;
-        let (aside, position, events) = self.aside.take().expect("it was just written aside");
-        self.name(aside, position, events)
+        let (aside, place) = self.aside.take().expect("it was just written aside");
+        self.name(aside, place)
     }
 }

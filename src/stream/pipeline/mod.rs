@@ -17,6 +17,7 @@ mod engine_thread;
 mod history;
 mod keep;
 mod line_thread;
+mod open_alerts;
 mod queues;
 mod reader;
 mod reload;
@@ -133,7 +134,15 @@ impl<'p> Pipeline<'p> {
         if let Some(Keeping { keeper, replay, interval, producer, shipping }) = keeping {
             replaying = replay.map(|replay| Replaying::new(replay, &readers)).transpose()?;
             let (journal, kept) = (Arc::clone(keeper.journal()), Arc::clone(keeper.kept()));
-            commits = Some(Commits { journal, kept, interval, monotonic: keeper.monotonic(), producer, shipping });
+            commits = Some(Commits {
+                journal,
+                kept,
+                interval,
+                monotonic: keeper.monotonic(),
+                producer,
+                shipping,
+                alerts: Arc::clone(keeper.alerts()),
+            });
             let intakes: Vec<Intake> = readers.iter().map(Reader::intake).collect();
             judge = judge.keeping(keeper, &intakes);
         }

@@ -12,6 +12,7 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 use super::Message;
 use super::behind::Behind;
 use super::keep::Kept;
+use super::open_alerts::{OpenAlerts, Segments};
 use super::together::{Shipping, Together};
 use super::work::Work;
 use crate::alerts::{AlertLines, Alerts};
@@ -70,6 +71,8 @@ pub(super) struct Commits {
     pub(super) producer: Option<Box<dyn Transactions>>,
     /// Where entries of the journal go with them.
     pub(super) shipping: Option<Shipping>,
+    /// Where open alerts go that a checkpoint wants.
+    pub(super) alerts: Arc<OpenAlerts>,
 }
 
 /// By source: where its places are committed; `None` for one that has none.
@@ -114,6 +117,13 @@ pub(super) struct Writer<'a> {
     way: Way<'a>,
     /// On the disk before anybody is answered.
     journal: Option<Arc<Journal>>,
+    /// Where open alerts go that a checkpoint wants; `None`: there are none.
+    wanted_alerts: Option<Arc<OpenAlerts>>,
+    /// The number of the entry behind the last work.
+    through: u64,
+    /// Whether what waits to be told of alerts is told at the end. Where it is kept and all inputs are topics, the next run tells
+    /// it: it belongs to no input, so that what was told after the last checkpoint would be told again after a crash.
+    tells_last: bool,
     /// `None`: a commit is always due.
     due: Option<Due>,
     /// The group waits for what was taken to be committed.
@@ -151,19 +161,25 @@ impl<'a> Writer<'a> {
     ) -> Writer<'a> {
         let journal = commits.as_ref().map(|commits| Arc::clone(&commits.journal));
         let due = commits.as_ref().map(|commits| Due::new(commits.interval, commits.monotonic));
+        let wanted_alerts = commits.as_ref().map(|commits| Arc::clone(&commits.alerts));
+        let through = commits.as_ref().map_or(0, |commits| commits.journal.settled());
+        let tells_last = commits.is_none() || committers.iter().any(Option::is_none);
         let way = match commits {
             Some(Commits { journal, kept, producer: Some(producer), shipping, .. }) => {
                 Way::Together(Box::new(Together::new((producer, shipping), committers, journal, kept, stop)))
             }
             other => Way::Behind(Behind::new(committers, other.map(|commits| (commits.journal, commits.kept)))),
         };
-        Writer { sinks, observer, returns, way, journal, due, revocation: None, stop }
+        let revocation = None;
+        Writer { sinks, observer, returns, way, journal, wanted_alerts, through, tells_last, due, revocation, stop }
     }
 
     /// Writes what came of a work.
     pub(super) fn take(&mut self, mut work: Box<Work>) -> Result<(), StreamError> {
         work.write_verdicts();
+        self.give_alerts(Some(work.entry));
         self.sinks.gather(&mut work);
+        self.through = self.through.max(work.entry);
         match &mut self.way {
             Way::Together(together) => together.take(&mut self.sinks, &mut work)?,
             Way::Behind(behind) => behind.take(&mut self.sinks, &mut work)?,
@@ -202,6 +218,7 @@ impl<'a> Writer<'a> {
     /// again before anything is taken.
     pub(super) fn look(&mut self) -> Result<bool, StreamError> {
         self.observer.idle();
+        self.give_alerts(None);
         let is_due = self.due.as_mut().is_none_or(Due::take) || self.revocation.is_some();
         match &mut self.way {
             Way::Together(together) => {
@@ -225,20 +242,32 @@ impl<'a> Writer<'a> {
         Ok(true)
     }
 
-    /// Nothing more comes: writes what waits to be told of alerts, and wants all of it committed.
+    /// Gives a checkpoint the alerts that are open at its place. `next`: the entry behind the work that is gathered next.
+    fn give_alerts(&self, next: Option<u64>) {
+        if let Some(wanted) = self.wanted_alerts.as_ref().filter(|wanted| wanted.is_wanted(self.through, next)) {
+            wanted.give(self.sinks.open_alerts());
+        }
+    }
+
+    /// Nothing more comes: writes what waits to be told of alerts, where that is now, and wants all of it committed.
     pub(super) fn take_last(&mut self) -> Result<(), StreamError> {
+        let mut last = AlertLines::default();
+        if self.tells_last {
+            self.sinks.last_alerts(&mut last);
+        }
         match &mut self.way {
             Way::Together(together) => {
-                let mut last = AlertLines::default();
-                self.sinks.last_alerts(&mut last);
                 last.iter().for_each(|(id, line)| together.put(2, id, line));
                 together.want_last();
             }
             Way::Behind(_) => {
-                self.sinks.end_alerts()?;
+                self.sinks.write_alerts(&last)?;
                 self.sinks.settle(self.stop)?;
                 self.due = None;
             }
+        }
+        if let Some(wanted) = &self.wanted_alerts {
+            wanted.rest(self.sinks.open_alerts());
         }
         Ok(())
     }
@@ -252,10 +281,12 @@ impl Sinks {
         }
     }
 
-    /// Writes what waits to be told of alerts: nothing more comes.
-    fn end_alerts(&mut self) -> Result<(), StreamError> {
-        let mut lines = AlertLines::default();
-        self.last_alerts(&mut lines);
+    /// The alerts that are open, in segments.
+    fn open_alerts(&self) -> Segments {
+        self.alerts.as_ref().map(|alerting| alerting.alerts.stored()).unwrap_or_default()
+    }
+
+    fn write_alerts(&mut self, lines: &AlertLines) -> Result<(), StreamError> {
         let Some(Alerting { sink: Some(sink), .. }) = &mut self.alerts else { return Ok(()) };
         lines.iter().try_for_each(|(id, line)| sink.write(id, line))
     }
