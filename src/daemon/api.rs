@@ -139,6 +139,7 @@ impl Opened {
             bounds: wiring::bounds(config),
             clocks: Clocks { wall_ms: clock::wall_clock_ms, monotonic: clock::monotonic },
             away: Box::new(move || away.away_from_verdicts()),
+            max_entries: wiring::premises(config).max_entries,
             observer: metrics.api(),
             description: description().to_string(),
             live: Live::default(),

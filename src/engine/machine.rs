@@ -114,7 +114,7 @@ pub struct Engine {
     pub(super) started_ms: Option<i64>,
     pub(super) chunk: Chunk,
     scratch: Scratch,
-    spelling: SubjectReader,
+    pub(super) spelling: SubjectReader,
     /// Keys that a later look at the same log wants the events of.
     pub(super) watching: Option<Box<Watch>>,
     /// The checkpoint that is under way.

@@ -73,6 +73,7 @@ impl From<Reached> for Problem {
             Limited::Guesses => "too many wrong tokens came from this address",
         };
         let seconds = reached.wait.as_secs() + u64::from(reached.wait.subsec_nanos() > 0);
+        let seconds = u32::try_from(seconds).unwrap_or(u32::MAX);
         Problem::new(StatusCode::TOO_MANY_REQUESTS, "rate_limited", detail).retry_after(seconds)
     }
 }

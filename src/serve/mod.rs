@@ -91,6 +91,8 @@ pub struct Api {
     pub clocks: Clocks,
     /// The settings that name services which are away.
     pub away: Box<dyn Fn() -> Vec<String> + Send + Sync>,
+    /// How many entries a key of the state keeps where its feature does not say: what a rule costs depends on it.
+    pub max_entries: u32,
     /// Who counts.
     pub observer: Arc<dyn Observer>,
     /// The description of the API, served as it is.

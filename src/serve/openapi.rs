@@ -86,6 +86,9 @@ fn open_routes() -> OpenApiRouter<Arc<Api>> {
         .routes(route!(calls::ingest::ingest))
         .routes(route!(calls::evaluate::evaluate))
         .routes(route!(calls::verdicts::verdict))
+        .routes(route!(calls::decisions::check))
+        .routes(route!(calls::decisions::list))
+        .routes(route!(calls::rules::list))
         .routes(route!(calls::tokens::list, calls::tokens::create))
         .routes(route!(calls::tokens::revoke))
         .routes(route!(calls::audit::audit))
@@ -233,6 +236,9 @@ const ROUTES: &[&str] = &[
     "/v1/events",
     "/v1/evaluate",
     "/v1/verdicts/{source}/{id}",
+    "/v1/decisions/check",
+    "/v1/decisions",
+    "/v1/rules",
     "/v1/tokens",
     "/v1/tokens/{id}",
     "/v1/audit",

@@ -20,13 +20,13 @@ pub struct Problem {
     pub kind: String,
     /// The kind in words.
     #[schema(example = "Unprocessable Entity")]
-    pub title: String,
+    pub title: &'static str,
     /// The status of the answer; of an event in a batch, the status that it would have had alone.
     #[schema(minimum = 400, maximum = 599)]
     pub status: u16,
     /// A stable code: for an event the reason that docs/events.md explains.
     #[schema(example = "missing_id")]
-    pub code: String,
+    pub code: &'static str,
     /// What exactly.
     pub detail: String,
     /// Where the verdict can be fetched later.
@@ -35,17 +35,17 @@ pub struct Problem {
     pub verdict_url: Option<String>,
     /// When to try again, in seconds: the header `Retry-After`.
     #[serde(skip)]
-    pub retry_after_s: Option<u64>,
+    pub retry_after_s: Option<u32>,
 }
 
 impl Problem {
     /// A problem with this status and code.
-    pub fn new(status: StatusCode, code: &str, detail: impl Into<String>) -> Problem {
+    pub fn new(status: StatusCode, code: &'static str, detail: impl Into<String>) -> Problem {
         Problem {
             kind: format!("urn:refguard:problem:{code}"),
-            title: status.canonical_reason().unwrap_or("Problem").to_owned(),
+            title: status.canonical_reason().unwrap_or("Problem"),
             status: status.as_u16(),
-            code: code.to_owned(),
+            code,
             detail: detail.into(),
             verdict_url: None,
             retry_after_s: None,
@@ -53,17 +53,17 @@ impl Problem {
     }
 
     /// The same, with the time after which another try may help.
-    pub fn retry_after(self, seconds: u64) -> Problem {
+    pub fn retry_after(self, seconds: u32) -> Problem {
         Problem { retry_after_s: Some(seconds.max(1)), ..self }
     }
 
     /// 400: what was sent cannot be read.
-    pub fn bad_request(code: &str, detail: impl Into<String>) -> Problem {
+    pub fn bad_request(code: &'static str, detail: impl Into<String>) -> Problem {
         Problem::new(StatusCode::BAD_REQUEST, code, detail)
     }
 
     /// 403: the token does not allow it.
-    pub fn forbidden(code: &str, detail: impl Into<String>) -> Problem {
+    pub fn forbidden(code: &'static str, detail: impl Into<String>) -> Problem {
         Problem::new(StatusCode::FORBIDDEN, code, detail)
     }
 

@@ -48,7 +48,7 @@ impl Submission {
     /// What is wrong with a batch as a whole; of a single event nothing is.
     pub(super) fn read(events: Events, api: &Api) -> Result<Submission, Problem> {
         let Events { text, is_batch, caller } = events;
-        let ranges = if is_batch { elements(&text)? } else { vec![0..text.len()] };
+        let ranges = if is_batch { elements(&text)? } else { std::iter::once(0..text.len()).collect() };
         let mut batch = EventBatch::default();
         batch.input = text;
         let mut parser = Parser::new(ParseOptions::default());
@@ -176,7 +176,7 @@ fn may_say(caller: &Caller, batch: &EventBatch, event: &Event) -> Result<(), Pro
 }
 
 /// What is told of an event that is not valid; the code is one of [`Reason::CODES`].
-fn refusal(code: &str, detail: String) -> Problem {
+fn refusal(code: &'static str, detail: String) -> Problem {
     debug_assert!(Reason::CODES.iter().any(|(known, _)| *known == code), "{code} is a reason");
     let status = match code {
         "not_utf8" | "not_json" => StatusCode::BAD_REQUEST,

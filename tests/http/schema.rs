@@ -30,6 +30,8 @@ fn schemathesis_finds_no_answer_outside_the_description() {
         .args(["--checks", CHECKS, "--max-examples", "30", "--seed", "7", "--workers", "1", "--no-color"])
         .args(["--phases", "examples,coverage,fuzzing", "--warnings", "off", "--generation-database", "none"])
         .args(["--header", &format!("Authorization: Bearer {token}")])
+        // A deadline that passes is 504, as described; here none does.
+        .args(["--header", "Refguard-Deadline-Ms: 10000"])
         .stdin(Stdio::null())
         .output()
         .expect("it starts");

@@ -318,7 +318,14 @@ fn commands_make_show_and_end_tokens_and_follow_the_trail() {
     let broken = call(&["audit", "verify"]);
     assert_eq!(broken.code, Some(1), "{}", broken.err);
     assert!(broken.err.contains("record 2 is not what was written") && broken.err.contains("hint: "), "{}", broken.err);
+}
 
+#[test]
+fn commands_that_are_not_let_in_say_what_to_do() {
+    let served = Served::start("");
+    let config = served.config().to_str().expect("a path is text").to_owned();
+    let url = format!("http://{}", served.address);
+    let call = |arguments: &[&str]| answer(&[arguments, &["--config", &config, "--url", &url]].concat());
     let wrong = served.folder.path().join("wrong");
     fs::write(&wrong, "rfg_x").expect("there is room");
     let refused = call(&["token", "list", "--token-file", wrong.to_str().expect("a path is text")]);

@@ -31,7 +31,7 @@ pub(super) struct Reach {
     /// A file with a token; without it `http.admin_token_file`.
     #[arg(long, value_name = "FILE")]
     token_file: Option<PathBuf>,
-    /// Certificates in PEM of the authorities that the daemon's certificate is from; without it those of the web.
+    /// Certificates in PEM of the authorities that the daemon's certificate is from; without it those of the system.
     #[arg(long, value_name = "FILE")]
     ca: Option<PathBuf>,
     /// A certificate to show, in PEM, where the daemon asks for one.
@@ -67,10 +67,11 @@ impl Reach {
     }
 
     fn tls(&self) -> Result<TlsConfig, Failure> {
-        let mut tls = TlsConfig::builder();
-        if let Some(path) = &self.ca {
-            tls = tls.root_certs(RootCerts::Specific(Arc::new(certificates(path)?)));
-        }
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let roots = self.ca.as_deref().map_or_else(|| Ok(authorities()), certificates)?;
+        let mut tls = TlsConfig::builder()
+            .unversioned_rustls_crypto_provider(provider)
+            .root_certs(RootCerts::Specific(Arc::new(roots)));
         if let (Some(certificate), Some(key)) = (&self.certificate, &self.key) {
             let pem = read(key, "the key", "give a key in PEM by --key")?;
             let key = PrivateKey::from_pem(&pem).map_err(|error| {
@@ -94,6 +95,12 @@ fn configured_url(config: &Config) -> String {
 fn read(path: &Path, what: &str, hint: &str) -> Result<Vec<u8>, Failure> {
     let failed = |error| Failure::usage(format!("cannot read {what} in {}: {error}", path.display()), Some(hint));
     std::fs::read(path).map_err(failed)
+}
+
+/// The authorities of the system; those that cannot be read are left out.
+fn authorities() -> Vec<Certificate<'static>> {
+    let found = rustls_native_certs::load_native_certs().certs;
+    found.iter().map(|certificate| Certificate::from_der(certificate).to_owned()).collect()
 }
 
 fn certificates(path: &Path) -> Result<Vec<Certificate<'static>>, Failure> {
