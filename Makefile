@@ -3,7 +3,7 @@
 #   make run      verdicts on a day of example traffic
 #   make test     all tests; starts a real Kafka broker
 #   make check    formatting, lints, documentation, licences of dependencies
-#   make soak     a million events with fifty kills of refguard and three of the broker
+#   make soak     a million events with fifty kills of refguard, and a million over Redis with fifty failovers
 #   make simulate histories of simulated faults: HISTORIES of them from SEED on, a million from 0 by default
 #   make fuzz     real fuzzing: FUZZ_SECONDS for each target, 60 by default
 #   make setup    only the installing, for tests and checks
@@ -35,6 +35,7 @@ test:
 soak:
 	@sh scripts/setup test
 	timeout 3600 cargo test --locked --release --test exactly_once -- --ignored --nocapture soak
+	timeout 3600 cargo test --locked --release --test redis_run -- --ignored --nocapture soak
 
 # Debug assertions stay: they are what planted defects and the machine's own promises need.
 simulate:

@@ -442,6 +442,7 @@ fn promtool_has_nothing_to_say() {
     watched.metrics.keep(&Arc::default(), &journal);
     watched.metrics.copy(&Arc::default());
     watched.metrics.stands_by(&Arc::default());
+    watched.metrics.share(&Arc::default());
     let api = watched.metrics.api();
     api.answered("/v1/evaluate", 200);
     api.degraded("sources.orders", 1);

@@ -76,6 +76,7 @@ fn history(shape: Shape, random: &mut Random, value: impl Fn(u64) -> u64) -> Vec
             value: value(random.below(shape.values)),
             id: random.below(IDS as u64) as u32,
             add: !random.chance(25),
+            again: false,
             members: random.chance(80),
             compare: false,
         };

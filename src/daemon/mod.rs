@@ -20,6 +20,7 @@ pub mod recovery;
 pub mod reference;
 pub mod reload;
 pub mod schemas;
+pub mod shared;
 pub mod standby;
 pub mod stop;
 pub mod wiring;

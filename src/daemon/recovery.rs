@@ -8,7 +8,7 @@
 mod plan;
 mod settle;
 
-pub use plan::{NoPlan, Plan, Topics, Unknown, plan};
+pub use plan::{NoPlan, Plan, Topics, Unknown, begins, plan};
 pub use settle::{Handing, NotSettled, keeper, settle_in};
 
 use std::sync::Arc;

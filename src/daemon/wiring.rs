@@ -5,20 +5,21 @@
 
 mod api;
 mod recovery;
+mod sinks;
 mod together;
 
 pub use api::{bounds, connection_options, inbox_mapping, inbox_name, limits, tls_files};
 pub use recovery::{copy_options, groups, journal_topic, store};
+pub use sinks::{LettersAt, Outlets, alert_options, letters_at, resend_options, shared_sinks, sinks, stdout};
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::clock;
-use super::config::{self, Config};
+use super::config::{self, Backend, Config};
 use super::key::StateKey;
 use super::recovery::Topics;
-use crate::alerts::{AlertOptions, Alerts};
 use crate::engine::{EngineOptions, EventQuota, Policy, ProgramPolicy, Quota, Rates, Thresholds};
 use crate::event::mapping::Mapping;
 use crate::event::{Attributes, ParseOptions, Parser};
@@ -27,17 +28,15 @@ use crate::ruleset::Premises;
 use crate::ruleset::program::RuleSet;
 use crate::signals::{CacheSizes, Deriver, SignalConfig, SignalError, Wanted};
 use crate::state::Broken;
+use crate::stream::StreamError;
 use crate::stream::copies::CopyError;
-use crate::stream::file::{LineOptions, LineSink, LineSource, WriteMode};
+use crate::stream::file::{LineOptions, LineSource};
 use crate::stream::inbox::InboxSource;
-use crate::stream::kafka::{ClientOptions, KafkaProducer, KafkaSource, PartitionName, ProducerOptions, SourceOptions};
-use crate::stream::pipeline::{Alerting, Input, Reader, Sinks};
-use crate::stream::{Sink, StreamError};
+use crate::stream::kafka::{ClientOptions, KafkaSource, PartitionName, SourceOptions};
+use crate::stream::pipeline::{Input, Reader};
 
 /// What programs without an entry may take of the state, where nothing is said: one part in so many.
 const UNCONFIGURED_SHARE: u64 = 8;
-/// The topic of dead letters, where none is named.
-const LETTERS_TOPIC: &str = "refguard.deadletter";
 /// How many seconds' events of a quota may come at once, where nothing is said.
 const BURST_SECONDS: i64 = 60;
 
@@ -231,6 +230,7 @@ pub fn premises(config: &Config) -> Premises {
         attributes: attributes(config),
         max_entries: u32::try_from(config.state.max_entries.0).unwrap_or(u32::MAX),
         cost_max: config.rules.max_cost.0.unsigned_abs(),
+        is_shared: config.state.backend == Backend::Redis,
     }
 }
 
@@ -319,7 +319,34 @@ pub fn readers(
     config.sources.iter().enumerate().map(open).collect()
 }
 
-/// Refuses groups in which somebody else is. To be asked before [`sinks`], which take over from whoever wrote before.
+/// The sources of `run` over state that instances share: others may be in their groups, and places are the groups' alone.
+///
+/// # Errors
+///
+/// As [`readers`].
+pub fn shared_readers(
+    config: &Config,
+    wanted: Wanted,
+    signals: &SignalConfig,
+    instance: &str,
+) -> Result<Vec<Reader>, WiringError> {
+    check_sources(config)?;
+    let open = |(index, (name, source)): (usize, (&String, &config::Source))| {
+        let input = match &source.kafka {
+            Some(kafka) => {
+                let mut options = kafka_options(config, kafka);
+                (options.instance, options.is_shared) = (Some(instance.to_owned()), true);
+                Input::Kafka(Arc::new(KafkaSource::open(&options)?))
+            }
+            None => input(config, source, instance, Vec::new())?,
+        };
+        let mapping = source.mapping.as_ref().map(|mapping| mapping.0.clone());
+        reader(index, name.clone(), input, mapping, wanted, signals, ParseOptions::default())
+    };
+    config.sources.iter().enumerate().map(open).collect()
+}
+
+/// Refuses groups in which somebody else is. To be asked before [`sinks()`], which take over from whoever wrote before.
 ///
 /// # Errors
 ///
@@ -408,157 +435,6 @@ pub fn line_options(config: &Config) -> LineOptions {
 /// How many batches of a source are under way at once.
 pub fn works_per_source(config: &Config) -> usize {
     config.engine.queue_batches.0 as usize
-}
-
-/// The sinks of `run`, opened. Alerts go on with those that were open.
-///
-/// # Errors
-///
-/// [`WiringError::NoBrokers`], or what a sink says.
-pub fn sinks(config: &Config, rules: &Arc<RuleSet>, open_alerts: &[Vec<u8>]) -> Result<Outlets, WiringError> {
-    let transactional_id = match together::transactional_id(config) {
-        Ok(id) => Some(id),
-        Err(why) => {
-            tracing::info!(
-                "verdicts and places are not committed together, so that some come twice after a crash: {why}"
-            );
-            None
-        }
-    };
-    let is_together = transactional_id.is_some();
-    let mut producers = Producers { transactional_id, open: Vec::new() };
-    let verdicts = sink(config, "verdicts", "refguard.verdicts", &config.sinks.verdicts, &mut producers)?;
-    let letters = sink(config, "dead_letters", LETTERS_TOPIC, &config.sinks.dead_letters, &mut producers)?;
-    let alerts = match &config.sinks.alerts {
-        Some(alerts) => sink(config, "alerts", "refguard.alerts", alerts, &mut producers)?,
-        None => None,
-    };
-    let mut gathered = Alerts::new(alert_options(config), Arc::clone(rules));
-    gathered.restore(open_alerts)?;
-    let alerts = Alerting { alerts: gathered, sink: alerts };
-    let sinks = Sinks {
-        alerts: Some(alerts),
-        verdicts: verdicts.unwrap_or_else(stdout),
-        dead_letters: letters.unwrap_or_else(|| Sink::Lines(LineSink::to("standard error", std::io::stderr()))),
-    };
-    let producer = producers.open.into_iter().next().map(|(_, producer)| producer).filter(|_| is_together);
-    if let Some(producer) = &producer {
-        producer.take_over()?;
-    }
-    Ok(Outlets { sinks, producer })
-}
-
-/// Where outputs go.
-pub struct Outlets {
-    /// The sinks.
-    pub sinks: Sinks,
-    /// The producer of all of them, where outputs and places are committed together.
-    pub producer: Option<KafkaProducer>,
-}
-
-/// The producers of some sinks.
-struct Producers {
-    transactional_id: Option<String>,
-    open: Vec<(ClientOptions, KafkaProducer)>,
-}
-
-/// How alerts are gathered.
-pub fn alert_options(config: &Config) -> AlertOptions {
-    let of = &config.alerts;
-    let count = |of: i64| usize::try_from(of).unwrap_or(usize::MAX);
-    AlertOptions {
-        quiet_ms: of.quiet.0,
-        interval_ms: of.interval.0,
-        open_max: count(of.max_open.0),
-        per_rule_max: count(of.max_per_rule.0),
-    }
-}
-
-/// Standard output as a sink.
-pub fn stdout() -> Sink {
-    Sink::Lines(LineSink::to("standard output", std::io::stdout()))
-}
-
-fn sink(
-    config: &Config,
-    name: &'static str,
-    default_topic: &str,
-    sink: &config::Sink,
-    producers: &mut Producers,
-) -> Result<Option<Sink>, WiringError> {
-    if let Some(kafka) = &sink.kafka {
-        let topic = kafka.topic.as_deref().unwrap_or(default_topic);
-        let client = client(config, name, kafka)?;
-        // One producer a cluster, so that a mark covers every topic on it.
-        let known = producers.open.iter().find(|(of, _)| *of == client).map(|(_, producer)| producer.clone());
-        let producer = match known {
-            Some(producer) => producer,
-            None => {
-                let transactional_id = producers.transactional_id.clone();
-                let made = KafkaProducer::open(ProducerOptions { client: client.clone(), transactional_id })?;
-                producers.open.push((client, made.clone()));
-                made
-            }
-        };
-        return Ok(Some(Sink::Kafka(Box::new(producer.topic(topic)?))));
-    }
-    if let Some(path) = &sink.file {
-        return Ok(Some(Sink::Lines(LineSink::open(path, WriteMode::Append)?)));
-    }
-    Ok(sink.stdout.map(|_| stdout()))
-}
-
-/// Where dead letters are kept, so that they can be read again.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum LettersAt {
-    /// A topic of a cluster.
-    Topic(ClientOptions, String),
-    /// A file.
-    File(PathBuf),
-    /// They are only told.
-    Nowhere,
-}
-
-/// The place that `sinks.dead_letters` names.
-///
-/// # Errors
-///
-/// [`WiringError::NoBrokers`].
-pub fn letters_at(config: &Config) -> Result<LettersAt, WiringError> {
-    let sink = &config.sinks.dead_letters;
-    if let Some(kafka) = &sink.kafka {
-        let mut client = client(config, "dead_letters", kafka)?;
-        client.settings = shared(&client.settings);
-        let topic = kafka.topic.clone().unwrap_or_else(|| LETTERS_TOPIC.to_owned());
-        return Ok(LettersAt::Topic(client, topic));
-    }
-    Ok(sink.file.clone().map_or(LettersAt::Nowhere, LettersAt::File))
-}
-
-/// How inputs are sent again to the topics that they came from.
-pub fn resend_options(kafka: &config::KafkaSource) -> ProducerOptions {
-    let settings: Vec<(String, String)> = kafka.properties.clone().into_iter().collect();
-    let client = ClientOptions { brokers: kafka.brokers.clone(), settings: shared(&settings) };
-    ProducerOptions { client, transactional_id: None }
-}
-
-/// The settings that hold for any client of a cluster: those of its security.
-fn shared(settings: &[(String, String)]) -> Vec<(String, String)> {
-    let is_shared = |name: &str| ["security.", "sasl.", "ssl."].iter().any(|prefix| name.starts_with(prefix));
-    settings.iter().filter(|(name, _)| is_shared(name)).cloned().collect()
-}
-
-fn client(config: &Config, name: &'static str, sink: &config::KafkaSink) -> Result<ClientOptions, WiringError> {
-    let first = config.sources.values().find_map(|source| source.kafka.as_ref());
-    let (brokers, inherited) = match first {
-        _ if !sink.brokers.is_empty() => (sink.brokers.clone(), BTreeMap::new()),
-        Some(source) => (source.brokers.clone(), source.properties.clone()),
-        None => return Err(WiringError::NoBrokers { sink: name }),
-    };
-    // What reaches the source's cluster reaches it for the sink too; what only a consumer knows is left out.
-    let inherited: Vec<(String, String)> = inherited.into_iter().collect();
-    let settings: BTreeMap<String, String> = shared(&inherited).into_iter().chain(sink.properties.clone()).collect();
-    Ok(ClientOptions { brokers, settings: settings.into_iter().collect() })
 }
 
 #[cfg(test)]

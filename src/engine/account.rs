@@ -5,6 +5,8 @@
 //! of features may use them. Only tables that some loaded rule reads exist. Who invited an account is the one text among
 //! them: see `referrers`.
 
+mod keys;
+
 use std::ops::Range;
 
 use super::programs::Program;
@@ -222,6 +224,9 @@ impl AccountTables {
     }
 }
 
+/// What sees the operations of a table, by its place, before they are executed: it may bring in what they need.
+pub(super) type Bring<'a> = &'a mut dyn FnMut(usize, &mut [Op], &mut FeatureTable);
+
 /// One event, as the first round sees it.
 #[derive(Clone, Copy)]
 pub(super) struct Visit<'a> {
@@ -386,50 +391,21 @@ impl AccountMemory {
         }
     }
 
-    /// Executes the first round for the events of a chunk.
+    /// Executes the first round for the events of a chunk; `bring` sees the operations of each table before it executes them.
     pub(super) fn apply<'a>(
         &mut self,
         plan: &AccountTables,
         hasher: &KeyHasher,
         events: usize,
         visit: impl Fn(usize) -> Visit<'a>,
+        bring: Bring<'_>,
     ) {
-        self.seen.clear();
-        self.seen.resize(events, Default::default());
-        self.ids.clear();
-        self.ids.extend((0..events).map(|at| ids(hasher, &visit(at))));
-        for ((memory, roles), table) in plan.kept.iter().zip(&mut self.tables) {
-            self.ops.clear();
-            self.targets.clear();
+        self.begin(hasher, events, &visit);
+        for (place, (memory, roles)) in plan.kept.iter().enumerate() {
+            self.list(*memory, roles, hasher, &visit);
             self.readings.clear();
-            for (at, ids) in self.ids.iter().enumerate() {
-                let visit = visit(at);
-                for role in &ROLES {
-                    let id = &ids[*role as usize];
-                    if *role != stands_for(*role, ids) {
-                        continue;
-                    }
-                    let adds = memory.learns_of(*role) && visit.feeds;
-                    let value = if adds { memory.value(visit.batch, visit.event) } else { None };
-                    // A referral's own reading tells whether it is the first.
-                    let read = roles.iter().any(|asked| stands_for(*asked, ids) == *role)
-                        || *memory == Memory::ReferredAt && value.is_some();
-                    if !read && value.is_none() {
-                        continue;
-                    }
-                    let Some(key) = id.and_then(|id| key(*memory, id, hasher, &visit)) else { continue };
-                    self.ops.push(Op {
-                        key,
-                        time_ms: visit.event.event_time_ms,
-                        horizon_ms: visit.horizon_ms,
-                        event: visit.identity,
-                        value: value.unwrap_or(0),
-                        add: value.is_some(),
-                        ..Op::default()
-                    });
-                    self.targets.push((at as u32, read.then_some(*role)));
-                }
-            }
+            let table = &mut self.tables[place];
+            bring(place, &mut self.ops, table);
             table.apply(&self.ops, &[], &mut self.readings);
             for ((at, role), reading) in self.targets.iter().zip(&self.readings.readings) {
                 if let Some(role) = role {
@@ -439,6 +415,49 @@ impl AccountMemory {
         }
         self.names.clear();
         self.invited_by.clear();
+    }
+
+    /// Looks whom the events of a chunk name.
+    fn begin<'a>(&mut self, hasher: &KeyHasher, events: usize, visit: &impl Fn(usize) -> Visit<'a>) {
+        self.seen.clear();
+        self.seen.resize(events, Default::default());
+        self.ids.clear();
+        self.ids.extend((0..events).map(|at| ids(hasher, &visit(at))));
+    }
+
+    /// Lists the operations of a table for the events of a chunk.
+    fn list<'a>(&mut self, memory: Memory, roles: &[Role], hasher: &KeyHasher, visit: &impl Fn(usize) -> Visit<'a>) {
+        self.ops.clear();
+        self.targets.clear();
+        for (at, ids) in self.ids.iter().enumerate() {
+            let visit = visit(at);
+            for role in &ROLES {
+                let id = &ids[*role as usize];
+                if *role != stands_for(*role, ids) {
+                    continue;
+                }
+                let adds = memory.learns_of(*role) && visit.feeds;
+                let value = if adds { memory.value(visit.batch, visit.event) } else { None };
+                // A referral's own reading tells whether it is the first.
+                let read = roles.iter().any(|asked| stands_for(*asked, ids) == *role)
+                    || memory == Memory::ReferredAt && value.is_some();
+                if !read && value.is_none() {
+                    continue;
+                }
+                let Some(key) = id.and_then(|id| key(memory, id, hasher, &visit)) else { continue };
+                self.ops.push(Op {
+                    key,
+                    time_ms: visit.event.event_time_ms,
+                    horizon_ms: visit.horizon_ms,
+                    event: visit.identity,
+                    value: value.unwrap_or(0),
+                    add: value.is_some(),
+                    id: at as u32,
+                    ..Op::default()
+                });
+                self.targets.push((at as u32, read.then_some(*role)));
+            }
+        }
     }
 
     /// Learns who invited whom from the next event of the chunk, and notes what is known as of then.
@@ -473,7 +492,8 @@ impl AccountMemory {
     ) -> ReadingValue {
         let as_of_ms = visit.event.event_time_ms.max(visit.horizon_ms);
         let key = |account: &str| visit.key(hasher, &[hasher.part(Scalar::Text(account))]);
-        let above = |account| self.referrers.iter().flat_map(move |of| of.above(account, as_of_ms, key));
+        let above =
+            |account| self.referrers.iter().flat_map(move |of| of.above(visit.program.part, account, as_of_ms, key));
         match (question, accounts) {
             (Referral::Depth(_), [account]) => ReadingValue::Int(above(account).count() as i64),
             (Referral::Cycle(_), [referrer, referee]) => ReadingValue::Bool(

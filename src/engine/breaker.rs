@@ -151,7 +151,7 @@ struct Counters {
 }
 
 /// All breakers of a rule set.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Breakers {
     /// By place of the rule; `None`: it has none. Empty if none has, so that an event costs nothing.
     rules: Vec<Option<Box<Counters>>>,

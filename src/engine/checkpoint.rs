@@ -56,7 +56,7 @@ const OF_FEATURE: u8 = 0;
 const OF_ACCOUNTS: u8 = 1;
 
 /// Tells keys apart without telling them: a hash under the key.
-fn key_check(hasher: &KeyHasher) -> PartHash {
+pub(super) fn key_check(hasher: &KeyHasher) -> PartHash {
     hasher.part(Scalar::Text("refguard checkpoint"))
 }
 

@@ -5,7 +5,7 @@
 mod links;
 mod waits;
 
-use super::account::{AccountMemory, Visit};
+use super::account::{AccountMemory, Bring, Visit};
 use super::clock::Moment;
 use super::facts::Row;
 use super::plan::{FeaturePlan, FirstPart, Own, PartIndex, Plan, TypeStep, ValueUse};
@@ -147,11 +147,18 @@ impl Chunk {
 
     /// First round: what is remembered of accounts and places.
     /// `learns` is whether these events add to it, as those do that are counted.
-    pub(super) fn apply_accounts(&mut self, ground: &Ground<'_>, accounts: &mut AccountMemory, learns: bool) {
+    pub(super) fn apply_accounts(
+        &mut self,
+        ground: &Ground<'_>,
+        accounts: &mut AccountMemory,
+        learns: bool,
+        bring: Bring<'_>,
+    ) {
         if ground.plan.accounts.is_empty() {
             return;
         }
-        accounts.apply(&ground.plan.accounts, ground.hasher, self.entries.len(), |at| self.visit(ground, at, learns));
+        let visit = |at| self.visit(ground, at, learns);
+        accounts.apply(&ground.plan.accounts, ground.hasher, self.entries.len(), visit, bring);
         for at in 0..self.entries.len() {
             let visit = self.visit(ground, at, learns);
             accounts.refer(at, ground.hasher, &visit);
@@ -173,7 +180,7 @@ impl Chunk {
     }
 
     /// An event as the first round sees it.
-    fn visit<'a>(&self, ground: &Ground<'a>, at: usize, learns: bool) -> Visit<'a> {
+    pub(super) fn visit<'a>(&self, ground: &Ground<'a>, at: usize, learns: bool) -> Visit<'a> {
         let entry = &self.entries[at];
         Visit {
             batch: ground.batch,
@@ -209,6 +216,13 @@ impl Chunk {
             }
         }
         self.ids.extend(self.waited.iter().map(|(_, id)| *id));
+    }
+
+    /// Tells the keys of the operations that were planned, each with its feature and the place of its event.
+    pub(super) fn keys(&self, mut note: impl FnMut(usize, usize, KeyHash)) {
+        for (feature, ops) in self.ops.iter().enumerate() {
+            ops.iter().for_each(|op| note(feature, self.place_of(op), op.key));
+        }
     }
 
     /// Drops the operations of features that are not among these.
@@ -414,7 +428,11 @@ impl Chunk {
 
     /// Executes the operations, one feature at a time over the whole chunk; before that the memory of all features is asked
     /// for, since one feature alone has too few operations in a chunk to fill the waits.
-    pub(super) fn apply(&mut self, ground: &Ground<'_>, tables: &mut [FeatureTable]) {
+    /// `bring` sees the operations of each feature before any is.
+    pub(super) fn apply(&mut self, ground: &Ground<'_>, tables: &mut [FeatureTable], bring: Bring<'_>) {
+        for (place, (table, ops)) in tables.iter_mut().zip(&mut self.ops).enumerate() {
+            bring(place, ops, table);
+        }
         for step in Fetch::STEPS {
             for ((table, ops), guesses) in tables.iter().zip(&self.ops).zip(&mut self.guesses) {
                 table.fetch(step, ops, guesses);

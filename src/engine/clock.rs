@@ -17,6 +17,8 @@ pub struct Clock {
     /// The newest event time of any partition, in use or not.
     latest_ms: i64,
     allowed_lateness_ms: i64,
+    /// The lowest newest event time of the partitions that others read; `None`: there are none.
+    elsewhere_ms: Option<i64>,
 }
 
 /// What the clock says of one event.
@@ -33,7 +35,13 @@ pub struct Moment {
 impl Clock {
     /// A clock that has seen nothing.
     pub fn new(allowed_lateness_ms: i64) -> Clock {
-        Clock { newest_ms: Vec::new(), watermark_ms: i64::MIN, latest_ms: i64::MIN, allowed_lateness_ms }
+        Clock {
+            newest_ms: Vec::new(),
+            watermark_ms: i64::MIN,
+            latest_ms: i64::MIN,
+            allowed_lateness_ms,
+            elsewhere_ms: None,
+        }
     }
 
     /// A clock that has seen nothing, with the same allowance.
@@ -45,6 +53,32 @@ impl Clock {
     /// tick releases it.
     pub fn assign(&mut self, partition: u32) {
         self.slot(partition).get_or_insert(i64::MIN);
+    }
+
+    /// Takes a partition into use that has shown this event time to who read it before.
+    pub fn resume(&mut self, partition: u32, newest_ms: i64) {
+        self.latest_ms = self.latest_ms.max(newest_ms);
+        let newest = self.slot(partition).get_or_insert(newest_ms);
+        *newest = newest_ms.max(*newest);
+        self.advance();
+    }
+
+    /// Sets the lowest newest event time of the partitions that others read: they hold the watermark back too. What is a
+    /// little old holds it back a little longer. The watermark of another is ours too: it never goes back.
+    pub fn read_elsewhere(&mut self, newest_ms: Option<i64>, watermark_ms: Option<i64>) {
+        self.elsewhere_ms = newest_ms;
+        self.watermark_ms = self.watermark_ms.max(watermark_ms.unwrap_or(i64::MIN));
+        self.advance();
+    }
+
+    /// How far behind the watermark an event still counts.
+    pub fn allowed_lateness_ms(&self) -> i64 {
+        self.allowed_lateness_ms
+    }
+
+    /// The newest event time that a partition in use has shown; `None`: it is not in use, or has shown nothing.
+    pub fn newest_ms(&self, partition: u32) -> Option<i64> {
+        self.newest_ms.get(partition as usize).copied().flatten().filter(|newest| *newest != i64::MIN)
     }
 
     /// Takes a partition out of use, such as one that another member of the group reads now.
@@ -110,7 +144,7 @@ impl Clock {
     }
 
     fn advance(&mut self) {
-        if let Some(lowest) = self.newest_ms.iter().flatten().min() {
+        if let Some(lowest) = self.newest_ms.iter().flatten().chain(&self.elsewhere_ms).min() {
             self.watermark_ms = self.watermark_ms.max(*lowest);
         }
     }

@@ -15,6 +15,7 @@ use super::judgement::{Elements, Judgement, Judgements, Outcome, Piece};
 use super::plan::Plan;
 use super::programs::Program;
 use super::record;
+use super::shared::Origin;
 use super::subject::{subject_key, subjects};
 use super::tally::Tally;
 use crate::event::json::write_string;
@@ -72,6 +73,8 @@ pub(super) struct Decider<'a> {
     pub breakers: &'a mut Breakers,
     /// Rollout counts as 100 % and nothing expires.
     pub every_rule_in_force: bool,
+    /// Where the event stands in a log that several engines share.
+    pub origin: Option<Origin>,
 }
 
 /// A verdict for each side of an event, and the sum behind it.
@@ -214,7 +217,7 @@ impl Decider<'_> {
                 let known = subjects(row, *kind).find(|(_, earlier)| *earlier == subject);
                 let is_first = known.is_none_or(|(earlier, _)| earlier == role);
                 let key = subject_key(self.hasher, row, *kind, subject);
-                for standing in self.decisions.in_force(key, row.event.kind, event_type, as_of_ms) {
+                for standing in self.decisions.in_force(key, row.event.kind, event_type, as_of_ms, self.origin) {
                     if is_first {
                         write_string(elements.next(), &standing.cause.id);
                     }
@@ -378,6 +381,7 @@ impl Decider<'_> {
             created_ms,
             expires_ms: decide.ttl_ms.map(|ttl_ms| created_ms.saturating_add(ttl_ms)),
             sequence: made.sequence,
+            origin: self.origin,
         }
     }
 }

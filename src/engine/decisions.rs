@@ -10,6 +10,7 @@ mod stored;
 use std::collections::{BTreeSet, HashMap};
 use std::ops::Bound;
 
+use super::shared::Origin;
 use crate::event::{EventKind, SubjectKind, Verdict};
 use crate::state::KeyHash;
 use stored::DecisionsCut;
@@ -62,6 +63,8 @@ pub struct DecisionCause {
     pub expires_ms: Option<i64>,
     /// How many events the engine had taken in when it was made.
     pub sequence: u64,
+    /// Where its event stands, for engines that share their state: there no number of events is one for all.
+    pub origin: Option<Origin>,
 }
 
 /// The state of one subject.
@@ -82,6 +85,11 @@ impl DecisionCause {
     fn is_extended_by(&self, other: &DecisionCause, as_of_ms: i64) -> bool {
         let lives = self.expires_ms.is_none_or(|end| as_of_ms < end);
         lives && self.rule == other.rule && self.verdict == other.verdict && self.reach == other.reach
+    }
+
+    /// Whether some event from the horizon on can meet it.
+    fn lasts(&self, horizon_ms: i64) -> bool {
+        self.expires_ms.is_none_or(|end_ms| end_ms > horizon_ms)
     }
 
     /// What it takes in memory, about.
@@ -118,6 +126,8 @@ pub struct Decisions {
     bytes_max: Option<usize>,
     /// How many causes were refused.
     refused: u64,
+    /// Causes that a try which did not come to its end has made of the events that are judged now.
+    made_before: BTreeSet<(KeyHash, String)>,
     /// While they are written as of a place that was passed.
     cut: Option<Box<DecisionsCut>>,
 }
@@ -166,13 +176,15 @@ impl Decisions {
     }
 
     /// The causes on a subject that count for an event of this type at this instant: its event time, or the horizon for
-    /// a later one, so that it does not matter whether a cause that ended in between is still held.
+    /// a later one, so that it does not matter whether a cause that ended in between is still held. Where an event stands in
+    /// a shared log, what came of it or of those behind it in its partition does not count.
     pub fn in_force<'a>(
         &'a self,
         key: KeyHash,
         kind: EventKind,
         event_type: &'a str,
         as_of_ms: i64,
+        at: Option<Origin>,
     ) -> impl Iterator<Item = InForce<'a>> {
         self.records.get(&key).into_iter().flat_map(move |record| {
             record
@@ -180,6 +192,7 @@ impl Decisions {
                 .iter()
                 .filter(move |cause| cause.expires_ms.is_none_or(|end| as_of_ms < end))
                 .filter(move |cause| cause.reach.covers(kind, event_type))
+                .filter(move |cause| at.zip(cause.origin).is_none_or(|(at, of)| !of.is_from(at)))
                 .map(|cause| InForce { cause, kind: record.kind })
         })
     }
@@ -212,7 +225,8 @@ impl Decisions {
         if let Some(known) = same {
             // It keeps its place in the queue, and is put back under its new end when that comes.
             known.expires_ms = known.expires_ms.and_then(|end| cause.expires_ms.map(|new| new.max(end)));
-            return false;
+            // Made again by the event that made it, it is new once.
+            return !self.made_before.is_empty() && self.made_before.remove(&(key, cause.id));
         }
         let before = record.gravest();
         let end = cause.expires_ms;
@@ -343,6 +357,7 @@ mod tests {
                 created_ms: now_ms,
                 expires_ms: (draw(50) > 0).then(|| now_ms + 1 + draw(90) as i64),
                 sequence: 0,
+                origin: None,
             };
             decisions.decide(key, now_ms, || ("default".into(), SubjectKind::Account, account.clone().into()), cause);
             if draw(10) == 0 {

@@ -313,7 +313,7 @@ impl Engine {
                 let key = subject_key(&self.hasher, row, *kind, subject);
                 // Those that this event made count for later ones.
                 let earlier = |number: u64| number + 1 < self.sequence;
-                for met in self.decisions.in_force(key, row.event.kind, event_type, as_of_ms) {
+                for met in self.decisions.in_force(key, row.event.kind, event_type, as_of_ms, None) {
                     if earlier(met.cause.sequence) && found.iter().all(|known| known.id != met.cause.id) {
                         found.push(DecisionExplained {
                             id: met.cause.id.clone(),

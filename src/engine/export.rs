@@ -41,11 +41,7 @@ impl Engine {
         let Some(as_of_ms) = self.clock.latest_ms() else { return };
         self.decisions.records().for_each(|record| put(Exported::Decision(record)));
         if let Some(referrers) = self.accounts.referrers() {
-            for account in referrers.accounts() {
-                if let Some(referrer) = referrers.as_of(account, as_of_ms) {
-                    put(Exported::Referrer { account, referrer });
-                }
-            }
+            referrers.known(as_of_ms).for_each(|(account, referrer)| put(Exported::Referrer { account, referrer }));
         }
         let horizon_ms = self.clock.horizon_ms();
         let op = |offset_ms: i64| Op {

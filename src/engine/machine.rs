@@ -18,6 +18,7 @@ use super::policy::Policy;
 use super::programs::Programs;
 use super::quotas::{QuotaChange, QuotaUse, Quotas};
 use super::remembered::Remembered;
+use super::shared::{Origin, Sharing};
 use super::tally::Tally;
 use super::waiting::Waiting;
 use super::watch::{MemoryWatch, SaturationChange};
@@ -113,12 +114,14 @@ pub struct Engine {
     /// Event time of the first of them.
     pub(super) started_ms: Option<i64>,
     pub(super) chunk: Chunk,
-    scratch: Scratch,
+    pub(super) scratch: Scratch,
     pub(super) spelling: SubjectReader,
     /// Keys that a later look at the same log wants the events of.
     pub(super) watching: Option<Box<Watch>>,
     /// The checkpoint that is under way.
     pub(super) cut: Option<Box<Cut>>,
+    /// What is needed to judge over state that several engines share.
+    pub(super) sharing: Option<Box<Sharing>>,
 }
 
 impl Engine {
@@ -149,6 +152,7 @@ impl Engine {
             spelling: SubjectReader::default(),
             watching: None,
             cut: None,
+            sharing: None,
             breakers: Breakers::new(&rules, options.every_rule_in_force),
             policy,
             every_rule_in_force: options.every_rule_in_force,
@@ -303,12 +307,16 @@ impl Engine {
     pub(super) fn in_chunks(&mut self, part: Range<usize>, mut take: impl FnMut(&mut Engine, Range<usize>)) {
         let mut from = part.start;
         while from < part.end {
-            let to_upkeep = UPKEEP_EVENTS - self.sequence % UPKEEP_EVENTS;
-            let left = part.end - from;
-            let size = CHUNK_EVENTS.min(left).min(to_upkeep as usize);
+            let size = self.chunk_size(part.end - from);
             take(self, from..from + size);
             from += size;
         }
+    }
+
+    /// How many events the next chunk has, of so many that are left.
+    pub(super) fn chunk_size(&self, left: usize) -> usize {
+        let to_upkeep = UPKEEP_EVENTS - self.sequence % UPKEEP_EVENTS;
+        CHUNK_EVENTS.min(left).min(to_upkeep as usize)
     }
 
     /// Does the upkeep if this is one of its fixed places, and says whether it is.
@@ -358,7 +366,7 @@ impl Engine {
             started_ms: self.started_ms.unwrap_or(i64::MAX),
         };
         self.chunk.open(&self.plan, self.tables.len());
-        self.chunk.apply_accounts(&ground, &mut self.accounts, only.is_none());
+        self.chunk.apply_accounts(&ground, &mut self.accounts, only.is_none(), &mut |_, _, _| {});
         let by_referral = only.is_none().then_some(ByReferral {
             accounts: &self.accounts,
             waiting: &mut self.waiting,
@@ -371,11 +379,23 @@ impl Engine {
         if let Some(only) = only {
             self.chunk.keep_only(only);
         }
-        self.chunk.apply(&ground, &mut self.tables);
+        self.chunk.apply(&ground, &mut self.tables, &mut |_, _, _| {});
     }
 
     /// Places the events in time, in their programs and among the identities.
     pub(super) fn place(&mut self, batch: &EventBatch, events: &[Event]) {
+        self.place_in_time(batch, events);
+        let chunk = &mut self.chunk;
+        self.dedup.observe(&chunk.identities, &mut chunk.sightings);
+        for ((entry, sighting), event) in chunk.entries.iter_mut().zip(&chunk.sightings).zip(events) {
+            entry.sighting = Some(*sighting);
+            let class = self.programs.get(entry.program).class;
+            entry.over_quota = entry.feeds() && self.quotas.exceeds(class, event.event_time_ms);
+        }
+    }
+
+    /// Places the events in time and in their programs.
+    pub(super) fn place_in_time(&mut self, batch: &EventBatch, events: &[Event]) {
         if let (None, Some(first)) = (self.started_ms, events.first()) {
             self.started_ms = Some(first.event_time_ms);
         }
@@ -414,12 +434,6 @@ impl Engine {
                 over_quota: false,
             });
         }
-        self.dedup.observe(&chunk.identities, &mut chunk.sightings);
-        for ((entry, sighting), event) in chunk.entries.iter_mut().zip(&chunk.sightings).zip(events) {
-            entry.sighting = Some(*sighting);
-            let class = self.programs.get(entry.program).class;
-            entry.over_quota = entry.feeds() && self.quotas.exceeds(class, event.event_time_ms);
-        }
     }
 
     fn decide(
@@ -442,6 +456,21 @@ impl Engine {
                 return Judgement { outcome: Outcome::IdReused, ..Judgement::default() };
             }
         };
+        let judgement = self.judge_new(batch, events, signals, (at, None), out);
+        let rules = self.scratch.bare_rules();
+        self.remembered.remember(first, &judgement, out, rules);
+        judgement
+    }
+
+    /// Judges an event of the chunk that is no repeat; where it stands, if several engines share the log.
+    pub(super) fn judge_new(
+        &mut self,
+        batch: &EventBatch,
+        events: &[Event],
+        signals: &[Signals],
+        (at, origin): (usize, Option<Origin>),
+        out: &mut Judgements,
+    ) -> Judgement {
         let ground = Ground {
             plan: &self.plan,
             rules: &self.rules,
@@ -453,6 +482,7 @@ impl Engine {
             started_ms: self.started_ms.unwrap_or(i64::MAX),
         };
         let row = self.chunk.row(&ground, at);
+        let entry = &self.chunk.entries[at];
         let mut decider = Decider {
             rules: &self.rules,
             plan: &self.plan,
@@ -464,11 +494,9 @@ impl Engine {
             spelling: &mut self.spelling,
             breakers: &mut self.breakers,
             every_rule_in_force: self.every_rule_in_force,
+            origin,
         };
-        let judgement = decider.decide(&row, entry, self.programs.get(entry.program), self.sequence, out);
-        let rules = self.scratch.bare_rules();
-        self.remembered.remember(first, &judgement, out, rules);
-        judgement
+        decider.decide(&row, entry, self.programs.get(entry.program), self.sequence, out)
     }
 
     /// Sweeps idle keys, forgets what ended, and looks at the memory.

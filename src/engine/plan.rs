@@ -146,6 +146,11 @@ impl Space {
         }
     }
 
+    /// Whether the events of all programs meet at its keys.
+    pub(super) fn is_global(self) -> bool {
+        self.scope == Scope::Global
+    }
+
     /// When the unit that a time lies in began; `None` without a calendar.
     #[inline]
     pub(super) fn start_ms<'a>(self, program: impl FnOnce() -> &'a Program, time_ms: i64) -> Option<i64> {

@@ -8,9 +8,10 @@
 
 mod stored;
 
+use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::state::KeyHash;
+use crate::state::{KeyHash, PartHash};
 use stored::ReferrersCut;
 
 /// How long a chain of referrers is looked at: those of honest people have two or three.
@@ -25,6 +26,8 @@ pub(super) struct Referrers {
     records: BTreeMap<KeyHash, Record>,
     ends: BTreeSet<(i64, KeyHash)>,
     bytes: usize,
+    /// The accounts that were asked for and are not there, each with its program, where others may hold them.
+    missed: Option<RefCell<Vec<(PartHash, KeyHash)>>>,
     /// While they are written as of a place that was passed.
     cut: Option<Box<ReferrersCut>>,
 }
@@ -45,6 +48,23 @@ struct Referral {
     referrer: Box<str>,
 }
 
+impl Record {
+    fn as_of(&self, time_ms: i64, retention_ms: i64) -> Option<&str> {
+        let referrals = &self.referrals;
+        let mut place = referrals.partition_point(|known| known.time_ms <= time_ms).checked_sub(1)?;
+        if time_ms.saturating_sub(referrals[place].last_ms) >= retention_ms {
+            return None;
+        }
+        // A late referral may have closed the gap before.
+        while let Some(earlier) = place.checked_sub(1)
+            && referrals[place].time_ms.saturating_sub(referrals[earlier].last_ms) < retention_ms
+        {
+            place = earlier;
+        }
+        Some(&*referrals[place].referrer).filter(|referrer| !referrer.is_empty())
+    }
+}
+
 impl Referral {
     fn bytes(&self) -> usize {
         size_of::<Referral>() + self.referrer.len()
@@ -54,7 +74,7 @@ impl Referral {
 impl Referrers {
     /// Nobody yet. An account is forgotten when it had no referral for `retention_ms`.
     pub(super) fn new(retention_ms: i64) -> Referrers {
-        Referrers { retention_ms, records: BTreeMap::new(), ends: BTreeSet::new(), bytes: 0, cut: None }
+        Referrers { retention_ms, records: BTreeMap::new(), ends: BTreeSet::new(), bytes: 0, missed: None, cut: None }
     }
 
     /// Of how many accounts a referrer is known.
@@ -62,9 +82,10 @@ impl Referrers {
         self.records.len()
     }
 
-    /// The accounts of which a referrer is known.
-    pub(super) fn accounts(&self) -> impl Iterator<Item = KeyHash> {
-        self.records.keys().copied()
+    /// The accounts of which a referrer is known as of an instant, with the referrer.
+    pub(super) fn known(&self, time_ms: i64) -> impl Iterator<Item = (KeyHash, &str)> {
+        let retention_ms = self.retention_ms;
+        self.records.iter().filter_map(move |(account, record)| Some((*account, record.as_of(time_ms, retention_ms)?)))
     }
 
     /// Takes in a referral that is counted; `first_ms` is when the account was first referred, as of this event. Of two
@@ -110,31 +131,35 @@ impl Referrers {
         Some(&*referrals[place].referrer).filter(|referrer| !referrer.is_empty())
     }
 
-    /// Who invited the account, as of an instant: by the first referral since it was last without one for the retention.
-    pub(super) fn as_of(&self, account: KeyHash, time_ms: i64) -> Option<&str> {
-        let referrals = &self.records.get(&account)?.referrals;
-        let mut place = referrals.partition_point(|known| known.time_ms <= time_ms).checked_sub(1)?;
-        if time_ms.saturating_sub(referrals[place].last_ms) >= self.retention_ms {
+    /// Who invited the account of a program, as of an instant: by the first referral since it was last without one for the retention.
+    pub(super) fn as_of(&self, program: PartHash, account: KeyHash, time_ms: i64) -> Option<&str> {
+        let Some(record) = self.records.get(&account) else {
+            self.missed.iter().for_each(|missed| missed.borrow_mut().push((program, account)));
             return None;
-        }
-        // A late referral may have closed the gap before.
-        while let Some(earlier) = place.checked_sub(1)
-            && referrals[place].time_ms.saturating_sub(referrals[earlier].last_ms) < self.retention_ms
-        {
-            place = earlier;
-        }
-        Some(&*referrals[place].referrer).filter(|referrer| !referrer.is_empty())
+        };
+        record.as_of(time_ms, self.retention_ms)
     }
 
-    /// The accounts above one, the nearest first; at most [`CHAIN_MAX`].
+    /// Notes from here on which accounts are asked for and not there.
+    pub(super) fn note_missed(&mut self) {
+        self.missed.get_or_insert_default();
+    }
+
+    /// Those that were noted since the last call.
+    pub(super) fn take_missed(&mut self) -> Vec<(PartHash, KeyHash)> {
+        self.missed.as_mut().map(|missed| std::mem::take(missed.get_mut())).unwrap_or_default()
+    }
+
+    /// The accounts above one of a program, the nearest first; at most [`CHAIN_MAX`].
     pub(super) fn above<'a>(
         &'a self,
+        program: PartHash,
         account: &str,
         time_ms: i64,
         key: impl Fn(&str) -> KeyHash + 'a,
     ) -> impl Iterator<Item = &'a str> {
-        let first = self.as_of(key(account), time_ms);
-        std::iter::successors(first, move |account| self.as_of(key(account), time_ms)).take(CHAIN_MAX)
+        let first = self.as_of(program, key(account), time_ms);
+        std::iter::successors(first, move |account| self.as_of(program, key(account), time_ms)).take(CHAIN_MAX)
     }
 
     /// Forgets the accounts that no event from the horizon on can see as referred.

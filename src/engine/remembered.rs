@@ -141,7 +141,7 @@ impl Chunk {
 }
 
 /// Whether an event's program, fields and repetition alone say everything but its rules and decisions.
-fn is_plain(judgement: &Judgement) -> bool {
+pub(super) fn is_plain(judgement: &Judgement) -> bool {
     let allowed = |verdict| verdict == Verdict::Allow;
     let Judgement { verdict, would_be, cause, score, parties, late, over_quota, .. } = *judgement;
     let nobody_stopped = parties.is_none_or(|(referrer, referee)| allowed(referrer) && allowed(referee));

@@ -92,6 +92,8 @@ pub(super) struct Waiting {
     /// Those that a referral has found, oldest first.
     found: Vec<Late>,
     refused: u64,
+    /// The accounts for which something has come to wait or waits no more, where that is asked for.
+    touched: Option<Vec<KeyHash>>,
 }
 
 impl Waiting {
@@ -104,7 +106,18 @@ impl Waiting {
             chains: BTreeMap::new(),
             found: Vec::new(),
             refused: 0,
+            touched: None,
         }
+    }
+
+    /// Notes from here on for which accounts something changes.
+    pub(super) fn note_touched(&mut self) {
+        self.touched.get_or_insert_default().clear();
+    }
+
+    /// Those of which that was noted since.
+    pub(super) fn touched(&self) -> &[KeyHash] {
+        self.touched.as_deref().unwrap_or_default()
     }
 
     /// Whether nothing waits.
@@ -132,6 +145,7 @@ impl Waiting {
             }
         };
         self.records.push_back(Record { account, earlier, late: Some(late) });
+        self.touched.iter_mut().for_each(|touched| touched.push(account));
     }
 
     /// Ends the wait of those that a referral of this instant names a referrer for: events of this account from then on, within
@@ -151,6 +165,9 @@ impl Waiting {
                 |late: &mut Late| late.time_ms >= time_ms && late.time_ms.saturating_sub(time_ms) < retention_ms;
             self.found.extend(record.late.take_if(counts));
             number = record.earlier;
+        }
+        if !self.found.is_empty() {
+            self.touched.iter_mut().for_each(|touched| touched.push(account));
         }
         self.found.drain(..).rev()
     }

@@ -19,7 +19,7 @@ use super::cel::{
 use super::cost;
 use super::diagnostic::{Diagnostic, SourceFile};
 use super::load::Premises;
-use super::pack::{CaseDef, FeatureDef, ListDef, MacroDef, Name, Pack, RuleDef, unknown_rule};
+use super::pack::{AggregateWord, CaseDef, FeatureDef, ListDef, MacroDef, Name, Pack, RuleDef, unknown_rule};
 use super::program::{DecideSubject, Expectation, Place, RuleSet, TestCase, TypePlan};
 use super::yaml::Reader;
 use crate::event::{KINDS, Mode, Presence, Signal, SignalSet};
@@ -76,6 +76,9 @@ pub(super) fn compile(
         .iter()
         .map(|feature| features::feature(feature, &prints, &types, &untyped, &mut reads, reader))
         .collect();
+    if premises.is_shared {
+        refuse_unshareable(&definitions.features, reader);
+    }
     let mut scope = features::typed_scope(&definitions, &compiled);
     scope.set_attributes(premises.attributes.clone());
     set.features = compiled.into_iter().flatten().collect();
@@ -89,6 +92,18 @@ pub(super) fn compile(
     set.tests = tests(cases, &rules, reader);
     warn_unused(&set, &definitions, &rules, reader);
     set
+}
+
+/// Refuses features that instances cannot share.
+fn refuse_unshareable(features: &[FeatureDef], reader: &mut Reader) {
+    for feature in features {
+        if feature.body.as_ref().is_some_and(|body| body.aggregate == AggregateWord::Component) {
+            let message =
+                format!("the component `{}` is one graph, and cannot be shared by instances", feature.name.text);
+            let hint = "take it out with the rules that read it, or write `state: {backend: embedded}`";
+            reader.push(feature.name.error("not-shared", message).hint(hint));
+        }
+    }
 }
 
 /// What follows from the rules that are on.

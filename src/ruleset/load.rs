@@ -55,6 +55,8 @@ pub struct Premises {
     pub max_entries: u32,
     /// The most that a rule may cost for one event: see [`cost`](super::cost).
     pub cost_max: u64,
+    /// Whether several instances share the state: then some features cannot be.
+    pub is_shared: bool,
 }
 
 impl Premises {
@@ -64,7 +66,8 @@ impl Premises {
 
 impl Default for Premises {
     fn default() -> Premises {
-        Premises { attributes: Attributes::default(), max_entries: program::MAX_ENTRIES, cost_max: Premises::COST_MAX }
+        let (attributes, max_entries) = (Attributes::default(), program::MAX_ENTRIES);
+        Premises { attributes, max_entries, cost_max: Premises::COST_MAX, is_shared: false }
     }
 }
 

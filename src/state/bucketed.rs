@@ -78,6 +78,7 @@ impl<S: Addend> Entry for Part<S> {
     }
 
     const STORED_BYTES: usize = 16 + S::STORED_BYTES;
+    const KNOWS_EVENTS: bool = false;
 
     fn store(&self, writer: &mut ByteWriter) {
         writer.time(self.end_ms);

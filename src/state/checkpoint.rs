@@ -32,6 +32,11 @@ impl ByteWriter {
         self.bytes
     }
 
+    /// Forgets what was written and keeps the memory.
+    pub fn clear(&mut self) {
+        self.bytes.clear();
+    }
+
     /// A small number.
     pub fn byte(&mut self, value: u8) {
         self.bytes.push(value);

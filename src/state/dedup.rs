@@ -45,6 +45,13 @@ pub struct Identity {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Entry(u64);
 
+impl Entry {
+    /// The identity of a number, for who numbers them by itself.
+    pub fn of_number(number: u64) -> Entry {
+        Entry(number)
+    }
+}
+
 /// What the memory says of an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sighting {
@@ -112,6 +119,11 @@ impl Dedup {
             watermark_ms: i64::MIN,
             cut: None,
         }
+    }
+
+    /// For how long an identity is remembered, in milliseconds of event time.
+    pub fn span_ms(&self) -> i64 {
+        self.span_ms
     }
 
     /// An empty memory with the same bounds.

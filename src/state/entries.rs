@@ -42,6 +42,8 @@ pub(super) trait Entry: Copy + Default {
 
     /// Bytes that it takes in a checkpoint.
     const STORED_BYTES: usize;
+    /// Whether it tells the events apart that it counts.
+    const KNOWS_EVENTS: bool = true;
 
     fn store(&self, writer: &mut ByteWriter);
 

@@ -87,7 +87,30 @@ macro_rules! each {
     };
 }
 
-// Below the macro, which it uses.
+/// As `each!`, with another answer for a component, which is one graph and no windows by key.
+macro_rules! each_window {
+    ($kind:expr, $table:ident => $body:expr, $component:expr) => {
+        match $kind {
+            Kind::Count($table) => $body,
+            Kind::IntSum($table) => $body,
+            Kind::DoubleSum($table) => $body,
+            Kind::Extreme($table) => $body,
+            Kind::Presence($table) => $body,
+            Kind::FirstTime($table) => $body,
+            Kind::Last($table) => $body,
+            Kind::Previous($table) => $body,
+            Kind::Rate($table) => $body,
+            Kind::Sequence($table) => $body,
+            Kind::BucketCount($table) => $body,
+            Kind::BucketIntSum($table) => $body,
+            Kind::BucketDoubleSum($table) => $body,
+            Kind::BucketExtreme($table) => $body,
+            Kind::Component(_) => $component,
+        }
+    };
+}
+
+// Below the macros, which it uses.
 mod stored;
 
 impl FeatureTable {

@@ -85,6 +85,18 @@ impl Index {
         self.keys
     }
 
+    /// Forgets all keys; a small index keeps its memory.
+    pub(super) fn clear(&mut self) {
+        match self.segments.as_mut_slice() {
+            [only] => {
+                only.words.fill(EMPTY);
+                only.used = 0;
+                self.keys = 0;
+            }
+            _ => *self = Index::new(),
+        }
+    }
+
     pub(super) fn bytes(&self) -> usize {
         self.words * size_of::<u64>()
             + self.directory.capacity() * size_of::<u32>()

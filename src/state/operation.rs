@@ -22,6 +22,9 @@ pub struct Op {
     pub id: u32,
     /// Whether to count the event at this key; else only to read, as at a key given by `.at`.
     pub add: bool,
+    /// Whether it may have been counted at this key before, by a try that did not come to its end: what cannot tell by the
+    /// event itself, because it has summarised or keeps a rate, does not count it again.
+    pub again: bool,
     /// Whether the members of a set or component are wanted, not only their number.
     pub members: bool,
     /// Of a component: whether its account is to be compared with another, and not counted or read.

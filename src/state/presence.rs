@@ -281,6 +281,7 @@ impl Window for Presence {
     type Rule = PresenceRule;
     type Summary = Sketch;
     const ENTRY_BYTES: usize = size_of::<Run>();
+    const KNOWS_EVENTS: bool = true;
 
     fn nothing(rule: &PresenceRule) -> Value {
         match rule.view {

@@ -72,6 +72,7 @@ impl Window for Rate {
     type Rule = RateRule;
     type Summary = ();
     const ENTRY_BYTES: usize = 0;
+    const KNOWS_EVENTS: bool = false;
 
     fn nothing(_rule: &RateRule) -> Value {
         Value::Flag(false)

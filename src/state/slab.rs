@@ -144,6 +144,19 @@ impl<W: Default> Slab<W> {
         chunk
     }
 
+    /// Frees all slots; the memory of the first chunk is kept.
+    pub(super) fn clear(&mut self) {
+        self.chunks.truncate(1);
+        self.uses.truncate(1);
+        self.open.clear();
+        self.open.extend(self.chunks.first().map(|_| 0));
+        for (slots, uses) in self.chunks.iter_mut().zip(&mut self.uses) {
+            slots.clear();
+            *uses = Use { live: [0; CHUNK_SLOTS / 64], used: 0, free: END };
+        }
+        self.allocated = self.chunks.iter().filter(|slots| slots.capacity() > 0).count();
+    }
+
     /// Frees a slot that is in use.
     pub(super) fn remove(&mut self, slot: u32) {
         let (chunk, place) = (slot as usize / CHUNK_SLOTS, slot as usize % CHUNK_SLOTS);

@@ -153,7 +153,8 @@ impl<W: Window> Table<W> {
         let has_room = may_grow || self.has_room(slot, op);
         let grown = outside(self.spilled, self.summarised, &self.dropped);
         let Slot { key, window } = self.slab.get_mut(slot);
-        if op.add && has_room {
+        let counted = op.again && (window.is_truncated() || !W::KNOWS_EVENTS);
+        if op.add && has_room && !counted {
             let before = window.spilled_bytes();
             let id = ids.get(op.id as usize).unwrap_or(&[0; 16]);
             window.add(&self.rule, op, id);

@@ -67,6 +67,7 @@ impl<F: Fold<E, N>, E: Entry, const N: usize> Window for Timed<F, E, N> {
     type Rule = Rule<F::Kind>;
     type Summary = F::Summary;
     const ENTRY_BYTES: usize = size_of::<E>();
+    const KNOWS_EVENTS: bool = E::KNOWS_EVENTS;
 
     fn nothing(rule: &Self::Rule) -> Value {
         F::nothing(rule.kind)

@@ -48,6 +48,8 @@ pub(super) trait Window: Default {
     type Summary: Summary;
     /// Bytes of one of its entries; 0 for what keeps none.
     const ENTRY_BYTES: usize;
+    /// Whether an event that is counted twice counts once, as long as nothing is summarised.
+    const KNOWS_EVENTS: bool;
 
     /// What a key without events reads.
     fn nothing(rule: &Self::Rule) -> Value;

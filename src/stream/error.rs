@@ -124,6 +124,20 @@ pub enum StreamError {
         /// The next step.
         hint: &'static str,
     },
+    /// Nobody answers where the state is, at a start or an end. In between, refguard waits instead.
+    #[error("Redis, where the state is, does not answer: {detail}")]
+    RedisAway {
+        /// What the client says.
+        detail: String,
+    },
+    /// The state cannot be where it is configured to be.
+    #[error("Redis cannot keep the state: {detail}")]
+    RedisRefused {
+        /// What is wrong.
+        detail: String,
+        /// The next step.
+        hint: String,
+    },
     /// The client gave up for good: what it was doing cannot be repeated without a restart.
     #[error("the Kafka client cannot go on: {doing}: {detail}")]
     Kafka {
@@ -145,11 +159,12 @@ impl StreamError {
             | SecondOwner { .. }
             | Fenced { .. }
             | Recovery { .. }
+            | RedisRefused { .. }
             | UnknownTopic { .. }
             | Denied { .. }
             | Refused { .. }
             | TooLarge { .. } => Fault::Operator,
-            Read { .. } | Write { .. } | Unreachable { .. } | Kafka { .. } => Fault::Dependency,
+            Read { .. } | Write { .. } | Unreachable { .. } | RedisAway { .. } | Kafka { .. } => Fault::Dependency,
             ReaderGone { .. } => Fault::Nobody,
         }
     }
@@ -157,7 +172,7 @@ impl StreamError {
     /// Whether the same may succeed later without anybody changing anything here. Waiting inside a connection is not
     /// meant: the clients do that by themselves.
     pub fn retry_helps(&self) -> bool {
-        matches!(self, StreamError::Unreachable { .. } | StreamError::Kafka { .. })
+        matches!(self, StreamError::Unreachable { .. } | StreamError::RedisAway { .. } | StreamError::Kafka { .. })
     }
 
     /// The next step, for the line `hint:` below the error.
@@ -196,6 +211,8 @@ impl StreamError {
                     .to_owned(),
             ),
             Recovery { hint, .. } => Some((*hint).to_owned()),
+            RedisRefused { hint, .. } => Some(hint.clone()),
+            RedisAway { .. } => Some("check that the nodes in `state.redis.urls` run and can be reached".to_owned()),
             Kafka { .. } => Some("restart refguard: it goes on from the last committed place".to_owned()),
             Read { .. } | Write { .. } | ReaderGone { .. } => None,
         }
@@ -210,7 +227,7 @@ impl StreamError {
     }
 
     /// The error of a file that does not open.
-    pub(super) fn open(path: &Path, source: io::Error) -> StreamError {
+    pub fn open(path: &Path, source: io::Error) -> StreamError {
         StreamError::Open { path: path.to_owned(), source }
     }
 }

@@ -47,6 +47,9 @@ pub trait Subscription: Debug + Send + Sync {
     /// Who this is in the group; `None`: no partition is ours, so that no places are taken.
     fn membership(&self) -> Option<Membership>;
 
+    /// Whether all these places are of partitions that have been ours ever since they were read.
+    fn are_ours(&self, ends: &[BatchEnd]) -> bool;
+
     /// What is known of every partition that has been ours, by index.
     fn partitions(&self) -> Vec<PartitionStatus>;
 
@@ -185,6 +188,10 @@ impl Subscription for KafkaSource {
     fn membership(&self) -> Option<Membership> {
         let metadata = self.group_metadata().filter(|_| self.is_member())?;
         Some(Membership(Box::new(metadata)))
+    }
+
+    fn are_ours(&self, ends: &[BatchEnd]) -> bool {
+        KafkaSource::are_ours(self, ends)
     }
 
     fn partitions(&self) -> Vec<PartitionStatus> {

@@ -19,6 +19,7 @@ pub mod kafka;
 pub mod log;
 pub mod pipeline;
 mod progress;
+pub mod redis;
 mod refused;
 mod sink;
 

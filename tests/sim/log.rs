@@ -498,6 +498,11 @@ impl Subscription for SimSubscription {
         Ok(())
     }
 
+    fn are_ours(&self, ends: &[BatchEnd]) -> bool {
+        let member = lock(&self.inner);
+        ends.iter().all(|end| member.assigned[end.partition as usize])
+    }
+
     fn membership(&self) -> Option<Membership> {
         lock(&self.inner).assigned.contains(&true).then(|| Membership(Box::new(())))
     }

@@ -9,6 +9,7 @@ pub(crate) mod kcat;
 pub(crate) mod moto;
 pub(crate) mod postgres;
 pub(crate) mod program;
+pub(crate) mod redis;
 pub(crate) mod tokens;
 
 use std::sync::mpsc::channel;

@@ -176,8 +176,16 @@ impl Drop for Daemon {
         // It may have ended by itself.
         drop(self.child.kill());
         drop(self.child.wait());
+        if thread::panicking() {
+            // What it said last is what the failure is about, more often than not.
+            let told = self.told.drain(..).chain(std::iter::from_fn(|| self.log.recv_timeout(LAST_WORDS).ok()));
+            told.for_each(|line| eprintln!("a daemon said: {line}"));
+        }
     }
 }
+
+/// How long a line of a daemon that has ended may take.
+const LAST_WORDS: Duration = Duration::from_millis(100);
 
 /// The lines of a pipe, as they come.
 pub(crate) fn lines(pipe: impl Read + Send + 'static) -> Receiver<String> {
@@ -197,7 +205,7 @@ pub(crate) fn take(lines: &Receiver<String>, count: usize) -> Vec<String> {
 }
 
 /// Sends a signal, such as `TERM`, to a process.
-fn signal(process: u32, name: &str) {
+pub(crate) fn signal(process: u32, name: &str) {
     let kill = Command::new("sh").args(["-c", "kill -s \"$1\" \"$2\"", "sh", name, &process.to_string()]).status();
     assert!(kill.expect("sh runs").success(), "there is no process {process}");
 }

@@ -5,9 +5,11 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::{Failure, failure};
-use crate::daemon::clock;
+use crate::daemon::config::{Config, RedisUrl};
+use crate::daemon::{clock, shared};
 use crate::lab::bench::{self, Attack, BenchError, Plan, Traffic};
 use crate::ruleset::{self, Premises};
+use crate::stream::redis::RedisOptions;
 
 /// Fewer accounts than this are busy beyond measure.
 const ACCOUNTS_LEAST: u64 = 1000;
@@ -40,6 +42,10 @@ pub(super) struct Arguments {
     /// Also from topic to topic of this cluster: makes two topics of its own there, and removes them.
     #[arg(long, value_name = "HOST:PORT")]
     kafka: Option<String>,
+    /// Also the comparison workload over state in Redis: a server, or some nodes of a cluster, as in `state.redis.urls`. It takes
+    /// what it wrote there away.
+    #[arg(long, value_name = "URL", value_delimiter = ',')]
+    redis: Option<Vec<String>>,
     /// Also the memory of a key and the longest pause, while five tables grow to this many keys each. The default, 10
     /// million, takes about 5 GB of memory and some minutes.
     #[arg(long, value_name = "KEYS", num_args = 0..=1, default_missing_value = "10000000")]
@@ -62,7 +68,7 @@ pub(super) struct Arguments {
     /// is written, and how fast one is read. Takes about 3 GB of memory and a minute.
     #[arg(long, value_name = "KEYS", num_args = 0..=1, default_missing_value = "10000000")]
     checkpoint: Option<u64>,
-    /// Only what `--workload`, `--kafka`, `--growth`, `--aggregates`, `--links`, `--attack` and `--checkpoint` ask for.
+    /// Only what `--workload`, `--kafka`, `--redis`, `--growth`, `--aggregates`, `--links`, `--attack` and `--checkpoint` ask for.
     #[arg(long)]
     alone: bool,
     /// Print JSON instead of tables.
@@ -101,9 +107,10 @@ fn plan(arguments: &Arguments) -> Result<Plan, Failure> {
         return Err(Failure::usage(format!("{few} accounts are too few to measure with"), Some("give 1000 or more")));
     }
     let sizes = [arguments.growth, arguments.aggregates, arguments.links, arguments.attack, arguments.checkpoint];
-    let asked = arguments.workload.is_some() || arguments.kafka.is_some() || sizes.iter().any(Option::is_some);
+    let services = [arguments.kafka.is_some(), arguments.redis.is_some()];
+    let asked = arguments.workload.is_some() || services.contains(&true) || sizes.iter().any(Option::is_some);
     if arguments.alone && !asked {
-        let hint = "add `--workload`, `--kafka`, `--growth`, `--aggregates`, `--links`, `--attack` or `--checkpoint`";
+        let hint = "add `--workload`, `--kafka`, `--redis`, `--growth`, `--aggregates`, `--links`, `--attack` or `--checkpoint`";
         return Err(Failure::usage("`--alone` leaves nothing to measure", Some(hint)));
     }
     let rules = match &arguments.rules {
@@ -120,6 +127,7 @@ fn plan(arguments: &Arguments) -> Result<Plan, Failure> {
         usual: !arguments.alone,
         workload: arguments.workload.as_ref().map(traffic),
         kafka: arguments.kafka.clone(),
+        redis: arguments.redis.as_deref().map(redis).transpose()?,
         growth: arguments.growth,
         aggregates: arguments.aggregates,
         links: arguments.links,
@@ -127,6 +135,19 @@ fn plan(arguments: &Arguments) -> Result<Plan, Failure> {
         checkpoint: arguments.checkpoint,
         monotonic: clock::monotonic,
     })
+}
+
+/// A state of the measurement's own on these nodes.
+fn redis(urls: &[String]) -> Result<RedisOptions, Failure> {
+    if let Some(wrong) = urls.iter().find(|url| RedisUrl::read(url).is_none()) {
+        return Err(Failure::usage(
+            format!("`{wrong}` is no address of a server"),
+            Some("such as `redis://localhost:6379`"),
+        ));
+    }
+    let mut config = Config::default();
+    config.state.redis.urls = urls.to_vec();
+    Ok(shared::temporary_options(&config)?)
 }
 
 impl From<BenchError> for Failure {

@@ -3,15 +3,17 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::time::Duration;
 
 use super::{Failure, Opened, Setup};
 use crate::alerts::Alerts;
-use crate::daemon::{progress, wiring};
+use crate::daemon::{clock, progress, shared, wiring};
 use crate::engine::Engine;
 use crate::event::ParseOptions;
 use crate::stream::Sink;
 use crate::stream::file::{LineSink, LineSource, WriteMode};
-use crate::stream::pipeline::{Alerting, Input, Observer, Pipeline, Probe, Sinks, Work};
+use crate::stream::pipeline::{Alerting, Input, Observer, Pipeline, Probe, Sharing, Sinks, Work};
+use crate::stream::redis::SharedState;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
@@ -26,6 +28,9 @@ pub(super) struct Arguments {
     /// Read the events as those of this configured source: by its mapping.
     #[arg(long, value_name = "NAME")]
     source: Option<String>,
+    /// Count in the Redis or Valkey of `state.redis` instead of memory, in a state of its own that goes at the end.
+    #[arg(long)]
+    redis: bool,
     /// Accept events later than the clock: for made-up traffic.
     #[arg(long)]
     allow_future: bool,
@@ -59,7 +64,15 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
         }
         None => None,
     };
+    let options = if arguments.redis { shared::engine_options(options) } else { options };
+    if arguments.redis {
+        shared::check_rules(&rules)?;
+    }
     let mut engine = Engine::new(rules, options);
+    let mut shared = match arguments.redis {
+        true => Some(SharedState::open(shared::temporary_options(&config)?, &mut engine)?),
+        false => None,
+    };
     let lines = LineSource::open(&arguments.file, wiring::line_options(&config))?;
     let bar = progress::Progress::of(&lines);
     let name = arguments.source.clone().unwrap_or_else(|| "eval".to_owned());
@@ -82,7 +95,18 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
         works_per_source: wiring::works_per_source(&config),
         stop: &AtomicBool::new(false),
     };
-    let ended = pipeline.run();
+    let ended = match &mut shared {
+        None => pipeline.run(),
+        Some(state) => {
+            let (kept, interval) = (Arc::default(), Duration::from_secs(1));
+            pipeline.run_shared(
+                crossbeam_channel::never(),
+                Sharing { state, kept, interval, monotonic: clock::monotonic, producer: None },
+            )
+        }
+    };
+    let closed = shared.map_or(Ok(()), SharedState::close);
     bar.finish();
-    Ok(ended?)
+    ended?;
+    Ok(closed?)
 }

@@ -1,5 +1,7 @@
 //! `refguard run`: the daemon, from its configuration to its last commit.
 
+mod shared;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -10,7 +12,7 @@ use super::outlive::{self, Outliving};
 use super::start::{self, Start};
 use super::state::{self, Said, State};
 use super::{Failure, Setup, keep};
-use crate::daemon::config::{Config, Loaded};
+use crate::daemon::config::{Backend, Config, Loaded};
 use crate::daemon::health::{self, Readiness, Server};
 use crate::daemon::history::Histories;
 use crate::daemon::key::StateKey;
@@ -23,7 +25,7 @@ use crate::engine::{Engine, EngineOptions};
 use crate::signals::SignalConfig;
 use crate::stream::journal::PlaceName;
 use crate::stream::log::Transactions;
-use crate::stream::pipeline::{Fill, Keeping, Pipeline, Question, Reader, Reload, Sinks};
+use crate::stream::pipeline::{Fill, Keeping, Pipeline, Question, Reader, Reload, Sharing, Sinks};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
@@ -59,7 +61,10 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
             return Ok(());
         }
     }
-    let ended = judge_all(arguments, &loaded, outliving, (&metrics, &readiness, &mut server), &asked);
+    let ended = match config.state.backend {
+        Backend::Embedded => judge_all(arguments, &loaded, outliving, (&metrics, &readiness, &mut server), &asked),
+        Backend::Redis => shared::judge_all(arguments, &loaded, (&metrics, &readiness, &mut server), &asked),
+    };
     readiness.drain();
     tracing::info!("stopped");
     server.into_iter().for_each(|server| server.stop());
@@ -136,7 +141,7 @@ fn judge_all(
     let producer = producer.map(|producer| Box::new(producer) as Box<dyn Transactions>);
     let keeping = Keeping { keeper: &mut keeper, replay: plan.replay, interval, producer, shipping };
     let parts = Parts { config, engine: &mut engine, metrics, probe: &mut probe, readers, sinks };
-    judge(parts, reloader, (questions, reloads, fills), keeping, asked)?;
+    judge(parts, reloader, (questions, reloads, Over::Kept(fills, Box::new(keeping))), asked)?;
     drop(api);
     keeper.finish(&mut engine)?;
     drop(keeper);
@@ -195,12 +200,19 @@ struct Parts<'a> {
     sinks: Sinks,
 }
 
+/// Who keeps the state.
+enum Over<'a> {
+    /// This process; history comes for features that a reload brings.
+    Kept(Receiver<Fill>, Box<Keeping<'a>>),
+    /// Somebody else, for several instances.
+    Shared(Sharing<'a>),
+}
+
 /// Judges until the sources have ended, or the end was asked for; the rules are read again meanwhile.
 fn judge(
     parts: Parts<'_>,
     reloader: Reloader,
-    (questions, reloads, fills): (Receiver<Question>, Receiver<Reload>, Receiver<Fill>),
-    keeping: Keeping<'_>,
+    (questions, reloads, over_state): (Receiver<Question>, Receiver<Reload>, Over<'_>),
     asked: &stop::Asked,
 ) -> Result<(), Failure> {
     let Parts { config, engine, metrics, probe, readers, sinks } = parts;
@@ -214,7 +226,10 @@ fn judge(
     let over = AtomicBool::new(false);
     std::thread::scope(|scope| {
         scope.spawn(|| reloader.run(&asked.reload, &over));
-        let ended = pipeline.run_keeping(questions, reloads, fills, Some(keeping));
+        let ended = match over_state {
+            Over::Kept(fills, keeping) => pipeline.run_keeping(questions, reloads, fills, Some(*keeping)),
+            Over::Shared(sharing) => pipeline.run_shared(reloads, sharing),
+        };
         over.store(true, Ordering::Release);
         Ok(ended?)
     })

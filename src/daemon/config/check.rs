@@ -3,9 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::sections::{
-    AttributeType, Backend, Config, Program, ProgramPolicy, Quota, Score, SomeThresholds, Thresholds,
-};
+use super::redis;
+use super::sections::{AttributeType, Config, Program, ProgramPolicy, Quota, Score, SomeThresholds, Thresholds};
 use super::stream::{KafkaSource, Sink, Source};
 use crate::engine::QUOTAS_MAX;
 use crate::event::{POINTS, currencies, is_currency, nearest, nearest_type};
@@ -183,10 +182,10 @@ impl Check<'_> {
     }
 
     fn state(&mut self, config: &Config) {
-        if config.state.backend == Backend::Redis {
-            let message = "shared state is not supported by this version";
-            let diagnostic = self.error(&["state", "backend"], "not-supported", message);
-            self.report(diagnostic.hint("write `backend: embedded`, and run one instance"));
+        for (path, code, message, hint) in redis::faults(config) {
+            let path: Vec<&str> = path.iter().map(String::as_str).collect();
+            let diagnostic = self.error(&path, code, message);
+            self.report(diagnostic.hint(hint));
         }
         if config.state.max_bytes.0 < STATE_BYTES_MIN {
             let diagnostic = self.error(&["state", "max_bytes"], "type", "state needs at least 1MiB");

@@ -52,7 +52,7 @@ settings! {
     /// What is remembered over event time.
     State "`state`" {
         backend: Backend = "embedded",
-            "Where it is kept: in this process, or shared in Redis (not in this version).";
+            "Where it is kept: in this process, or in Redis or Valkey, where several instances share it. docs/redis.md says what that takes.";
         path: PathBuf = "data/state",
             "Folder of the embedded state.";
         max_bytes: Bytes = "4GiB",
@@ -71,6 +71,8 @@ settings! {
             "Where checkpoints are copied to, so that a state outlives its disk: docs/recovery.md.";
         journal_topic: Option<String> = "" eg "refguard.journal",
             "A topic with one partition, on the cluster of the sinks, that gets the journal in the transactions of the outputs, so that a standby loses nothing: docs/recovery.md. Absent: the journal is on the disk alone.";
+        redis: Redis = "{}",
+            "Where Redis or Valkey is, for `backend: redis`.";
     }
 
     /// Where checkpoints are copied to.
@@ -83,6 +85,34 @@ settings! {
             "How many copies stay.";
         interval: Millis = "0s",
             "How long there is between two copies at least. `0s`: each checkpoint is copied.";
+    }
+
+    /// State in Redis or Valkey.
+    Redis "`redis`" {
+        urls: Vec<String> = "[\"redis://localhost:6379\"]",
+            "A server, or some nodes of a cluster: `redis://host:port`, or `rediss://host:port` with TLS.";
+        user: Option<String> = "" eg "refguard",
+            "The ACL user; absent: the default user.";
+        password: Option<String> = "" eg "a-long-random-word",
+            "Its password, better set by the variable `REFGUARD_STATE__REDIS__PASSWORD` than in the file.";
+        password_file: Option<PathBuf> = "" eg "secrets/redis.password",
+            "Or a file that holds it, on one line.";
+        authorities: Option<PathBuf> = "" eg "/etc/refguard/redis-ca.pem",
+            "Certificates (PEM) of the authorities that are trusted with `rediss`; absent: those of the system.";
+        certificate: Option<PathBuf> = "" eg "/etc/refguard/redis.pem",
+            "A certificate (PEM) of refguard's own, where the servers ask for one.";
+        certificate_key: Option<PathBuf> = "" eg "/etc/refguard/redis.key",
+            "Its key (PEM).";
+        prefix: String = "refguard",
+            "What every key begins with. States under different prefixes know nothing of each other.";
+        shards: Whole<1, 16384> = "64",
+            "Into how many parts the state of a program is cut, which are spread over the nodes of a cluster. It cannot be changed later.";
+        replicas: Whole<0, 16> = "0",
+            "How many replicas of a server must have what was written before a verdict that rests on it leaves, so that a failover loses nothing.";
+        patience: Millis = "5s",
+            "How long an answer may take before the servers count as away.";
+        spare: Millis = "30d",
+            "How much longer by the servers' clock than event time asks for a record is kept, for event time may stand still: after a longer stop some are gone.";
     }
 
     /// How long a repeated event is recognised.

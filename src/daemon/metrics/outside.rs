@@ -1,17 +1,21 @@
-//! What there is to see of a state that outlives its disk: copies of checkpoints, and standing by.
+//! What there is to see of a state that is not on this disk alone: copies of checkpoints, standing by, and what instances share.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use prometheus::IntCounterVec;
 
 use super::{Metrics, NONE, UNBROKEN, seconds};
 use crate::daemon::standby::StandbyStatus;
 use crate::stream::copies::Copied;
+use crate::stream::redis::SharedCounts;
 
 /// What is looked at at each scrape.
 #[derive(Debug, Default)]
 pub(super) struct Outside {
     copied: Option<Arc<Copied>>,
     standby: Option<Arc<StandbyStatus>>,
+    shared: Option<Arc<SharedCounts>>,
 }
 
 /// The setting that names the store.
@@ -36,20 +40,23 @@ impl Metrics {
         });
     }
 
-    /// Sets both.
+    /// Shows what is known of state that instances share in Redis.
+    pub fn share(&self, counts: &Arc<SharedCounts>) {
+        self.outside.lock().expect(UNBROKEN).shared = Some(Arc::clone(counts));
+        let counts = Arc::clone(counts);
+        self.depend("redis", move || Some(counts.is_up.load(Ordering::Relaxed)));
+    }
+
+    /// Sets all of it.
     pub(super) fn show_outliving(&self, now_ms: i64) {
         let families = &self.families;
-        let Outside { copied, standby } = &*self.outside.lock().expect(UNBROKEN);
+        let Outside { copied, standby, shared } = &*self.outside.lock().expect(UNBROKEN);
         if let Some(copied) = copied {
             let since_ms = copied.waits_since_ms.load(Ordering::Relaxed);
             let lag_ms = if since_ms == 0 { 0 } else { now_ms.saturating_sub(since_ms).max(0) };
             families.copy_lag_seconds.with_label_values(NONE).set(seconds(lag_ms));
-            for (family, counted) in
-                [(&families.copies_total, &copied.made), (&families.copy_failures_total, &copied.failed)]
-            {
-                let counter = family.with_label_values(NONE);
-                counter.inc_by(counted.load(Ordering::Relaxed).saturating_sub(counter.get()));
-            }
+            follow(&families.copies_total, &copied.made);
+            follow(&families.copy_failures_total, &copied.failed);
         }
         if let Some(standby) = standby {
             let stands_by = standby.stands_by.load(Ordering::Relaxed);
@@ -57,5 +64,15 @@ impl Metrics {
             let behind = if stands_by { standby.behind.load(Ordering::Relaxed) } else { 0 };
             families.standby_behind_entries.with_label_values(NONE).set(behind as f64);
         }
+        if let Some(shared) = shared {
+            follow(&families.shared_conflicts_total, &shared.conflicts);
+            follow(&families.shared_swept_total, &shared.swept);
+        }
     }
+}
+
+/// Brings a counter to what was counted elsewhere.
+fn follow(family: &IntCounterVec, counted: &AtomicU64) {
+    let counter = family.with_label_values(NONE);
+    counter.inc_by(counted.load(Ordering::Relaxed).saturating_sub(counter.get()));
 }

@@ -172,6 +172,10 @@ families! {
         "Whether this process stands by for another that judges; with --standby.";
     Gauge standby_behind_entries [] "entries"
         "Entries of the journal behind the checkpoint that a standby has: what it would judge again if it took over now.";
+    Counter shared_conflicts_total [] "chunks"
+        "Chunks of events that were judged again because another instance had written one of their records, with state.backend redis.";
+    Counter shared_swept_total [] "records"
+        "Records that were taken out of Redis because event time has passed them.";
     Gauge ruleset_info ["hash"] "1"
         "The rule set in force: its hash stands on every verdict.";
     Gauge rules_loaded [] "rules"

@@ -125,6 +125,23 @@ pub fn plan(
     Ok(plan)
 }
 
+/// Refuses to begin with a state that has seen nothing where groups have committed places.
+///
+/// # Errors
+///
+/// [`NoPlan`].
+pub fn begins(topics: &[Topics]) -> Result<(), NoPlan> {
+    for source in topics {
+        for (name, committed) in source.log.committed()? {
+            if let Some(committed) = committed.filter(|of| *of > 0) {
+                let place = PlaceName { source: source.name.clone(), topic: name.topic, partition: name.partition };
+                return Err(NoPlan::Unknown(Unknown { what: unknown(&place, source.log.group(), None, committed) }));
+            }
+        }
+    }
+    Ok(())
+}
+
 fn unknown(place: &PlaceName, group: &str, judged: Option<u64>, committed: u64) -> String {
     let at = format!("{}/{}", place.topic, place.partition);
     match judged {

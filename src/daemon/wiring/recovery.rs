@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use super::{WiringError, client, kafka_options, shared, together};
+use super::sinks::{client, shared};
+use super::{WiringError, kafka_options, together};
 use crate::daemon::clock;
 use crate::daemon::config::{self, Config};
 use crate::daemon::line::JournalTopic;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::client;
+use super::sinks::client;
 use crate::daemon::config::{self, Config};
 use crate::stream::kafka::ClientOptions;
 

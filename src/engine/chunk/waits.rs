@@ -89,6 +89,11 @@ impl Chunk {
         }
     }
 
+    /// The places of the events whose referral ended their wait, by the order of their ids behind those of the chunk.
+    pub(in crate::engine) fn waited_places(&self) -> impl Iterator<Item = usize> {
+        self.waited.iter().map(|(place, _)| *place)
+    }
+
     /// The place of the event that an operation counts; of one that has waited, that of its referral.
     pub(super) fn place_of(&self, op: &Op) -> usize {
         let id = op.id as usize;

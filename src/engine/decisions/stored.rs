@@ -2,6 +2,7 @@
 
 use super::{DecisionCause, DecisionReach, DecisionRecord, Decisions};
 use crate::engine::remembered::stored::{restore_verdict, store_verdict};
+use crate::engine::shared::Origin;
 use crate::event::SubjectKind;
 use crate::state::{Broken, ByteReader, ByteWriter, Cuttable, KeyHash, OrderedCut, Segments};
 
@@ -114,7 +115,61 @@ impl Decisions {
     }
 
     fn restore_record(&mut self, reader: &mut ByteReader<'_>) -> Result<(), Broken> {
-        let (key, program) = (reader.key()?, reader.text()?.into());
+        let key = reader.key()?;
+        self.restore_subject(key, reader)
+    }
+
+    /// Puts in a subject that [`Decisions::store_subject`] wrote; by cause, where the event stands that made it. `made` tells
+    /// whether that is one which is judged now.
+    pub(in crate::engine) fn put_subject(
+        &mut self,
+        key: KeyHash,
+        origins: &[Option<Origin>],
+        made: impl Fn(Origin) -> bool,
+        reader: &mut ByteReader<'_>,
+    ) -> Result<(), Broken> {
+        self.restore_subject(key, reader)?;
+        let Some(record) = self.records.get_mut(&key) else { return Ok(()) };
+        for (cause, origin) in record.causes.iter_mut().zip(origins) {
+            cause.origin = *origin;
+            if origin.is_some_and(&made) {
+                self.made_before.insert((key, cause.id.clone()));
+            }
+            if let Some(end_ms) = cause.expires_ms {
+                self.expiries.insert((end_ms, key));
+            }
+        }
+        Ok(())
+    }
+
+    /// What is known of a subject's causes that can be met from the horizon on: where their events stand, and until when the
+    /// last of them can be. `None`: there are none.
+    pub(in crate::engine) fn origins(&self, key: KeyHash, horizon_ms: i64) -> Option<(Vec<Option<Origin>>, i64)> {
+        let record = self.records.get(&key)?;
+        let causes = || record.causes.iter().filter(|cause| cause.lasts(horizon_ms));
+        let until_ms = causes().map(|cause| cause.expires_ms.unwrap_or(i64::MAX)).max()?;
+        Some((causes().map(|cause| cause.origin).collect(), until_ms))
+    }
+
+    /// Writes a subject with these causes, without its key.
+    pub(in crate::engine) fn store_subject(&self, key: KeyHash, horizon_ms: i64, writer: &mut ByteWriter) {
+        if let Some(record) = self.records.get(&key) {
+            store_subject(record, |cause| cause.lasts(horizon_ms), writer);
+        }
+    }
+
+    /// The keys of all subjects, in order, each with its program.
+    pub(in crate::engine) fn keys(&self) -> impl Iterator<Item = (KeyHash, &str)> {
+        self.subjects.iter().filter_map(|key| Some((*key, &*self.records.get(key)?.program)))
+    }
+
+    /// Nothing was made before.
+    pub(in crate::engine) fn forget_made(&mut self) {
+        self.made_before.clear();
+    }
+
+    fn restore_subject(&mut self, key: KeyHash, reader: &mut ByteReader<'_>) -> Result<(), Broken> {
+        let program = reader.text()?.into();
         let kind = SubjectKind::from_name(reader.text()?).ok_or(Broken("a subject of no known kind"))?;
         let subject = reader.text()?.into();
         let causes = reader.count(30)?;
@@ -145,11 +200,16 @@ impl Decisions {
 fn store_record(key: KeyHash, record: &DecisionRecord, writer: &mut ByteWriter) {
     writer.byte(RECORD);
     writer.key(key);
+    store_subject(record, |_| true, writer);
+}
+
+fn store_subject(record: &DecisionRecord, is_kept: impl Fn(&DecisionCause) -> bool, writer: &mut ByteWriter) {
     writer.text(&record.program);
     writer.text(record.kind.name());
     writer.text(&record.subject);
-    writer.count(record.causes.len());
-    record.causes.iter().for_each(|cause| store_cause(cause, writer));
+    let causes = || record.causes.iter().filter(|cause| is_kept(cause));
+    writer.count(causes().count());
+    causes().for_each(|cause| store_cause(cause, writer));
 }
 
 fn store_end((end_ms, key): (i64, KeyHash), writer: &mut ByteWriter) {
@@ -190,5 +250,5 @@ fn restore_cause(reader: &mut ByteReader<'_>) -> Result<DecisionCause, Broken> {
         _ => return Err(Broken("a reach of no known kind")),
     };
     let (created_ms, expires_ms, sequence) = (reader.time()?, reader.maybe_time()?, reader.word()?);
-    Ok(DecisionCause { id, rule, ruleset, verdict, reach, created_ms, expires_ms, sequence })
+    Ok(DecisionCause { id, rule, ruleset, verdict, reach, created_ms, expires_ms, sequence, origin: None })
 }

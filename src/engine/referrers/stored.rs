@@ -62,29 +62,54 @@ impl Referrers {
 
     pub(in crate::engine) fn restore_records(&mut self, reader: &mut ByteReader<'_>) -> Result<(), Broken> {
         while !reader.is_empty() {
-            let (account, last_ms) = (reader.key()?, reader.time()?);
-            let count = reader.count(17)?;
-            let mut referrals: Vec<Referral> = Vec::with_capacity(count);
-            for _ in 0..count {
-                let (time_ms, last_ms, referrer) = (reader.time()?, reader.time()?, reader.text()?.into());
-                if referrals.last().is_some_and(|last| last.time_ms >= time_ms) {
-                    return Err(Broken("the referrals of an account are out of order"));
-                }
-                referrals.push(Referral { time_ms, last_ms, referrer });
-            }
-            self.bytes += RECORD_BYTES + referrals.iter().map(Referral::bytes).sum::<usize>();
-            // An earlier place in the queue would be found too early, and put back to here.
-            self.ends.insert((last_ms, account));
-            if self.records.insert(account, Record { last_ms, referrals }).is_some() {
-                return Err(Broken("the referrals of an account stand there twice"));
-            }
+            let account = reader.key()?;
+            self.put(account, reader)?;
         }
         Ok(())
+    }
+
+    /// Puts in an account that is not there, with what [`Referrers::store_account`] wrote.
+    pub(in crate::engine) fn put(&mut self, account: KeyHash, reader: &mut ByteReader<'_>) -> Result<(), Broken> {
+        let last_ms = reader.time()?;
+        let count = reader.count(17)?;
+        let mut referrals: Vec<Referral> = Vec::with_capacity(count);
+        for _ in 0..count {
+            let (time_ms, last_ms, referrer) = (reader.time()?, reader.time()?, reader.text()?.into());
+            if referrals.last().is_some_and(|last| last.time_ms >= time_ms) {
+                return Err(Broken("the referrals of an account are out of order"));
+            }
+            referrals.push(Referral { time_ms, last_ms, referrer });
+        }
+        self.bytes += RECORD_BYTES + referrals.iter().map(Referral::bytes).sum::<usize>();
+        // An earlier place in the queue would be found too early, and put back to here.
+        self.ends.insert((last_ms, account));
+        match self.records.insert(account, Record { last_ms, referrals }) {
+            None => Ok(()),
+            Some(_) => Err(Broken("the referrals of an account stand there twice")),
+        }
+    }
+
+    /// Writes what is known of an account, without its key, and answers how long that can be seen; `None`: nothing is.
+    pub(in crate::engine) fn store_account(&self, account: KeyHash, writer: &mut ByteWriter) -> Option<i64> {
+        let record = self.records.get(&account)?;
+        store_referrals(record, writer);
+        Some(record.last_ms.saturating_add(self.retention_ms))
+    }
+
+    /// Forgets all accounts.
+    pub(in crate::engine) fn clear(&mut self) {
+        self.records.clear();
+        self.ends.clear();
+        self.bytes = 0;
     }
 }
 
 fn store_record(account: KeyHash, record: &Record, writer: &mut ByteWriter) {
     writer.key(account);
+    store_referrals(record, writer);
+}
+
+fn store_referrals(record: &Record, writer: &mut ByteWriter) {
     writer.time(record.last_ms);
     writer.count(record.referrals.len());
     for referral in &record.referrals {

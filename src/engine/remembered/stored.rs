@@ -110,7 +110,7 @@ impl Remembered {
     }
 }
 
-fn store_judgement(judgement: &Judgement, writer: &mut ByteWriter) {
+pub(in crate::engine) fn store_judgement(judgement: &Judgement, writer: &mut ByteWriter) {
     let Judgement { verdict, would_be, cause, score, parties, late, .. } = *judgement;
     let mark = |is: bool, mark: u8| if is { mark } else { 0 };
     writer.byte(mark(would_be.is_some(), WOULD_BE) | mark(parties.is_some(), PARTIES) | mark(late, LATE));
@@ -121,7 +121,7 @@ fn store_judgement(judgement: &Judgement, writer: &mut ByteWriter) {
     others.for_each(|verdict| store_verdict(verdict, writer));
 }
 
-fn restore_judgement(reader: &mut ByteReader<'_>) -> Result<Judgement, Broken> {
+pub(in crate::engine) fn restore_judgement(reader: &mut ByteReader<'_>) -> Result<Judgement, Broken> {
     let marks = reader.byte()?;
     if marks > WOULD_BE | PARTIES | LATE {
         return Err(Broken("a verdict has marks of no known kind"));

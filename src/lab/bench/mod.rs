@@ -16,6 +16,7 @@ mod kafka;
 mod links;
 mod packs;
 mod paths;
+mod redis;
 mod report;
 mod steps;
 mod workload;
@@ -30,6 +31,7 @@ use crate::signals::SignalError;
 use crate::stream::StreamError;
 use crate::stream::checkpoint::CheckpointError;
 use crate::stream::disk::Folder;
+use crate::stream::redis::RedisOptions;
 
 pub use aggregates::{AggregateCost, AggregateCosts};
 pub use attack::{Attack, AttackReport, Honest};
@@ -39,6 +41,7 @@ pub use growth::{Growth, Table};
 pub use links::Shape;
 pub use packs::BuiltIn;
 pub use paths::PathReport;
+pub use redis::RedisReport;
 pub use report::{Report, render_json, render_table};
 pub use steps::{Size, Steps, StepsReport};
 pub use workload::WorkloadReport;
@@ -71,6 +74,8 @@ pub struct Plan {
     pub workload: Option<Traffic>,
     /// Bootstrap address of a cluster, if the path from topic to topic is measured.
     pub kafka: Option<String>,
+    /// Where a state can be shared, if the comparison workload is measured over that too.
+    pub redis: Option<RedisOptions>,
     /// To how many keys each of the tables grows, if that is measured.
     pub growth: Option<u64>,
     /// How many keys each aggregate has, if their costs are measured.
@@ -157,6 +162,14 @@ pub fn run(plan: &Plan, mut say: impl FnMut(&str)) -> Result<Report, BenchError>
     if let Some(broker) = &plan.kafka {
         say("topic to topic, with the engine and without");
         report.kafka = Some(kafka::measure(&rules, broker, plan)?);
+    }
+    if let Some(options) = &plan.redis {
+        say("the comparison workload over Redis, its calls alone, and a function of the servers");
+        let events = match &plan.workload {
+            Some(Traffic::File(path)) => path.clone(),
+            _ => folder.events(plan)?,
+        };
+        report.redis = Some(redis::measure(options, &events, &folder.verdicts(), plan)?);
     }
     if let Some(keys) = plan.growth {
         report.growth = Some(growth::measure(keys, plan, &mut say)?);

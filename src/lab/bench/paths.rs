@@ -9,6 +9,8 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
+use crossbeam_channel::never;
+
 use super::figures::median;
 use super::{BenchError, Plan, READ_EVENTS_MAX};
 use crate::engine::{Engine, EngineOptions, Tally};
@@ -17,7 +19,10 @@ use crate::ruleset::program::RuleSet;
 use crate::signals::{Deriver, SignalConfig, SignalError, Wanted};
 use crate::stream::Sink;
 use crate::stream::file::{LineOptions, LineSink, LineSource, WriteMode};
-use crate::stream::pipeline::{Input, Intake, Observer, Pipeline, Probe, Reader, Sinks, Stage, Work, run_through};
+use crate::stream::pipeline::{
+    Input, Intake, Observer, Pipeline, Probe, Reader, Sharing, Sinks, Stage, Work, run_through,
+};
+use crate::stream::redis::SharedState;
 
 /// A path with the engine and without. The figures are the medians of the rounds.
 #[derive(Clone, Debug)]
@@ -64,6 +69,8 @@ const WORKS_PER_SOURCE: usize = 4;
 pub(super) enum Middle<'a> {
     /// An engine.
     Engine(&'a mut Engine),
+    /// An engine over state that others could share.
+    Shared(&'a mut Engine, &'a mut SharedState, fn() -> Instant),
     /// A line of so many bytes, line feed included, for every event.
     Line(u64),
 }
@@ -71,7 +78,7 @@ pub(super) enum Middle<'a> {
 impl Middle<'_> {
     pub(super) fn wanted(&self) -> Wanted {
         match self {
-            Middle::Engine(engine) => engine.wanted(),
+            Middle::Engine(engine) | Middle::Shared(engine, ..) => engine.wanted(),
             Middle::Line(_) => Wanted::default(),
         }
     }
@@ -89,6 +96,13 @@ impl Middle<'_> {
             Middle::Engine(engine) => {
                 let (probe, works_per_source) = (&mut Unwatched, WORKS_PER_SOURCE);
                 Pipeline { readers, engine, probe, sinks, observer, works_per_source, stop }.run()
+            }
+            Middle::Shared(engine, state, monotonic) => {
+                let (probe, works_per_source) = (&mut Unwatched, WORKS_PER_SOURCE);
+                let sharing =
+                    Sharing { state, kept: Arc::default(), interval: Duration::ZERO, monotonic, producer: None };
+                Pipeline { readers, engine, probe, sinks, observer, works_per_source, stop }
+                    .run_shared(never(), sharing)
             }
             Middle::Line(bytes) => {
                 let mut line = Line(vec![b'.'; bytes.saturating_sub(1) as usize]);

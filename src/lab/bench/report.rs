@@ -7,7 +7,8 @@ pub use json::render_json;
 pub use table::render_table;
 
 use super::{
-    AggregateCosts, AttackReport, CheckpointCosts, Conditions, Growth, PathReport, Shape, StepsReport, WorkloadReport,
+    AggregateCosts, AttackReport, CheckpointCosts, Conditions, Growth, PathReport, RedisReport, Shape, StepsReport,
+    WorkloadReport,
 };
 
 /// What was measured; a part that was not is empty.
@@ -23,6 +24,8 @@ pub struct Report {
     pub workload: Option<WorkloadReport>,
     /// From topic to topic.
     pub kafka: Option<PathReport>,
+    /// The comparison workload over Redis.
+    pub redis: Option<RedisReport>,
     /// Tables that grow.
     pub growth: Option<Growth>,
     /// What each aggregate costs.

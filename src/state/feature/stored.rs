@@ -3,7 +3,7 @@
 use super::{FeatureTable, Kind};
 use crate::state::checkpoint::{Broken, ByteReader, ByteWriter};
 use crate::state::cut::Cuttable;
-use crate::state::{Aggregate, Number, Reach, Steps, WindowSpec};
+use crate::state::{Aggregate, KeyHash, Number, Reach, Steps, WindowSpec};
 
 impl WindowSpec {
     /// Writes what a table's memory depends on: everything but the bound of entries, which may change.
@@ -166,6 +166,37 @@ impl FeatureTable {
     /// What is impossible.
     pub fn restore_keys(&mut self, reader: &mut ByteReader<'_>) -> Result<(), Broken> {
         each!(&mut self.kind, table => table.restore_keys(reader))
+    }
+
+    /// Forgets all keys, as a new table does; what it refuses stays. A component cannot: it is no table of keys.
+    pub fn clear(&mut self) {
+        each_window!(&mut self.kind, table => table.clear(), ());
+    }
+
+    /// Whether a key is remembered.
+    pub fn has(&self, key: KeyHash) -> bool {
+        each_window!(&self.kind, table => table.has(key), false)
+    }
+
+    /// Puts a key in that is not there, with the window that [`FeatureTable::store_window`] wrote.
+    ///
+    /// # Errors
+    ///
+    /// What is impossible; a component has no windows.
+    pub fn put_window(&mut self, key: KeyHash, reader: &mut ByteReader<'_>) -> Result<(), Broken> {
+        each_window!(&mut self.kind, table => table.put_window(key, reader), Err(Broken("a component has no windows")))
+    }
+
+    /// Writes the window of a key, without the key; `false`: nothing is remembered of it.
+    pub fn store_window(&self, key: KeyHash, writer: &mut ByteWriter) -> bool {
+        each_window!(&self.kind, table => table.store_window(key, writer), false)
+    }
+
+    /// What a table must be to hold the same windows, as bytes.
+    pub fn definition(&self) -> Vec<u8> {
+        let mut spec = ByteWriter::default();
+        self.spec.store(&mut spec);
+        spec.into_bytes()
     }
 
     /// Called once all keys were read: before, the table answers nothing.

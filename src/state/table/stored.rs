@@ -24,6 +24,9 @@ const PASS_KEYS: usize = 64;
 /// A key as it was read, with what it lost.
 type Record<W> = (KeyHash, W, Option<Dropped<<W as Window>::Summary>>);
 
+/// A window as it was read, with what it lost.
+type Kept<W> = (W, Option<Dropped<<W as Window>::Summary>>);
+
 /// What a table refuses, and how far it may grow: as it is written.
 pub(in crate::state) fn store_limit(limit: Limit, keys_max: usize, room: usize, writer: &mut ByteWriter) {
     writer.byte(match limit {
@@ -106,6 +109,36 @@ impl<W: Window> Table<W> {
         }
     }
 
+    /// Forgets all keys, as a new table does; what it refuses stays.
+    pub(in crate::state) fn clear(&mut self) {
+        self.index.clear();
+        self.slab.clear();
+        self.dropped.clear();
+        (self.summarised, self.spilled, self.next_swept) = (0, 0, 0);
+    }
+
+    /// Whether a key is there.
+    pub(in crate::state) fn has(&self, key: KeyHash) -> bool {
+        self.index.find(key, |slot| self.slab.get(slot).key == key).is_ok()
+    }
+
+    /// Puts a key in that is not there, with the window that [`Table::store_window`] wrote.
+    pub(in crate::state) fn put_window(&mut self, key: KeyHash, reader: &mut ByteReader<'_>) -> Result<(), Broken> {
+        let (window, dropped) = Self::restore_window(reader)?;
+        let slot = self.put(key, window)?;
+        if let Some(dropped) = dropped {
+            self.summarised += dropped.summary.bytes();
+            self.dropped.insert(slot, dropped);
+        }
+        Ok(())
+    }
+
+    /// Writes the window of a key, without the key; `false`: it is not there.
+    pub(in crate::state) fn store_window(&self, key: KeyHash, writer: &mut ByteWriter) -> bool {
+        let found = self.index.find(key, |slot| self.slab.get(slot).key == key);
+        found.map(|slot| store_window(&self.slab, &self.dropped, slot, writer)).is_ok()
+    }
+
     /// Reads some dozens of keys before it puts them in, so that they wait for the index together.
     pub(in crate::state) fn restore_keys(&mut self, reader: &mut ByteReader<'_>) -> Result<(), Broken> {
         let mut pass = Vec::with_capacity(PASS_KEYS);
@@ -140,6 +173,11 @@ impl<W: Window> Table<W> {
 
     fn restore_key(reader: &mut ByteReader<'_>) -> Result<Record<W>, Broken> {
         let key = reader.key()?;
+        let (window, dropped) = Self::restore_window(reader)?;
+        Ok((key, window, dropped))
+    }
+
+    fn restore_window(reader: &mut ByteReader<'_>) -> Result<Kept<W>, Broken> {
         let marks = reader.byte()?;
         if marks > TRUNCATED | DROPPED {
             return Err(Broken("a key has marks of no known kind"));
@@ -150,7 +188,7 @@ impl<W: Window> Table<W> {
         if marks & DROPPED != 0 {
             dropped = Some(Dropped { newest_ms: reader.time()?, summary: W::Summary::restore(reader)? });
         }
-        Ok((key, window, dropped))
+        Ok((window, dropped))
     }
 
     fn outside(&self) -> usize {
@@ -184,11 +222,20 @@ fn store_key<W: Window>(
     slot: u32,
     writer: &mut ByteWriter,
 ) {
+    writer.key(slab.get(slot).key);
+    store_window(slab, dropped, slot, writer);
+}
+
+fn store_window<W: Window>(
+    slab: &Slab<W>,
+    dropped: &BTreeMap<u32, Dropped<W::Summary>>,
+    slot: u32,
+    writer: &mut ByteWriter,
+) {
     let entry = slab.get(slot);
     let truncated = entry.window.is_truncated();
     // Only what was truncated has lost anything.
     let dropped = if truncated { dropped.get(&slot) } else { None };
-    writer.key(entry.key);
     writer.byte(if truncated { TRUNCATED } else { 0 } | if dropped.is_some() { DROPPED } else { 0 });
     entry.window.store(writer);
     if let Some(dropped) = dropped {

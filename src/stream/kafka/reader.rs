@@ -236,7 +236,7 @@ impl Reader {
     /// would take us for dead. Records that slip through a pause go into the next batch.
     fn send(&mut self, input: KafkaInput) -> Result<(), Closed> {
         let mut input = Ok(input);
-        let mut waits = 0;
+        let (mut waits, mut is_gone) = (0, false);
         loop {
             input = match self.inputs.send_timeout(input, WAIT) {
                 Ok(()) => break,
@@ -257,6 +257,7 @@ impl Reader {
                 }
                 if let Some(change) = self.consumer.context().take() {
                     self.shared.read(self.batch.ends());
+                    is_gone |= self.shared.is_shared() && matches!(change, Change::Revoke(_));
                     // The pipeline is stuck: it cannot finish what it has, so that is given up uncommitted.
                     self.consumer.context().apply(&self.consumer, &change);
                     self.pause(true);
@@ -265,6 +266,14 @@ impl Reader {
         }
         if waits >= WAITS_BEFORE_PAUSE {
             self.pause(false);
+        }
+        if is_gone {
+            // What was read of them cannot be told from the rest any more, and is another's to judge.
+            drop(self.inputs.send(Err(StreamError::Kafka {
+                doing: "finishing with partitions that went to another member".to_owned(),
+                detail: "nothing could be judged for too long".to_owned(),
+            })));
+            return Err(Closed);
         }
         Ok(())
     }

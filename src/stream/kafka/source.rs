@@ -38,6 +38,8 @@ pub struct SourceOptions {
     /// The name under which the state that judges is known to the group. With it nobody else may be in the group; and who has
     /// the same name and comes later ends the one before.
     pub instance: Option<String>,
+    /// Whether other instances may be in the group all the same, because they share the state.
+    pub is_shared: bool,
     /// Where reading of a partition goes on, whatever is committed.
     pub resume: Vec<(PartitionName, u64)>,
 }
@@ -53,6 +55,7 @@ impl SourceOptions {
             batch_bytes_max: 1 << 20,
             batches_waiting_max: 4,
             instance: None,
+            is_shared: false,
             resume: Vec::new(),
         }
     }
@@ -150,7 +153,7 @@ impl KafkaSource {
         if let Some(instance) = &options.instance {
             config.set("group.instance.id", instance);
         }
-        let shared = Arc::new(Shared::default());
+        let shared = Arc::new(Shared::of(options.is_shared));
         for (name, offset) in &options.resume {
             shared.set_resume(name, *offset);
         }
@@ -162,7 +165,7 @@ impl KafkaSource {
         let checked = options.client.check_topics(topics.iter().copied(), fetch);
         checked.map_err(|error| explained(&consumer, error))?;
         shared.reachable.store(true, Ordering::Relaxed);
-        if let Some(instance) = &options.instance {
+        if let Some(instance) = options.instance.as_ref().filter(|_| !options.is_shared) {
             alone(&consumer, options, instance)?;
         }
         consumer.subscribe(&topics).map_err(|error| settings_error(&error))?;
@@ -227,6 +230,11 @@ impl KafkaSource {
             Err(error) if error.rdkafka_error_code() == Some(RDKafkaErrorCode::State) => Ok(()),
             Err(error) => Err(commit_error(&error)),
         }
+    }
+
+    /// Whether all these places are of partitions that have been ours ever since they were read.
+    pub fn are_ours(&self, ends: &[BatchEnd]) -> bool {
+        self.shared.committable(ends).len() == ends.len()
     }
 
     /// Stops reading and commits the places given so far; the group is left when the source is dropped. Inputs that were

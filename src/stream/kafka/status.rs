@@ -45,6 +45,8 @@ struct Known {
 pub(super) struct Shared {
     /// In the order of first assignment; small, so that a search is a scan.
     partitions: Mutex<Vec<Known>>,
+    /// Whether other members go on with what goes from here, from the committed place on.
+    is_shared: bool,
     /// Counts the changes of the assignment.
     generation: AtomicU64,
     /// Whether some broker is connected.
@@ -54,6 +56,16 @@ pub(super) struct Shared {
 }
 
 impl Shared {
+    /// Of a source whose group has other members, or not.
+    pub(super) fn of(is_shared: bool) -> Shared {
+        Shared { is_shared, ..Shared::default() }
+    }
+
+    /// Whether the group has other members.
+    pub(super) fn is_shared(&self) -> bool {
+        self.is_shared
+    }
+
     /// The present generation of the assignment.
     pub(super) fn generation(&self) -> u64 {
         self.generation.load(Ordering::Acquire)
@@ -113,6 +125,9 @@ impl Shared {
             let index = index_of(&mut partitions, name);
             partitions[index].status.assigned = false;
             partitions[index].status.lag_records = None;
+            if self.is_shared {
+                partitions[index].resume = None;
+            }
         }
     }
 
@@ -249,6 +264,19 @@ mod tests {
             "reading went on behind them: they are ours"
         );
         assert_eq!(shared.committable(&[end(1, 8, first)]), [], "what is read again is committed then");
+    }
+
+    #[test]
+    fn what_others_may_have_read_meanwhile_is_read_from_the_committed_place() {
+        let shared = Shared::of(true);
+        shared.assign(&[name(0)]);
+        let first = [end(0, 10, shared.generation())];
+        shared.read(&first);
+        assert_eq!(shared.resume(&name(0)), Some(10));
+        shared.revoke(&[name(0)]);
+        shared.assign(&[name(0)]);
+        assert_eq!(shared.resume(&name(0)), None);
+        assert_eq!(shared.committable(&first), [], "somebody else may have committed more");
     }
 
     #[test]

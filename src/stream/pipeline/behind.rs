@@ -23,8 +23,9 @@ pub(super) struct Behind {
 }
 
 impl Behind {
-    pub(super) fn new(committers: Committers, keeping: Option<(Arc<Journal>, Arc<Kept>)>) -> Behind {
+    pub(super) fn new(committers: Committers, keeping: Option<(Option<Arc<Journal>>, Arc<Kept>)>) -> Behind {
         let (journal, kept) = keeping.unzip();
+        let journal = journal.flatten();
         Behind {
             unsettled: committers.iter().map(|_| Unsettled::default()).collect(),
             journal,

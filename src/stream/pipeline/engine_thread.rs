@@ -17,6 +17,7 @@ use super::work::{Notice, Work};
 use crate::engine::{Engine, Outcome};
 use crate::event::{DeadLetter, Position, Reason};
 use crate::stream::StreamError;
+use crate::stream::redis::SharedState;
 
 /// How long the machine waits for work before it lets itself be looked at.
 const IDLE: Duration = Duration::from_millis(100);
@@ -132,13 +133,14 @@ pub(super) struct Judge<'a> {
     reloads: Reloads,
     fills: Fills,
     keeper: Option<&'a mut Keeper>,
+    shared: Option<(&'a mut SharedState, &'a AtomicBool)>,
     fault: Option<StreamError>,
 }
 
 impl<'a> Judge<'a> {
     pub(super) fn new(engine: &'a mut Engine, probe: &'a mut dyn Probe, reloads: Reloads, fills: Fills) -> Judge<'a> {
         let places = Places::new(reloads.readers());
-        Judge { engine, probe, places, reloads, fills, keeper: None, fault: None }
+        Judge { engine, probe, places, reloads, fills, keeper: None, shared: None, fault: None }
     }
 
     /// Lets a keeper have every input before it is judged. It knows partitions of sources with these intakes.
@@ -150,6 +152,12 @@ impl<'a> Judge<'a> {
             self.places.seed(source.map(|source| (source, intakes[source].local(name))));
         }
         self.keeper = Some(keeper);
+        self
+    }
+
+    /// Judges over state that somebody else keeps, until that is over.
+    pub(super) fn sharing(mut self, state: &'a mut SharedState, stop: &'a AtomicBool) -> Judge<'a> {
+        self.shared = Some((state, stop));
         self
     }
 
@@ -184,7 +192,27 @@ impl Stage for Judge<'_> {
             return;
         }
         self.reloads.derive_again(self.engine, work);
-        judge(self.engine, &mut self.places, intake, work);
+        let Judge { engine, places, shared, .. } = self;
+        let judged = match shared {
+            None => {
+                place(places, work);
+                take_notices(engine, work);
+                engine.judge(&work.batch, &work.signals, &mut work.judgements);
+                Ok(())
+            }
+            Some((state, stop)) => {
+                place(places, work);
+                judge_shared(engine, state, places, intake, work, &|| stop.load(Ordering::Acquire))
+            }
+        };
+        if let Err(error) = judged {
+            self.fault = Some(error);
+            return;
+        }
+        if !Arc::ptr_eq(&work.rules, engine.rules()) {
+            work.rules = Arc::clone(engine.rules());
+        }
+        refuse_reused(places, intake, work);
     }
 
     fn answer(&mut self, question: Question) {
@@ -196,7 +224,13 @@ impl Stage for Judge<'_> {
     }
 
     fn idle(&mut self) -> Duration {
-        for (hash, files) in self.reloads.take(self.engine) {
+        let reloads = self.reloads.take(self.engine);
+        if let Some((state, stop)) = &mut self.shared {
+            let agreed =
+                if reloads.is_empty() { Ok(()) } else { state.reloaded(self.engine, &|| stop.load(Ordering::Acquire)) };
+            self.fault = agreed.and_then(|()| state.idle(self.engine)).err();
+        }
+        for (hash, files) in reloads {
             if let Some(keeper) = &mut self.keeper
                 && let Err(error) = keeper.take_rules(&hash, files)
             {
@@ -269,27 +303,62 @@ impl Places {
     }
 }
 
-fn judge(engine: &mut Engine, places: &mut Places, intake: &Intake, work: &mut Work) {
+/// Gives partitions the numbers that the engine knows them by.
+fn place(places: &mut Places, work: &mut Work) {
+    let source = work.source;
     for notice in &mut work.notices {
         let (Notice::Assigned(partition) | Notice::Revoked(partition) | Notice::Tick(partition, _)) = notice;
-        *partition = places.of(work.source, *partition);
+        *partition = places.of(source, *partition);
+    }
+    for event in &mut work.batch.events {
+        event.position.partition = places.of(source, event.position.partition);
+    }
+}
+
+fn take_notices(engine: &mut Engine, work: &mut Work) {
+    for notice in &work.notices {
         match *notice {
             Notice::Assigned(partition) => engine.assign(partition),
             Notice::Revoked(partition) => engine.revoke(partition),
             Notice::Tick(partition, clock_ms) => engine.tick(partition, clock_ms),
         }
     }
+    note_ticks(engine, work);
+}
+
+fn note_ticks(engine: &Engine, work: &mut Work) {
     if work.notices.iter().any(|notice| matches!(notice, Notice::Tick(..))) {
         engine.note_time(&mut work.judgements);
     }
-    for event in &mut work.batch.events {
-        event.position.partition = places.of(work.source, event.position.partition);
+}
+
+/// The same over shared state, where partitions go by their names.
+fn judge_shared(
+    engine: &mut Engine,
+    state: &mut SharedState,
+    places: &Places,
+    intake: &Intake,
+    work: &mut Work,
+    is_over: &dyn Fn() -> bool,
+) -> Result<(), StreamError> {
+    let source = work.source;
+    let name = |number: u32| {
+        let name = intake.place_name(places.local(source, number));
+        (format!("{}:{}/{}", name.source, name.topic, name.partition), !name.topic.is_empty())
+    };
+    for notice in &work.notices {
+        match *notice {
+            Notice::Assigned(partition) => {
+                let (name, is_kept) = name(partition);
+                state.assign(engine, (partition, &name, is_kept), is_over)?;
+            }
+            Notice::Revoked(partition) => state.revoke(engine, partition),
+            Notice::Tick(partition, clock_ms) => engine.tick(partition, clock_ms),
+        }
     }
-    engine.judge(&work.batch, &work.signals, &mut work.judgements);
-    if !Arc::ptr_eq(&work.rules, engine.rules()) {
-        work.rules = Arc::clone(engine.rules());
-    }
-    refuse_reused(places, intake, work);
+    note_ticks(engine, work);
+    let Work { batch, signals, judgements, .. } = work;
+    state.judge(engine, (batch, signals), &name, judgements, is_over)
 }
 
 /// Dead letters for the events whose id belongs to another.

@@ -41,7 +41,7 @@ pub use writer::{Alerting, Observer, Sinks};
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, bounded, never, unbounded};
 
@@ -55,6 +55,7 @@ use crate::engine::Engine;
 use crate::signals::Deriver;
 use crate::stream::StreamError;
 use crate::stream::log::Transactions;
+use crate::stream::redis::SharedState;
 
 /// Everything that runs together.
 pub struct Pipeline<'a> {
@@ -135,13 +136,13 @@ impl<'p> Pipeline<'p> {
             replaying = replay.map(|replay| Replaying::new(replay, &readers)).transpose()?;
             let (journal, kept) = (Arc::clone(keeper.journal()), Arc::clone(keeper.kept()));
             commits = Some(Commits {
-                journal,
+                journal: Some(journal),
                 kept,
                 interval,
                 monotonic: keeper.monotonic(),
                 producer,
                 shipping,
-                alerts: Arc::clone(keeper.alerts()),
+                alerts: Some(Arc::clone(keeper.alerts())),
             });
             let intakes: Vec<Intake> = readers.iter().map(Reader::intake).collect();
             judge = judge.keeping(keeper, &intakes);
@@ -149,6 +150,38 @@ impl<'p> Pipeline<'p> {
         let threads = Threads { readers, questions: never(), renewed, replaying, commits, works_per_source };
         Ok((judge, threads, Written { sinks, observer, stop }))
     }
+
+    /// The same over state that several instances share, and that somebody else keeps.
+    ///
+    /// # Errors
+    ///
+    /// As [`Pipeline::run`]; [`StreamError::RedisRefused`]; [`StreamError::RedisAway`] where the end was asked for while nobody
+    /// answers.
+    pub fn run_shared(self, reloads: Receiver<Reload>, sharing: Sharing<'p>) -> Result<(), StreamError> {
+        let Pipeline { readers, engine, probe, sinks, observer, works_per_source, stop } = self;
+        let (renew, renewed) = readers.iter().map(|_| unbounded()).unzip();
+        let Sharing { state, kept, interval, monotonic, producer } = sharing;
+        let mut judge = Judge::new(engine, probe, Reloads::new(reloads, renew), Fills::new(never()));
+        judge = judge.sharing(state, stop);
+        let commits =
+            Some(Commits { journal: None, kept, interval, monotonic, producer, shipping: None, alerts: None });
+        let threads = Threads { readers, questions: never(), renewed, replaying: None, commits, works_per_source };
+        threads.run(&mut judge, Written { sinks, observer, stop })
+    }
+}
+
+/// A state that instances share while a pipeline runs.
+pub struct Sharing<'a> {
+    /// The state.
+    pub state: &'a mut SharedState,
+    /// What is counted of commits.
+    pub kept: Arc<Kept>,
+    /// How often outputs and places are committed.
+    pub interval: Duration,
+    /// The clock that the interval is measured by.
+    pub monotonic: fn() -> Instant,
+    /// The producer of all sinks, where outputs and places go in one transaction.
+    pub producer: Option<Box<dyn Transactions>>,
 }
 
 /// A state that is kept while a pipeline runs.

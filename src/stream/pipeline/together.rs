@@ -14,7 +14,7 @@ use crate::event::Field;
 use crate::state::planted::{Defect, is_planted};
 use crate::stream::journal::{Entry, Journal, Line, records};
 use crate::stream::kafka::{BatchEnd, KafkaSink, Unfinished};
-use crate::stream::log::Transactions;
+use crate::stream::log::{Subscription, Transactions};
 use crate::stream::{Sink, StreamError};
 
 /// How many bytes of outputs wait for a commit at most, but for those of one work.
@@ -45,7 +45,8 @@ pub(super) struct Together<'a> {
     producer: Box<dyn Transactions>,
     shipping: Option<Shipping>,
     committers: Committers,
-    journal: Arc<Journal>,
+    /// `None`: somebody else keeps the state, and others may go on with partitions.
+    journal: Option<Arc<Journal>>,
     kept: Arc<Kept>,
     stop: &'a AtomicBool,
     bytes: Vec<u8>,
@@ -84,7 +85,7 @@ impl<'a> Together<'a> {
     pub(super) fn new(
         (producer, shipping): (Box<dyn Transactions>, Option<Shipping>),
         committers: Committers,
-        journal: Arc<Journal>,
+        journal: Option<Arc<Journal>>,
         kept: Arc<Kept>,
         stop: &'a AtomicBool,
     ) -> Together<'a> {
@@ -123,7 +124,7 @@ impl<'a> Together<'a> {
 
     /// Wants everything to be committed: nothing more comes, and nothing more is judged.
     pub(super) fn want_last(&mut self) {
-        self.through = self.through.max(self.journal.next());
+        self.through = self.through.max(self.journal.as_ref().map_or(0, |journal| journal.next()));
         self.want_end();
     }
 
@@ -209,12 +210,14 @@ impl<'a> Together<'a> {
     /// Goes on with what is wanted, as far as that comes without waiting. `false`: the cluster is waited for. It is waited for
     /// as long as it takes, but not once the process shall end.
     pub(super) fn step(&mut self, sinks: &mut Sinks) -> Result<bool, StreamError> {
-        if self.is_empty() && self.stage == Stage::Ending && self.journal.has_shipped(self.through) {
-            self.journal.settle(self.through);
+        if self.is_empty() && self.stage == Stage::Ending && self.has_shipped() {
+            self.settle();
             self.stage = Stage::Open;
         }
-        if self.stage == Stage::Ending && self.journal.synced() < self.through {
-            self.journal.sync()?;
+        if let Some(journal) = self.journal.as_ref().filter(|_| self.stage == Stage::Ending)
+            && journal.synced() < self.through
+        {
+            journal.sync()?;
         }
         while self.stage != Stage::Open {
             let tried = match self.stage {
@@ -252,11 +255,11 @@ impl<'a> Together<'a> {
         self.outputs.iter_mut().for_each(Vec::clear);
         self.ends.iter_mut().for_each(Vec::clear);
         self.restart();
-        self.journal.note_shipped(self.through);
-        self.journal.settle(self.through);
+        self.journal.iter().for_each(|journal| journal.note_shipped(self.through));
+        self.settle();
         (self.stage, self.last_tries) = (Stage::Open, 0);
-        if self.has_lines {
-            self.journal.add(&Entry::Written(self.through))?;
+        if let Some(journal) = self.journal.as_ref().filter(|_| self.has_lines) {
+            journal.add(&Entry::Written(self.through))?;
         }
         Ok(())
     }
@@ -268,13 +271,32 @@ impl<'a> Together<'a> {
             return Ok(());
         }
         self.begin()?;
-        for (number, payload) in self.journal.unshipped(self.through) {
+        let Some(journal) = &self.journal else { return Ok(()) };
+        for (number, payload) in journal.unshipped(self.through) {
             for record in records(line, number, &payload) {
                 topic.write_to(0, &[], &record).map_err(lost)?;
             }
         }
         self.sent_below = self.through;
         Ok(())
+    }
+
+    /// Whether nothing of the journal is still to be sent.
+    fn has_shipped(&self) -> bool {
+        self.journal.as_ref().is_none_or(|journal| journal.has_shipped(self.through))
+    }
+
+    /// What was taken is out.
+    fn settle(&self) {
+        self.journal.iter().for_each(|journal| journal.settle(self.through));
+    }
+
+    /// Partitions are gone, taken from us: what came of them is another's to tell, and nothing of it may be committed.
+    pub(super) fn lose(&self) -> Result<(), StreamError> {
+        if self.journal.is_some() || self.is_empty() {
+            return Ok(());
+        }
+        Err(partitions_gone())
     }
 
     fn try_commit(&mut self, sinks: &mut Sinks) -> Result<(), Unfinished> {
@@ -285,8 +307,20 @@ impl<'a> Together<'a> {
         self.ship()?;
         for (at, (committer, ends)) in self.committers.iter().zip(&self.ends).enumerate() {
             let Some(source) = committer.as_ref().filter(|_| !ends.is_empty() && !self.added[at]) else { continue };
-            self.producer.add_places(&**source, ends)?;
-            self.added[at] = true;
+            self.added[at] = match self.producer.add_places(&**source, ends) {
+                // Whoever is not in the group comes back to it, but without what others have then.
+                Err(Unfinished::Again(_)) if self.journal.is_none() && !source.are_ours(ends) => return Err(gone()),
+                added => added.map(|()| true)?,
+            };
+        }
+        // Asked once the places are added: they were sent as the member that has had the partitions until now, and whoever gets
+        // one later waits for this transaction.
+        let are_others = |(source, ends): (&Option<_>, &Vec<BatchEnd>)| {
+            let source: Option<&Arc<dyn Subscription>> = source.as_ref();
+            !ends.is_empty() && source.is_some_and(|source| !source.are_ours(ends))
+        };
+        if self.journal.is_none() && self.committers.iter().zip(&self.ends).any(are_others) {
+            return Err(gone());
         }
         self.producer.end()
     }
@@ -357,4 +391,17 @@ impl Sinks {
             _ => self.alerts.as_mut().and_then(|Alerting { sink, .. }| sink.as_mut()),
         }
     }
+}
+
+/// Partitions went to another member before what came of them was committed: the transaction is left open, and undone when this
+/// instance starts again.
+fn partitions_gone() -> StreamError {
+    StreamError::Kafka {
+        doing: "committing the last outputs of partitions that went to another member".to_owned(),
+        detail: "they went before".to_owned(),
+    }
+}
+
+fn gone() -> Unfinished {
+    Unfinished::Ended(partitions_gone())
 }

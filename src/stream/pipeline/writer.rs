@@ -62,7 +62,7 @@ pub trait Observer {
 
 /// How what is kept of a state follows what is written.
 pub(super) struct Commits {
-    pub(super) journal: Arc<Journal>,
+    pub(super) journal: Option<Arc<Journal>>,
     pub(super) kept: Arc<Kept>,
     /// How often is committed.
     pub(super) interval: Duration,
@@ -71,8 +71,8 @@ pub(super) struct Commits {
     pub(super) producer: Option<Box<dyn Transactions>>,
     /// Where entries of the journal go with them.
     pub(super) shipping: Option<Shipping>,
-    /// Where open alerts go that a checkpoint wants.
-    pub(super) alerts: Arc<OpenAlerts>,
+    /// Where open alerts go that a checkpoint wants; `None`: there are none.
+    pub(super) alerts: Option<Arc<OpenAlerts>>,
 }
 
 /// By source: where its places are committed; `None` for one that has none.
@@ -159,11 +159,12 @@ impl<'a> Writer<'a> {
         commits: Option<Commits>,
         stop: &'a AtomicBool,
     ) -> Writer<'a> {
-        let journal = commits.as_ref().map(|commits| Arc::clone(&commits.journal));
+        let journal = commits.as_ref().and_then(|commits| commits.journal.clone());
         let due = commits.as_ref().map(|commits| Due::new(commits.interval, commits.monotonic));
-        let wanted_alerts = commits.as_ref().map(|commits| Arc::clone(&commits.alerts));
-        let through = commits.as_ref().map_or(0, |commits| commits.journal.settled());
-        let tells_last = commits.is_none() || committers.iter().any(Option::is_none);
+        let wanted_alerts = commits.as_ref().and_then(|commits| commits.alerts.clone());
+        let through =
+            commits.as_ref().and_then(|commits| commits.journal.as_ref()).map_or(0, |journal| journal.settled());
+        let tells_last = wanted_alerts.is_none() || committers.iter().any(Option::is_none);
         let way = match commits {
             Some(Commits { journal, kept, producer: Some(producer), shipping, .. }) => {
                 Way::Together(Box::new(Together::new((producer, shipping), committers, journal, kept, stop)))
@@ -222,6 +223,9 @@ impl<'a> Writer<'a> {
         let is_due = self.due.as_mut().is_none_or(Due::take) || self.revocation.is_some();
         match &mut self.way {
             Way::Together(together) => {
+                if self.revocation.as_ref().is_some_and(|revocation| revocation.lost) {
+                    together.lose()?;
+                }
                 if is_due {
                     together.want_end();
                 }

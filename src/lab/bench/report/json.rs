@@ -6,8 +6,8 @@ use serde_json::{Value, json};
 
 use super::Report;
 use crate::lab::bench::{
-    AggregateCost, AttackReport, CheckpointCosts, Conditions, Growth, PathReport, Shape, StepsReport, Waits,
-    WorkloadReport,
+    AggregateCost, AttackReport, CheckpointCosts, Conditions, Growth, PathReport, RedisReport, Shape, StepsReport,
+    Waits, WorkloadReport,
 };
 use crate::signals::CacheUse;
 
@@ -19,6 +19,7 @@ pub fn render_json(report: &Report) -> Value {
         "file_to_verdict_lines": report.file.as_ref().map(path),
         "workload": report.workload.as_ref().map(workload),
         "kafka_to_kafka": report.kafka.as_ref().map(path),
+        "redis": report.redis.as_ref().map(redis),
         "growth": report.growth.as_ref().map(growth),
         "aggregates": report.aggregates.as_ref().map(|costs| json!({
             "keys": costs.keys, "costs": costs.aggregates.iter().map(aggregate).collect::<Vec<_>>(),
@@ -77,6 +78,23 @@ fn path(report: &PathReport) -> Value {
         "events_per_second": report.events_per_second,
         "events_per_second_without_engine": report.without_engine,
         "share": report.share,
+    })
+}
+
+fn redis(report: &RedisReport) -> Value {
+    let bytes = |[redis, embedded]: [f64; 2]| json!({"redis": redis, "embedded": embedded});
+    json!({
+        "nodes": report.nodes,
+        "events": report.events,
+        "events_per_second": report.events_per_second,
+        "events_per_second_of_its_calls_alone": report.replayed,
+        "share": report.share,
+        "exchanges": report.exchanges,
+        "events_per_second_of_a_lua_function": report.peer,
+        "times_as_fast_as_a_lua_function": report.by_peer,
+        "server_microseconds_per_event": report.server_time.as_secs_f64() * 1e6,
+        "bytes_per_feature_and_key": bytes(report.window_bytes),
+        "bytes_per_identity": bytes(report.identity_bytes),
     })
 }
 

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use super::Report;
 use crate::lab::bench::{
-    AggregateCosts, AttackReport, CheckpointCosts, Conditions, Growth, PathReport, Shape, StepsReport, WorkloadReport,
+    AggregateCosts, AttackReport, CheckpointCosts, Conditions, Growth, PathReport, RedisReport, Shape, StepsReport,
+    WorkloadReport,
 };
 use crate::signals::CacheUse;
 
@@ -32,6 +33,10 @@ fn write_all(out: &mut String, report: &Report) -> Result {
     match &report.kafka {
         Some(path) => write_path(out, "topic to topic", path)?,
         None => writeln!(out, "topic to topic: not measured; `--kafka HOST:PORT` does it")?,
+    }
+    match &report.redis {
+        Some(redis) => write_redis(out, redis)?,
+        None => writeln!(out, "over Redis: not measured; `--redis URL` does it")?,
     }
     match &report.growth {
         Some(growth) => write_growth(out, growth)?,
@@ -144,6 +149,34 @@ fn write_workload(out: &mut String, report: &WorkloadReport) -> Result {
         write!(out, " {rule} {count}")?;
     }
     writeln!(out, "\n")
+}
+
+fn write_redis(out: &mut String, report: &RedisReport) -> Result {
+    let nodes = if report.nodes == 1 { "one node".to_owned() } else { format!("{} nodes", report.nodes) };
+    writeln!(
+        out,
+        "comparison workload over Redis on {nodes}: {:.0} events/s ({} events)",
+        report.events_per_second, report.events
+    )?;
+    writeln!(
+        out,
+        "  its calls alone: {:.0} events/s; share {:.1} %; answers waited for {} times",
+        report.replayed,
+        100.0 * report.share,
+        report.exchanges
+    )?;
+    if let (Some(peer), Some(by_peer)) = (report.peer, report.by_peer) {
+        writeln!(
+            out,
+            "  a Lua function called once an event: {peer:.0} events/s; refguard is {by_peer:.2} times as fast"
+        )?;
+    }
+    writeln!(out, "  the servers' time: {:.1} us an event", report.server_time.as_secs_f64() * 1e6)?;
+    let ([window, window_embedded], [identity, identity_embedded]) = (report.window_bytes, report.identity_bytes);
+    writeln!(
+        out,
+        "  bytes: {window:.0} a feature and key (embedded {window_embedded:.0}), {identity:.0} an identity (embedded {identity_embedded:.0})\n"
+    )
 }
 
 fn write_growth(out: &mut String, report: &Growth) -> Result {

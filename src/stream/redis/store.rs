@@ -1,0 +1,296 @@
+//! Records, fetched and written: grouped by shard, a command a shard, all of them in one round trip.
+
+use std::collections::{BTreeSet, HashMap};
+use std::time::Duration;
+
+use redis::Value;
+
+use super::RedisOptions;
+use super::error::{RedisError, answered};
+use super::names::{Names, Shard};
+use super::nodes::Nodes;
+use super::script;
+use super::wire::{Commands, bytes, list, number};
+use crate::engine::{Change, Origin, RecordName};
+
+/// Records by shard.
+#[derive(Debug, Default)]
+struct Grouped {
+    /// By shard: its place among `groups`.
+    places: HashMap<Shard, usize>,
+    groups: Vec<(Shard, Vec<usize>)>,
+}
+
+impl Grouped {
+    fn clear(&mut self) {
+        self.places.clear();
+        self.groups.clear();
+    }
+
+    fn add(&mut self, shard: Shard, item: usize) {
+        self.of(shard).push(item);
+    }
+
+    /// The records of a shard, which is there from then on.
+    fn of(&mut self, shard: Shard) -> &mut Vec<usize> {
+        let groups = &mut self.groups;
+        let place = *self.places.entry(shard).or_insert_with(|| {
+            groups.push((shard, Vec::new()));
+            groups.len() - 1
+        });
+        &mut groups[place].1
+    }
+}
+
+/// The places up to which shards were written, by partition.
+pub(super) type Places = HashMap<Shard, HashMap<u64, u64>>;
+
+/// The servers, and how records are called there.
+#[derive(Debug)]
+pub(super) struct Store {
+    pub(super) nodes: Nodes,
+    pub(super) names: Names,
+    /// Names of the scripts, as the servers give them.
+    write: Vec<u8>,
+    pub(super) sweep: Vec<u8>,
+    pub(super) clock: Vec<u8>,
+    spare_ms: i64,
+    replicas: u16,
+    /// How long replicas may take.
+    patience: Duration,
+    /// The shards that were read since the last chunk, where replicas are to have what was found.
+    pub(super) touched: BTreeSet<Shard>,
+    grouped: Grouped,
+    commands: Vec<Commands>,
+    key: Vec<u8>,
+}
+
+impl Store {
+    /// Connects, and gives the servers the scripts.
+    pub(super) fn connect(options: &RedisOptions) -> Result<Store, RedisError> {
+        let mut nodes = Nodes::connect(options)?;
+        let mut load = |text: &str| -> Result<Vec<u8>, RedisError> {
+            let mut name = Vec::new();
+            for node in 0..nodes.len() {
+                name = bytes(nodes.ask(node, &[b"SCRIPT", b"LOAD", text.as_bytes()])?)?.unwrap_or_default();
+            }
+            Ok(name)
+        };
+        let (write, sweep, clock) = (load(script::WRITE)?, load(script::SWEEP)?, load(script::CLOCK)?);
+        let names = Names::new(&options.prefix, options.shards);
+        let commands = (0..nodes.len()).map(|_| Commands::default()).collect();
+        Ok(Store {
+            nodes,
+            names,
+            write,
+            sweep,
+            clock,
+            spare_ms: options.spare_ms,
+            replicas: options.replicas,
+            patience: options.patience / 2,
+            touched: BTreeSet::new(),
+            grouped: Grouped::default(),
+            commands,
+            key: Vec::new(),
+        })
+    }
+
+    /// Reads records, in order; and, if asked for, the places of their shards.
+    pub(super) fn fetch<'n>(
+        &mut self,
+        wanted: impl ExactSizeIterator<Item = RecordName<'n>>,
+        places: Option<&mut Places>,
+    ) -> Result<Vec<Option<Vec<u8>>>, RedisError> {
+        let names: Vec<RecordName<'_>> = wanted.collect();
+        self.grouped.clear();
+        for (at, name) in names.iter().enumerate() {
+            self.grouped.add(self.names.shard(name), at);
+        }
+        if self.replicas > 0 {
+            self.touched.extend(self.grouped.groups.iter().map(|(shard, _)| *shard));
+        }
+        self.commands.iter_mut().for_each(Commands::clear);
+        let mut order: Vec<Vec<(usize, bool)>> = vec![Vec::new(); self.nodes.len()];
+        for (at, (shard, items)) in self.grouped.groups.iter().enumerate() {
+            let node = self.nodes.of_slot(self.names.slot(*shard));
+            self.commands[node].begin(items.len() + 1);
+            self.commands[node].word(b"MGET");
+            for item in items {
+                self.names.write_key(*shard, &names[*item], &mut self.key);
+                self.commands[node].word(&self.key);
+            }
+            order[node].push((at, false));
+            if places.is_some() {
+                self.commands[node].add(&[b"HGETALL", &self.names.places(*shard)]);
+                order[node].push((at, true));
+            }
+        }
+        let answers = self.nodes.exchange(&self.commands)?;
+        let mut values = vec![None; names.len()];
+        let mut known = Places::new();
+        for (of_node, order) in answers.into_iter().zip(order) {
+            for (answer, (at, is_places)) in of_node.into_iter().zip(order) {
+                let (shard, items) = &self.grouped.groups[at];
+                if is_places {
+                    known.insert(*shard, read_places(answer)?);
+                    continue;
+                }
+                for (value, item) in list(answer)?.into_iter().zip(items) {
+                    values[*item] = bytes(value)?;
+                }
+            }
+        }
+        places.into_iter().for_each(|places| places.extend(std::mem::take(&mut known)));
+        Ok(values)
+    }
+
+    /// Writes records where each is as it was read, shard by shard; `false`: some shard was not written, because one of its
+    /// records is another. `origins` are the places of the events behind them; `horizon_ms` is what no event is judged before.
+    /// Shards `touched` are written even if none of their records changes, so that replicas have all that they hold.
+    pub(super) fn write<'c>(
+        &mut self,
+        changes: impl Iterator<Item = Change<'c>>,
+        (origins, touched): (&[Origin], &BTreeSet<Shard>),
+        horizon_ms: i64,
+    ) -> Result<bool, RedisError> {
+        let changes: Vec<Change<'_>> = changes.collect();
+        self.grouped.clear();
+        for shard in touched {
+            self.grouped.of(*shard);
+        }
+        for (at, change) in changes.iter().enumerate() {
+            self.grouped.add(self.names.shard(&change.name), at);
+        }
+        let (places, spare_ms) = (newest(origins), self.spare_ms);
+        self.commands.iter_mut().for_each(Commands::clear);
+        for (shard, items) in &self.grouped.groups {
+            let commands = &mut self.commands[self.nodes.of_slot(self.names.slot(*shard))];
+            // What is only there for the replicas to have all before it says nothing of places.
+            let places = if items.is_empty() { &[][..] } else { &places[..] };
+            commands.begin(3 + 1 + items.len() + 2 + 2 * places.len() + 3 * items.len());
+            commands.word(b"EVALSHA");
+            commands.word(&self.write);
+            commands.number(items.len() as i64 + 1);
+            commands.word(&self.names.places(*shard));
+            for item in items {
+                self.names.write_key(*shard, &changes[*item].name, &mut self.key);
+                commands.word(&self.key);
+            }
+            commands.number(places.len() as i64);
+            commands.number(spare_ms.clamp(1, MILLIS_MAX));
+            for (partition, offset) in places {
+                commands.word(&partition.to_be_bytes());
+                commands.word(&offset.to_be_bytes());
+            }
+            for item in items {
+                let Change { expected, value, until_ms, .. } = &changes[*item];
+                commands.word(expected);
+                commands.word(value);
+                commands.number(ttl_ms(*until_ms, horizon_ms, spare_ms));
+            }
+        }
+        let answers = self.exchange_durably()?;
+        let mut is_all = true;
+        for answer in answers.into_iter().flatten() {
+            is_all &= number(answer)? == 0;
+        }
+        Ok(is_all)
+    }
+
+    /// Sends the commands, which write, and waits until so many replicas as are asked for have what came of them.
+    fn exchange_durably(&mut self) -> Result<Vec<Vec<Value>>, RedisError> {
+        if self.replicas == 0 {
+            return self.nodes.exchange(&self.commands);
+        }
+        let replicas = i64::from(self.replicas);
+        for commands in self.commands.iter_mut().filter(|commands| commands.count > 0) {
+            commands.begin(3);
+            commands.word(b"WAIT");
+            commands.number(replicas);
+            commands.number(self.patience.as_millis() as i64);
+        }
+        let mut answers = self.nodes.exchange(&self.commands)?;
+        for (node, of_node) in answers.iter_mut().enumerate() {
+            let Some(have) = of_node.pop() else { continue };
+            let have = number(have)?;
+            if have < replicas {
+                let address = self.nodes.address(node);
+                return Err(RedisError::Away(format!(
+                    "{address}: {have} of {replicas} replicas (`state.redis.replicas`) have what was written"
+                )));
+            }
+        }
+        Ok(answers)
+    }
+
+    /// Runs a script of what there is once, whose key begins so.
+    pub(super) fn run_once(&mut self, script: &[u8], what: &str, arguments: &[&[u8]]) -> Result<Value, RedisError> {
+        let key = self.names.once(what);
+        let node = self.nodes.of_slot(super::names::slot_of(&key));
+        let words: Vec<&[u8]> =
+            [&b"EVALSHA"[..], script, b"1", &key].into_iter().chain(arguments.iter().copied()).collect();
+        answered(self.nodes.ask(node, &words)?)
+    }
+
+    /// Runs a script's text on what there is once; it writes, and replicas have that then.
+    pub(super) fn write_once(&mut self, script: &str, what: &str, arguments: &[&[u8]]) -> Result<Value, RedisError> {
+        let key = self.names.once(what);
+        let node = self.nodes.of_slot(super::names::slot_of(&key));
+        let words: Vec<&[u8]> =
+            [&b"EVAL"[..], script.as_bytes(), b"1", &key].into_iter().chain(arguments.iter().copied()).collect();
+        self.commands.iter_mut().for_each(Commands::clear);
+        self.commands[node].add(&words);
+        let answer = self.exchange_durably()?.swap_remove(node).pop();
+        answered(answer.unwrap_or(Value::Nil))
+    }
+
+    /// Asks for what there is once.
+    pub(super) fn ask_once(&mut self, command: &[u8], what: &str, arguments: &[&[u8]]) -> Result<Value, RedisError> {
+        let key = self.names.once(what);
+        let node = self.nodes.of_slot(super::names::slot_of(&key));
+        let words: Vec<&[u8]> = [command, &key].into_iter().chain(arguments.iter().copied()).collect();
+        answered(self.nodes.ask(node, &words)?)
+    }
+}
+
+/// A thousand years: the servers take no more than 64 bits with their clock added.
+const MILLIS_MAX: i64 = 1000 * 365 * 86_400_000;
+
+/// For how long a record is kept by the servers' clock: as long as event time needs from the horizon on, and some more, since
+/// it may stand still. 0: for good, as before any partition has shown how far event time is.
+fn ttl_ms(until_ms: i64, horizon_ms: i64, spare_ms: i64) -> i64 {
+    if until_ms == i64::MAX || horizon_ms == i64::MIN {
+        return 0;
+    }
+    until_ms.saturating_sub(horizon_ms).max(0).saturating_add(spare_ms).clamp(1, MILLIS_MAX)
+}
+
+/// The newest place of each partition.
+fn newest(origins: &[Origin]) -> Vec<(u64, u64)> {
+    let mut places: Vec<(u64, u64)> = Vec::new();
+    for Origin { partition, offset } in origins {
+        match places.iter_mut().find(|(known, _)| known == partition) {
+            Some((_, known)) => *known = (*known).max(*offset),
+            None => places.push((*partition, *offset)),
+        }
+    }
+    places
+}
+
+fn read_places(answer: Value) -> Result<HashMap<u64, u64>, RedisError> {
+    let mut places = HashMap::new();
+    let mut words = list(answer)?.into_iter();
+    while let (Some(partition), Some(offset)) = (words.next(), words.next()) {
+        if partition == Value::BulkString(Vec::new()) {
+            continue;
+        }
+        let word = |value| -> Result<u64, RedisError> {
+            let bytes = bytes(value)?.unwrap_or_default();
+            bytes.try_into().map(u64::from_be_bytes).map_err(|_| {
+                RedisError::refused("a place is damaged", "something else writes keys below `state.redis.prefix`")
+            })
+        };
+        places.insert(word(partition)?, word(offset)?);
+    }
+    Ok(places)
+}

@@ -1,0 +1,109 @@
+//! Taking records away that no event can see any more, as event time passes: a cycle through the keys of every node.
+//!
+//! A record says until when it is of use. A step looks at a few hundred keys of one node, groups them by slot and lets a script
+//! there compare and remove, so that what was written meanwhile stays. By the servers' clock records go too, later: that is for
+//! a state that nobody judges over any more.
+
+use std::collections::BTreeMap;
+
+use super::error::RedisError;
+use super::names::{kind_of, slot_of};
+use super::store::Store;
+use super::wire::{Commands, bytes, list, number};
+use crate::engine::RecordKind;
+
+/// How many keys a step looks at, about.
+const STEP_KEYS: &[u8] = b"256";
+
+/// A key, from which byte on its record says until when it is of use, and the instant before which that is over.
+type Ending = (Vec<u8>, &'static [u8], [u8; 8]);
+
+/// Where the cycle is.
+#[derive(Debug, Default)]
+pub(super) struct Sweeper {
+    node: usize,
+    cursor: Vec<u8>,
+}
+
+impl Sweeper {
+    /// Looks at the next keys. `horizons` are what no event is judged before, and before which identities are forgotten.
+    /// Answers how many went.
+    pub(super) fn step(
+        &mut self,
+        store: &mut Store,
+        (windows_ms, identities_ms): (i64, i64),
+    ) -> Result<u64, RedisError> {
+        if self.node >= store.nodes.len() {
+            (self.node, self.cursor) = (0, Vec::new());
+        }
+        let (next, keys) = scan(store, self.node, &self.cursor)?;
+        let node = self.node;
+        if next == b"0" {
+            self.node += 1;
+        }
+        self.cursor = next;
+        let ordered = |ms: i64| (ms as u64 ^ 1 << 63).to_be_bytes();
+        let mut by_slot: BTreeMap<u16, Vec<Ending>> = BTreeMap::new();
+        for key in keys {
+            let ends: Option<(&'static [u8], i64)> = kind_of(&key).map(|kind| match kind {
+                RecordKind::Windows | RecordKind::Decisions => (&b"8"[..], windows_ms),
+                RecordKind::Identity => (&b"0"[..], identities_ms),
+            });
+            if let Some((at, until_ms)) = ends.filter(|(_, until_ms)| *until_ms > i64::MIN) {
+                by_slot.entry(slot_of(&key)).or_default().push((key, at, ordered(until_ms)));
+            }
+        }
+        let mut commands: Vec<Commands> = (0..store.nodes.len()).map(|_| Commands::default()).collect();
+        for keys in by_slot.values() {
+            let of_node = &mut commands[node];
+            of_node.begin(3 + 3 * keys.len());
+            of_node.word(b"EVALSHA");
+            of_node.word(&store.sweep);
+            of_node.number(keys.len() as i64);
+            keys.iter().for_each(|(key, ..)| of_node.word(key));
+            for (_, at, until) in keys {
+                of_node.word(at);
+                of_node.word(until);
+            }
+        }
+        let mut gone = 0;
+        for answer in store.nodes.exchange(&commands)?.into_iter().flatten() {
+            gone += number(answer)?.unsigned_abs();
+        }
+        Ok(gone)
+    }
+}
+
+/// The next keys of a node, and the cursor behind them; `0` at the end of a cycle.
+pub(super) fn scan(store: &mut Store, node: usize, cursor: &[u8]) -> Result<(Vec<u8>, Vec<Vec<u8>>), RedisError> {
+    let cursor = if cursor.is_empty() { b"0" } else { cursor };
+    let pattern = store.names.pattern();
+    let said = store.nodes.ask(node, &[b"SCAN", cursor, b"MATCH", &pattern, b"COUNT", STEP_KEYS])?;
+    let mut said = list(said)?.into_iter();
+    let next = bytes(said.next().unwrap_or_default())?.unwrap_or_else(|| b"0".to_vec());
+    let keys = list(said.next().unwrap_or_default())?;
+    let keys = keys.into_iter().map(|key| Ok(bytes(key)?.unwrap_or_default())).collect::<Result<_, RedisError>>()?;
+    Ok((next, keys))
+}
+
+/// Removes everything.
+pub(super) fn remove_all(store: &mut Store) -> Result<(), RedisError> {
+    for node in 0..store.nodes.len() {
+        let mut cursor = Vec::new();
+        loop {
+            let (next, keys) = scan(store, node, &cursor)?;
+            let mut commands: Vec<Commands> = (0..store.nodes.len()).map(|_| Commands::default()).collect();
+            for key in &keys {
+                commands[node].add(&[b"UNLINK", key]);
+            }
+            for answer in store.nodes.exchange(&commands)?.into_iter().flatten() {
+                number(answer)?;
+            }
+            if next == b"0" {
+                break;
+            }
+            cursor = next;
+        }
+    }
+    Ok(())
+}
