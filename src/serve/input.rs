@@ -44,30 +44,36 @@ impl FromRequest<Arc<Api>> for Events {
     }
 }
 
-/// A value of JSON, and who sent it.
+/// The body of a call that wants a value of JSON, and who sent it.
 #[derive(Debug)]
-pub(super) struct Sent<T> {
-    pub(super) value: T,
+pub(super) struct Sent {
+    text: String,
     pub(super) caller: Caller,
 }
 
-impl<T: DeserializeOwned> FromRequest<Arc<Api>> for Sent<T> {
+impl Sent {
+    /// The value. To be asked for once it is known that the caller may call.
+    pub(super) fn value<T: DeserializeOwned>(&self) -> Result<T, Problem> {
+        serde_json::from_str(&self.text).map_err(|error| match error.classify() {
+            serde_json::error::Category::Data => {
+                Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "wrong_type", error.to_string())
+            }
+            _ => Problem::bad_request("not_json", error.to_string()),
+        })
+    }
+}
+
+impl FromRequest<Arc<Api>> for Sent {
     type Rejection = Problem;
 
-    async fn from_request(request: Request, api: &Arc<Api>) -> Result<Sent<T>, Problem> {
+    async fn from_request(request: Request, api: &Arc<Api>) -> Result<Sent, Problem> {
         let (mut parts, body) = request.into_parts();
         let caller = <Caller as axum::extract::FromRequestParts<_>>::from_request_parts(&mut parts, api).await?;
         if media_type(&parts.headers) != JSON {
             return Err(unsupported(&format!("`{JSON}`")));
         }
         let text = read(body, &parts.headers, &caller, api).await?;
-        let value = serde_json::from_str(&text).map_err(|error| match error.classify() {
-            serde_json::error::Category::Data => {
-                Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "wrong_type", error.to_string())
-            }
-            _ => Problem::bad_request("not_json", error.to_string()),
-        })?;
-        Ok(Sent { value, caller })
+        Ok(Sent { text, caller })
     }
 }
 

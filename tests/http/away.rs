@@ -29,6 +29,7 @@ fn while_the_cluster_is_away_the_policy_answers_and_the_rules_later() {
         let served = between_topics(&kafka, &input, &more);
         let before = served.ask("POST", "/v1/evaluate", &referral("before", "a", "d1").to_string());
         assert_eq!((before.status, before.json()["verdict"].as_str()), (200, Some("allow")), "{before:?}");
+        assert!(until(|| served.metric("refguard_commits_total") > Some(0.0)), "places and outputs are committed");
         kafka.kill();
         let mut degraded = Vec::new();
         // Commits come every tenth of a second, so that soon one of them is stuck; that the cluster is away is known in seconds.
@@ -38,7 +39,7 @@ fn while_the_cluster_is_away_the_policy_answers_and_the_rules_later() {
             assert!(
                 [200, 504].contains(&answer.status),
                 "{answer:?}: {:#?}",
-                served.with(|daemon| daemon.told().to_vec())
+                served.with(|daemon| (daemon.says_soon("never"), daemon.told().to_vec()))
             );
             let answered = answer.json();
             let is_degraded = answered["degraded"] == json!(true);

@@ -178,10 +178,10 @@ pub(in crate::serve) struct Checked {
         (status = 422, response = crate::serve::openapi::Invalid),
     )
 )]
-pub(in crate::serve) async fn check(State(api): State<Arc<Api>>, sent: Sent<Fields>) -> Result<Json<Checked>, Problem> {
-    let Sent { value: mut fields, caller } = sent;
-    caller.needs(Scope::DecisionsRead)?;
-    caller.speaks_for_program(&fields.program)?;
+pub(in crate::serve) async fn check(State(api): State<Arc<Api>>, sent: Sent) -> Result<Json<Checked>, Problem> {
+    sent.caller.needs(Scope::DecisionsRead)?;
+    let mut fields: Fields = sent.value()?;
+    sent.caller.speaks_for_program(&fields.program)?;
     let (program, event_type) = (std::mem::take(&mut fields.program), fields.event_type.take());
     let (subjects, now_ms) = (fields.subjects(), (api.clocks.wall_ms)());
     let standing = api.ask(move |engine| engine.check(&program, &subjects, event_type.as_deref(), now_ms)).await?;

@@ -173,12 +173,12 @@ pub(in crate::serve) async fn list(
 )]
 pub(in crate::serve) async fn create(
     State(api): State<Arc<Api>>,
-    sent: Sent<TokenWanted>,
+    sent: Sent,
 ) -> Result<(StatusCode, Json<NewToken>), Problem> {
-    let Sent { value, caller } = sent;
+    let caller = &sent.caller;
     caller.needs(Scope::Admin)?;
     let now_ms = (api.clocks.wall_ms)();
-    let wanted = value.check(now_ms)?;
+    let wanted = sent.value::<TokenWanted>()?.check(now_ms)?;
     let mut random = [0; 40];
     getrandom::fill(&mut random).map_err(|error| {
         tracing::error!(%error, "the system has no random bytes");
