@@ -71,8 +71,7 @@ impl Setting {
         let folder = self.folder.path();
         let text = format!(
             "sources: {{logins: {source}}}\n\
-             sinks: {{verdicts: {{kafka: {{topic: {}, brokers: [\"{address}\"]}}}}, \
-                      dead_letters: {{kafka: {{topic: {}, brokers: [\"{address}\"]}}}}}}\n\
+             sinks: {{verdicts: {{kafka: {{topic: {}, {cluster}}}}}, dead_letters: {{kafka: {{topic: {}, {cluster}}}}}}}\n\
              rules: {{path: {}}}\n\
              state: {{path: {}, key_file: {}}}\n\
              metrics: {{listen: \"127.0.0.1:0\"}}\n",
@@ -81,7 +80,8 @@ impl Setting {
             self.rules().display(),
             folder.join(format!("{name}-state")).display(),
             folder.join(format!("{name}.key")).display(),
-            address = kafka.address(),
+            cluster =
+                format_args!("brokers: [\"{}\"], properties: {{reconnect.backoff.max.ms: \"500\"}}", kafka.address()),
         );
         let config = folder.join(format!("{name}.yaml"));
         fs::write(&config, text).unwrap();
