@@ -19,7 +19,7 @@ mod tls;
 
 pub use calls::audit::AuditRecord;
 pub use connection::ConnectionOptions;
-pub use limits::{Allowance, Limited, Limits};
+pub use limits::{Allowance, Limited, Limits, Reached};
 pub use observer::Observer;
 pub use openapi::{description, routes};
 pub use problem::{MEDIA_TYPE, Problem};
@@ -35,7 +35,6 @@ use crossbeam_channel::Sender;
 use tokio::runtime::Runtime;
 use tokio::sync::{oneshot, watch};
 
-use self::limits::Reached;
 use crate::engine::Engine;
 use crate::event::Verdict;
 use crate::event::mapping::Mapping;
