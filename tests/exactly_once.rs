@@ -11,6 +11,10 @@ mod random;
 
 #[path = "exactly_once/recovery_page.rs"]
 mod recovery_page;
+#[path = "exactly_once/redelivery.rs"]
+mod redelivery;
+#[path = "exactly_once/rotation.rs"]
+mod rotation;
 #[path = "exactly_once/standby.rs"]
 mod standby;
 

@@ -12,7 +12,7 @@ use serde_json::Value;
 use support::program::{Daemon, ROOT, answer};
 
 /// The format that is written now. When it is raised: keep the reader of the one before, and write a folder for the new one.
-const FORMAT: u32 = 3;
+const FORMAT: u32 = 4;
 
 fn data(name: &str) -> PathBuf {
     Path::new(ROOT).join("tests/data/formats").join(name)
@@ -69,8 +69,8 @@ fn every_format_is_read() {
             };
             fs::copy(file.path(), folder.path().join(to)).unwrap();
         }
-        let state = folder.path().join("state");
-        let shown = answer(&["state", "inspect", state.to_str().unwrap()]);
+        let config = configured(folder.path(), &data("after.jsonl"));
+        let shown = answer(&["state", "inspect", "--config", config.to_str().unwrap()]);
         let shown: Value = serde_json::from_slice(&shown.out).unwrap();
         let checkpoint = &shown["checkpoints"][0];
         assert_eq!(checkpoint["format"], format, "{shown}");
@@ -80,7 +80,6 @@ fn every_format_is_read() {
             empty.iter().all(|name| ["state.breakers", "state.watch", "state.waiting"].contains(name)),
             "{empty:?}"
         );
-        let config = configured(folder.path(), &data("after.jsonl"));
         let log = run(&config);
         assert!(log.contains("after 180 events") && !log.contains("these begin empty"), "{log}");
         let said = fs::read_to_string(folder.path().join("verdicts.jsonl")).unwrap();

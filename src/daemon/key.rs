@@ -1,15 +1,21 @@
-//! The installation's secret: made at the first start, kept in a file, never taken for another.
+//! The installation's secrets: made at the first start, kept in a file, never taken for others.
 //!
-//! State that was hashed under one key is worthless under another, so the folder of the state remembers a fingerprint of
-//! its key. `run` makes a key only where no state is; `eval` and the tests in rule files do without.
+//! The first line is the key under which identifiers are hashed: state that was hashed under one is worthless under another, so the
+//! folder of the state remembers a fingerprint of it. Each further line is a secret under which checkpoints are closed, the newest last; where
+//! there is none, the first line makes one. `run` makes a key only where no state is; `eval` and the tests in rule files do without.
 
-use std::io::Write as _;
+mod file;
+
+pub use file::KeyFile;
+pub(super) use file::{add_seal, forget_seals};
+
 use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
 use crate::signals::PUBLIC_DEVICE_KEY;
 use crate::state::HashKey;
+use crate::stream::checkpoint::{Seal, SealName, Seals};
 
 /// Name of the fingerprint in the folder of the state.
 pub(super) const FINGERPRINT_FILE: &str = "key.id";
@@ -20,10 +26,12 @@ const SECRET_BYTES: usize = 32;
 #[derive(Debug, thiserror::Error)]
 pub enum KeyError {
     /// The file is not what it should be.
-    #[error("state.key_file: {path}: holds {found}, not 64 hex digits")]
+    #[error("state.key_file: {path}: line {line} holds {found}, not 64 hex digits")]
     Malformed {
         /// The file.
         path: PathBuf,
+        /// Which line, from 1.
+        line: usize,
         /// What it holds, without saying it.
         found: String,
     },
@@ -68,9 +76,12 @@ impl KeyError {
     }
 }
 
-/// The secret of an installation.
+/// The secrets of an installation.
 #[derive(Clone)]
-pub struct StateKey([u8; SECRET_BYTES]);
+pub struct StateKey {
+    secret: [u8; SECRET_BYTES],
+    seals: Seals,
+}
 
 impl std::fmt::Debug for StateKey {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -92,17 +103,30 @@ impl StateKey {
     pub fn public() -> StateKey {
         let mut secret = [0; SECRET_BYTES];
         secret[SECRET_BYTES / 2..].copy_from_slice(&PUBLIC_DEVICE_KEY);
-        StateKey(secret)
+        StateKey::of(&[secret])
+    }
+
+    /// The secrets of lines, of which there is one at least.
+    fn of(lines: &[[u8; SECRET_BYTES]]) -> StateKey {
+        let first = digest("refguard seal of checkpoints", &lines[0]);
+        let seal = |secret: &[u8; SECRET_BYTES]| Seal::new(*secret, SealName(short(&digest("refguard seal", secret))));
+        let seals = std::iter::once(&first).chain(&lines[1..]).map(seal).collect();
+        StateKey { secret: lines[0], seals: Seals::new(seals) }
     }
 
     /// The key of identifiers in windows.
     pub fn windows(&self) -> HashKey {
-        HashKey(half(&self.0, 0))
+        HashKey(half(&self.secret, 0))
     }
 
     /// The key of raw device attributes.
     pub fn devices(&self) -> [u8; 16] {
-        half(&self.0, SECRET_BYTES / 2)
+        half(&self.secret, SECRET_BYTES / 2)
+    }
+
+    /// The secrets under which checkpoints are closed.
+    pub fn seals(&self) -> &Seals {
+        &self.seals
     }
 
     /// Reads a key from its file.
@@ -111,18 +135,22 @@ impl StateKey {
     ///
     /// [`KeyError::Malformed`], [`KeyError::Io`].
     pub fn read(path: &Path) -> Result<StateKey, KeyError> {
-        let text = std::fs::read_to_string(path).map_err(io("reading", path))?;
-        let digits = text.trim().as_bytes();
-        let malformed = || KeyError::Malformed { path: path.to_owned(), found: format!("{} characters", digits.len()) };
-        if digits.len() != 2 * SECRET_BYTES {
-            return Err(malformed());
+        Ok(StateKey::of(&file::lines(path)?))
+    }
+
+    /// The key of the state in a folder, both of which exist.
+    ///
+    /// # Errors
+    ///
+    /// [`KeyError`].
+    pub fn of_state(path: &Path, state: &Path) -> Result<StateKey, KeyError> {
+        let key = StateKey::read(path)?;
+        let known = std::fs::read_to_string(state.join(FINGERPRINT_FILE)).map_err(io("reading", state))?;
+        if known.trim() == key.fingerprint() {
+            Ok(key)
+        } else {
+            Err(KeyError::Foreign { path: path.to_owned(), state: state.to_owned() })
         }
-        let mut secret = [0; SECRET_BYTES];
-        for (byte, pair) in secret.iter_mut().zip(digits.chunks_exact(2)) {
-            let digit = |at: usize| char::from(pair[at]).to_digit(16).ok_or_else(malformed);
-            *byte = (digit(0)? << 4 | digit(1)?) as u8;
-        }
-        Ok(StateKey(secret))
     }
 
     /// The key of the state in a folder; made if neither exists.
@@ -141,7 +169,7 @@ impl StateKey {
         let exists = path.try_exists().map_err(io("looking for", path))?;
         let (key, made) = match (exists, &known) {
             (true, _) => (StateKey::read(path)?, false),
-            (false, None) => (StateKey::make(path)?, true),
+            (false, None) => (file::make(path)?, true),
             (false, Some(_)) => return Err(KeyError::Missing { path: path.to_owned(), state: state.to_owned() }),
         };
         match known {
@@ -155,28 +183,19 @@ impl StateKey {
         Ok(Opened { key, made })
     }
 
-    fn make(path: &Path) -> Result<StateKey, KeyError> {
-        let mut secret = [0; SECRET_BYTES];
-        getrandom::fill(&mut secret)
-            .map_err(|error| io("asking the system for random bytes for", path)(std::io::Error::other(error)))?;
-        if let Some(folder) = path.parent() {
-            std::fs::create_dir_all(folder).map_err(io("making the folder", folder))?;
-        }
-        let mut options = std::fs::OpenOptions::new();
-        options.write(true).create_new(true);
-        #[cfg(unix)]
-        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-        let mut file = options.open(path).map_err(io("making", path))?;
-        let digits: String = secret.iter().map(|byte| format!("{byte:02x}")).collect();
-        writeln!(file, "{digits}").and_then(|()| file.sync_all()).map_err(io("writing", path))?;
-        Ok(StateKey(secret))
-    }
-
     /// Tells keys apart without telling them: 16 hex digits of a SHA-256.
     fn fingerprint(&self) -> String {
-        let digest = Sha256::new().chain_update(b"refguard state key").chain_update(self.0).finalize();
-        digest[..8].iter().map(|byte| format!("{byte:02x}")).collect()
+        SealName(short(&digest("refguard state key", &self.secret))).to_string()
     }
+}
+
+fn digest(what: &str, secret: &[u8; SECRET_BYTES]) -> [u8; SECRET_BYTES] {
+    Sha256::new().chain_update(what).chain_update(secret).finalize().into()
+}
+
+/// So much of a digest tells secrets apart.
+fn short(digest: &[u8; SECRET_BYTES]) -> [u8; 8] {
+    std::array::from_fn(|at| digest[at])
 }
 
 fn half(secret: &[u8; SECRET_BYTES], from: usize) -> [u8; 16] {
@@ -201,7 +220,7 @@ mod tests {
         assert!(made.made);
         let again = StateKey::open(&path, &state).unwrap();
         assert!(!again.made);
-        assert_eq!(made.key.0, again.key.0);
+        assert!(made.key.secret == again.key.secret && made.key.seals() == again.key.seals());
 
         std::fs::rename(&path, folder.path().join("elsewhere")).unwrap();
         assert!(matches!(StateKey::open(&path, &state), Err(KeyError::Missing { .. })));

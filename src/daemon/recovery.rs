@@ -17,7 +17,7 @@ use crate::engine::{Engine, EngineOptions};
 use crate::ruleset::Premises;
 use crate::ruleset::load::{Files, load_under};
 use crate::ruleset::program::RuleSet;
-use crate::stream::checkpoint::{self, CheckpointError, Companion, Found, Loaded};
+use crate::stream::checkpoint::{self, CheckpointError, Companion, Found, Loaded, Seals};
 use crate::stream::disk::Folder;
 use crate::stream::journal::{Scan, Stored};
 
@@ -103,7 +103,7 @@ impl Past {
 pub fn read(
     folder: &Folder,
     rules: &Arc<RuleSet>,
-    options: &EngineOptions,
+    (options, seals): (&EngineOptions, &Seals),
     premises: &Premises,
 ) -> Result<(Found, Past), CheckpointError> {
     let mut past = None;
@@ -117,7 +117,7 @@ pub fn read(
             None => Ok(Arc::clone(rules)),
         }
     };
-    let found = checkpoint::load(folder, &mut rules_of, options)?;
+    let found = checkpoint::load(folder, &mut rules_of, options, seals)?;
     let past = match (past, &found.loaded) {
         (Some(past), Some(_)) => past,
         _ => Past::read(folder, None)?,

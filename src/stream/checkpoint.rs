@@ -1,7 +1,7 @@
 //! Checkpoints as files below the folder of the state: written aside, synced, renamed, and read back with every byte checked.
 //!
 //! A file is a head (what it is, which version of the format, a checksum of these), then frames of a length, a segment and
-//! its checksum, and an empty frame at the end. Checksums are XXH3 seeded with the number of the frame, so that a frame in
+//! its checksum, and an empty frame at the end of each part: what the engine knows, and open alerts. Checksums are XXH3 seeded with the number of the frame, so that a frame in
 //! another's place is found too. It knows nothing of what is in a segment: that is the engine's. Invariants: a file under
 //! its name is whole unless the disk damaged it; a damaged one is set aside, and the one before it used; never more memory
 //! is taken for a frame than the file has bytes. Why this format: docs/decisions/0010-checkpoints.md.
@@ -10,11 +10,13 @@ mod companion;
 mod error;
 mod frame;
 mod owner;
+mod seal;
 mod survey;
 
 pub use companion::Companion;
 pub use error::CheckpointError;
 pub use owner::Owner;
+pub use seal::{Seal, SealName, Sealing, Seals};
 pub use survey::{Surveyed, checkpoints, survey};
 
 use std::io::{BufReader, BufWriter, Read, Write as _};
@@ -92,17 +94,18 @@ pub struct Aside {
 }
 
 impl Writing {
-    /// Begins one, beside what it says of its inputs.
+    /// Begins one under a secret, beside what it says of its inputs.
     ///
     /// # Errors
     ///
     /// [`CheckpointError::Io`], as all of these: then the ones before are all there.
-    pub fn begin(folder: &Folder, companion: &Companion) -> Result<Writing, CheckpointError> {
+    pub fn begin(folder: &Folder, companion: &Companion, seal: &Seal) -> Result<Writing, CheckpointError> {
         let aside = folder.join(ASIDE);
         let begun = folder.disk().create(&aside).and_then(|file| {
-            let mut out = frame::Writer::begin(BufWriter::with_capacity(BUFFER_BYTES, file))?;
-            out.put(companion.written().as_bytes())?;
-            Ok(out)
+            let mut salt = [0; seal::SALT_BYTES];
+            getrandom::fill(&mut salt).map_err(std::io::Error::other)?;
+            let out = BufWriter::with_capacity(BUFFER_BYTES, file);
+            frame::Writer::begin(out, seal, &salt, companion.written().as_bytes())
         });
         let out = begun.map_err(CheckpointError::io("writing", &aside))?;
         Ok(Writing { folder: folder.clone(), out })
@@ -187,8 +190,9 @@ pub fn write_aside(
     engine: &Engine,
     companion: &Companion,
     alerts: &[Vec<u8>],
+    seal: &Seal,
 ) -> Result<Aside, CheckpointError> {
-    let mut writing = Writing::begin(folder, companion)?;
+    let mut writing = Writing::begin(folder, companion, seal)?;
     let mut put = Ok(());
     engine.checkpoint(&mut |segment| {
         if put.is_ok() {
@@ -209,11 +213,12 @@ pub fn write(
     engine: &Engine,
     companion: &Companion,
     alerts: &[Vec<u8>],
+    seal: &Seal,
 ) -> Result<Written, CheckpointError> {
-    write_aside(folder, engine, companion, alerts)?.name(engine.taken_in())
+    write_aside(folder, engine, companion, alerts, seal)?.name(engine.taken_in())
 }
 
-/// Reads a file and checks every checksum, and looks at nothing else: what reading costs at least. Answers its length.
+/// Reads a file and checks every checksum, and looks at nothing else: what reading costs at least. It needs no secret. Answers its length.
 ///
 /// # Errors
 ///
@@ -227,6 +232,15 @@ pub fn check(folder: &Folder, path: &Path) -> Result<u64, CheckpointError> {
         }
     }
     Ok(bytes)
+}
+
+/// The secret that a checkpoint is closed under; `None`: it is of a format that was not.
+///
+/// # Errors
+///
+/// It is damaged at its beginning, or newer; or the system.
+pub fn seal_of(folder: &Folder, path: &Path) -> Result<Option<SealName>, CheckpointError> {
+    Ok(begin(folder, path)?.0.seal())
 }
 
 /// After how many events a checkpoint was made, by its name; `None`: it is none.
@@ -266,11 +280,16 @@ pub type RulesOf<'a> = dyn FnMut(Option<&Companion>) -> Result<Arc<RuleSet>, Che
 ///
 /// # Errors
 ///
-/// Made by a newer version, under another key, or all of them damaged; or the system.
-pub fn load(folder: &Folder, rules: &mut RulesOf<'_>, options: &EngineOptions) -> Result<Found, CheckpointError> {
+/// Made by a newer version, under another key or secret, or all of them damaged; or the system.
+pub fn load(
+    folder: &Folder,
+    rules: &mut RulesOf<'_>,
+    options: &EngineOptions,
+    seals: &Seals,
+) -> Result<Found, CheckpointError> {
     let mut damaged: Vec<(CheckpointError, PathBuf)> = Vec::new();
     for path in named(folder)? {
-        match read(folder, &path, rules, options) {
+        match read(folder, &path, rules, options, seals) {
             Ok(loaded) => return Ok(Found { loaded: Some(loaded), damaged: set_aside(folder, damaged)? }),
             // One that speaks of another file is the journal's: older checkpoints need more of that.
             Err(error) if error.is_damage_of(&path) => damaged.push((error, path)),
@@ -309,14 +328,16 @@ fn begin(folder: &Folder, path: &Path) -> Result<Begun, CheckpointError> {
 ///
 /// # Errors
 ///
-/// It is damaged, made by a newer version or under another key; or the system.
+/// It is damaged, made by a newer version or under another key or secret; or the system.
 pub fn read(
     folder: &Folder,
     path: &Path,
     rules: &mut RulesOf<'_>,
     options: &EngineOptions,
+    seals: &Seals,
 ) -> Result<Loaded, CheckpointError> {
     let (mut frames, companion) = begin(folder, path)?;
+    frames.open(seals)?;
     let restoring = Restoring::new(rules(companion.as_ref())?, options.clone());
     let (full, parts) = mpsc::sync_channel::<Result<Part, CheckpointError>>(SEGMENTS_AHEAD);
     let (empty, emptied) = mpsc::channel::<Vec<u8>>();

@@ -5,6 +5,8 @@
 mod cuts;
 #[path = "first_format.rs"]
 mod first_format;
+#[path = "redelivery.rs"]
+mod redelivery;
 
 use std::sync::Arc;
 

@@ -12,7 +12,7 @@ use refguard::event::{ParseOptions, Parser};
 use refguard::ruleset::Premises;
 use refguard::ruleset::program::RuleSet;
 use refguard::signals::{Deriver, SignalConfig, Wanted};
-use refguard::stream::checkpoint::CheckpointError;
+use refguard::stream::checkpoint::{CheckpointError, Seal, SealName, Sealing, Seals};
 use refguard::stream::disk::Folder;
 use refguard::stream::journal::Journal;
 use refguard::stream::pipeline::{
@@ -112,6 +112,23 @@ impl From<NotSettled> for Why {
     }
 }
 
+/// Two secrets.
+fn seals() -> Seals {
+    Seals::new([1, 2].map(|byte| Seal::new([byte; 32], SealName([byte; 8]))).to_vec())
+}
+
+/// The secret under which checkpoints are closed becomes another every few of them, while the process lives.
+#[derive(Debug)]
+struct Rotating(Seals);
+
+impl Sealing for Rotating {
+    fn seal(&mut self) -> Seal {
+        let turn = clock::passed_ms() as usize / 1000;
+        let all = self.0.all();
+        all[turn % all.len()].clone()
+    }
+}
+
 /// Sees which rules are in force, between two works that are new.
 #[derive(Clone, Default)]
 struct Seen(Arc<Mutex<Option<Arc<RuleSet>>>>);
@@ -176,7 +193,7 @@ impl Process<'_> {
         let client = Client { cluster: Arc::clone(&world.cluster), life: Arc::clone(life) };
         let (signals, premises) = (&*SIGNALS, Premises::default());
         let (rules, texts) = world.rules_of_today();
-        let (found, past) = recovery::read(&folder, &rules, &settings.engine, &premises)?;
+        let (found, past) = recovery::read(&folder, &rules, (&settings.engine, &seals()), &premises)?;
         let Known { mut engine, newest, alerts: open } = recovery::known(found.loaded, &rules, &settings.engine);
         let producer = SimProducer::take_over(client.clone())?;
         let topics =
@@ -187,6 +204,7 @@ impl Process<'_> {
         let reader = reader(Arc::clone(&subscription), plan.wanted, signals);
         let options = KeepOptions {
             folder,
+            sealing: Box::new(Rotating(seals())),
             interval: Duration::from_millis(settings.checkpoint_ms),
             wall_clock_ms: clock::wall_clock_ms,
             monotonic: clock::monotonic,

@@ -78,7 +78,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let signals = Setup::signals(&loaded, &rules, &opened.key)?;
     let options = wiring::engine_options(config, &opened.key);
     let State { owner: _owner, mut engine, past, alerts, said, .. } =
-        state::take(&config.state.path, &rules, &options, &wiring::premises(config))?;
+        state::take(&config.state.path, &rules, (&options, opened.key.seals()), &wiring::premises(config))?;
     said.iter().for_each(Said::tell);
     if past.has_inputs {
         let message = "the last run did not come to its end: what it judged last is not counted yet";
@@ -107,8 +107,9 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     summary(&mut counting, letters).iter().for_each(Said::tell);
     engine.revoke_all();
     // It is not said by which rules: those that are in force at the next start will be.
+    let seal = opened.key.seals().newest();
     let companion = Companion { hash: String::new(), files: Vec::new(), ..past.companion };
-    let written = checkpoint::write(&Folder::at(&config.state.path), &engine, &companion, &alerts)?;
+    let written = checkpoint::write(&Folder::at(&config.state.path), &engine, &companion, &alerts, seal)?;
     state::said_written(&written, &engine).tell();
     Ok(())
 }

@@ -29,7 +29,7 @@ pub(super) struct Arguments {
 }
 
 pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
-    let Opened { config, rules, signals, options } = arguments.setup.open()?;
+    let Opened { config, rules, signals, options, .. } = arguments.setup.open()?;
     advice::of(&rules, &config, clock::wall_clock_ms()).iter().for_each(|told| failure::say(told));
     let failed = test::report(&rules, &signals, &options, false)?;
     failure::say(&format!(

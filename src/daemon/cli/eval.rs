@@ -55,7 +55,7 @@ impl Observer for Counted<'_> {
 }
 
 pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
-    let Opened { config, rules, signals, options } = arguments.setup.open()?;
+    let Opened { config, rules, signals, options, .. } = arguments.setup.open()?;
     let mapping = wiring::mapping_of(&config, arguments.source.as_deref())?;
     let alerts = match &arguments.alerts {
         Some(path) => {

@@ -43,7 +43,7 @@ pub(super) struct Arguments {
 }
 
 pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
-    let Opened { config, rules, signals, options } = arguments.setup.open()?;
+    let Opened { config, rules, signals, options, .. } = arguments.setup.open()?;
     let mapping = wiring::mapping_of(&config, arguments.source.as_deref())?;
     if let Some(rule) = &arguments.rule {
         known_rule(&rules, rule)?;

@@ -6,15 +6,22 @@ use crossbeam_channel::Sender;
 
 use crate::daemon::clock;
 use crate::daemon::config::Config;
+use crate::daemon::key::{KeyFile, StateKey};
 use crate::stream::copies::Due;
 use crate::stream::disk::Folder;
 use crate::stream::journal::PlaceName;
 use crate::stream::pipeline::KeepOptions;
 
 /// How a state is kept; `ship_from` is the first entry that a topic does not have, `copies` who is told of checkpoints.
-pub(super) fn options(config: &Config, ship_from: Option<u64>, copies: Option<Sender<Due>>) -> KeepOptions {
+pub(super) fn options(
+    config: &Config,
+    key: &StateKey,
+    ship_from: Option<u64>,
+    copies: Option<Sender<Due>>,
+) -> KeepOptions {
     KeepOptions {
         folder: Folder::at(&config.state.path),
+        sealing: Box::new(KeyFile::new(&config.state.key_file, key)),
         interval: Duration::from_millis(config.state.checkpoint_interval.0.unsigned_abs()),
         wall_clock_ms: clock::wall_clock_ms,
         monotonic: clock::monotonic,

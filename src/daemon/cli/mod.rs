@@ -38,6 +38,7 @@ use crate::engine::EngineOptions;
 use crate::ruleset;
 use crate::ruleset::program::RuleSet;
 use crate::signals::{Deriver, SignalConfig, Wanted};
+use crate::stream::checkpoint::Seals;
 
 /// Watches loyalty and referral programs for fraud while it happens: events in, verdicts out.
 #[derive(Debug, Parser)]
@@ -93,6 +94,7 @@ struct Opened {
     rules: Arc<RuleSet>,
     signals: SignalConfig,
     options: EngineOptions,
+    seals: Seals,
 }
 
 /// A path that leads nowhere is a wrong call; what is wrong inside is told by those who read it.
@@ -196,7 +198,7 @@ impl Setup {
         let key = self.key(&loaded.config)?;
         let signals = Setup::signals(&loaded, &rules, &key)?;
         let options = wiring::engine_options(&loaded.config, &key);
-        Ok(Opened { config: loaded.config, rules, signals, options })
+        Ok(Opened { config: loaded.config, rules, signals, options, seals: key.seals().clone() })
     }
 
     /// The configured key if its file is there, else the documented constant: for commands that keep no state. What is

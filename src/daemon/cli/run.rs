@@ -97,7 +97,7 @@ fn judge_all(
     let options = wiring::engine_options(config, &opened.key);
     let premises = wiring::premises(config);
     let State { owner: _owner, mut engine, past, newest, alerts, said } =
-        state::take(folder, &start.rules, &options, &premises)?;
+        state::take(folder, &start.rules, (&options, opened.key.seals()), &premises)?;
     said.iter().for_each(Said::log);
     let instance = instance::of(folder)?;
     let mut probe = metrics.probe();
@@ -124,7 +124,8 @@ fn judge_all(
     let (fill, fills) = crossbeam_channel::unbounded();
     reloader.filler = config.rules.backfill.then(|| Filler::new(histories, fill));
     let ship_from = ships.as_ref().map(|ships| ships.from);
-    let mut keeper = recovery::keeper(keep::options(config, ship_from, outliving.due()), past, newest, alerts)?;
+    let keeping = keep::options(config, &opened.key, ship_from, outliving.due());
+    let mut keeper = recovery::keeper(keeping, past, newest, alerts)?;
     metrics.keep(keeper.kept(), keeper.journal());
     let copier = outliving.copy(config, keeper.journal(), metrics)?;
     let handing = Handing { signals: &reloader.signals, readers: reloader.readers, hand_over: &reloader.hand_over };

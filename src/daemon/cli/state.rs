@@ -8,7 +8,7 @@ use crate::daemon::recovery::{self, Known, Past};
 use crate::engine::{Engine, EngineOptions};
 use crate::ruleset::Premises;
 use crate::ruleset::program::RuleSet;
-use crate::stream::checkpoint::{Loaded, Owner, Written};
+use crate::stream::checkpoint::{Loaded, Owner, Seals, Written};
 use crate::stream::disk::Folder;
 
 /// A state that is owned, and the engine that it holds.
@@ -66,12 +66,12 @@ impl Said {
 pub(super) fn take(
     folder: &Path,
     rules: &Arc<RuleSet>,
-    options: &EngineOptions,
+    (options, seals): (&EngineOptions, &Seals),
     premises: &Premises,
 ) -> Result<State, Failure> {
     let owner = Owner::of(folder)?;
     let mut said = Vec::new();
-    let (found, past) = recovery::read(&Folder::at(folder), rules, options, premises)?;
+    let (found, past) = recovery::read(&Folder::at(folder), rules, (options, seals), premises)?;
     for (error, aside) in &found.damaged {
         said.push(Said::Error(format!(
             "{error}; it is set aside as {}, and the one before it is used",

@@ -64,7 +64,7 @@ settings! {
         allowed_lateness: Millis = "1h",
             "How far behind the watermark an event still counts where its time falls.";
         key_file: PathBuf = "secrets/state.key",
-            "Secret key of the hashes that identifiers are kept as.";
+            "Secrets of the state: the key of the hashes that identifiers are kept as, and those under which checkpoints are encrypted (docs/operate.md).";
         checkpoint_interval: Millis = "60s",
             "How often a checkpoint is written while events are judged. After a crash what came since is read again from the topics, so these must keep it.";
         copies: Option<Copies> = "" eg "{url: s3://bucket/refguard, options: {aws_region: eu-central-1}}",

@@ -18,7 +18,7 @@ use crate::event::write_time_ms;
 use crate::lab::Replay;
 use crate::ruleset::program::RuleSet;
 use crate::signals::SignalConfig;
-use crate::stream::checkpoint::{self, CheckpointError, Companion, Writing};
+use crate::stream::checkpoint::{self, CheckpointError, Companion, Seal, SealName, Seals, Writing};
 use crate::stream::disk::Folder;
 
 /// 2026-01-01T00:00:00Z, in milliseconds since the Unix epoch.
@@ -112,6 +112,11 @@ impl CheckpointCosts {
     }
 }
 
+/// Closing costs the same under whatever secret.
+fn seal() -> Seal {
+    Seal::new([7; 32], SealName([7; 8]))
+}
+
 fn options() -> EngineOptions {
     EngineOptions { state_max_bytes: usize::MAX, ..EngineOptions::default() }
 }
@@ -131,7 +136,8 @@ pub(super) fn measure(
     let identities = load.events;
     say("a checkpoint at once");
     let start = (plan.monotonic)();
-    let at_once = checkpoint::write(folder, &load.engine, &Companion::default(), &[]).map_err(of_checkpoint)?;
+    let at_once =
+        checkpoint::write(folder, &load.engine, &Companion::default(), &[], &seal()).map_err(of_checkpoint)?;
     let written = (plan.monotonic)().duration_since(start);
     say("events at half load, with a checkpoint and without");
     let lane = load.run(folder, plan)?;
@@ -145,7 +151,8 @@ pub(super) fn measure(
         checkpoint::check(folder, &at_once.path).map_err(of_checkpoint)?;
         checked.push((plan.monotonic)().duration_since(start));
         let start = (plan.monotonic)();
-        let found = checkpoint::load(folder, &mut |_| Ok(Arc::clone(&rules)), &options()).map_err(of_checkpoint)?;
+        let found = checkpoint::load(folder, &mut |_| Ok(Arc::clone(&rules)), &options(), &Seals::new(vec![seal()]))
+            .map_err(of_checkpoint)?;
         recovered.push((plan.monotonic)().duration_since(start));
         drop(found);
     }
@@ -346,7 +353,7 @@ impl Load {
         lane: &mut Lane,
     ) -> Result<(), BenchError> {
         let events = self.engine.taken_in();
-        let mut writing = Writing::begin(folder, &Companion::default()).map_err(of_checkpoint)?;
+        let mut writing = Writing::begin(folder, &Companion::default(), &seal()).map_err(of_checkpoint)?;
         let start = (plan.monotonic)();
         self.engine.begin_checkpoint();
         lane.begun = (plan.monotonic)().duration_since(start);

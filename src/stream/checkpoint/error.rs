@@ -3,6 +3,8 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use super::SealName;
+
 /// Why state cannot be read, written or taken.
 #[derive(Debug, thiserror::Error)]
 pub enum CheckpointError {
@@ -37,6 +39,14 @@ pub enum CheckpointError {
     ForeignKey {
         /// The file.
         path: PathBuf,
+    },
+    /// Its secret is not among those of the key file.
+    #[error("{}: is closed under secret {name}, which state.key_file does not have", path.display())]
+    Sealed {
+        /// The file.
+        path: PathBuf,
+        /// By what the secret is known.
+        name: SealName,
     },
     /// The rules by which something is to be judged again cannot be read.
     #[error("{}: what was judged last cannot be judged again by its rules: {detail}", folder.display())]
@@ -93,6 +103,9 @@ impl CheckpointError {
             }
             CheckpointError::ForeignKey { .. } => {
                 "restore the key from its backup, or move the checkpoints and journals away to begin with empty windows"
+            }
+            CheckpointError::Sealed { .. } => {
+                "put the line of that secret back into the file, from its backup: `refguard state inspect` names those of checkpoints"
             }
             CheckpointError::Rules { .. } => "start once with the configuration of before, end it, and change it then",
             CheckpointError::Owned { .. } => "stop it first, or name another folder in `state.path`",

@@ -2,7 +2,7 @@
 //!
 //! Windows hold hashes under a key that cannot change while they live, since what was hashed is not kept. So what changes is
 //! the secret under which a checkpoint is closed: each file is encrypted under a key of its own, made of that secret and of
-//! random bytes at its beginning, and says by name which secret it was. Why so: docs/decisions/0015-seals.md. It knows no file: who reads the
+//! random bytes at its beginning, and says by name which secret it was. Why so: docs/decisions/0017-seals.md. It knows no file: who reads the
 //! secrets hands them in. Invariants: no key and number of a frame ever come twice together; nothing shows a secret.
 
 use std::fmt;

@@ -14,7 +14,7 @@ struct One;
 
 impl Files for One {
     fn packs(&self) -> Result<Vec<String>, String> {
-        Ok(vec!["p.yaml".to_owned()])
+        Ok(vec!["pack.yaml".to_owned()])
     }
 
     fn read(&self, _path: &str, _max_bytes: u64) -> Result<Vec<u8>, String> {
@@ -50,12 +50,16 @@ fn engine(events: u64) -> Engine {
 }
 
 fn load_it(folder: &Path) -> Result<Found, CheckpointError> {
-    load(&folder.into(), &mut |_| Ok(rules()), &EngineOptions::default())
+    load(&folder.into(), &mut |_| Ok(rules()), &EngineOptions::default(), &Seals::new(vec![seal(1)]))
+}
+
+fn seal(byte: u8) -> Seal {
+    Seal::new([byte; 32], SealName([byte; 8]))
 }
 
 fn companion() -> Companion {
     let place = |partition| PlaceName { source: "orders".to_owned(), topic: "events".to_owned(), partition };
-    let files = vec![("p.yaml".to_owned(), "version: 1".to_owned())];
+    let files = vec![("pack.yaml".to_owned(), "version: 1".to_owned())];
     let places = vec![(place(0), Some(41)), (place(7), None)];
     Companion { position: 17, places, hash: "abc".to_owned(), files }
 }
@@ -65,7 +69,7 @@ fn alerts() -> Vec<Vec<u8>> {
 }
 
 fn write_it(folder: &Path, events: u64) -> Result<Written, CheckpointError> {
-    write(&folder.into(), &engine(events), &companion(), &alerts())
+    write(&folder.into(), &engine(events), &companion(), &alerts(), &seal(1))
 }
 
 fn names(folder: &Path) -> Vec<String> {
@@ -129,7 +133,7 @@ fn a_newer_format_another_key_or_nothing_whole_is_refused() {
     write_it(folder.path(), 20).unwrap();
     let foreign = EngineOptions { hash_key: HashKey([9; 16]), ..EngineOptions::default() };
     assert!(matches!(
-        load(&folder.path().into(), &mut |_| Ok(rules()), &foreign),
+        load(&folder.path().into(), &mut |_| Ok(rules()), &foreign, &Seals::new(vec![seal(1)])),
         Err(CheckpointError::ForeignKey { .. })
     ));
     let newest = write_it(folder.path(), 40).unwrap().path;
@@ -138,7 +142,7 @@ fn a_newer_format_another_key_or_nothing_whole_is_refused() {
     newer[..head.len()].copy_from_slice(&head);
     fs::write(&newest, newer).unwrap();
     let error = load_it(folder.path()).unwrap_err();
-    assert!(matches!(error, CheckpointError::Newer { found: 4, known: 3, .. }), "{error}");
+    assert!(matches!(error, CheckpointError::Newer { found: 5, known: 4, .. }), "{error}");
     assert_eq!(names(folder.path()), [name(20), name(40)], "nothing is changed");
     for path in [folder.path().join(name(20)), newest] {
         fs::write(path, "torn").unwrap();
@@ -163,14 +167,49 @@ fn what_cannot_be_written_leaves_the_ones_before() {
 fn one_that_has_no_name_does_not_count() {
     let folder = tempfile::tempdir().unwrap();
     write_it(folder.path(), 20).unwrap();
-    let aside = write_aside(&folder.path().into(), &engine(40), &companion(), &[]).unwrap();
+    let aside = write_aside(&folder.path().into(), &engine(40), &companion(), &[], &seal(1)).unwrap();
     assert_eq!(load_it(folder.path()).unwrap().loaded.unwrap().engine.taken_in(), 20);
     aside.name(40).unwrap();
     assert_eq!(load_it(folder.path()).unwrap().loaded.unwrap().engine.taken_in(), 40);
 }
 
-/// A checkpoint of a format that had one part, with this in front of what the engine says.
-fn of_one_part(format: u32, companion: Option<Companion>) -> Vec<u8> {
+#[test]
+fn nothing_is_read_of_one_without_its_secret_and_secrets_may_change_between_two() {
+    let folder = tempfile::tempdir().unwrap();
+    let at: Folder = folder.path().into();
+    let secrets = |bytes: &[u8]| Seals::new(bytes.iter().map(|byte| seal(*byte)).collect());
+    let load_by = |bytes: &[u8]| load(&at, &mut |_| Ok(rules()), &EngineOptions::default(), &secrets(bytes));
+    write_it(folder.path(), 20).unwrap();
+    let older = write(&at, &engine(40), &companion(), &[b"somebody's account".to_vec()], &seal(1)).unwrap().path;
+    let newer = write(&at, &engine(60), &companion(), &[b"somebody's account".to_vec()], &seal(2)).unwrap().path;
+    let has = |path: &Path, text: &[u8]| fs::read(path).unwrap().windows(text.len()).any(|part| part == text);
+    assert!(
+        has(&newer, b"pack.yaml") && !has(&newer, b"somebody's account"),
+        "what anybody reads is where its inputs end"
+    );
+    assert_eq!(seal_of(&at, &older).unwrap(), Some(seal(1).name()));
+    let error = load_by(&[1]).unwrap_err();
+    assert!(
+        matches!(&error, CheckpointError::Sealed { path, name } if *path == newer && *name == seal(2).name()),
+        "{error}"
+    );
+    assert_eq!(names(folder.path()), [name(40), name(60)], "nothing is set aside");
+    for (bytes, path, events) in [(&[1, 2][..], &newer, 60), (&[2], &newer, 60), (&[1, 3], &older, 40)] {
+        if *path == older {
+            fs::remove_file(&newer).unwrap();
+        }
+        assert_eq!(load_by(bytes).unwrap().loaded.unwrap().engine.taken_in(), events, "{bytes:?}");
+    }
+    // Without it the file is checked all the same, and where its inputs end is known.
+    assert!(check(&at, &older).unwrap() > 0);
+    assert_eq!(position(&at, &older).unwrap(), Some(17));
+    let looked_at = |seals: Option<&Seals>| survey(&at, &older, seals).unwrap();
+    assert_eq!(looked_at(None), looked_at(Some(&secrets(&[3]))));
+    assert_eq!((looked_at(None).survey, looked_at(None).seal), (None, Some(seal(1).name())));
+}
+
+/// A checkpoint of a format that was not closed, with this in front of what the engine says.
+fn of_format(format: u32, companion: Option<Companion>) -> Vec<u8> {
     let mut bytes = frame::head_of(format);
     let mut number = 0;
     let mut put = |segment: &[u8]| {
@@ -182,13 +221,17 @@ fn of_one_part(format: u32, companion: Option<Companion>) -> Vec<u8> {
     companion.iter().for_each(|companion| put(companion.written().as_bytes()));
     engine(20).checkpoint(&mut put);
     put(&[]);
+    if format >= frame::FORMAT_WITH_ALERTS {
+        alerts().iter().for_each(|segment| put(segment));
+        put(&[]);
+    }
     bytes
 }
 
 #[test]
 fn one_of_the_first_format_is_read_and_says_nothing_of_its_inputs() {
     let folder = tempfile::tempdir().unwrap();
-    fs::write(folder.path().join(name(20)), of_one_part(1, None)).unwrap();
+    fs::write(folder.path().join(name(20)), of_format(1, None)).unwrap();
     let loaded = load_it(folder.path()).unwrap().loaded.unwrap();
     assert_eq!((loaded.engine.taken_in(), loaded.companion, loaded.alerts.len()), (20, None, 0));
 }
@@ -196,10 +239,19 @@ fn one_of_the_first_format_is_read_and_says_nothing_of_its_inputs() {
 #[test]
 fn one_of_the_second_format_is_read_and_has_no_alerts() {
     let folder = tempfile::tempdir().unwrap();
-    fs::write(folder.path().join(name(20)), of_one_part(2, Some(companion()))).unwrap();
+    fs::write(folder.path().join(name(20)), of_format(2, Some(companion()))).unwrap();
     let loaded = load_it(folder.path()).unwrap().loaded.unwrap();
     assert_eq!((loaded.engine.taken_in(), loaded.companion, loaded.alerts.len()), (20, Some(companion()), 0));
     assert!(check(&folder.path().into(), &folder.path().join(name(20))).unwrap() > 0);
+}
+
+#[test]
+fn one_of_the_third_format_is_read_with_its_alerts() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join(name(20)), of_format(3, Some(companion()))).unwrap();
+    let loaded = load_it(folder.path()).unwrap().loaded.unwrap();
+    assert_eq!((loaded.engine.taken_in(), loaded.companion, loaded.alerts), (20, Some(companion()), alerts()));
+    assert_eq!(seal_of(&folder.path().into(), &folder.path().join(name(20))).unwrap(), None);
 }
 
 #[test]

@@ -12,7 +12,7 @@ use super::work::{Notice, Work};
 use crate::engine::{CheckpointStep, Engine};
 use crate::state::planted::{Defect, is_planted};
 use crate::stream::StreamError;
-use crate::stream::checkpoint::{self, Aside, CheckpointError, Companion, Writing, Written};
+use crate::stream::checkpoint::{self, Aside, CheckpointError, Companion, Sealing, Writing, Written};
 use crate::stream::copies::Due;
 use crate::stream::disk::{Beside, Folder, Job};
 use crate::stream::journal::{Entry, Journal, Mark, PlaceName, Run};
@@ -38,10 +38,12 @@ pub struct Kept {
 }
 
 /// How a state is kept.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct KeepOptions {
     /// The folder of the state.
     pub folder: Folder,
+    /// Under what checkpoints are closed.
+    pub sealing: Box<dyn Sealing>,
     /// How often a checkpoint is written while something is judged.
     pub interval: Duration,
     /// The clocks of the process.
@@ -342,7 +344,7 @@ impl Keeper {
 
     fn begin(&mut self, engine: &mut Engine) -> Result<(), CheckpointError> {
         let begun = (self.options.monotonic)();
-        let writing = Writing::begin(&self.options.folder, &self.companion)?;
+        let writing = Writing::begin(&self.options.folder, &self.companion, &self.options.sealing.seal())?;
         let (segments, made) = unbounded::<Part>();
         let (told, written) = bounded(1);
         let job = ToDisk { writing: Some(writing), made, told };
@@ -414,7 +416,8 @@ impl Keeper {
 
     fn write_aside(&mut self, engine: &Engine) -> Result<(), CheckpointError> {
         let begun = (self.options.monotonic)();
-        let aside = checkpoint::write_aside(&self.options.folder, engine, &self.companion, &self.alerts.at_rest())?;
+        let (seal, alerts) = (self.options.sealing.seal(), self.alerts.at_rest());
+        let aside = checkpoint::write_aside(&self.options.folder, engine, &self.companion, &alerts, &seal)?;
         let took = (self.options.monotonic)().saturating_duration_since(begun);
         self.kept.took_us.store(u64::try_from(took.as_micros()).unwrap_or(u64::MAX), Ordering::Relaxed);
         self.aside = Some((aside, self.place(engine)));

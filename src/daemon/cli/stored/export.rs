@@ -40,14 +40,14 @@ enum Kind {
 }
 
 pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
-    let Opened { config, rules, options, .. } = arguments.setup.open()?;
+    let Opened { config, rules, options, seals, .. } = arguments.setup.open()?;
     let folder = arguments.folder.as_ref().unwrap_or(&config.state.path);
     reachable(std::fs::read_dir(folder), "state", folder)?;
     let mut loaded = None;
     // It may be in use: nothing is set aside, and the lock stays whose it is.
     let at = Folder::at(folder.as_path());
     for path in checkpoint::checkpoints(&at)? {
-        match checkpoint::read(&at, &path, &mut |_| Ok(rules.clone()), &options) {
+        match checkpoint::read(&at, &path, &mut |_| Ok(rules.clone()), &options, &seals) {
             Ok(found) => {
                 loaded = Some(found);
                 break;

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::stream::checkpoint::{CheckpointError, Surveyed, checkpoints, survey};
+use crate::stream::checkpoint::{CheckpointError, Seals, Surveyed, checkpoints, survey};
 use crate::stream::disk::Folder;
 use crate::stream::journal::{self, PlaceName, Scan, Stored};
 
@@ -49,20 +49,20 @@ pub(super) struct Behind {
 }
 
 impl Found {
-    /// Looks at everything in a folder.
-    pub(super) fn of(folder: &Path) -> Result<Found, CheckpointError> {
+    /// Looks at everything in a folder; into checkpoints by these secrets.
+    pub(super) fn of(folder: &Path, seals: Option<&Seals>) -> Result<Found, CheckpointError> {
         for _ in 1..LOOKS_MAX {
-            let found = Found::look(folder)?;
+            let found = Found::look(folder, seals)?;
             if !found.has_gone() {
                 return Ok(found);
             }
         }
-        Found::look(folder)
+        Found::look(folder, seals)
     }
 
-    fn look(folder: &Path) -> Result<Found, CheckpointError> {
+    fn look(folder: &Path, seals: Option<&Seals>) -> Result<Found, CheckpointError> {
         let folder = &Folder::at(folder);
-        let surveyed = checkpoints(folder)?.into_iter().map(|path| (path.clone(), survey(folder, &path)));
+        let surveyed = checkpoints(folder)?.into_iter().map(|path| (path.clone(), survey(folder, &path, seals)));
         let checkpoints: Vec<_> = surveyed.collect();
         let newest = checkpoints.iter().find_map(|(_, surveyed)| surveyed.as_ref().ok());
         let journal = read_journal(folder, newest);

@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use super::found::{Behind, Found, Journal};
 use super::{Failure, name};
-use crate::stream::checkpoint::{CheckpointError, Companion, Surveyed};
+use crate::stream::checkpoint::{CheckpointError, Companion, Seals, Surveyed};
 use crate::stream::journal::PlaceName;
 
 /// A folder of state.
@@ -31,6 +31,8 @@ struct Checkpoint {
     /// What is wrong with it; then nothing more is told.
     damage: Option<String>,
     format: Option<u32>,
+    /// The secret that it is closed under; where that is not known, no more is told than where its inputs end.
+    secret: Option<String>,
     events: Option<u64>,
     ruleset: Option<String>,
     started: Option<String>,
@@ -86,8 +88,8 @@ struct BehindShown {
     places: Vec<Place>,
 }
 
-pub(super) fn run(folder: &Path) -> Result<(), Failure> {
-    let found = Found::of(folder)?;
+pub(super) fn run(folder: &Path, seals: Option<&Seals>) -> Result<(), Failure> {
+    let found = Found::of(folder, seals)?;
     let read = |file: &str| std::fs::read_to_string(folder.join(file)).ok().map(|text| text.trim().to_owned());
     let shown = Shown {
         folder: folder.display().to_string(),
@@ -110,21 +112,23 @@ pub(super) fn run(folder: &Path) -> Result<(), Failure> {
 fn checkpoint(path: &Path, surveyed: &Result<Surveyed, CheckpointError>) -> Checkpoint {
     let bytes = std::fs::metadata(path).map_or(0, |of| of.len());
     let shown = Checkpoint { file: name(path), bytes, ..Checkpoint::default() };
-    let Surveyed { format, companion, survey } = match surveyed {
+    let Surveyed { format, companion, seal, survey } = match surveyed {
         Ok(surveyed) => surveyed,
         Err(error) => return Checkpoint { damage: Some(error.to_string()), ..shown },
     };
+    let survey = survey.as_ref();
     let place = |(of, next): &(PlaceName, Option<u64>)| place(of, None, *next);
     let part = |of: &crate::engine::SurveyedPart| Part { name: of.name.clone(), keys: of.keys, bytes: of.bytes };
     Checkpoint {
         format: Some(*format),
-        events: Some(survey.sequence),
-        ruleset: Some(survey.ruleset.clone()),
-        started: survey.started_ms.and_then(instant),
-        watermark: survey.watermark_ms.and_then(instant),
+        secret: seal.map(|name| name.to_string()),
+        events: survey.map(|of| of.sequence),
+        ruleset: survey.map(|of| of.ruleset.clone()),
+        started: survey.and_then(|of| of.started_ms).and_then(instant),
+        watermark: survey.and_then(|of| of.watermark_ms).and_then(instant),
         position: companion.as_ref().map(|of: &Companion| of.position),
         places: companion.iter().flat_map(|of| &of.places).map(place).collect(),
-        parts: survey.parts.iter().map(part).collect(),
+        parts: survey.into_iter().flat_map(|of| &of.parts).map(part).collect(),
         ..shown
     }
 }
@@ -190,10 +194,16 @@ impl Checkpoint {
             return;
         }
         let _ = writeln!(out, "  format    {}", self.format.unwrap_or_default());
-        let _ = writeln!(out, "  events    {}", self.events.unwrap_or_default());
-        let _ = writeln!(out, "  rule set  {}", self.ruleset.as_deref().unwrap_or_default());
-        let time = |of: &Option<String>| of.clone().unwrap_or_else(|| "unknown".to_owned());
-        let _ = writeln!(out, "  time      {} to {}", time(&self.started), time(&self.watermark));
+        if let Some(secret) = &self.secret {
+            let known = if self.events.is_some() { "" } else { ", which is not known here" };
+            let _ = writeln!(out, "  secret    {secret}{known}");
+        }
+        if let Some(events) = self.events {
+            let time = |of: &Option<String>| of.clone().unwrap_or_else(|| "unknown".to_owned());
+            let _ = writeln!(out, "  events    {events}");
+            let _ = writeln!(out, "  rule set  {}", self.ruleset.as_deref().unwrap_or_default());
+            let _ = writeln!(out, "  time      {} to {}", time(&self.started), time(&self.watermark));
+        }
         if let Some(position) = self.position {
             let _ = writeln!(out, "  journal   goes on at entry {position}");
         }
@@ -238,7 +248,8 @@ mod tests {
         let whole = Checkpoint {
             file: "checkpoint-7".into(),
             bytes: 200,
-            format: Some(2),
+            format: Some(4),
+            secret: Some("0b".into()),
             events: Some(7),
             ruleset: Some("abc".into()),
             started: instant(0),

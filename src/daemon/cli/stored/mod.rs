@@ -4,11 +4,14 @@ mod export;
 mod found;
 mod inspect;
 mod restore;
+mod rotate;
 mod verify;
 
 use std::path::{Path, PathBuf};
 
 use super::{Failure, Setup, reachable};
+use crate::daemon::key::StateKey;
+use crate::stream::checkpoint::Seals;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
@@ -24,6 +27,8 @@ enum Command {
     Verify(Named),
     /// Fills an empty folder from copies of checkpoints, and from the topic of the journal where one is configured.
     Restore(restore::Arguments),
+    /// Adds a secret to the key file, under which a daemon that runs closes its next checkpoints.
+    RotateKey(rotate::Arguments),
     /// Writes decisions, facts and features as JSON lines, as the newest whole checkpoint has them.
     Export(export::Arguments),
 }
@@ -38,20 +43,28 @@ struct Named {
 }
 
 impl Named {
-    fn folder(&self) -> Result<PathBuf, Failure> {
-        let folder = match &self.folder {
-            Some(folder) => folder.clone(),
-            None => self.setup.config()?.config.state.path,
-        };
+    /// The folder, and the secrets of its checkpoints if the configured file is there: a copy is looked at without them too.
+    fn open(&self) -> Result<(PathBuf, Option<Seals>), Failure> {
+        let config = self.setup.config()?.config;
+        let folder = self.folder.clone().unwrap_or(config.state.path);
         reachable(std::fs::read_dir(&folder), "state", &folder)?;
-        Ok(folder)
+        let path = &config.state.key_file;
+        let key = path.exists().then(|| StateKey::read(path)).transpose()?;
+        Ok((folder, key.map(|key| key.seals().clone())))
     }
 }
 
 pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     match &arguments.command {
-        Command::Inspect(named) => inspect::run(&named.folder()?),
-        Command::Verify(named) => verify::run(&named.folder()?),
+        Command::Inspect(named) => {
+            let (folder, seals) = named.open()?;
+            inspect::run(&folder, seals.as_ref())
+        }
+        Command::Verify(named) => {
+            let (folder, seals) = named.open()?;
+            verify::run(&folder, seals.as_ref())
+        }
+        Command::RotateKey(arguments) => rotate::run(arguments),
         Command::Restore(arguments) => restore::run(arguments),
         Command::Export(arguments) => export::run(arguments),
     }

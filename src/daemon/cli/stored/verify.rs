@@ -6,19 +6,15 @@ use std::path::Path;
 use super::found::Found;
 use super::{Failure, name};
 use crate::daemon::cli::failure;
-use crate::stream::checkpoint::CheckpointError;
+use crate::stream::checkpoint::{CheckpointError, Seals, Surveyed};
 
-pub(super) fn run(folder: &Path) -> Result<(), Failure> {
-    let found = Found::of(folder)?;
+pub(super) fn run(folder: &Path, seals: Option<&Seals>) -> Result<(), Failure> {
+    let found = Found::of(folder, seals)?;
     let mut out = String::new();
     let mut damaged = Vec::new();
     for (path, surveyed) in &found.checkpoints {
         match surveyed {
-            Ok(of) => {
-                let keys: u64 = of.survey.parts.iter().map(|part| part.keys).sum();
-                let (events, format) = (of.survey.sequence, of.format);
-                out.push_str(&format!("{}: whole: format {format}, {events} events, {keys} keys\n", name(path)));
-            }
+            Ok(of) => out.push_str(&format!("{}: {}\n", name(path), whole(of))),
             Err(error) => damaged.push(error),
         }
     }
@@ -40,6 +36,23 @@ pub(super) fn run(folder: &Path) -> Result<(), Failure> {
     // A reader that has seen enough is no failure.
     drop(std::io::stdout().lock().write_all(out.as_bytes()));
     tell(&damaged)
+}
+
+/// What there is to say of a checkpoint that is whole.
+fn whole(surveyed: &Surveyed) -> String {
+    let format = surveyed.format;
+    match (&surveyed.survey, surveyed.seal) {
+        (Some(of), _) => {
+            let keys: u64 = of.parts.iter().map(|part| part.keys).sum();
+            format!("whole: format {format}, {} events, {keys} keys", of.sequence)
+        }
+        (None, seal) => {
+            let secret = seal.map(|name| name.to_string()).unwrap_or_default();
+            format!(
+                "whole: format {format}, closed under secret {secret}, which is not known here: only its checksums were looked at"
+            )
+        }
+    }
 }
 
 fn tell(damaged: &[&CheckpointError]) -> Result<(), Failure> {
