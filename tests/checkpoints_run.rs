@@ -5,6 +5,7 @@
 mod support;
 
 use serde_json::Value;
+use std::collections::BTreeSet;
 use std::fs;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -201,6 +202,61 @@ fn a_damaged_checkpoint_is_named_and_the_one_before_it_used() {
     let refused = answer(&["run", "--config", config.to_str().unwrap()]);
     assert_eq!(refused.code, Some(2), "{}", refused.err);
     assert!(refused.err.contains("no checkpoint is whole") && refused.err.contains("hint: restore the folder"));
+}
+
+/// The verdicts on the first so many events are what `eval` says. What was not known to be out may come twice, and says the same.
+fn assert_verdicts(folder: &Path, config: &Path, events: usize) {
+    let (written, whole) = (fs::read_to_string(folder.join("verdicts.jsonl")).unwrap(), eval(config));
+    let whole = String::from_utf8(whole).unwrap();
+    let mut seen = BTreeSet::new();
+    let firsts: Vec<&str> = written.lines().filter(|line| seen.insert(*line)).collect();
+    assert_eq!(firsts.len(), events);
+    assert!(firsts.into_iter().eq(whole.lines().take(events)), "a verdict is another one");
+}
+
+#[test]
+fn whatever_bytes_of_the_newest_are_damaged_no_count_is_another() {
+    let day = traffic();
+    // Cut short, or with a flipped bit: in its head, in what anybody reads, in what is closed, in its end.
+    let damages: [fn(&mut Vec<u8>); 6] = [
+        |bytes| bytes.truncate(10),
+        |bytes| bytes.truncate(bytes.len() / 3),
+        |bytes| bytes.truncate(bytes.len() - 1),
+        |bytes| bytes[30] ^= 1,
+        |bytes| bytes[200] ^= 128,
+        |bytes| *bytes.last_mut().unwrap() ^= 1,
+    ];
+    for (number, damage) in damages.into_iter().enumerate() {
+        let folder = tempfile::tempdir().unwrap();
+        run(&with_lines(folder.path(), &day[..100]));
+        run(&with_lines(folder.path(), &day[100..200]));
+        let newest = checkpoints(folder.path()).pop().unwrap();
+        let mut bytes = fs::read(&newest).unwrap();
+        damage(&mut bytes);
+        fs::write(&newest, bytes).unwrap();
+        let config = with_lines(folder.path(), &day[200..300]);
+        let log = run(&config);
+        assert!(log.contains("is set aside as") && log.contains("after 100 events"), "{number}: {log}");
+        assert_verdicts(folder.path(), &config, 300);
+    }
+}
+
+#[test]
+fn a_disk_that_is_full_for_checkpoints_is_told_and_nothing_is_lost() {
+    let folder = tempfile::tempdir().unwrap();
+    let day = traffic();
+    run(&with_lines(folder.path(), &day[..100]));
+    // A device that is always full stands where the next one is written.
+    let full = folder.path().join("state/checkpoint.new");
+    std::os::unix::fs::symlink("/dev/full", &full).unwrap();
+    let (status, log) = Daemon::start(&with_lines(folder.path(), &day[100..200])).ended();
+    assert_eq!(status.code(), Some(3), "{log}");
+    assert!(log.contains("hint: free space on the disk; the checkpoints of before are all there"), "{log}");
+    assert_eq!(checkpoints(folder.path()).len(), 1);
+    fs::remove_file(&full).unwrap();
+    let config = with_lines(folder.path(), &day[200..300]);
+    run(&config);
+    assert_verdicts(folder.path(), &config, 300);
 }
 
 /// The bytes of a file with another number of its format, and the checksum of that in its head. `rest`: what of the head comes
