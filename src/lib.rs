@@ -10,6 +10,8 @@
 //! - [`engine`]: the machine that turns events into verdicts;
 //! - [`alerts`]: many matches of one rule, told as one;
 //! - [`stream`]: files and Kafka, and the threads around the engine;
+//! - [`records`]: tokens and the audit trail, in SQL;
+//! - [`serve`]: the API over HTTP;
 //! - [`lab`]: tools around the same engine;
 //! - [`daemon`]: configuration, wiring, metrics and the commands.
 
@@ -19,7 +21,9 @@ pub mod engine;
 pub mod event;
 pub mod lab;
 pub mod lists;
+pub mod records;
 pub mod ruleset;
+pub mod serve;
 pub mod signals;
 pub mod state;
 pub mod stream;

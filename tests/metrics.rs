@@ -443,6 +443,9 @@ fn promtool_has_nothing_to_say() {
     watched.metrics.copy(&Arc::default());
     watched.metrics.stands_by(&Arc::default());
     watched.metrics.share(&Arc::default());
+    let api = watched.metrics.api();
+    api.answered("/v1/evaluate", 200);
+    api.degraded("sources.orders", 1);
     let Watched { metrics, engine, probe, .. } = &mut watched;
     let text = on_this_thread(async {
         let looked = async {

@@ -3,6 +3,7 @@
 //! The only floor that reads the clock, the environment and the configuration, that logs and counts. It knows every other
 //! and decides nothing about events.
 
+pub mod api;
 pub mod cli;
 pub mod clock;
 pub mod config;

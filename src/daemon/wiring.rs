@@ -3,10 +3,12 @@
 //! The one place that knows both the configured form and the inner types. It reads the files that signals need, and opens
 //! what the pipeline joins.
 
+mod api;
 mod recovery;
 mod sinks;
 mod together;
 
+pub use api::{bounds, connection_options, inbox_mapping, inbox_name, limits, tls_files};
 pub use recovery::{copy_options, groups, journal_topic, store};
 pub use sinks::{LettersAt, Outlets, alert_options, letters_at, resend_options, shared_sinks, sinks, stdout};
 
@@ -29,6 +31,7 @@ use crate::state::Broken;
 use crate::stream::StreamError;
 use crate::stream::copies::CopyError;
 use crate::stream::file::{LineOptions, LineSource};
+use crate::stream::inbox::InboxSource;
 use crate::stream::kafka::{ClientOptions, KafkaSource, PartitionName, SourceOptions};
 use crate::stream::pipeline::{Input, Reader};
 
@@ -83,12 +86,6 @@ pub enum WiringError {
     /// Nothing to read.
     #[error("no source is configured")]
     NoSource,
-    /// A setting that this version does not know how to obey.
-    #[error("{setting} is not supported by this version")]
-    NotSupported {
-        /// The setting.
-        setting: String,
-    },
     /// A source that is asked for by name, and not configured.
     #[error("there is no source {name} in the configuration")]
     UnknownSource {
@@ -271,19 +268,16 @@ fn read_list(setting: &'static str, path: &Path, kind: ListKind) -> Result<Arc<L
     })
 }
 
-/// Whether there is something to read, and a way to read it; opens nothing.
+/// Whether there is something to read; opens nothing.
 ///
 /// # Errors
 ///
-/// [`WiringError::NoSource`], [`WiringError::NotSupported`].
+/// [`WiringError::NoSource`].
 pub fn check_sources(config: &Config) -> Result<(), WiringError> {
     if config.sources.is_empty() {
         return Err(WiringError::NoSource);
     }
-    match config.sources.iter().find(|(_, source)| source.http.is_some()) {
-        Some((name, _)) => Err(WiringError::NotSupported { setting: format!("sources.{name}.http") }),
-        None => Ok(()),
-    }
+    Ok(())
 }
 
 /// The mapping of a source that is asked for by name; without a name, none.
@@ -299,22 +293,26 @@ pub fn mapping_of(config: &Config, source: Option<&str>) -> Result<Option<Mappin
     }
 }
 
-/// The sources of `run`, opened.
+/// The sources of `run`, opened; events of the API come by `inbox`.
 ///
 /// # Errors
 ///
-/// [`WiringError::NoSource`], [`WiringError::NotSupported`], or what a source or the signals say.
+/// [`WiringError::NoSource`], or what a source or the signals say.
 pub fn readers(
     config: &Config,
     wanted: Wanted,
     signals: &SignalConfig,
     instance: &str,
     resume: &BTreeMap<String, Vec<(PartitionName, u64)>>,
+    mut inbox: Option<InboxSource>,
 ) -> Result<Vec<Reader>, WiringError> {
     check_sources(config)?;
     let open = |(index, (name, source)): (usize, (&String, &config::Source))| {
         let resume = resume.get(name).cloned().unwrap_or_default();
-        let input = input(config, name, source, instance, resume)?;
+        let input = match inbox.take_if(|_| source.http.is_some()) {
+            Some(inbox) => Input::Inbox(inbox),
+            None => input(config, source, instance, resume)?,
+        };
         let mapping = source.mapping.as_ref().map(|mapping| mapping.0.clone());
         reader(index, name.clone(), input, mapping, wanted, signals, ParseOptions::default())
     };
@@ -340,7 +338,7 @@ pub fn shared_readers(
                 (options.instance, options.is_shared) = (Some(instance.to_owned()), true);
                 Input::Kafka(Arc::new(KafkaSource::open(&options)?))
             }
-            None => input(config, name, source, instance, Vec::new())?,
+            None => input(config, source, instance, Vec::new())?,
         };
         let mapping = source.mapping.as_ref().map(|mapping| mapping.0.clone());
         reader(index, name.clone(), input, mapping, wanted, signals, ParseOptions::default())
@@ -403,7 +401,6 @@ pub fn reader(
 
 fn input(
     config: &Config,
-    name: &str,
     source: &config::Source,
     instance: &str,
     resume: Vec<(PartitionName, u64)>,
@@ -416,7 +413,8 @@ fn input(
     match &source.file {
         Some(path) => Ok(Input::Lines(Box::new(LineSource::open(path, lines)?))),
         None if source.stdin.is_some() => Ok(Input::Lines(Box::new(LineSource::open(Path::new("-"), lines)?))),
-        None => Err(WiringError::NotSupported { setting: format!("sources.{name}.http") }),
+        // It was handed over, and the configuration has no second one.
+        None => Err(WiringError::NoSource),
     }
 }
 

@@ -8,6 +8,7 @@
 mod stored;
 
 use std::collections::{BTreeSet, HashMap};
+use std::ops::Bound;
 
 use super::shared::Origin;
 use crate::event::{EventKind, SubjectKind, Verdict};
@@ -31,7 +32,7 @@ impl DecisionReach {
         if verdict == Verdict::Block { DecisionReach::Everywhere } else { DecisionReach::WhereValueMoves }
     }
 
-    fn covers(&self, kind: EventKind, event_type: &str) -> bool {
+    pub(super) fn covers(&self, kind: EventKind, event_type: &str) -> bool {
         match self {
             DecisionReach::Everywhere => true,
             DecisionReach::WhereValueMoves => match kind.spec() {
@@ -150,6 +151,18 @@ impl Decisions {
     /// The subjects under a decision, in the order of their keys.
     pub(super) fn records(&self) -> impl Iterator<Item = &DecisionRecord> {
         self.subjects.iter().filter_map(|key| self.records.get(key))
+    }
+
+    /// What stands on a subject.
+    pub(super) fn record(&self, key: KeyHash) -> Option<&DecisionRecord> {
+        self.records.get(&key)
+    }
+
+    /// The subjects behind a key, in the order of their keys.
+    pub(super) fn records_behind(&self, behind: Option<KeyHash>) -> impl Iterator<Item = (KeyHash, &DecisionRecord)> {
+        let from = behind.map_or(Bound::Unbounded, Bound::Excluded);
+        let keys = self.subjects.range((from, Bound::Unbounded));
+        keys.filter_map(|key| Some((*key, self.records.get(key)?)))
     }
 
     /// How many subjects stand under a decision.

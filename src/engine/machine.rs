@@ -115,7 +115,7 @@ pub struct Engine {
     pub(super) started_ms: Option<i64>,
     pub(super) chunk: Chunk,
     pub(super) scratch: Scratch,
-    spelling: SubjectReader,
+    pub(super) spelling: SubjectReader,
     /// Keys that a later look at the same log wants the events of.
     pub(super) watching: Option<Box<Watch>>,
     /// The checkpoint that is under way.

@@ -7,6 +7,7 @@
 //! `tests/oracle_engine.rs`.
 
 mod account;
+mod ask;
 mod backfill;
 mod bounded;
 mod breaker;
@@ -32,6 +33,7 @@ mod reload;
 mod remembered;
 mod rule_text;
 mod shared;
+mod standing;
 mod subject;
 mod tally;
 mod waiting;
@@ -56,5 +58,6 @@ pub use quotas::{EventQuota, QUOTAS_MAX, Quota, QuotaChange, QuotaOf, QuotaUse};
 pub use record::write_verdict;
 pub use reload::{begins_to_remember, wanted_after};
 pub use shared::{Applied, Change, Next, Origin, RecordKind, RecordName, SharedChunk, SharedTable, Terms};
+pub use standing::{Standing, StandingWanted};
 pub use tally::Tally;
 pub use watch::SaturationChange;

@@ -50,6 +50,45 @@ pub fn write_verdict(
     out.push(b'}');
 }
 
+/// Appends what is remembered of a verdict on the event of this program, source and id.
+pub(super) fn write_recalled(
+    out: &mut Vec<u8>,
+    (program, source, id): (&str, &str, &str),
+    judgement: &Judgement,
+    judgements: &Judgements,
+    hold: &str,
+) {
+    out.extend_from_slice(b"{\"specversion\":\"1\",\"event_id\":");
+    write_string(out, id);
+    out.extend_from_slice(b",\"source\":");
+    write_string(out, source);
+    out.extend_from_slice(b",\"program\":");
+    write_string(out, program);
+    write_word(out, ",\"verdict\":\"", judgement.verdict);
+    write_word(out, ",\"current\":\"", judgement.verdict);
+    out.extend_from_slice(b",\"cause\":\"");
+    out.extend_from_slice(judgement.cause.name().as_bytes());
+    out.extend_from_slice(b"\",\"score\":");
+    write_int(out, judgement.score);
+    for (name, piece) in [
+        (",\"rules\":[", judgement.rules),
+        (",\"decisions\":[", judgement.decisions),
+        (",\"created\":[", judgement.created),
+    ] {
+        out.extend_from_slice(name.as_bytes());
+        out.extend_from_slice(judgements.piece(piece));
+        out.push(b']');
+    }
+    out.extend_from_slice(b",\"hold_id\":");
+    match judgement.verdict {
+        Verdict::Hold => write_string(out, hold),
+        _ => out.extend_from_slice(b"null"),
+    }
+    // What a repeat would be told too.
+    write_marks(out, &Judgement { outcome: Outcome::Judged, ..*judgement });
+    out.push(b'}');
+}
+
 /// Appends, if nothing speaks against the event and none of it was written down, what stands behind its time up to the
 /// hash of the rule set; answers whether it did. Most verdicts are such.
 fn write_nothing_found(out: &mut Vec<u8>, judgement: &Judgement) -> bool {

@@ -182,6 +182,14 @@ impl Dedup {
         Sighting::New(self.remember(event, known))
     }
 
+    /// The entry of a key that is remembered, and was judged. It says nothing of the event's content.
+    pub fn judged(&self, key: KeyHash) -> Option<Entry> {
+        let slot = self.index.find(key, |slot| self.at_slot(slot).key == key).ok()?;
+        let number = self.number(slot);
+        let is_remembered = self.is_remembered(number, self.at_slot(slot).time_ms);
+        (is_remembered && !self.is_unjudged(number)).then_some(Entry(number))
+    }
+
     fn is_unjudged(&self, number: u64) -> bool {
         let after = self.unjudged.partition_point(|range| range.end <= number);
         self.unjudged.get(after).is_some_and(|range| range.contains(&number))

@@ -1,4 +1,4 @@
-//! The outside world of events: where bytes come from and where verdicts go, by file, pipe or Kafka.
+//! The outside world of events: where bytes come from and where verdicts go, by file, pipe, hand or Kafka.
 //!
 //! The engine has no I/O, so everything that can block, fail or be slow is here, behind types that the pipeline joins:
 //! a source fills batches whose buffers are used again, a [`Sink`] says how far its outputs are safe, and [`Unsettled`]
@@ -13,6 +13,7 @@ pub mod disk;
 mod error;
 pub mod file;
 pub mod follow;
+pub mod inbox;
 pub mod journal;
 pub mod kafka;
 pub mod log;

@@ -3,9 +3,11 @@
 #![allow(dead_code, reason = "each test program compiles this for itself and uses a part of it")]
 
 pub(crate) mod certificates;
+pub(crate) mod http;
 pub(crate) mod kafka;
 pub(crate) mod kcat;
 pub(crate) mod moto;
+pub(crate) mod postgres;
 pub(crate) mod program;
 pub(crate) mod redis;
 pub(crate) mod tokens;

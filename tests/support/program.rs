@@ -128,6 +128,14 @@ impl Daemon {
         false
     }
 
+    /// What it has said up to now.
+    pub(crate) fn told(&mut self) -> &[String] {
+        while let Ok(line) = self.log.try_recv() {
+            self.told.push(line);
+        }
+        &self.told
+    }
+
     pub(crate) fn terminate(&self) {
         signal(self.child.id(), "TERM");
     }

@@ -2,12 +2,15 @@
 
 use std::io::{IsTerminal as _, Write as _};
 
+use crate::daemon::api::ApiError;
 use crate::daemon::health::HealthError;
 use crate::daemon::key::KeyError;
 use crate::daemon::recovery::{NoPlan, NotSettled};
 use crate::daemon::standby::StandbyError;
 use crate::daemon::wiring::WiringError;
+use crate::records::RecordsError;
 use crate::ruleset::diagnostic::{self, Diagnostic};
+use crate::serve::ServeError;
 use crate::signals::SignalError;
 use crate::stream::checkpoint::CheckpointError;
 use crate::stream::copies::CopyError;
@@ -109,6 +112,16 @@ impl From<WiringError> for Failure {
 impl From<SignalError> for Failure {
     fn from(error: SignalError) -> Failure {
         WiringError::from(error).into()
+    }
+}
+
+impl From<ApiError> for Failure {
+    fn from(error: ApiError) -> Failure {
+        let code = match &error {
+            ApiError::Serve(ServeError::Records(RecordsError::Open { .. } | RecordsError::Query(_))) => 3,
+            _ => 2,
+        };
+        Failure::Told { message: error.to_string(), hint: Some(error.hint().to_owned()), code }
     }
 }
 

@@ -1,9 +1,11 @@
 //! The commands: arguments in two steps, first read, then checked; one file a command, one exit code a kind of end.
 
 mod advice;
+mod audit;
 mod backfill;
 mod bench;
 mod check;
+mod client;
 mod deadletters;
 mod difference;
 mod eval;
@@ -16,7 +18,9 @@ mod schema;
 mod start;
 mod state;
 mod stored;
+mod table;
 mod test;
+mod token;
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -65,6 +69,10 @@ enum Command {
     DeadLetters(deadletters::Arguments),
     /// What a folder of state holds: to look at, to check, to take out.
     State(stored::Arguments),
+    /// Who may ask a running daemon: its tokens.
+    Token(token::Arguments),
+    /// What people and tokens have done: to look at and to check.
+    Audit(audit::Arguments),
     /// Prints a JSON Schema.
     Schema(schema::Arguments),
 }
@@ -124,6 +132,8 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Bench(arguments) => bench::run(&arguments),
         Command::DeadLetters(arguments) => deadletters::run(&arguments),
         Command::State(arguments) => stored::run(&arguments),
+        Command::Token(arguments) => token::run(&arguments),
+        Command::Audit(arguments) => audit::run(&arguments),
         Command::Schema(arguments) => schema::run(&arguments),
     };
     match ended {

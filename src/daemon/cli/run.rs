@@ -20,12 +20,12 @@ use crate::daemon::metrics::{EngineProbe, Metrics, ReloadOutcome};
 use crate::daemon::recovery::Handing;
 use crate::daemon::reload::{self, Filler, LastGood, Reloader};
 use crate::daemon::wiring::Outlets;
-use crate::daemon::{clock, instance, log, recovery, stop, wiring};
+use crate::daemon::{api, clock, instance, log, recovery, stop, wiring};
 use crate::engine::{Engine, EngineOptions};
 use crate::signals::SignalConfig;
 use crate::stream::journal::PlaceName;
 use crate::stream::log::Transactions;
-use crate::stream::pipeline::{Fill, Keeping, Pipeline, Reader, Reload, Sharing, Sinks};
+use crate::stream::pipeline::{Fill, Keeping, Pipeline, Question, Reader, Reload, Sharing, Sinks};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
@@ -88,6 +88,7 @@ fn judge_all(
     let (config, folder) = (&loaded.config, &loaded.config.state.path);
     let accept = arguments.accept_empty_state;
     let start = start::rules(&arguments.setup, loaded)?;
+    let (api, ends) = api::open(config)?.unzip();
     let opened = StateKey::open(&config.state.key_file, folder)?;
     if opened.made {
         tracing::warn!(path = %config.state.key_file.display(), "made the key of the state: keep a copy of it");
@@ -115,7 +116,8 @@ fn judge_all(
     let plan = recovery::plan(&past, &wiring::topics(config), accept, seen)?;
     plan.notes.iter().for_each(|note| tracing::info!("{note}"));
     reloader.wanted = plan.wanted;
-    let readers = wiring::readers(config, plan.wanted, &reloader.signals, &instance, &plan.resume)?;
+    let (inbox, questions) = ends.map_or((None, crossbeam_channel::never()), |ends| (Some(ends.inbox), ends.questions));
+    let readers = wiring::readers(config, plan.wanted, &reloader.signals, &instance, &plan.resume, inbox)?;
     reloader.readers = readers.len();
     let histories = Histories::of(config, &readers);
     let counted = !past.has_inputs && histories.count(&mut engine, &reloader.signals, &asked.stop)?;
@@ -130,6 +132,7 @@ fn judge_all(
     let is_read = |place: &PlaceName| keep::is_read(config, place);
     let later = recovery::settle_in(&mut keeper, &mut engine, &plan, current, counted, is_read, &handing)?;
     reloader.wanted = later.unwrap_or(reloader.wanted);
+    let api = api.map(|api| api.serve(config, metrics)).transpose()?;
     // Before it is told: whoever reads the line may ask at once.
     readiness.ready();
     let rules = engine.rules();
@@ -139,7 +142,8 @@ fn judge_all(
     let producer = producer.map(|producer| Box::new(producer) as Box<dyn Transactions>);
     let keeping = Keeping { keeper: &mut keeper, replay: plan.replay, interval, producer, shipping };
     let parts = Parts { config, engine: &mut engine, metrics, probe: &mut probe, readers, sinks };
-    judge(parts, reloader, (reloads, Over::Kept(fills, Box::new(keeping))), asked)?;
+    judge(parts, reloader, (questions, reloads, Over::Kept(fills, Box::new(keeping))), asked)?;
+    drop(api);
     keeper.finish(&mut engine)?;
     drop(keeper);
     outlive::finish(copier);
@@ -209,7 +213,7 @@ enum Over<'a> {
 fn judge(
     parts: Parts<'_>,
     reloader: Reloader,
-    (reloads, over_state): (Receiver<Reload>, Over<'_>),
+    (questions, reloads, over_state): (Receiver<Question>, Receiver<Reload>, Over<'_>),
     asked: &stop::Asked,
 ) -> Result<(), Failure> {
     let Parts { config, engine, metrics, probe, readers, sinks } = parts;
@@ -224,7 +228,7 @@ fn judge(
     std::thread::scope(|scope| {
         scope.spawn(|| reloader.run(&asked.reload, &over));
         let ended = match over_state {
-            Over::Kept(fills, keeping) => pipeline.run_keeping(reloads, fills, Some(*keeping)),
+            Over::Kept(fills, keeping) => pipeline.run_keeping(questions, reloads, fills, Some(*keeping)),
             Over::Shared(sharing) => pipeline.run_shared(reloads, sharing),
         };
         over.store(true, Ordering::Release);

@@ -30,6 +30,7 @@ pub(super) fn check(config: &Config, root: &Node, reader: &mut Reader) {
     for (name, source) in &config.sources {
         check.source(name, source);
     }
+    check.http(config);
     check.sinks(config);
     check.state(config);
     check.policy(config);
@@ -102,10 +103,27 @@ impl Check<'_> {
         let ways = [source.kafka.is_some(), source.file.is_some(), source.stdin.is_some(), source.http.is_some()];
         if ways.into_iter().filter(|there| *there).count() != 1 {
             let diagnostic = self.error(&path, "source", format!("the source `{name}` needs one way that events come"));
-            self.report(diagnostic.hint("write one of `kafka`, `file` and `stdin`"));
+            self.report(diagnostic.hint("write one of `kafka`, `file`, `stdin` and `http`"));
         }
         if let Some(kafka) = &source.kafka {
             self.kafka(name, kafka);
+        }
+    }
+
+    /// There is one inbox, and certificates come with their key.
+    fn http(&mut self, config: &Config) {
+        let mut names = config.sources.iter().filter(|(_, source)| source.http.is_some()).map(|(name, _)| name);
+        if let (Some(_), Some(second)) = (names.next(), names.next()) {
+            let diagnostic = self.error(&["sources", second], "source", "a second source is `http`".to_owned());
+            self.report(
+                diagnostic.hint("the API has one inbox: tell its senders apart by the `source` of their events"),
+            );
+        }
+        let tls = &config.http.tls;
+        if tls.certificate.is_some() != tls.key.is_some() || tls.client_ca.is_some() && tls.key.is_none() {
+            let message = "a certificate and a key belong together".to_owned();
+            let diagnostic = self.error(&["http", "tls"], "tls", message);
+            self.report(diagnostic.hint("name both `certificate` and `key`; `client_ca` may stand beside them"));
         }
     }
 
@@ -368,9 +386,7 @@ impl Check<'_> {
     /// What is read for later parts, and has no effect in this version: a warning where it is not the default.
     fn later(&mut self, config: &Config) {
         let default = Config::default();
-        let changed: [(&[&str], bool); 7] = [
-            (&["records"], config.records != default.records),
-            (&["http"], config.http != default.http),
+        let changed: [(&[&str], bool); 5] = [
             (&["notify"], config.notify != default.notify),
             (&["mfa"], config.mfa != default.mfa),
             (&["lists"], config.lists != default.lists),
@@ -379,14 +395,6 @@ impl Check<'_> {
         ];
         for (path, _) in changed.into_iter().filter(|(_, changed)| *changed) {
             self.not_acted_upon(path);
-        }
-        if config.policy.on_state_unavailable != default.policy.on_state_unavailable {
-            self.not_acted_upon(&["policy", "on_state_unavailable"]);
-        }
-        for name in config.sources.iter().filter(|(_, source)| source.http.is_some()).map(|(name, _)| name) {
-            let message = format!("the source `{name}` is checked, and not read by this version");
-            let finding = self.error(&["sources", name], "not-acted-upon", message);
-            self.report(Diagnostic { severity: Severity::Warning, ..finding });
         }
     }
 }

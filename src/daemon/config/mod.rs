@@ -8,6 +8,7 @@
 mod check;
 mod document;
 mod environment;
+mod http;
 mod mapping;
 mod redis;
 mod sections;
@@ -19,11 +20,12 @@ use std::sync::Arc;
 
 pub use document::{json_schema, markdown, yaml_file};
 pub use environment::PREFIX;
+pub use http::{Http, HttpAllowance, HttpLimits, HttpTls};
 pub use redis::RedisUrl;
 pub use sections::{
-    Alerts, AttributeType, Backend, Cache, CacheSize, Config, Copies, Dedup, Engine, Http, Log, LogFormat, LogLevel,
-    Metrics, Mfa, OnStateUnavailable, Policy, Program, ProgramPolicy, Quota, Quotas, Records, Redis, Rules, Score,
-    Signals, SomeThresholds, State, Thresholds, TypePolicy,
+    Alerts, AttributeType, Backend, Cache, CacheSize, Config, Copies, Dedup, Engine, Log, LogFormat, LogLevel, Metrics,
+    Mfa, OnStateUnavailable, Policy, Program, ProgramPolicy, Quota, Quotas, Records, Redis, Rules, Score, Signals,
+    SomeThresholds, State, Thresholds, TypePolicy,
 };
 pub use setting::{Address, Bytes, Key, Later, Millis, Scalar, Section, Setting, Shape, Whole};
 pub use stream::{KafkaSink, KafkaSource, Mapping, Sink, Sinks, Source, Standard};

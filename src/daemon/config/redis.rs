@@ -97,6 +97,11 @@ fn unshared(config: &Config) -> Vec<Fault> {
         faults.push(quota(vec!["quota".to_owned(), "unconfigured".to_owned()]));
     }
     for (name, source) in &config.sources {
+        if source.http.is_some() {
+            let path = ["sources", name, "http"].map(str::to_owned).to_vec();
+            let message = "the API answers over embedded state only".to_owned();
+            faults.push((path, "not-shared", message, "take the source out, or write `state: {backend: embedded}`"));
+        }
         if source.kafka.as_ref().is_some_and(|kafka| kafka.history.0 > 0) {
             let path = ["sources", name, "kafka", "history"].map(str::to_owned).to_vec();
             let message = "history is counted into embedded state only".to_owned();

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use super::http::Http;
 use super::setting::{Address, Bytes, Later, Millis, Whole, settings, words};
 use super::stream::{Sinks, Source};
 
@@ -35,9 +36,9 @@ settings! {
         engine: Engine = "{}",
             "How events are batched: speed, never an answer.";
         records: Records = "{}",
-            "Alerts and audit trail. Read and not acted upon by this version.";
+            "Tokens of the API and the audit trail.";
         http: Http = "{}",
-            "The API. Read and not acted upon by this version.";
+            "The API, served where a source is `http: {}`.";
         metrics: Metrics = "{}",
             "Prometheus metrics and probes.";
         log: Log = "{}",
@@ -276,18 +277,10 @@ settings! {
             "How often verdicts and the places of their events are committed, in one transaction where both are in one Kafka cluster. A verdict is seen at most so much later.";
     }
 
-    /// Alerts and audit trail.
+    /// Tokens of the API and the audit trail.
     Records "`records`" {
         url: String = "sqlite:data/refguard.db",
-            "Database: `sqlite:` and a path, or `postgres://`.";
-    }
-
-    /// The API.
-    Http "`http`" {
-        listen: Address = "127.0.0.1:8080",
-            "Where it listens.";
-        tls: Later = "{}",
-            "Certificates.";
+            "Database: `sqlite:` and a path, or `postgres://USER:PASSWORD@HOST/DATABASE` where several instances share it. Used where the API is served.";
     }
 
     /// Prometheus metrics and probes.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use super::setting::{Later, Millis, Setting, Shape, settings};
+use super::setting::{Millis, Setting, Shape, settings};
 use crate::event::mapping::MappingConfig;
 use crate::ruleset::yaml::{Node, Reader};
 
@@ -16,8 +16,8 @@ settings! {
             "A file with one structured event a line, plain or as gzip or zstd make it, whatever its name.";
         stdin: Option<Standard> = "" eg "{}",
             "One structured event a line on standard input.";
-        http: Option<Later> = "" eg "{}",
-            "Events by `POST /v1/events`. Read and not acted upon by this version.";
+        http: Option<Standard> = "" eg "{}",
+            "Events that are sent to the API: docs/http.md. At most one source.";
         mapping: Option<Mapping> = ""
             eg "{id: {pointer: /uuid}, source: {const: /shop}, type: {pointer: /kind, alias: {signup: account.created}}, time: {pointer: /at, format: unix_ms}}",
             "How to build our fields from a foreign shape; absent: the source sends CloudEvents.";
@@ -72,16 +72,16 @@ settings! {
     }
 }
 
-/// A stream of the process, which has nothing to set.
+/// A way that has nothing to set.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Standard;
 
 impl Setting for Standard {
     fn read(reader: &mut Reader, node: &Node) -> Option<Standard> {
-        reader.fields(node, "a standard stream", &[]).map(|_| Standard)
+        reader.fields(node, "a way with nothing to set", &[]).map(|_| Standard)
     }
     fn shape() -> Shape {
-        Shape::Section(super::setting::Section { doc: "A stream of the process.", keys: &[] })
+        Shape::Section(super::setting::Section { doc: "Nothing to set.", keys: &[] })
     }
 }
 

@@ -5,6 +5,7 @@
 //! roof. Invariants: names come from `table` alone; no label is a value out of an event; a scrape never waits for the
 //! engine longer than `PATIENCE`. Tested in `tests/metrics.rs`.
 
+mod api;
 mod observer;
 mod outside;
 mod snapshot;

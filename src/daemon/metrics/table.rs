@@ -104,6 +104,14 @@ families! {
         "In how many programs the rule's breaker is open: it matched too much, and its matches count for less. Page on more than 0.";
     Histogram event_latency_seconds ["source"] "seconds"
         "From the arrival of an event to its verdict in the sink's hands.";
+    Histogram evaluate_latency_seconds [] "seconds"
+        "From the call of `POST /v1/evaluate` to its verdicts, the journal's sync included.";
+    Counter degraded_answers_total ["cause"] "verdicts"
+        "Verdicts that were given without state, by policy.on_state_unavailable, since a service was away; by the setting that configures it. Page on it.";
+    Counter http_requests_total ["route" "status"] "calls"
+        "Calls of the API that were answered; what is no call of it is `other`.";
+    Counter rate_limited_total ["scope"] "calls"
+        "Calls of the API that were refused for a limit of their token, of their address, or of wrong tokens (guesses).";
     Gauge source_lag_events ["source"] "events"
         "Events in the source's partitions that were not read yet, as the broker last said; for Kafka sources.";
     Gauge source_watermark_seconds ["source"] "seconds since 1970"

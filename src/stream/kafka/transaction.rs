@@ -132,6 +132,8 @@ fn unfinished(error: &KafkaError, doing: &str) -> Unfinished {
         }
         KafkaError::Transaction(of) if of.txn_requires_abort() => Unfinished::Lost(said),
         KafkaError::Transaction(of) if of.is_retriable() => Unfinished::Again(said),
+        // What was sent is not delivered yet: a commit waits for that first.
+        KafkaError::Flush(RDKafkaErrorCode::OperationTimedOut) => Unfinished::Again(said),
         _ => ended(StreamError::Kafka { doing: doing.to_owned(), detail: said }),
     }
 }

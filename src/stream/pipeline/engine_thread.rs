@@ -4,11 +4,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
+use crossbeam_channel::{Receiver, Sender};
 
 use super::Message;
+use super::answer::Refusal;
 use super::history::{Filling, Fills};
 use super::keep::Keeper;
+use super::queues::{Given, Question, Queues};
 use super::reader::Intake;
 use super::reload::Reloads;
 use super::work::{Notice, Work};
@@ -40,6 +42,9 @@ pub trait Stage: Send {
     fn idle(&mut self) -> Duration {
         IDLE
     }
+
+    /// Called with what somebody wants to know, between two works.
+    fn answer(&mut self, _question: Question) {}
 
     /// Called once, when nothing more comes.
     fn end(&mut self) {}
@@ -79,7 +84,7 @@ pub(super) fn run(
     stage: &mut dyn Stage,
     intakes: &[Intake],
     before: Option<Before>,
-    from_readers: &Receiver<Message>,
+    mut queues: Queues,
     to_writer: &Sender<Message>,
 ) {
     if let Some(Before { works, is_whole }) = before {
@@ -96,9 +101,13 @@ pub(super) fn run(
     }
     let mut patience = IDLE;
     loop {
-        let message = match from_readers.recv_timeout(patience) {
-            Ok(message) => pass(stage, intakes, message, Some(&mut patience)),
-            Err(RecvTimeoutError::Timeout) => {
+        let message = match queues.next(patience) {
+            Given::Work(message) => pass(stage, intakes, message, Some(&mut patience)),
+            Given::Question(question) => {
+                stage.answer(question);
+                continue;
+            }
+            Given::Nothing => {
                 patience = stage.idle();
                 match stage.fault() {
                     None => continue,
@@ -107,7 +116,7 @@ pub(super) fn run(
                 }
                 break;
             }
-            Err(RecvTimeoutError::Disconnected) => break,
+            Given::End => break,
         };
         if to_writer.send(message).is_err() {
             break;
@@ -204,6 +213,10 @@ impl Stage for Judge<'_> {
             work.rules = Arc::clone(engine.rules());
         }
         refuse_reused(places, intake, work);
+    }
+
+    fn answer(&mut self, question: Question) {
+        question(self.engine);
     }
 
     fn fault(&mut self) -> Option<StreamError> {
@@ -352,6 +365,11 @@ fn judge_shared(
 fn refuse_reused(places: &Places, intake: &Intake, work: &mut Work) {
     let judged = work.batch.events.iter().zip(&work.judgements.events);
     for (event, _) in judged.filter(|(_, judgement)| judgement.outcome == Outcome::IdReused) {
+        if intake.is_inbox {
+            // Who sent it is told.
+            work.refusals.push(Refusal::new(event.position.offset, &Reason::IdReused));
+            continue;
+        }
         let partition = places.local(work.source, event.position.partition);
         let at = Position { partition, ..event.position };
         let letter = DeadLetter {

@@ -11,12 +11,14 @@
 //! comes as values. Invariants: verdicts leave in the order of the log; a place in a source is committed only when what
 //! came of it is safe in every sink; a fault of a sink ends the pipeline before anything behind it is committed.
 
+mod answer;
 mod behind;
 mod engine_thread;
 mod history;
 mod keep;
 mod line_thread;
 mod open_alerts;
+mod queues;
 mod reader;
 mod reload;
 mod replay;
@@ -28,6 +30,7 @@ mod writer;
 pub use engine_thread::{Probe, Stage};
 pub use history::{Fill, HistoryCount, count_history};
 pub use keep::{KeepOptions, Keeper, Kept};
+pub use queues::Question;
 pub use reader::{Input, Intake, Reader};
 pub use reload::{Empty, Reload, Taken};
 pub use replay::{Replay, ReplayPlace, RulesOf};
@@ -44,6 +47,7 @@ use crossbeam_channel::{Receiver, Sender, bounded, never, unbounded};
 
 use self::engine_thread::{Before, Judge};
 use self::history::Fills;
+use self::queues::Queues;
 use self::reload::Reloads;
 use self::replay::Replaying;
 use self::writer::{Commits, Committers, Writer};
@@ -81,22 +85,24 @@ impl<'p> Pipeline<'p> {
     ///
     /// The first fault of a source or a sink. What was not committed by then is read again at the next start.
     pub fn run(self) -> Result<(), StreamError> {
-        self.run_keeping(never(), never(), None)
+        self.run_keeping(never(), never(), never(), None)
     }
 
-    /// The same, with rule sets that take over between two batches, in the order in which they come, history for the
-    /// features that they bring, and a state that is kept.
+    /// The same, with questions to the engine, rule sets that take over between two batches, in the order in which they come,
+    /// history for the features that they bring, and a state that is kept.
     ///
     /// # Errors
     ///
     /// As [`Pipeline::run`]; [`StreamError::Recovery`] where what was judged last cannot be judged again.
     pub fn run_keeping(
         self,
+        questions: Receiver<Question>,
         reloads: Receiver<Reload>,
         fills: Receiver<Fill>,
         keeping: Option<Keeping<'p>>,
     ) -> Result<(), StreamError> {
-        let (mut judge, threads, written) = self.prepare(reloads, fills, keeping)?;
+        let (mut judge, mut threads, written) = self.prepare(reloads, fills, keeping)?;
+        threads.questions = questions;
         threads.run(&mut judge, written)
     }
 
@@ -141,7 +147,7 @@ impl<'p> Pipeline<'p> {
             let intakes: Vec<Intake> = readers.iter().map(Reader::intake).collect();
             judge = judge.keeping(keeper, &intakes);
         }
-        let threads = Threads { readers, renewed, replaying, commits, works_per_source };
+        let threads = Threads { readers, questions: never(), renewed, replaying, commits, works_per_source };
         Ok((judge, threads, Written { sinks, observer, stop }))
     }
 
@@ -159,7 +165,7 @@ impl<'p> Pipeline<'p> {
         judge = judge.sharing(state, stop);
         let commits =
             Some(Commits { journal: None, kept, interval, monotonic, producer, shipping: None, alerts: None });
-        let threads = Threads { readers, renewed, replaying: None, commits, works_per_source };
+        let threads = Threads { readers, questions: never(), renewed, replaying: None, commits, works_per_source };
         threads.run(&mut judge, Written { sinks, observer, stop })
     }
 }
@@ -206,13 +212,14 @@ pub fn run_through(
     stop: &AtomicBool,
 ) -> Result<(), StreamError> {
     let renewed = readers.iter().map(|_| never()).collect();
-    let threads = Threads { readers, renewed, replaying: None, commits: None, works_per_source };
+    let threads = Threads { readers, questions: never(), renewed, replaying: None, commits: None, works_per_source };
     threads.run(stage, Written { sinks, observer, stop })
 }
 
 /// What runs beside the stage.
 struct Threads {
     readers: Vec<Reader>,
+    questions: Receiver<Question>,
     /// By reader: derivers that take the place of its own.
     renewed: Vec<Receiver<Deriver>>,
     replaying: Option<Replaying>,
@@ -254,10 +261,12 @@ impl<'a> Joined<'a> {
 
 impl Threads {
     fn run(self, stage: &mut dyn Stage, written: Written<'_>) -> Result<(), StreamError> {
-        let Threads { readers, renewed, replaying, commits, works_per_source } = self;
+        let Threads { readers, questions, renewed, replaying, commits, works_per_source } = self;
         let stop = written.stop;
         let room = readers.len().max(1) * works_per_source;
         let (to_engine, from_readers) = bounded::<Message>(room);
+        let (to_engine_first, first) = bounded::<Message>(room);
+        let queues = Queues::new(questions, first, from_readers);
         let (to_writer, from_engine) = bounded::<Message>(room);
         let Joined { writer, supplies, intakes, committers } =
             Joined::new(&readers, works_per_source, commits, written);
@@ -270,11 +279,11 @@ impl Threads {
                 Before { works, is_whole }
             });
             for ((reader, supply), renewed) in readers.into_iter().zip(supplies).zip(renewed) {
-                let to_engine = to_engine.clone();
+                let to_engine = if reader.is_inbox() { to_engine_first.clone() } else { to_engine.clone() };
                 scope.spawn(move || reader.run(&supply, &to_engine, &renewed, stop));
             }
-            drop(to_engine);
-            scope.spawn(move || engine_thread::run(stage, &intakes, before, &from_readers, &to_writer));
+            drop((to_engine, to_engine_first));
+            scope.spawn(move || engine_thread::run(stage, &intakes, before, queues, &to_writer));
             // The works go back no more once the writer is gone.
             let written = writer::run(writer, &from_engine);
             if written.is_err() {

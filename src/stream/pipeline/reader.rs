@@ -14,6 +14,7 @@ use crate::event::mapping::Mapping;
 use crate::event::{DeadLetter, MessageMode, Parser, Place, Position, Reason, is_array};
 use crate::signals::Deriver;
 use crate::stream::file::LineSource;
+use crate::stream::inbox::InboxSource;
 use crate::stream::journal::PlaceName;
 use crate::stream::kafka::{KafkaHistory, KafkaInput, PartitionName, RecordBatch, record_position};
 use crate::stream::log::Subscription;
@@ -23,6 +24,8 @@ use crate::stream::{Refused, StreamError};
 const PATIENCE: Duration = Duration::from_millis(100);
 /// How often the end of quiet partitions is looked at.
 const TICK_EVERY: Duration = Duration::from_secs(5);
+/// Once so many events of an inbox are in a batch, the rest waits for the next.
+const INBOX_EVENTS: usize = 1024;
 /// The one partition of lines.
 const LINES: u32 = 0;
 
@@ -31,6 +34,8 @@ const LINES: u32 = 0;
 pub enum Input {
     /// A file, or standard input.
     Lines(Box<LineSource>),
+    /// What is handed over by somebody who waits.
+    Inbox(InboxSource),
     /// Topics.
     Kafka(Arc<dyn Subscription>),
     /// What topics held before.
@@ -43,6 +48,8 @@ pub struct Intake {
     /// Its name in the configuration.
     pub name: String,
     pub(super) kafka: Option<Arc<dyn Subscription>>,
+    /// Somebody waits for what becomes of its events.
+    pub(super) is_inbox: bool,
 }
 
 impl Intake {
@@ -68,7 +75,7 @@ impl Intake {
     /// A source of lines, without a reader.
     #[cfg(test)]
     pub(super) fn of_lines(name: &str) -> Intake {
-        Intake { name: name.to_owned(), kafka: None }
+        Intake { name: name.to_owned(), kafka: None, is_inbox: false }
     }
 
     /// A place in the source as people find it: `topic/partition/offset`, or the line of a file; and which event of an
@@ -120,12 +127,16 @@ pub(super) enum Next {
 
 impl Reader {
     pub(super) fn intake(&self) -> Intake {
-        Intake { name: self.name.clone(), kafka: self.committer() }
+        Intake { name: self.name.clone(), kafka: self.committer(), is_inbox: self.is_inbox() }
+    }
+
+    pub(super) fn is_inbox(&self) -> bool {
+        matches!(self.input, Input::Inbox(_))
     }
 
     pub(super) fn committer(&self) -> Option<Arc<dyn Subscription>> {
         match &self.input {
-            Input::Lines(_) | Input::History(_) => None,
+            Input::Lines(_) | Input::Inbox(_) | Input::History(_) => None,
             Input::Kafka(kafka) => Some(Arc::clone(kafka)),
         }
     }
@@ -136,6 +147,7 @@ impl Reader {
         let Reader { index, name: _, input, parser, mapping, deriver, wall_clock_ms, monotonic, ticks } = self;
         let input = match input {
             Input::Kafka(kafka) => Open::Kafka { kafka, last_tick: monotonic() },
+            Input::Inbox(inbox) => Open::Inbox { inbox, quiet_since: monotonic() },
             Input::History(history) => Open::History { history, begun: false, records: RecordBatch::default() },
             Input::Lines(source) => {
                 // A file is read to its end and then over: only a pipe can be quiet.
@@ -157,7 +169,8 @@ impl Reader {
     ) {
         let ended = self.open(renewed.clone()).and_then(|mut reading| {
             let mut spare = None;
-            while !stop.load(Ordering::Acquire) {
+            // An inbox is emptied before it ends: somebody waits for what is in it.
+            while !stop.load(Ordering::Acquire) || reading.is_inbox() {
                 let Some(mut work) = spare.take().or_else(|| supply.recv().ok()) else { break };
                 let next = reading.fill(&mut work, stop)?;
                 match next {
@@ -188,6 +201,10 @@ pub(super) struct Reading {
 }
 
 impl Reading {
+    fn is_inbox(&self) -> bool {
+        matches!(self.input, Open::Inbox { .. })
+    }
+
     /// Fills a work with what comes next, if something comes soon.
     pub(super) fn fill(&mut self, work: &mut Work, stop: &AtomicBool) -> Result<Next, StreamError> {
         work.clear();
@@ -195,6 +212,7 @@ impl Reading {
         let conversion = &mut self.conversion;
         let next = match &mut self.input {
             Open::Lines { lines, quiet_since } => conversion.read_lines(lines, quiet_since, work)?,
+            Open::Inbox { inbox, quiet_since } => conversion.read_inbox(inbox, quiet_since, work, stop),
             Open::Kafka { kafka, last_tick } => conversion.read_records(&**kafka, last_tick, work)?,
             Open::History { history, begun, records } => {
                 conversion.read_history(history, begun, records, work, stop)?
@@ -216,6 +234,11 @@ enum Open {
     Lines {
         lines: LineInput,
         quiet_since: Option<Instant>,
+    },
+    /// `quiet_since`: as of a pipe.
+    Inbox {
+        inbox: InboxSource,
+        quiet_since: Instant,
     },
     Kafka {
         kafka: Arc<dyn Subscription>,
@@ -277,13 +300,55 @@ impl Conversion {
         Ok(Next::More)
     }
 
+    /// Takes what waits in an inbox, up to a batch. What was handed over before the end was asked for is taken too.
+    fn read_inbox(
+        &mut self,
+        inbox: &mut InboxSource,
+        quiet_since: &mut Instant,
+        work: &mut Work,
+        stop: &AtomicBool,
+    ) -> Next {
+        let ends = stop.load(Ordering::Acquire);
+        if ends {
+            inbox.close();
+        }
+        let Some(mut parcel) = inbox.wait(if ends { Duration::ZERO } else { PATIENCE }) else {
+            if ends {
+                return Next::Last;
+            }
+            let now = (self.monotonic)();
+            if now.duration_since(*quiet_since) < TICK_EVERY {
+                return Next::Nothing;
+            }
+            *quiet_since = now;
+            work.notices.push(Notice::Tick(LINES, (self.wall_clock_ms)()));
+            return Next::More;
+        };
+        let now = (self.monotonic)();
+        work.arrived = Some(now);
+        *quiet_since = now;
+        work.origin.clock_ms = (self.wall_clock_ms)();
+        loop {
+            inbox.taken = work.take_parcel(parcel, inbox.taken);
+            if work.origin.lines.len() >= INBOX_EVENTS {
+                break;
+            }
+            match inbox.next() {
+                Some(next) => parcel = next,
+                None => break,
+            }
+        }
+        self.take_lines(work);
+        Next::More
+    }
+
     /// Reads the lines that a work was made of.
     pub(super) fn take_lines(&mut self, work: &mut Work) {
         let lines = std::mem::take(&mut work.origin.lines);
         for (range, number) in &lines {
             let position = Position { partition: LINES, offset: *number, item: 0 };
             let (range, at) = (range.clone(), Place { position, ingest_time_ms: work.origin.clock_ms });
-            if self.mapping.is_none() && is_array(&work.batch.input[range.clone()]) {
+            if self.mapping.is_none() && !self.intake.is_inbox && is_array(&work.batch.input[range.clone()]) {
                 self.read_array(work, range, at);
                 continue;
             }
@@ -409,6 +474,11 @@ fn push_letter(
     at: Place,
     headers: &[(&str, &[u8])],
 ) {
+    if intake.is_inbox {
+        // Who sent it is told.
+        work.refuse(at.position.offset, reason);
+        return;
+    }
     let raw = &work.batch.input.as_bytes()[range];
     let position = intake.position(at.position);
     let letter = DeadLetter {

@@ -48,7 +48,7 @@ pub struct Steps<'a> {
 
 impl<'a> Steps<'a> {
     pub(super) fn new(judge: Judge<'a>, threads: Threads, written: Written<'a>) -> Result<Steps<'a>, StreamError> {
-        let Threads { readers, renewed, mut replaying, commits, works_per_source } = threads;
+        let Threads { readers, renewed, mut replaying, commits, works_per_source, .. } = threads;
         let stop = written.stop;
         let Joined { writer, supplies, intakes, committers } =
             Joined::new(&readers, works_per_source, commits, written);

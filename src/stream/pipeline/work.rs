@@ -4,6 +4,7 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::Instant;
 
+use super::answer::{Refusal, Waiting};
 use crate::alerts::AlertLines;
 use crate::engine::{Judgements, Outcome, write_verdict};
 use crate::event::{DeadLetter, EventBatch, Position, Signals};
@@ -155,6 +156,10 @@ pub struct Work {
     pub dead_letters: DeadLetters,
     /// Places to commit once everything that came of the batch is safe.
     pub ends: Vec<BatchEnd>,
+    /// Who waits for what becomes of its events.
+    pub(super) waiting: Vec<Waiting>,
+    /// Which of these are not valid, and why.
+    pub(super) refusals: Vec<Refusal>,
     /// Where its events came from, as a journal keeps it.
     pub(super) origin: Origin,
     /// What of its journey is not that of a work that was just read; `None`: nothing.
@@ -198,6 +203,8 @@ impl Work {
         self.alerts.clear();
         self.dead_letters.clear();
         self.ends.clear();
+        self.waiting.clear();
+        self.refusals.clear();
         self.origin.runs.clear();
         self.origin.lines.clear();
         self.again = None;

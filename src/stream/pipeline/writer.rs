@@ -115,6 +115,8 @@ pub(super) struct Writer<'a> {
     observer: &'a mut dyn Observer,
     returns: Vec<Sender<Box<Work>>>,
     way: Way<'a>,
+    /// On the disk before anybody is answered.
+    journal: Option<Arc<Journal>>,
     /// Where open alerts go that a checkpoint wants; `None`: there are none.
     wanted_alerts: Option<Arc<OpenAlerts>>,
     /// The number of the entry behind the last work.
@@ -157,6 +159,7 @@ impl<'a> Writer<'a> {
         commits: Option<Commits>,
         stop: &'a AtomicBool,
     ) -> Writer<'a> {
+        let journal = commits.as_ref().and_then(|commits| commits.journal.clone());
         let due = commits.as_ref().map(|commits| Due::new(commits.interval, commits.monotonic));
         let wanted_alerts = commits.as_ref().and_then(|commits| commits.alerts.clone());
         let through =
@@ -168,7 +171,8 @@ impl<'a> Writer<'a> {
             }
             other => Way::Behind(Behind::new(committers, other.map(|commits| (commits.journal, commits.kept)))),
         };
-        Writer { sinks, observer, returns, way, wanted_alerts, through, tells_last, due, revocation: None, stop }
+        let revocation = None;
+        Writer { sinks, observer, returns, way, journal, wanted_alerts, through, tells_last, due, revocation, stop }
     }
 
     /// Writes what came of a work.
@@ -181,6 +185,9 @@ impl<'a> Writer<'a> {
             Way::Together(together) => together.take(&mut self.sinks, &mut work)?,
             Way::Behind(behind) => behind.take(&mut self.sinks, &mut work)?,
         }
+        if work.is_waited_for() {
+            self.answer(&mut work)?;
+        }
         if !work.is_out() {
             self.observer.written(&work);
         }
@@ -189,6 +196,17 @@ impl<'a> Writer<'a> {
             // A reader that has ended needs no more works.
             drop(self.returns[work.source].send(work));
         }
+        Ok(())
+    }
+
+    /// Tells those who wait; they find it there whatever happens next. One sync is for all that was judged by then.
+    fn answer(&self, work: &mut Work) -> Result<(), StreamError> {
+        if let Some(journal) = &self.journal
+            && journal.synced() < work.entry
+        {
+            journal.sync()?;
+        }
+        work.answer();
         Ok(())
     }
 

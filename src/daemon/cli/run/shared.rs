@@ -62,7 +62,7 @@ pub(super) fn judge_all(
     let producer = producer.map(|producer| Box::new(producer) as Box<dyn Transactions>);
     let sharing = Sharing { state: &mut state, kept: Arc::default(), interval, monotonic: clock::monotonic, producer };
     let parts = Parts { config, engine: &mut engine, metrics, probe: &mut probe, readers, sinks };
-    judge(parts, reloader, (reloads, Over::Shared(sharing)), asked)?;
+    judge(parts, reloader, (crossbeam_channel::never(), reloads, Over::Shared(sharing)), asked)?;
     if arguments.linger && !asked.stop.load(Ordering::Acquire) {
         tracing::info!("every source has ended; metrics stay until a signal comes");
         stop::wait(&asked.stop);

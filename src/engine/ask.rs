@@ -1,0 +1,25 @@
+//! What can be asked of the machine between two batches, without an event: nothing is counted, and no verdict depends on it.
+
+use super::decide::hold_id;
+use super::judgement::Judgements;
+use super::machine::Engine;
+use super::record::write_recalled;
+use crate::state::Scalar;
+
+impl Engine {
+    /// The first verdict on an event that was judged within `dedup.span`, as JSON: what is remembered of it, without its
+    /// type, account, time, parties, messages and evidence. `None`: nothing is remembered of such an event.
+    pub fn recall(&mut self, program: &str, source: &str, id: &str) -> Option<Vec<u8>> {
+        self.programs.trim();
+        let place = self.programs.place(program, &self.policy, &self.rules, &self.hasher);
+        let of = self.programs.get(place);
+        let part = |text| self.hasher.part(Scalar::Text(text));
+        let entry = self.dedup.judged(self.hasher.key(of.part, &[part(source), part(id)]))?;
+        let mut judgements = Judgements::default();
+        // Of a plain `allow` nobody knows whether it had two parties: they are told of no event.
+        let judgement = self.remembered.recall(entry, false, of.observe_only, &mut judgements);
+        let mut out = Vec::new();
+        write_recalled(&mut out, (program, source, id), &judgement, &judgements, &hold_id(program, source, id));
+        Some(out)
+    }
+}

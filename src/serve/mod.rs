@@ -1,0 +1,288 @@
+//! The API over HTTP: events in, verdicts out, and what people and services ask beside.
+//!
+//! It has a thread and a runtime of its own, so that a slow client slows nobody. What it cannot know it gets as values and
+//! functions: the pipeline's inbox, questions to the engine, records, clocks. It may import everything but tools and the roof. Invariants: every call
+//! but the API's own description needs a token, a scope, a program and a source; an answer says what is durable, or says
+//! that it is not; whatever waits is bounded. Tested in `tests/http.rs` and its folder, against the real process.
+
+mod auth;
+mod calls;
+mod connection;
+mod house;
+mod input;
+mod limits;
+mod observer;
+mod openapi;
+mod problem;
+mod submit;
+mod tls;
+
+pub use calls::audit::AuditRecord;
+pub use connection::ConnectionOptions;
+pub use limits::{Allowance, Limited, Limits, Reached};
+pub use observer::Observer;
+pub use openapi::{description, routes};
+pub use problem::{MEDIA_TYPE, Problem};
+pub use tls::{Tls, TlsError, TlsFiles};
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::Sender;
+use tokio::runtime::Runtime;
+use tokio::sync::{oneshot, watch};
+
+use crate::engine::Engine;
+use crate::event::Verdict;
+use crate::event::mapping::Mapping;
+use crate::records::Records;
+use crate::records::audit::Act;
+use crate::stream::inbox::Inbox;
+use crate::stream::pipeline::Question;
+
+/// Threads that serve. Parsing is most of the work, and the engine wants a core of its own.
+const WORKERS: usize = 2;
+/// How long the engine may take for a question that is asked for a call.
+const QUESTION_PATIENCE: Duration = Duration::from_secs(5);
+
+/// The clocks of the process.
+#[derive(Clone, Copy, Debug)]
+pub struct Clocks {
+    /// Milliseconds since the Unix epoch.
+    pub wall_ms: fn() -> i64,
+    /// One that never goes back.
+    pub monotonic: fn() -> Instant,
+}
+
+/// What a call is bounded by.
+#[derive(Clone, Copy, Debug)]
+pub struct Bounds {
+    /// Bytes of a body, at most.
+    pub body_bytes_max: usize,
+    /// How long a body may take to come.
+    pub body_timeout: Duration,
+    /// How long is waited for a verdict.
+    pub answer_timeout: Duration,
+    /// After how long a verdict is given without state, where a service is away.
+    pub degraded_after: Duration,
+    /// The verdict that is given then.
+    pub without_state: Verdict,
+}
+
+/// What the API stands on.
+pub struct Api {
+    /// Where events are handed over.
+    pub inbox: Inbox,
+    /// Where the engine is asked.
+    pub questions: Sender<Question>,
+    /// Tokens and the audit trail.
+    pub records: Records,
+    /// How events are built that are not in our shape; `None`: they are.
+    pub mapping: Option<Mapping>,
+    /// How much each may ask.
+    pub limits: Limits,
+    /// What each call is bounded by.
+    pub bounds: Bounds,
+    /// The clocks.
+    pub clocks: Clocks,
+    /// The settings that name services which are away.
+    pub away: Box<dyn Fn() -> Vec<String> + Send + Sync>,
+    /// How many entries a key of the state keeps where its feature does not say: what a rule costs depends on it.
+    pub max_entries: u32,
+    /// Who counts.
+    pub observer: Arc<dyn Observer>,
+    /// The description of the API, served as it is.
+    pub description: String,
+    /// What it remembers; empty at first.
+    pub live: Live,
+}
+
+/// What the API remembers from call to call.
+#[derive(Debug, Default)]
+pub struct Live {
+    tokens: auth::Tokens,
+    /// The hash of the rules in force, as of the last second.
+    ruleset: Mutex<String>,
+}
+
+impl Api {
+    fn limited(&self, reached: Reached) -> Problem {
+        self.observer.limited(reached.limited);
+        reached.into()
+    }
+
+    /// Asks the engine something.
+    async fn ask<T: Send + 'static>(
+        &self,
+        question: impl FnOnce(&mut Engine) -> T + Send + 'static,
+    ) -> Result<T, Problem> {
+        let (told, answer) = oneshot::channel();
+        // Whoever asked may be gone.
+        let question: Question = Box::new(move |engine| drop(told.send(question(engine))));
+        self.questions.try_send(question).map_err(|_| Problem::overloaded())?;
+        match tokio::time::timeout(QUESTION_PATIENCE, answer).await {
+            Ok(Ok(answer)) => Ok(answer),
+            Ok(Err(_)) => Err(Problem::stopping()),
+            Err(_) => Err(Problem::unavailable("the engine waits for a service that is away")),
+        }
+    }
+
+    /// What a fault of the records is to whoever asked; what exactly is in the log.
+    fn records_away(error: &crate::records::RecordsError) -> Problem {
+        tracing::error!(%error, hint = error.hint(), "a call could not be answered");
+        Problem::unavailable("the records cannot be reached")
+    }
+
+    /// Takes the tokens that the records have now.
+    async fn reload_tokens(&self) -> Result<(), Problem> {
+        let tokens = self.records.tokens().await.map_err(|error| Api::records_away(&error))?;
+        self.live.tokens.replace(tokens);
+        Ok(())
+    }
+
+    /// Somebody tries one wrong token after the other.
+    async fn note_guessing(&self, address: std::net::IpAddr, at_ms: i64) {
+        tracing::warn!(%address, "wrong tokens come one after the other");
+        let subject = address.to_string();
+        let act =
+            Act { at_ms, actor: "refguard", action: "token.guessing", subject: &subject, detail: "{}".to_owned() };
+        if let Err(error) = self.records.note(&act).await {
+            tracing::error!(%error, hint = error.hint(), "the audit trail could not be written");
+        }
+    }
+}
+
+/// Why the API is not served.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// The address cannot be listened on.
+    #[error("cannot listen on {listen} (http.listen): {source}")]
+    Listen {
+        /// The address, as configured.
+        listen: String,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// Its thread or its runtime cannot be started.
+    #[error("cannot start the thread of the API: {0}")]
+    Start(io::Error),
+    /// Certificates.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    /// The records.
+    #[error(transparent)]
+    Records(#[from] crate::records::RecordsError),
+}
+
+impl ServeError {
+    /// The next step, for the line `hint:` below the error.
+    pub fn hint(&self) -> &'static str {
+        match self {
+            ServeError::Listen { source, .. } if source.kind() == io::ErrorKind::AddrInUse => {
+                "something listens there already, maybe another refguard: choose another `http.listen`, or port 0 for any free one"
+            }
+            ServeError::Listen { .. } => {
+                "`http.listen` must be an address of this machine, and a port that you may use"
+            }
+            ServeError::Start(_) => "raise the limits of threads and open files",
+            ServeError::Tls(_) => "`http.tls` wants PEM files that belong together and that refguard may read",
+            ServeError::Records(error) => error.hint(),
+        }
+    }
+}
+
+/// A port that is taken, and the runtime that will serve it.
+#[derive(Debug)]
+pub struct Bound {
+    runtime: Runtime,
+    listener: std::net::TcpListener,
+    address: SocketAddr,
+    tls: Option<Arc<Tls>>,
+}
+
+impl Bound {
+    /// Takes the port. Connections wait until [`Bound::serve`].
+    ///
+    /// # Errors
+    ///
+    /// [`ServeError`].
+    pub fn open(listen: &str, tls: Option<TlsFiles>) -> Result<Bound, ServeError> {
+        let tls = tls.map(Tls::open).transpose()?.map(Arc::new);
+        let bind = || {
+            let listener = std::net::TcpListener::bind(listen)?;
+            listener.set_nonblocking(true)?;
+            let address = listener.local_addr()?;
+            Ok((listener, address))
+        };
+        let (listener, address) = bind().map_err(|source| ServeError::Listen { listen: listen.to_owned(), source })?;
+        let mut runtime = tokio::runtime::Builder::new_multi_thread();
+        let runtime = runtime.worker_threads(WORKERS).thread_name("http").enable_all().build();
+        let runtime = runtime.map_err(ServeError::Start)?;
+        Ok(Bound { runtime, listener, address, tls })
+    }
+
+    /// Where it listens: with the real port, where 0 was configured.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The runtime, for what is done before anything is served.
+    pub fn runtime(&self) -> &Runtime {
+        &self.runtime
+    }
+
+    /// Serves.
+    ///
+    /// # Errors
+    ///
+    /// [`ServeError`].
+    pub fn serve(self, api: Api, options: ConnectionOptions) -> Result<Server, ServeError> {
+        let Bound { runtime, listener, address, tls } = self;
+        let api = Arc::new(api);
+        api.live.tokens.replace(runtime.block_on(api.records.tokens())?);
+        let listener = {
+            let _context = runtime.enter();
+            tokio::net::TcpListener::from_std(listener).map_err(ServeError::Start)?
+        };
+        let (stop, stopped) = watch::channel(false);
+        let run = move || {
+            runtime.block_on(async {
+                let house = tokio::spawn(house::keep(Arc::clone(&api), tls.clone()));
+                connection::serve(listener, tls, openapi::router(Arc::clone(&api)), options, stopped).await;
+                house.abort();
+                house::note_used(&api).await;
+                api.records.close().await;
+            });
+        };
+        let thread = std::thread::Builder::new().name("http".to_owned()).spawn(run).map_err(ServeError::Start)?;
+        Ok(Server { address, stop, thread: Some(thread) })
+    }
+}
+
+/// The API as it is served. It ends when this is dropped: what is under way is answered.
+#[derive(Debug)]
+pub struct Server {
+    address: SocketAddr,
+    stop: watch::Sender<bool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Server {
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.stop.send_replace(true);
+        if let Some(thread) = self.thread.take() {
+            // It has panicked at worst, which has been told; there is nothing to add.
+            drop(thread.join());
+        }
+    }
+}
