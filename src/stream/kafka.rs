@@ -6,6 +6,7 @@
 //! break since its records were read, and neither side ever buffers more than its options say.
 
 mod batch;
+mod beside;
 mod client;
 mod history;
 mod places;

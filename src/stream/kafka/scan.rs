@@ -1,23 +1,21 @@
 //! Reads a topic once, from its beginning to where it ends now, beside any group: nothing is committed.
 
-use super::client::{ClientOptions, detail, settings_error};
+use super::beside::{self, Beside, WAIT};
+use super::client::{ClientOptions, detail};
 use super::reader::ending_error;
 use crate::stream::StreamError;
-use rdkafka::consumer::{BaseConsumer, Consumer as _, DefaultConsumerContext};
+use rdkafka::consumer::Consumer as _;
 use rdkafka::error::KafkaError;
 use rdkafka::message::Message as _;
 use rdkafka::{Offset, TopicPartitionList};
-use std::time::Duration;
 
-/// How long an answer or a record is waited for.
-const WAIT: Duration = Duration::from_secs(10);
 /// The group that the client wants to hear of; nobody joins it.
 const GROUP: &str = "refguard.scan";
 
 /// The records of a topic, as it was when it was opened: each partition in order.
 pub struct TopicScan {
     topic: String,
-    consumer: BaseConsumer<DefaultConsumerContext>,
+    consumer: Beside,
     /// Partitions that are not read to their end.
     open: Vec<i32>,
 }
@@ -36,23 +34,11 @@ impl TopicScan {
     /// [`StreamError::KafkaSettings`], [`StreamError::Unreachable`], [`StreamError::UnknownTopic`],
     /// [`StreamError::Denied`], or [`StreamError::Kafka`].
     pub fn open(options: &ClientOptions, topic: &str) -> Result<TopicScan, StreamError> {
-        let fixed = [
-            ("group.id", GROUP),
-            ("enable.auto.commit", "false"),
-            ("enable.partition.eof", "true"),
-            ("isolation.level", "read_committed"),
-            ("auto.offset.reset", "earliest"),
-        ];
-        let consumer: BaseConsumer<DefaultConsumerContext> =
-            options.config(&[], &fixed)?.create().map_err(|error| settings_error(&error))?;
-        options.check_topics([topic], |topic, wait| consumer.fetch_metadata(Some(topic), wait))?;
+        let (consumer, open) = beside::open(options, GROUP, topic)?;
         let failed = |error: KafkaError| StreamError::Kafka {
-            doing: format!("asking for the partitions of {topic}"),
+            doing: format!("taking the partitions of {topic}"),
             detail: detail(&error),
         };
-        let metadata = consumer.fetch_metadata(Some(topic), WAIT).map_err(failed)?;
-        let open: Vec<i32> =
-            metadata.topics().iter().flat_map(|topic| topic.partitions()).map(|partition| partition.id()).collect();
         let mut list = TopicPartitionList::new();
         for partition in &open {
             list.add_partition_offset(topic, *partition, Offset::Beginning).map_err(failed)?;

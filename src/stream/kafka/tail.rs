@@ -2,17 +2,16 @@
 
 use std::time::Duration;
 
-use rdkafka::consumer::{BaseConsumer, Consumer as _, DefaultConsumerContext};
+use rdkafka::consumer::Consumer as _;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::Message as _;
 use rdkafka::{Offset, TopicPartitionList};
 
-use super::client::{ClientOptions, detail, settings_error};
+use super::beside::{self, Beside, WAIT};
+use super::client::{ClientOptions, detail};
 use super::reader::ending_error;
 use crate::stream::StreamError;
 
-/// How long an answer is waited for.
-const WAIT: Duration = Duration::from_secs(10);
 /// The group that the client wants to hear of; nobody joins it.
 const GROUP: &str = "refguard.tail";
 /// Its only partition.
@@ -32,7 +31,7 @@ pub enum TailStart {
 /// A topic that is read to its end, and on.
 pub struct TopicTail {
     topic: String,
-    consumer: BaseConsumer<DefaultConsumerContext>,
+    consumer: Beside,
     next: u64,
     is_at_end: bool,
 }
@@ -51,24 +50,14 @@ impl TopicTail {
     /// [`StreamError::KafkaSettings`], [`StreamError::Unreachable`], [`StreamError::UnknownTopic`],
     /// [`StreamError::Denied`]; [`StreamError::Kafka`], also if the topic has more than one partition.
     pub fn open(options: &ClientOptions, topic: &str, start: TailStart) -> Result<TopicTail, StreamError> {
-        let fixed = [
-            ("group.id", GROUP),
-            ("enable.auto.commit", "false"),
-            ("enable.partition.eof", "true"),
-            ("isolation.level", "read_committed"),
-            ("auto.offset.reset", "earliest"),
-        ];
-        let consumer: BaseConsumer<DefaultConsumerContext> =
-            options.config(&[], &fixed)?.create().map_err(|error| settings_error(&error))?;
-        options.check_topics([topic], |topic, wait| consumer.fetch_metadata(Some(topic), wait))?;
-        let failed = |error: KafkaError| failed(topic, &error);
-        let metadata = consumer.fetch_metadata(Some(topic), WAIT).map_err(failed)?;
-        let partitions: usize = metadata.topics().iter().map(|topic| topic.partitions().len()).sum();
-        if partitions != 1 {
+        let (consumer, partitions) = beside::open(options, GROUP, topic)?;
+        if partitions.len() != 1 {
+            let count = partitions.len();
             let detail =
-                format!("{topic} has {partitions} partitions, and entries of a journal need one, to keep their order");
+                format!("{topic} has {count} partitions, and entries of a journal need one, to keep their order");
             return Err(StreamError::KafkaSettings { detail });
         }
+        let failed = |error: KafkaError| failed(topic, &error);
         let offset = match start {
             TailStart::Beginning => Offset::Beginning,
             TailStart::At(offset) => Offset::Offset(i64::try_from(offset).unwrap_or(i64::MAX)),
