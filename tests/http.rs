@@ -4,10 +4,19 @@
 mod away;
 #[path = "http/decisions.rs"]
 mod decisions;
+#[path = "support/followed.rs"]
+mod followed;
 #[path = "http/hostile.rs"]
 mod hostile;
+#[path = "support/listener.rs"]
+mod listener;
+#[path = "support/random.rs"]
+#[expect(dead_code, reason = "a part of it is used")]
+mod random;
 #[path = "http/schema.rs"]
 mod schema;
+#[path = "http/stream.rs"]
+mod stream;
 mod support;
 #[path = "http/tls.rs"]
 mod tls;

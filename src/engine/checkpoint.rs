@@ -49,6 +49,8 @@ mod tag {
     pub(super) const KEYS_OF: u8 = 14;
     /// Events that wait for a referral.
     pub(super) const WAITING: u8 = 15;
+    /// The log of decisions.
+    pub(super) const DECISION_LOG: u8 = 16;
 }
 
 /// Whose table it is.
@@ -211,6 +213,7 @@ impl Engine {
         }
         add(tag::DEDUP, &|writer| self.dedup.store_head(writer));
         add(tag::DECISIONS, &|writer| self.decisions.store_head(writer));
+        add(tag::DECISION_LOG, &|writer| self.decisions.store_log(writer));
         let names = self.part_names();
         add(tag::WATCH, &|writer| self.watch.store(names.iter().map(String::as_str), writer));
         // There are a few thousand counters at most.

@@ -3,8 +3,9 @@
 //! Decisions depend on order: one counts for the events after it in the log, until an instant of event time. They name
 //! their subject in clear, because people and paying services read them. Invariants: a record without causes does not
 //! exist; a record with causes that end by time stands in the expiry queue, under the end of one of them or an earlier
-//! instant, and at most once for each cause that was made; the counts by kind and by verdict are those of a recount.
+//! instant, and under its next end since event time was looked at; the counts by kind and by verdict are those of a recount.
 
+mod log;
 mod stored;
 
 use std::collections::{BTreeSet, HashMap};
@@ -13,6 +14,8 @@ use std::ops::Bound;
 use super::shared::Origin;
 use crate::event::{EventKind, SubjectKind, Verdict};
 use crate::state::KeyHash;
+pub use log::{ActiveSet, LogPage, LoggedRecord, encoded_part};
+use log::{DecisionLog, InLog};
 use stored::DecisionsCut;
 
 /// For which types of event a cause counts.
@@ -78,6 +81,8 @@ pub struct DecisionRecord {
     pub subject: Box<str>,
     /// Why, in the order of making.
     pub causes: Vec<DecisionCause>,
+    /// How it stands in the log of decisions.
+    in_log: InLog,
 }
 
 impl DecisionCause {
@@ -128,6 +133,8 @@ pub struct Decisions {
     refused: u64,
     /// Causes that a try which did not come to its end has made of the events that are judged now.
     made_before: BTreeSet<(KeyHash, String)>,
+    /// The number of its changes, and what of it was told.
+    log: DecisionLog,
     /// While they are written as of a place that was passed.
     cut: Option<Box<DecisionsCut>>,
 }
@@ -217,14 +224,17 @@ impl Decisions {
             let (program, kind, subject) = subject();
             self.by_kind[kind as usize] += 1;
             self.subjects.insert(key);
-            let record = DecisionRecord { program, kind, subject, causes: Vec::new() };
+            let record = DecisionRecord { program, kind, subject, causes: Vec::new(), in_log: InLog::default() };
             self.bytes += record.bytes();
             record
         });
         let same = record.causes.iter_mut().find(|known| known.is_extended_by(&cause, as_of_ms));
         if let Some(known) = same {
             // It keeps its place in the queue, and is put back under its new end when that comes.
+            let before = known.expires_ms;
             known.expires_ms = known.expires_ms.and_then(|end| cause.expires_ms.map(|new| new.max(end)));
+            let after = known.expires_ms;
+            self.note_extended(key, before, after);
             // Made again by the event that made it, it is new once.
             return !self.made_before.is_empty() && self.made_before.remove(&(key, cause.id));
         }
@@ -235,6 +245,7 @@ impl Decisions {
         let after = record.gravest();
         end.into_iter().for_each(|end| self.queue(end, key));
         self.move_verdict(before, after);
+        self.touch_if_seen(key, end);
         true
     }
 
@@ -291,8 +302,9 @@ impl Decisions {
             if after.is_none() {
                 self.by_kind[record.kind as usize] -= 1;
                 self.bytes -= record.bytes();
-                self.records.remove(&key);
+                let gone = self.records.remove(&key);
                 self.subjects.remove(&key);
+                gone.into_iter().for_each(|record| self.note_gone(key, record));
             }
             next.into_iter().for_each(|end| self.queue(end, key));
             self.move_verdict(before, after);

@@ -45,12 +45,14 @@ pub use breaker::{BREAKER_MATCHES_MIN, BreakerOpening};
 pub use checkpoint::{CheckpointStep, RestoreError, Restored, Restoring, Survey, SurveyedPart, Surveying};
 pub use clock::{Clock, Moment};
 pub use decide::{derived_id, program_name};
-pub use decisions::{DecisionCause, DecisionReach, DecisionRecord, Decisions, InForce};
+pub use decisions::{
+    ActiveSet, DecisionCause, DecisionReach, DecisionRecord, Decisions, InForce, LogPage, LoggedRecord, encoded_part,
+};
 pub use explain::{
     DecisionExplained, Explanation, FeatureExplained, RuleEnd, RuleExplained, ShadowCause, Watched, Witnessed,
 };
 pub use export::Exported;
-pub use judgement::{Judgement, Judgements, Outcome, Piece, Raised, TimePassed};
+pub use judgement::{Changed, Judgement, Judgements, Outcome, Piece, Raised, TimePassed};
 pub use machine::{Engine, EngineOptions};
 pub use parts::{FeatureSize, StateSize};
 pub use policy::{Policy, ProgramPolicy, Rates, Thresholds};

@@ -88,6 +88,7 @@ fn open_routes() -> OpenApiRouter<Arc<Api>> {
         .routes(route!(calls::verdicts::verdict))
         .routes(route!(calls::decisions::check))
         .routes(route!(calls::decisions::list))
+        .routes(route!(calls::stream::follow))
         .routes(route!(calls::rules::list))
         .routes(route!(calls::tokens::list, calls::tokens::create))
         .routes(route!(calls::tokens::revoke))
@@ -238,6 +239,7 @@ const ROUTES: &[&str] = &[
     "/v1/verdicts/{source}/{id}",
     "/v1/decisions/check",
     "/v1/decisions",
+    "/v1/decisions/stream",
     "/v1/rules",
     "/v1/tokens",
     "/v1/tokens/{id}",

@@ -48,7 +48,7 @@ settings! {
         events: Option<Sink> = "" eg "{kafka: {topic: refguard.events}}",
             "What refguard itself says. Read and not acted upon by this version.";
         decisions: Option<Sink> = "" eg "{kafka: {topic: refguard.decisions}}",
-            "The decisions that stand. Read and not acted upon by this version.";
+            "The log of decisions: a record for each change of a subject, for a topic that is compacted, or a file. docs/decisions-log.md.";
     }
 
     /// One place that something goes to: at most one of `kafka`, `file` and `stdout`.

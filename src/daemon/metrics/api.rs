@@ -26,6 +26,7 @@ impl Metrics {
         for limited in Limited::ALL {
             self.families.rate_limited_total.with_label_values(&[limited.name()]);
         }
+        self.families.stream_subscribers.with_label_values(&["decisions"]).set(0.0);
         let are_records_up = Arc::new(AtomicBool::new(true));
         let is_up = Arc::clone(&are_records_up);
         self.depend(RECORDS, move || Some(is_up.load(Ordering::Relaxed)));
@@ -49,6 +50,10 @@ impl Observer for ApiCounts {
 
     fn degraded(&self, cause: &str, verdicts: usize) {
         self.families.degraded_answers_total.with_label_values(&[cause]).inc_by(verdicts as u64);
+    }
+
+    fn subscribers(&self, stream: &'static str, count: usize) {
+        self.families.stream_subscribers.with_label_values(&[stream]).set(count as f64);
     }
 
     fn limited(&self, limited: Limited) {

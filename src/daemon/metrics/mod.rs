@@ -28,7 +28,7 @@ use crate::ruleset::program::RuleSet;
 use crate::stream::Sink;
 use crate::stream::journal::Journal;
 use crate::stream::log::Subscription;
-use crate::stream::pipeline::{Input, Kept, Reader, Sinks};
+use crate::stream::pipeline::{Input, Kept, Reader, Sinks, Telling};
 use outside::Outside;
 use snapshot::Exchange;
 use table::Families;
@@ -144,7 +144,8 @@ impl Metrics {
         }
         let alerts = sinks.alerts.as_ref().and_then(|alerting| alerting.sink.as_ref());
         let always = [("sinks.verdicts", &sinks.verdicts), ("sinks.dead_letters", &sinks.dead_letters)];
-        for (name, sink) in always.into_iter().chain(alerts.map(|sink| ("sinks.alerts", sink))) {
+        let decisions = sinks.decisions.as_ref().and_then(Telling::sink).map(|sink| ("sinks.decisions", sink));
+        for (name, sink) in always.into_iter().chain(alerts.map(|sink| ("sinks.alerts", sink))).chain(decisions) {
             let Sink::Kafka(topic) = sink else { continue };
             let reachable = topic.reachable();
             self.depend(name, move || Some(reachable()));

@@ -16,7 +16,14 @@ pub(super) fn transactional_id(config: &Config) -> Result<String, String> {
     let sinks = &config.sinks;
     let unset = |sink: &config::Sink| sink.kafka.is_none() && sink.file.is_none() && sink.stdout.is_none();
     let letters = Some(&sinks.dead_letters).filter(|letters| !unset(letters));
-    let named = [("verdicts", Some(&sinks.verdicts)), ("dead_letters", letters), ("alerts", sinks.alerts.as_ref())];
+    // What of decisions is out of a file is told by their numbers, whatever is committed.
+    let decisions = sinks.decisions.as_ref().filter(|decisions| decisions.kafka.is_some());
+    let named = [
+        ("verdicts", Some(&sinks.verdicts)),
+        ("dead_letters", letters),
+        ("alerts", sinks.alerts.as_ref()),
+        ("decisions", decisions),
+    ];
     let mut clients: Vec<ClientOptions> = Vec::new();
     for (name, sink) in named.into_iter().filter_map(|(name, sink)| Some((name, sink?))) {
         let Some(kafka) = &sink.kafka else { return Err(format!("sinks.{name} is no topic")) };

@@ -5,5 +5,6 @@ pub(super) mod decisions;
 pub(super) mod evaluate;
 pub(super) mod ingest;
 pub(super) mod rules;
+pub(super) mod stream;
 pub(super) mod tokens;
 pub(super) mod verdicts;

@@ -326,8 +326,9 @@ fn take_notices(engine: &mut Engine, work: &mut Work) {
     note_ticks(engine, work);
 }
 
-fn note_ticks(engine: &Engine, work: &mut Work) {
+fn note_ticks(engine: &mut Engine, work: &mut Work) {
     if work.notices.iter().any(|notice| matches!(notice, Notice::Tick(..))) {
+        engine.pass_time(&mut work.judgements);
         engine.note_time(&mut work.judgements);
     }
 }
