@@ -222,7 +222,7 @@ mod tests {
 
     #[test]
     fn who_is_within_the_ring_gets_what_it_lacks_and_nobody_else() {
-        let room = change(8, "p", [None, Some(1)]).bytes() * 3;
+        let room = change(10, "p", [None, Some(1)]).bytes() * 3;
         let hub = DecisionHub::new(7, [], room);
         assert_eq!(numbers(hub.behind(7, 9)), Some(vec![]), "nothing has changed yet");
         assert_eq!(numbers(hub.behind(6, 9)), None, "what was before nobody holds");

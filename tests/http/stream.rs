@@ -2,6 +2,7 @@
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
@@ -77,12 +78,25 @@ impl Subscriber {
     }
 }
 
+/// Ten minutes before the test.
+fn base_ms() -> i64 {
+    static BASE: OnceLock<i64> = OnceLock::new();
+    *BASE.get_or_init(|| {
+        let now = event("", "", json!({}))["time"].as_str().map(refguard::event::parse_time_ms);
+        now.expect("it has a time").expect("a time can be read") - 600_000
+    })
+}
+
 /// So many referrals on a device: from the third on, each puts or extends a hold on the referrer.
 fn referrals(from: usize, count: usize, program: &str) -> Vec<Value> {
     let of = |number: usize| {
         let data = json!({"program": program, "account_id": format!("a{number}"), "referrer_id": format!("r{}", number / 9),
             "device_id": format!("d{}", number / 9)});
-        event(&format!("{program}-{number}"), "/shop", data)
+        let mut event = event(&format!("{program}-{number}"), "/shop", data);
+        // Each at an instant of its own, so that each moves the end of the hold.
+        let time = jiff::Timestamp::from_millisecond(base_ms() + number as i64).expect("it is a time");
+        event["time"] = json!(time.to_string());
+        event
     };
     (from..from + count).map(of).collect()
 }
@@ -234,8 +248,9 @@ fn a_cursor_that_nobody_gave_is_refused_or_begins_again() {
 
 #[test]
 fn a_slow_subscriber_slows_nobody_and_begins_again() {
-    // Hardly anything is held, so that who is slow falls behind it.
-    let served = Served::start("decisions: {heartbeat: 200ms, held: 4KiB}");
+    // Little is held, so that who is slow falls behind it; and it is waited for.
+    let served = Served::start("http: {body_timeout: 10m}\ndecisions: {heartbeat: 200ms, held: 1MiB}");
+    let long = "x".repeat(4000);
     let mut slow = TcpStream::connect(&served.address).expect("it listens");
     let head = format!("GET {PATH} HTTP/1.1\r\nhost: refguard\r\nauthorization: Bearer {}\r\n\r\n", served.admin);
     slow.write_all(head.as_bytes()).expect("it takes a request");
@@ -247,9 +262,14 @@ fn a_slow_subscriber_slows_nobody_and_begins_again() {
     quick.take_until(&mut listener, |event| event.name == "snapshot_end");
     let mut sent = 0;
     // More than its socket and ours hold.
-    for round in 0..60 {
-        send(&served, &referrals(round * 900, 900, "default"));
-        sent += 700;
+    for round in 0..80 {
+        let mut events = referrals(round * 45, 45, "default");
+        for event in &mut events {
+            event["data"]["referrer_id"] =
+                json!(format!("{}{long}", event["data"]["referrer_id"].as_str().expect("it has one")));
+        }
+        send(&served, &events);
+        sent += 35;
         while quick.followed.number < sent || quick.in_snapshot {
             quick.take(&listener.next().expect("the stream goes on"));
         }
@@ -271,8 +291,9 @@ fn a_slow_subscriber_slows_nobody_and_begins_again() {
 #[test]
 fn there_is_room_for_so_many_and_a_stream_ends_with_its_token_and_with_the_daemon() {
     let mut served = Served::start("decisions: {heartbeat: 100ms, subscribers: 2}");
-    let token =
-        served.ask("POST", "/v1/tokens", &json!({"name": "p", "scopes": ["decisions:read"]}).to_string()).json();
+    let token = served
+        .ask("POST", "/v1/tokens", &json!({"name": "p", "scopes": ["decisions:read"], "programs": ["*"]}).to_string())
+        .json();
     let secret = token["secret"].as_str().expect("a secret is a text").to_owned();
     let mut one = Listener::open(&served.address, PATH, &secret, None);
     let mut other = Listener::open(&served.address, PATH, &served.admin, None);

@@ -6,12 +6,13 @@ use std::time::Duration;
 
 use super::table::Families;
 use super::{Metrics, NONE};
+use crate::daemon::mirror;
 use crate::serve::{Limited, Observer};
 
 /// The setting that configures the records.
 const RECORDS: &str = "records.url";
 /// What verdicts wait for nothing of: the rest is not missed where these are away.
-const NOT_WAITED_FOR: [&str; 2] = [RECORDS, "state.copies"];
+const NOT_WAITED_FOR: [&str; 3] = [RECORDS, "state.copies", mirror::SETTING];
 
 /// Counts for the API.
 struct ApiCounts {
