@@ -17,7 +17,7 @@ use refguard::stream::disk::Folder;
 use refguard::stream::journal::Journal;
 use refguard::stream::pipeline::{
     Alerting, Input as Source, KeepOptions, Keeping, Notice, Observer, Pipeline, Probe, Reader, Reload, Sinks, Step,
-    Steps, Telling, TellingClocks, TellingOptions, Work,
+    Steps, Work,
 };
 use refguard::stream::{Sink, StreamError};
 
@@ -230,19 +230,12 @@ impl Process<'_> {
         let stop = AtomicBool::new(false);
         let (mut probe, mut observer) = (seen.clone(), Nobody);
         let alerts = Alerting { alerts, sink: Some(Sink::Kafka(producer.topic(2))) };
-        let telling = TellingOptions {
-            sink: Some(Sink::Kafka(producer.topic(3))),
-            out_through: Some(decisions::through(&lock(&world.cluster).outputs[3])),
-            heartbeat: Duration::from_millis(settings.heartbeat_ms),
-            clocks: TellingClocks { wall_ms: clock::wall_clock_ms, monotonic: clock::monotonic },
-            head: decisions::head(&engine),
-            hub: None,
-        };
+        let decisions = decisions::telling(world, &engine, producer.topic(3));
         let sinks = Sinks {
             verdicts: Sink::Kafka(producer.topic(0)),
             dead_letters: Sink::Kafka(producer.topic(1)),
             alerts: Some(alerts),
-            decisions: Some(Telling::new(telling)),
+            decisions: Some(decisions),
         };
         let interval = Duration::from_millis(settings.commit_ms);
         let (replay, producer) = (plan.replay, Some(Box::new(producer) as _));

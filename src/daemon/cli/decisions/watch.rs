@@ -167,3 +167,29 @@ impl Client {
         self.open(path, &[("accept", "text/event-stream"), ("last-event-id", &cursor)])
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_checksum_is_that_of_the_page() {
+        let page = include_str!("../../../../docs/decisions-log.md");
+        let start = page.find("{\"number\": 812").expect("the page has a record");
+        let record = page[start..].split("\n```").next().expect("it has an end");
+        let record: Value = serde_json::from_str(record).expect("it is JSON");
+        let key = key_of(&record);
+        assert_eq!(key, "default/account/sara");
+        let sum = sum_of(&key, &record).expect("it stands");
+        assert!(page.contains(&format!("| the one above | `{sum:016x}` |")), "{sum:016x}");
+        let other = serde_json::json!({
+            "number": 813, "program": "gold", "kind": "email", "id": "a+b@example.com", "verdict": "block",
+            "causes": [{"id": "dec-9"}, {"id": "dec-10"}],
+        });
+        let key = key_of(&other);
+        assert!(page.contains(&format!("(key `{key}`)")), "{key}");
+        let both = sum.wrapping_add(sum_of(&key, &other).expect("it stands"));
+        assert!(page.contains(&format!("`{both:016x}`")), "{both:016x}");
+        assert_eq!(sum_of(&key, &serde_json::json!({"number": 814, "verdict": null, "causes": []})), None);
+    }
+}
