@@ -198,9 +198,7 @@ impl Engine {
             judged_by.iter().map(|rule| self.explain_rule(*rule, &row, &thresholds)).collect();
         let mut reads: Vec<ReadIndex> = judged_by
             .iter()
-            .map(|rule| &self.rules.rules[*rule as usize])
-            .flat_map(|rule| std::iter::once(&rule.when).chain(&rule.except).flat_map(|of| &of.uses().reads))
-            .copied()
+            .flat_map(|rule| self.rules.rules[*rule as usize].evidence())
             .collect();
         reads.sort_unstable_by_key(|read| evidence_order(&self.rules, *read));
         reads.dedup();
