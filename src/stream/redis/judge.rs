@@ -328,8 +328,7 @@ impl SharedState {
         let store = connected(&mut self.store)?;
         self.token = self.token.wrapping_add(1);
         let mut places = Places::new();
-        store.names.trim();
-        store.touched.clear();
+        store.begin();
         loop {
             let values = store.fetch(chunk.wanted(), in_doubt.then_some(&mut places))?;
             let names = &store.names;
@@ -343,14 +342,12 @@ impl SharedState {
                 break;
             }
         }
-        // What was found may be another's, or a try's before, and replicas may lack it: they do not once they have what comes now.
-        let touched = std::mem::take(&mut store.touched);
         store.write(&Outcome {
             state: chunk.state_changes().collect(),
             verdicts: chunk.verdict_changes().collect(),
             origins,
-            touched: &touched,
             horizon_ms: chunk.horizon_ms(),
+            token: self.token,
         })
     }
 

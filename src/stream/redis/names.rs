@@ -113,13 +113,15 @@ impl Names {
         first
     }
 
-    /// Forgets programs beyond the bound, between two chunks.
-    pub(super) fn trim(&mut self) {
-        if self.programs.len() > PROGRAMS_MAX {
+    /// Forgets programs beyond the bound, between two chunks. Answers whether it did: numbers are others then.
+    pub(super) fn trim(&mut self) -> bool {
+        let is_over = self.programs.len() > PROGRAMS_MAX;
+        if is_over {
             self.programs.clear();
             self.shared = None;
             self.tagged.clear();
         }
+        is_over
     }
 
     /// A slot of a group.

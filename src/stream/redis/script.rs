@@ -19,20 +19,21 @@ end
 /// behind them; then those of verdicts, up to the first that is not as it was read. Whoever finds a verdict finds all else.
 ///
 /// Keys: the group's places, the records of state, those of verdicts. Arguments: how many records of state there are; how many
-/// of these, the first ones, are short; for how many milliseconds places stay, and how many there are; a partition and an
-/// offset for each (8 bytes, the offset so that it sorts); then for each record what it must begin with (empty: it must not be
-/// there), what it is to hold (empty: it goes), and for how many milliseconds (0: for good). Answers 0, or the number of the
-/// first record that is another. Without a record and a place it writes all the same: replicas that have this have all that was
-/// written before.
+/// of these, the first ones, are short; for how many milliseconds places stay, and how many there are; what the caller's last
+/// write signed the group with (empty: there was none), and what this one does; a partition and an offset for each place (8
+/// bytes, the offset so that it sorts); then for each record what it must begin with (empty: it must not be there), what it is
+/// to hold (empty: it goes), and for how many milliseconds (0: for good). Answers 0, or the number of the first record that is
+/// another. Without a record and a place it writes all the same: replicas that have this have all that was written before.
 ///
-/// Half of what a record costs here is the calls, so short ones are read by one call, and a verdict that must not be there is
-/// looked for by the call that writes it. A long one was there. Numbers are passed as texts: Redis would print them as doubles.
+/// Half of what a record costs here is the calls. So nothing is compared where the last write is the caller's own: what it has read
+/// since is as it was. Short records are read by one call, a long one was there, and a verdict that must not be there is looked
+/// for by the call that writes it. Numbers are passed as texts: Redis would print them as doubles.
 pub(super) const WRITE: &str = concat!(
     less!(),
     "\
 local call, keys, args = redis.call, KEYS, ARGV
 local states, short, places = tonumber(args[1]), tonumber(args[2]), tonumber(args[4])
-local at = 2 * places + 2
+local at = 2 * places + 4
 local function begins(value, expected)
   if expected == '' then return not value end
   return value and string.sub(value, 1, #expected) == expected
@@ -51,24 +52,26 @@ local function set(i, condition)
   if ttl == '0' then return call('SET', key, value) end
   return call('SET', key, value, 'PX', ttl)
 end
-for from = 1, short, 1000 do
-  local to = math.min(from + 999, short)
-  local values = call('MGET', unpack(keys, from + 1, to + 1))
-  for i = from, to do
-    if not begins(values[i - from + 1], args[at + 3 * i]) then return i end
+if args[5] == '' or call('HGET', keys[1], '') ~= args[5] then
+  for from = 1, short, 1000 do
+    local to = math.min(from + 999, short)
+    local values = call('MGET', unpack(keys, from + 1, to + 1))
+    for i = from, to do
+      if not begins(values[i - from + 1], args[at + 3 * i]) then return i end
+    end
   end
-end
-for i = short + 1, states do
-  if not is_held(i) then return i end
+  for i = short + 1, states do
+    if not is_held(i) then return i end
+  end
 end
 for i = 1, states do set(i) end
 for i = 1, places do
-  local partition, offset = args[2 * i + 3], args[2 * i + 4]
+  local partition, offset = args[2 * i + 5], args[2 * i + 6]
   local known = call('HGET', keys[1], partition)
   if known and less(offset, known) then offset = known end
   call('HSET', keys[1], partition, offset)
 end
-if places == 0 then call('HSET', keys[1], '', '') end
+call('HSET', keys[1], '', args[6])
 call('PEXPIRE', keys[1], args[3])
 for i = states + 1, #keys - 1 do
   if args[at + 3 * i] == '' then

@@ -56,10 +56,10 @@ pub(super) struct Outcome<'c> {
     pub(super) verdicts: Vec<Change<'c>>,
     /// The places of its events.
     pub(super) origins: &'c [Origin],
-    /// Groups that are written even if none of their records changes, so that replicas have all that they hold.
-    pub(super) touched: &'c BTreeSet<Group>,
     /// What no event is judged before.
     pub(super) horizon_ms: i64,
+    /// What nobody else signs with, nor did before.
+    pub(super) token: u64,
 }
 
 /// The servers, and how records are called there.
@@ -76,7 +76,9 @@ pub(super) struct Store {
     /// How long replicas may take.
     patience: Duration,
     /// The groups that were read since the last chunk, where replicas are to have what was found.
-    pub(super) touched: BTreeSet<Group>,
+    touched: BTreeSet<Group>,
+    /// What the last write signed each group with, where it was whole.
+    signed: HashMap<Group, u64>,
     grouped: Grouped,
     commands: Vec<Commands>,
     key: Vec<u8>,
@@ -106,10 +108,19 @@ impl Store {
             replicas: options.replicas,
             patience: options.patience / 2,
             touched: BTreeSet::new(),
+            signed: HashMap::new(),
             grouped: Grouped::default(),
             commands,
             key: Vec::new(),
         })
+    }
+
+    /// Begins a chunk.
+    pub(super) fn begin(&mut self) {
+        if self.names.trim() {
+            self.signed.clear();
+        }
+        self.touched.clear();
     }
 
     /// Reads records, in order; and, if asked for, the places of their groups.
@@ -178,9 +189,9 @@ impl Store {
         verdicts: &[Change<'_>],
     ) -> Result<bool, RedisError> {
         self.grouped.clear();
-        let is_first = verdicts.is_empty() || self.names.is_one_group();
-        for group in outcome.touched.iter().filter(|_| is_first) {
-            self.grouped.of(*group);
+        // What was found may be another's, or a try's before, and replicas may lack it: they do not once they have what comes now.
+        for group in std::mem::take(&mut self.touched) {
+            self.grouped.of(group);
         }
         let changes = || state.iter().chain(verdicts);
         for (at, change) in changes().enumerate() {
@@ -198,7 +209,7 @@ impl Store {
             let commands = &mut self.commands[self.nodes.of_slot(self.names.slot(*group))];
             // What is only there for the replicas to have all before it says nothing of places.
             let places = if items.is_empty() { &[][..] } else { &places[..] };
-            commands.begin(3 + 1 + items.len() + 4 + 2 * places.len() + 3 * items.len());
+            commands.begin(3 + 1 + items.len() + 6 + 2 * places.len() + 3 * items.len());
             commands.word(b"EVALSHA");
             commands.word(&self.write);
             commands.number(items.len() as i64 + 1);
@@ -212,6 +223,11 @@ impl Store {
             commands.number(items.iter().filter(|(at, _)| is_short(*at)).count() as i64);
             commands.number(spare_ms.clamp(1, MILLIS_MAX));
             commands.number(places.len() as i64);
+            match self.signed.remove(group) {
+                Some(signature) => commands.word(&signature.to_be_bytes()),
+                None => commands.word(b""),
+            }
+            commands.word(&outcome.token.to_be_bytes());
             for (partition, offset) in places {
                 commands.word(&partition.to_be_bytes());
                 commands.word(&offset.to_be_bytes());
@@ -223,10 +239,15 @@ impl Store {
                 commands.number(ttl_ms(*until_ms, outcome.horizon_ms, spare_ms));
             }
         }
-        let answers = self.exchange_durably()?;
+        let mut answers: Vec<_> = self.exchange_durably()?.into_iter().map(Vec::into_iter).collect();
         let mut is_all = true;
-        for answer in answers.into_iter().flatten() {
-            is_all &= number(answer)? == 0;
+        for (group, _) in &self.grouped.groups {
+            let answer = answers[self.nodes.of_slot(self.names.slot(*group))].next();
+            if number(answer.unwrap_or(Value::Nil))? == 0 {
+                self.signed.insert(*group, outcome.token);
+            } else {
+                is_all = false;
+            }
         }
         Ok(is_all)
     }
