@@ -507,7 +507,7 @@ mod tests {
             let key = hasher.key(program, &[hasher.part(Scalar::Text(&account))]);
             let is_override = draw(4) == 0;
             let verdict = Verdict::ALL[if is_override { draw(5) } else { 1 + draw(4) } as usize];
-            let rule = || DecidedBy::Rule { rule: format!("rule-{}", draw(3)).into(), ruleset: "".into() };
+            let mut rule = || DecidedBy::Rule { rule: format!("rule-{}", draw(3)).into(), ruleset: "".into() };
             let person = DecidedBy::Person { by: "token:a".into(), reason: "seen".into() };
             let decided_by = if is_override { person } else { rule() };
             let cause = DecisionCause {

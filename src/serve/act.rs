@@ -39,7 +39,7 @@ pub(super) async fn take(api: &Api, caller: &Caller, noted: Noted<'_>, what: Dee
     let id = format!("act-{}", &record.hash[..ID_DIGITS]);
     let text = Act { id, at_ms, by: actor, what }.line();
     let (told, answers) = oneshot::channel();
-    let events = vec![0..text.len()];
+    let events = std::iter::once(0..text.len()).collect();
     // Whoever asked may be gone.
     let answer = Box::new(move |answered| drop(told.send(answered)));
     api.acts.put(Lane::Asking, Parcel { text, events, answer }).map_err(|refused| match refused {

@@ -241,6 +241,7 @@ const ROUTES: &[&str] = &[
     "/v1/verdicts/{source}/{id}",
     "/v1/decisions/check",
     "/v1/decisions",
+    "/v1/overrides",
     "/v1/rules",
     "/v1/tokens",
     "/v1/tokens/{id}",

@@ -180,7 +180,8 @@ fn overrides_come_in_pages() {
 #[test]
 fn an_override_that_ends_lets_rules_speak_again() {
     let served = Served::start("");
-    let soon = jiff::Timestamp::now() + jiff::SignedDuration::from_millis(300);
+    let now = referral("", "", "")["time"].as_str().and_then(|time| time.parse::<jiff::Timestamp>().ok());
+    let soon = now.expect("a time is one") + jiff::SignedDuration::from_millis(300);
     let wanted = json!({"kind": "account", "id": "c", "verdict": "allow", "reason": "r", "expires": soon.to_string()});
     let put = served.ask("PUT", "/v1/overrides", &wanted.to_string());
     assert_eq!(put.status, 200, "{put:?}");
