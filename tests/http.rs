@@ -6,6 +6,8 @@ mod away;
 mod decisions;
 #[path = "http/hostile.rs"]
 mod hostile;
+#[path = "http/overrides.rs"]
+mod overrides;
 #[path = "http/schema.rs"]
 mod schema;
 mod support;

@@ -120,8 +120,10 @@ pub struct DecisionExplained {
     pub subject: String,
     /// What was decided.
     pub verdict: Verdict,
-    /// By which rule.
-    pub rule: String,
+    /// By which rule; `None`: a person did.
+    pub rule: Option<String>,
+    /// By which person.
+    pub by: Option<String>,
     /// When, in milliseconds since the Unix epoch.
     pub created_ms: i64,
     /// Until when; `None`: until a person ends it.
@@ -316,7 +318,8 @@ impl Engine {
                             kind: met.kind,
                             subject: subject.to_owned(),
                             verdict: met.cause.verdict,
-                            rule: met.cause.rule.to_string(),
+                            rule: met.cause.rule().map(str::to_owned),
+                            by: met.cause.by().map(str::to_owned),
                             created_ms: met.cause.created_ms,
                             expires_ms: met.cause.expires_ms,
                         });

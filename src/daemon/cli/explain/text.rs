@@ -112,7 +112,7 @@ impl Page {
                 of.verdict.name(),
                 of.kind.name(),
                 of.subject,
-                of.rule,
+                of.rule.as_ref().or(of.by.as_ref()).map_or("", String::as_str),
                 time(of.created_ms)
             ));
         }
