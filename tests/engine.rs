@@ -24,6 +24,8 @@ mod components;
 mod decisions;
 #[path = "engine/known.rs"]
 mod known;
+#[path = "engine/overrides.rs"]
+mod overrides;
 #[path = "support/pack.rs"]
 mod pack;
 #[path = "engine/referrer.rs"]

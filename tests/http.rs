@@ -10,6 +10,8 @@ mod followed;
 mod hostile;
 #[path = "support/listener.rs"]
 mod listener;
+#[path = "http/overrides.rs"]
+mod overrides;
 #[path = "support/random.rs"]
 #[expect(dead_code, reason = "a part of it is used")]
 mod random;

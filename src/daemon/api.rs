@@ -54,13 +54,14 @@ pub struct Opened {
     bound: Bound,
     records: Records,
     inbox: Inbox,
+    acts: Inbox,
     ask: Sender<Question>,
 }
 
 /// The ends that the pipeline takes.
 pub struct Ends {
-    /// Events of the API; `None`: it is not served.
-    pub inbox: Option<InboxSource>,
+    /// Events of the API, and what people do; `None`: it is not served.
+    pub inboxes: Option<(InboxSource, InboxSource)>,
     /// Questions.
     pub questions: Receiver<Question>,
     /// Where others ask.
@@ -75,14 +76,14 @@ pub struct Ends {
 pub fn open(config: &Config) -> Result<(Option<Opened>, Ends), ApiError> {
     let (ask, questions) = bounded(QUESTIONS_MAX);
     if wiring::inbox_name(config).is_none() {
-        return Ok((None, Ends { inbox: None, questions, ask }));
+        return Ok((None, Ends { inboxes: None, questions, ask }));
     }
     let bound = Bound::open(&config.http.listen.0, wiring::tls_files(config))?;
     let records = bound.runtime().block_on(Records::open(&config.records.url)).map_err(ServeError::from)?;
     first_token(&bound, &records, &config.http.admin_token_file)?;
-    let (inbox, source) = inbox();
-    let ends = Ends { inbox: Some(source), questions, ask: ask.clone() };
-    Ok((Some(Opened { bound, records, inbox, ask }), ends))
+    let ((inbox, events), (acts, taken)) = (inbox(), inbox());
+    let ends = Ends { inboxes: Some((events, taken)), questions, ask: ask.clone() };
+    Ok((Some(Opened { bound, records, inbox, acts, ask }), ends))
 }
 
 /// The file is there before the token counts: whoever is killed in between finds no token, and makes another.
@@ -137,10 +138,11 @@ impl Opened {
         metrics: &Arc<Metrics>,
         decisions: Arc<DecisionHub>,
     ) -> Result<Server, ApiError> {
-        let Opened { bound, records, inbox, ask } = self;
+        let Opened { bound, records, inbox, acts, ask } = self;
         let away = Arc::clone(metrics);
         let api = Api {
             inbox,
+            acts,
             questions: ask,
             decisions,
             streams: wiring::stream_options(config),

@@ -297,7 +297,7 @@ impl Engine {
     }
 
     /// Tells what has become of decisions.
-    fn tell_decisions(&mut self, at_ms: i64, out: &mut Judgements) {
+    pub(super) fn tell_decisions(&mut self, at_ms: i64, out: &mut Judgements) {
         if self.decisions.is_touched() {
             self.decisions.tell(at_ms, out);
         }

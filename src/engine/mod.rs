@@ -7,6 +7,7 @@
 //! `tests/oracle_engine.rs`.
 
 mod account;
+mod acts;
 mod ask;
 mod backfill;
 mod bounded;
@@ -22,6 +23,7 @@ mod export;
 mod facts;
 mod judgement;
 mod machine;
+mod overrides;
 mod parts;
 mod plan;
 mod policy;
@@ -39,6 +41,7 @@ mod tally;
 mod waiting;
 mod watch;
 
+pub use acts::ActOutcome;
 pub use backfill::{Backfill, Backfilled, Filling};
 pub use bounded::{beginning, bounded_text};
 pub use breaker::{BREAKER_MATCHES_MIN, BreakerOpening};
@@ -46,7 +49,8 @@ pub use checkpoint::{CheckpointStep, RestoreError, Restored, Restoring, Survey, 
 pub use clock::{Clock, Moment};
 pub use decide::{derived_id, program_name};
 pub use decisions::{
-    ActiveSet, DecisionCause, DecisionReach, DecisionRecord, Decisions, InForce, LogPage, LoggedRecord, encoded_part,
+    ActiveSet, DecidedBy, DecisionCause, DecisionReach, DecisionRecord, Decisions, InForce, LogPage, LoggedRecord,
+    effective, encoded_part,
 };
 pub use explain::{
     DecisionExplained, Explanation, FeatureExplained, RuleEnd, RuleExplained, ShadowCause, Watched, Witnessed,
@@ -54,6 +58,7 @@ pub use explain::{
 pub use export::Exported;
 pub use judgement::{Changed, Judgement, Judgements, Outcome, Piece, Raised, TimePassed};
 pub use machine::{Engine, EngineOptions};
+pub use overrides::{Override, OverridesWanted};
 pub use parts::{FeatureSize, StateSize};
 pub use policy::{Policy, ProgramPolicy, Rates, Thresholds};
 pub use quotas::{EventQuota, QUOTAS_MAX, Quota, QuotaChange, QuotaOf, QuotaUse};

@@ -11,7 +11,7 @@ use std::ops::Bound;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use sha2::{Digest, Sha256};
 
-use super::{DecisionCause, DecisionReach, DecisionRecord, Decisions};
+use super::{DecisionCause, DecisionReach, DecisionRecord, Decisions, effective};
 use crate::engine::judgement::Judgements;
 use crate::event::Verdict;
 use crate::event::json::{write_string, write_timestamp};
@@ -54,6 +54,8 @@ pub(in crate::engine) enum EndReason {
     /// The time of its last cause came.
     #[default]
     Expired,
+    /// A person took their word off it.
+    OverrideDeleted,
 }
 
 impl EndReason {
@@ -61,6 +63,7 @@ impl EndReason {
     fn name(self) -> &'static str {
         match self {
             EndReason::Expired => "expired",
+            EndReason::OverrideDeleted => "override_deleted",
         }
     }
 }
@@ -130,20 +133,20 @@ pub(super) struct DecisionLog {
 }
 
 impl DecisionCause {
-    /// Whether it has not ended at an instant.
-    fn lives(&self, as_of_ms: i64) -> bool {
-        self.expires_ms.is_none_or(|end_ms| end_ms > as_of_ms)
-    }
-
     fn write(&self, out: &mut Vec<u8>) {
-        let mut text = |name: &str, value: &str| {
+        let mut text = |name: &str, value: Option<&str>| {
             out.extend_from_slice(name.as_bytes());
-            write_string(out, value);
+            match value {
+                Some(value) => write_string(out, value),
+                None => out.extend_from_slice(b"null"),
+            }
         };
-        text("{\"id\":", &self.id);
-        text(",\"rule\":", &self.rule);
-        text(",\"ruleset\":", &self.ruleset);
-        text(",\"verdict\":", self.verdict.name());
+        text("{\"id\":", Some(&self.id));
+        text(",\"rule\":", self.rule());
+        text(",\"ruleset\":", self.ruleset());
+        text(",\"verdict\":", Some(self.verdict.name()));
+        text(",\"reason\":", self.reason());
+        text(",\"by\":", self.by());
         out.extend_from_slice(b",\"on\":[");
         match &self.reach {
             DecisionReach::Everywhere => write_string(out, "everywhere"),
@@ -176,7 +179,7 @@ impl DecisionRecord {
 
     /// The verdict by which it stands in the log; `None`: by none.
     fn verdict_at(&self, as_of_ms: i64) -> Option<Verdict> {
-        self.living(as_of_ms).map(|cause| cause.verdict).max()
+        effective(self.living(as_of_ms))
     }
 
     /// Its key in the log.

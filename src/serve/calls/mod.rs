@@ -4,6 +4,7 @@ pub(super) mod audit;
 pub(super) mod decisions;
 pub(super) mod evaluate;
 pub(super) mod ingest;
+pub(super) mod overrides;
 pub(super) mod rules;
 pub(super) mod stream;
 pub(super) mod tokens;

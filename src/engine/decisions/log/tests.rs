@@ -3,10 +3,11 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-use super::super::{DecisionCause, DecisionReach, Decisions};
+use super::super::{DecidedBy, DecisionCause, DecisionReach, Decisions};
 use super::ActiveSet;
 use crate::engine::judgement::Judgements;
 use crate::event::{SubjectKind, Verdict};
+use crate::ruleset::program::OnExpiry;
 use crate::state::{ByteReader, ByteWriter, Cuttable as _, HashKey, KeyHasher, Scalar};
 
 /// Whoever follows the log, as docs/decisions-log.md tells it.
@@ -77,21 +78,32 @@ impl Story {
         for _ in 0..1 + self.draw(3) {
             // Late ones may have ended before they are made.
             let created_ms = self.now_ms - self.draw(60) as i64;
-            let (rule, verdict) = (self.draw(3), Verdict::ALL[1 + self.draw(4) as usize]);
+            let (rule, is_override) = (self.draw(3), self.draw(6) == 0);
+            let verdict = Verdict::ALL[if is_override { self.draw(5) } else { 1 + self.draw(4) } as usize];
             let ttl_ms = 1 + self.draw(90) as i64;
             let cause = DecisionCause {
                 id: format!("dec-{rule}-{created_ms}-{}", verdict.name()),
-                rule: format!("rule-{rule}").into(),
-                ruleset: "".into(),
+                decided_by: match is_override {
+                    true => DecidedBy::Person { by: "token:a".into(), reason: "seen".into() },
+                    false => DecidedBy::Rule { rule: format!("rule-{rule}").into(), ruleset: "".into() },
+                },
                 verdict,
                 reach: DecisionReach::Everywhere,
+                on_expiry: OnExpiry::Keep,
                 created_ms,
                 expires_ms: (self.draw(20) > 0).then_some(created_ms + ttl_ms),
                 sequence: 0,
                 origin: None,
             };
             let subject = || (program.into(), SubjectKind::Account, account.clone().into());
-            decisions.decide(key, created_ms, subject, cause);
+            if is_override {
+                decisions.put_override(key, subject, cause);
+            } else {
+                decisions.decide(key, created_ms, subject, cause);
+            }
+        }
+        if self.draw(8) == 0 {
+            decisions.delete_override(key);
         }
         decisions.tell(self.now_ms, told);
         if self.draw(4) == 0 {
