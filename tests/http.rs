@@ -4,6 +4,8 @@
 mod away;
 #[path = "http/decisions.rs"]
 mod decisions;
+#[path = "http/holds.rs"]
+mod holds;
 #[path = "http/hostile.rs"]
 mod hostile;
 #[path = "http/overrides.rs"]
