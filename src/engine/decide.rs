@@ -288,8 +288,7 @@ impl Decider<'_> {
                     self.scratch.bare_rules.push(b',');
                 }
                 text.write(&mut self.scratch.bare_rules, rule, matched, None);
-                self.scratch.evidence.extend(rule.when.uses().reads.iter());
-                self.scratch.evidence.extend(rule.except.iter().flat_map(|except| except.uses().reads.iter()));
+                self.scratch.evidence.extend(rule.evidence());
             }
         });
         self.order_evidence();

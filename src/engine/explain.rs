@@ -198,12 +198,8 @@ impl Engine {
         let judged_by = entry.type_index.map_or(&[] as &[u32], |of| &self.rules.by_type[of.0 as usize].rules);
         let rules: Vec<RuleExplained> =
             judged_by.iter().map(|rule| self.explain_rule(*rule, &row, &thresholds)).collect();
-        let mut reads: Vec<ReadIndex> = judged_by
-            .iter()
-            .map(|rule| &self.rules.rules[*rule as usize])
-            .flat_map(|rule| std::iter::once(&rule.when).chain(&rule.except).flat_map(|of| &of.uses().reads))
-            .copied()
-            .collect();
+        let mut reads: Vec<ReadIndex> =
+            judged_by.iter().flat_map(|rule| self.rules.rules[*rule as usize].evidence()).collect();
         reads.sort_unstable_by_key(|read| evidence_order(&self.rules, *read));
         reads.dedup();
         let features = reads.iter().filter_map(|read| self.explain_read(*read, &ground, &row)).collect();
