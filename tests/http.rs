@@ -6,6 +6,8 @@ mod away;
 mod decisions;
 #[path = "support/followed.rs"]
 mod followed;
+#[path = "http/holds.rs"]
+mod holds;
 #[path = "http/hostile.rs"]
 mod hostile;
 #[path = "support/listener.rs"]

@@ -49,8 +49,12 @@ mod tag {
     pub(super) const KEYS_OF: u8 = 14;
     /// Events that wait for a referral.
     pub(super) const WAITING: u8 = 15;
+    /// Holds begin.
+    pub(super) const HOLDS: u8 = 16;
+    /// What waits for a review.
+    pub(super) const REVIEWS: u8 = 17;
     /// The log of decisions.
-    pub(super) const DECISION_LOG: u8 = 16;
+    pub(super) const DECISION_LOG: u8 = 18;
 }
 
 /// Whose table it is.
@@ -103,6 +107,7 @@ impl Engine {
         self.dedup.store(&[tag::IDENTITIES], put);
         self.remembered.store(&[tag::VERDICTS], put);
         self.decisions.store(&[tag::SUBJECTS], put);
+        self.holds.store(&[tag::REVIEWS], put);
         put(&[tag::END]);
     }
 
@@ -122,6 +127,7 @@ impl Engine {
         self.dedup.begin_cut(&[tag::IDENTITIES]);
         self.remembered.begin_cut(&[tag::VERDICTS]);
         self.decisions.begin_cut(&[tag::SUBJECTS]);
+        self.holds.begin_cut(&[tag::REVIEWS]);
     }
 
     /// Writes about so many bytes of the checkpoint that is under way, at least one item, between two batches; hands the
@@ -158,6 +164,7 @@ impl Engine {
         self.dedup.cancel_cut();
         self.remembered.cancel_cut();
         self.decisions.cancel_cut();
+        self.holds.cancel_cut();
     }
 
     /// Writes of one part; `None`: there are no more.
@@ -177,6 +184,7 @@ impl Engine {
             1 => self.dedup.store_cut(budget_bytes, put),
             2 => self.remembered.store_cut(budget_bytes, put),
             3 => self.decisions.store_cut(budget_bytes, put),
+            4 => self.holds.store_cut(budget_bytes, put),
             _ => return None,
         };
         Some(is_all)
@@ -214,6 +222,7 @@ impl Engine {
         add(tag::DEDUP, &|writer| self.dedup.store_head(writer));
         add(tag::DECISIONS, &|writer| self.decisions.store_head(writer));
         add(tag::DECISION_LOG, &|writer| self.decisions.store_log(writer));
+        add(tag::HOLDS, &|writer| self.holds.store_head(writer));
         let names = self.part_names();
         add(tag::WATCH, &|writer| self.watch.store(names.iter().map(String::as_str), writer));
         // There are a few thousand counters at most.

@@ -11,6 +11,7 @@ use super::clock::Clock;
 use super::decide::{Decider, Scratch, program_name};
 use super::decisions::{Decisions, LogPage};
 use super::explain::Watch;
+use super::holds::Holds;
 use super::judgement::{Judgement, Judgements, Outcome, TimePassed};
 use super::parts::{Parts, StateSize};
 use super::plan::{Plan, window_spec};
@@ -40,6 +41,9 @@ const SWEEP_SLOTS_LEAST: usize = 64;
 /// at most half again as many keys as are active.
 const SWEEP_SLOTS_PER_NEW_KEY: usize = 2;
 
+/// What holds take of the bound of memory, at most: one part in so many.
+const HOLDS_SHARE: usize = 16;
+
 /// What the operator decides about an engine.
 #[derive(Clone, Debug)]
 pub struct EngineOptions {
@@ -61,6 +65,8 @@ pub struct EngineOptions {
     pub every_rule_in_force: bool,
     /// Whether changes of decisions are written down, and not only counted.
     pub tells_decisions: bool,
+    /// How long a hold waits for a review where no rule says otherwise, in milliseconds of event time.
+    pub review_within_ms: i64,
     /// Thresholds and programs.
     pub policy: Policy,
 }
@@ -78,6 +84,7 @@ impl Default for EngineOptions {
             state_max_bytes: 4 << 30,
             every_rule_in_force: false,
             tells_decisions: false,
+            review_within_ms: 7 * 24 * HOUR_MS,
             policy: Policy::default(),
         }
     }
@@ -105,6 +112,8 @@ pub struct Engine {
     pub(super) dedup: Dedup,
     pub(super) remembered: Remembered,
     pub(super) decisions: Decisions,
+    pub(super) holds: Holds,
+    pub(super) review_within_ms: i64,
     pub(super) watch: MemoryWatch,
     /// By table, those of accounts last: how many keys it had after its last sweep.
     pub(super) swept_keys: Vec<usize>,
@@ -144,6 +153,8 @@ impl Engine {
             dedup: Dedup::new(options.dedup_span_ms, options.dedup_max_entries),
             remembered: Remembered::default(),
             decisions: Decisions::default(),
+            holds: Holds::new(options.state_max_bytes / HOLDS_SHARE),
+            review_within_ms: options.review_within_ms,
             watch: MemoryWatch::new(options.state_max_bytes),
             swept_keys: Vec::new(),
             tally: Tally::new(rules.rules.len()),
@@ -254,7 +265,7 @@ impl Engine {
             dedup: &mut self.dedup,
             remembered: &mut self.remembered,
             decisions: &mut self.decisions,
-            beside_bytes: self.breakers.bytes(),
+            beside_bytes: self.breakers.bytes() + self.holds.bytes(),
         };
         (parts, &mut self.watch)
     }
@@ -323,6 +334,7 @@ impl Engine {
             if engine.keep_up() {
                 engine.pass_time(out);
                 engine.note_time(out);
+                engine.end_holds(out);
             }
         });
     }
@@ -476,7 +488,9 @@ impl Engine {
             Some(Sighting::Repeat(first)) => {
                 let invited = !batch.field(&events[at], Field::ReferrerId).is_empty();
                 let observe_only = self.programs.get(entry.program).observe_only;
-                return self.remembered.recall(first, invited, observe_only, out);
+                let judgement = self.remembered.recall(first, invited, observe_only, out);
+                let current = self.current(batch, (events, signals), at, &judgement);
+                return Judgement { current, ..judgement };
             }
             Some(Sighting::Reused(_)) | None => {
                 return Judgement { outcome: Outcome::IdReused, ..Judgement::default() };
@@ -521,6 +535,8 @@ impl Engine {
             breakers: &mut self.breakers,
             every_rule_in_force: self.every_rule_in_force,
             origin,
+            holds: self.sharing.is_none().then_some(&mut self.holds),
+            review_within_ms: self.review_within_ms,
         };
         decider.decide(&row, entry, self.programs.get(entry.program), self.sequence, out)
     }

@@ -26,7 +26,9 @@ mod signal;
 mod time;
 mod verdict;
 
-pub use act::{ACT_NAME_BYTES_MAX, ACT_REASON_BYTES_MAX, Act, ActSubject, Deed, NoAct, PutOverride};
+pub use act::{
+    ACT_NAME_BYTES_MAX, ACT_REASON_BYTES_MAX, Act, ActSubject, Deed, EndHold, HoldEnding, NoAct, PutOverride,
+};
 pub use attributes::{AttributeType, AttributeValue, Attributes, attribute};
 pub use batch::{Event, EventBatch, Position, Presence, Span};
 pub use country::{country, country_text};

@@ -236,6 +236,7 @@ impl Process<'_> {
             dead_letters: Sink::Kafka(producer.topic(1)),
             alerts: Some(alerts),
             decisions: Some(decisions),
+            events: None,
         };
         let interval = Duration::from_millis(settings.commit_ms);
         let (replay, producer) = (plan.replay, Some(Box::new(producer) as _));

@@ -140,6 +140,7 @@ impl Undisturbed {
         if notices.iter().any(|notice| matches!(notice, Notice::Tick(..))) {
             self.engine.pass_time(&mut self.judgements);
             self.engine.note_time(&mut self.judgements);
+            self.engine.end_holds(&mut self.judgements);
         }
         let mut letters: Vec<(Position, Vec<u8>)> = Vec::new();
         for (partition, offset) in records {

@@ -12,8 +12,10 @@ mod difference;
 mod eval;
 mod explain;
 mod failure;
+mod holds;
 mod keep;
 mod outlive;
+mod overrides;
 mod run;
 mod schema;
 mod start;
@@ -76,6 +78,10 @@ enum Command {
     Token(token::Arguments),
     /// What people and tokens have done: to look at and to check.
     Audit(audit::Arguments),
+    /// What waits for a review: to look at, to release, to block for good.
+    Holds(holds::Arguments),
+    /// The word of a person on an account, a device, an address: it beats every rule.
+    Overrides(overrides::Arguments),
     /// Prints a JSON Schema.
     Schema(schema::Arguments),
 }
@@ -138,6 +144,8 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Decisions(arguments) => decisions::run(&arguments),
         Command::Token(arguments) => token::run(&arguments),
         Command::Audit(arguments) => audit::run(&arguments),
+        Command::Holds(arguments) => holds::run(&arguments),
+        Command::Overrides(arguments) => overrides::run(&arguments),
         Command::Schema(arguments) => schema::run(&arguments),
     };
     match ended {

@@ -46,7 +46,7 @@ settings! {
         alerts: Option<Sink> = "" eg "{kafka: {topic: refguard.alerts}}",
             "What there is to tell of alerts: when one opens, grows, becomes worse, closes. Without it they are only counted.";
         events: Option<Sink> = "" eg "{kafka: {topic: refguard.events}}",
-            "What refguard itself says. Read and not acted upon by this version.";
+            "What refguard itself says: that a hold has ended, that a verdict was corrected, that a reward is released (docs/http.md). Without it nobody is told but who asks.";
         decisions: Option<Sink> = "" eg "{kafka: {topic: refguard.decisions}}",
             "The log of decisions: a record for each change of a subject, for a topic that is compacted, or a file. docs/decisions-log.md.";
     }

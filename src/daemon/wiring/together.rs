@@ -23,6 +23,7 @@ pub(super) fn transactional_id(config: &Config) -> Result<String, String> {
         ("dead_letters", letters),
         ("alerts", sinks.alerts.as_ref()),
         ("decisions", decisions),
+        ("events", sinks.events.as_ref()),
     ];
     let mut clients: Vec<ClientOptions> = Vec::new();
     for (name, sink) in named.into_iter().filter_map(|(name, sink)| Some((name, sink?))) {

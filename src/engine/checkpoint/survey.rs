@@ -11,6 +11,7 @@ use crate::engine::EngineOptions;
 use crate::engine::breaker::Breakers;
 use crate::engine::clock::Clock;
 use crate::engine::decisions::Decisions;
+use crate::engine::holds::Holds;
 use crate::engine::policy::Policy;
 use crate::engine::quotas::Quotas;
 use crate::engine::referrers::Referrers;
@@ -51,7 +52,7 @@ pub struct Survey {
 }
 
 /// Those parts that are no table, by the place that they have behind the tables.
-const OTHERS: [&str; 7] = [
+const OTHERS: [&str; 8] = [
     "account.referrers",
     "state.identities",
     "state.verdicts",
@@ -59,6 +60,7 @@ const OTHERS: [&str; 7] = [
     "state.waiting",
     "state.breakers",
     "state.watch",
+    "state.holds",
 ];
 const REFERRERS: usize = 0;
 const IDENTITIES: usize = 1;
@@ -67,6 +69,7 @@ const DECISIONS: usize = 3;
 const WAITING: usize = 4;
 const BREAKERS: usize = 5;
 const WATCH: usize = 6;
+const HOLDS: usize = 7;
 
 /// A checkpoint that is being looked at, segment by segment.
 #[derive(Debug, Default)]
@@ -192,6 +195,12 @@ impl Surveying {
                 let mut decisions = Decisions::default();
                 decisions.restore(reader)?;
                 (DECISIONS, decisions.len())
+            }
+            tag::HOLDS => (HOLDS, Holds::new(ROOM).restore_head(reader).map(|()| 0)?),
+            tag::REVIEWS => {
+                let mut holds = Holds::new(ROOM);
+                holds.restore(reader)?;
+                (HOLDS, holds.len())
             }
             tag::WAITING => {
                 let mut waiting = Waiting::new(ROOM);

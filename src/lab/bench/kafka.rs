@@ -115,6 +115,7 @@ impl Topics {
             verdicts: Sink::Kafka(Box::new(sink)),
             dead_letters: paths::nowhere(),
             alerts: None,
+            events: None,
             decisions: None,
         };
         middle.run(reader, sinks, &mut arrivals, &stop)?;

@@ -3,6 +3,7 @@
 pub(super) mod audit;
 pub(super) mod decisions;
 pub(super) mod evaluate;
+pub(super) mod holds;
 pub(super) mod ingest;
 pub(super) mod overrides;
 pub(super) mod rules;

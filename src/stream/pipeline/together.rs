@@ -24,9 +24,9 @@ const RECORDS_MAX: usize = 50_000;
 /// How many tries the last outputs get once the process shall end: some 10 s where nobody answers.
 const LAST_TRIES_MAX: u32 = 20;
 /// How many sinks there are, by number.
-const SINKS: usize = 4;
+const SINKS: usize = 5;
 /// The number of that of decisions.
-pub(super) const DECISIONS: usize = 3;
+pub(super) const DECISIONS: usize = 4;
 
 /// Where entries of the journal go, with the outputs that came of them.
 #[derive(Clone, Debug)]
@@ -54,7 +54,7 @@ pub(super) struct Together<'a> {
     kept: Arc<Kept>,
     stop: &'a AtomicBool,
     bytes: Vec<u8>,
-    /// Verdicts, dead letters, alerts, decisions.
+    /// Verdicts, dead letters, alerts, what refguard itself says, decisions.
     outputs: [Vec<Output>; SINKS],
     /// How many of each were sent.
     sent: [usize; SINKS],
@@ -394,12 +394,13 @@ impl Unfinished {
 }
 
 impl Sinks {
-    /// Verdicts, dead letters, alerts, decisions.
+    /// Verdicts, dead letters, alerts, what refguard itself says, decisions.
     fn at(&mut self, at: usize) -> Option<&mut Sink> {
         match at {
             0 => Some(&mut self.verdicts),
             1 => Some(&mut self.dead_letters),
             2 => self.alerts.as_mut().and_then(|Alerting { sink, .. }| sink.as_mut()),
+            3 => self.events.as_mut(),
             _ => self.decisions.as_mut().and_then(|telling| telling.sink.as_mut()),
         }
     }

@@ -41,6 +41,8 @@ pub struct Sinks {
     pub dead_letters: Sink,
     /// What gathers alerts, where somebody wants them.
     pub alerts: Option<Alerting>,
+    /// A line or record for whatever refguard itself says, keyed by account, where somebody wants it.
+    pub events: Option<Sink>,
     /// Where the log of decisions goes.
     pub decisions: Option<Telling>,
 }
@@ -345,7 +347,8 @@ impl Sinks {
     fn all(&mut self) -> impl Iterator<Item = &mut Sink> {
         let alerts = self.alerts.as_mut().and_then(|alerting| alerting.sink.as_mut());
         let decisions = self.decisions.as_mut().and_then(|decisions| decisions.sink.as_mut());
-        [&mut self.verdicts, &mut self.dead_letters].into_iter().chain(alerts).chain(decisions)
+        let others = alerts.into_iter().chain(&mut self.events).chain(decisions);
+        [&mut self.verdicts, &mut self.dead_letters].into_iter().chain(others)
     }
 
     /// Marks what was written to each.
@@ -377,7 +380,7 @@ impl Sinks {
     pub(super) fn delivered(&self) -> Result<Vec<Mark>, StreamError> {
         let alerts = self.alerts.as_ref().and_then(|alerting| alerting.sink.as_ref());
         let decisions = self.decisions.as_ref().and_then(|decisions| decisions.sink.as_ref());
-        let all = [&self.verdicts, &self.dead_letters].into_iter().chain(alerts).chain(decisions);
+        let all = [&self.verdicts, &self.dead_letters].into_iter().chain(alerts).chain(&self.events).chain(decisions);
         all.map(Sink::delivered).collect()
     }
 }
@@ -400,6 +403,9 @@ pub(super) fn write(sinks: &mut Sinks, work: &Work) -> Result<(), StreamError> {
     }
     for (line, _) in work.dead_letters.iter() {
         sinks.dead_letters.write("", line)?;
+    }
+    if let Some(sink) = &mut sinks.events {
+        work.judgements.said.iter().try_for_each(|said| sink.write(&said.key, &said.line))?;
     }
     match &mut sinks.alerts {
         Some(Alerting { sink: Some(sink), .. }) => work.alerts.iter().try_for_each(|(id, line)| sink.write(id, line)),
