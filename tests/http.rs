@@ -8,6 +8,8 @@ mod decisions;
 mod holds;
 #[path = "http/hostile.rs"]
 mod hostile;
+#[path = "http/lift.rs"]
+mod lift;
 #[path = "http/overrides.rs"]
 mod overrides;
 #[path = "http/schema.rs"]

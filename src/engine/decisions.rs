@@ -6,6 +6,7 @@
 //! a record with causes that end by time stands in the expiry queue, under the end of one of them or an earlier
 //! instant, and at most once for each cause that was made; the counts by kind and by verdict are those of a recount.
 
+mod lift;
 mod stored;
 
 use std::collections::{BTreeSet, HashMap};
@@ -15,6 +16,7 @@ use super::shared::Origin;
 use crate::event::{EventKind, SubjectKind, Verdict};
 use crate::ruleset::program::OnExpiry;
 use crate::state::KeyHash;
+pub(super) use lift::Lifted;
 use stored::DecisionsCut;
 
 /// For which types of event a cause counts.
