@@ -12,6 +12,8 @@ mod hostile;
 mod lift;
 #[path = "http/overrides.rs"]
 mod overrides;
+#[path = "http/said.rs"]
+mod said;
 #[path = "http/schema.rs"]
 mod schema;
 mod support;
