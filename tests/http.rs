@@ -4,18 +4,27 @@
 mod away;
 #[path = "http/decisions.rs"]
 mod decisions;
+#[path = "support/followed.rs"]
+mod followed;
 #[path = "http/holds.rs"]
 mod holds;
 #[path = "http/hostile.rs"]
 mod hostile;
 #[path = "http/lift.rs"]
 mod lift;
+#[path = "support/listener.rs"]
+mod listener;
 #[path = "http/overrides.rs"]
 mod overrides;
+#[path = "support/random.rs"]
+#[expect(dead_code, reason = "a part of it is used")]
+mod random;
 #[path = "http/said.rs"]
 mod said;
 #[path = "http/schema.rs"]
 mod schema;
+#[path = "http/stream.rs"]
+mod stream;
 mod support;
 #[path = "http/tls.rs"]
 mod tls;

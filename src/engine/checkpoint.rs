@@ -53,6 +53,8 @@ mod tag {
     pub(super) const HOLDS: u8 = 16;
     /// What waits for a review.
     pub(super) const REVIEWS: u8 = 17;
+    /// The log of decisions.
+    pub(super) const DECISION_LOG: u8 = 18;
 }
 
 /// Whose table it is.
@@ -219,6 +221,7 @@ impl Engine {
         }
         add(tag::DEDUP, &|writer| self.dedup.store_head(writer));
         add(tag::DECISIONS, &|writer| self.decisions.store_head(writer));
+        add(tag::DECISION_LOG, &|writer| self.decisions.store_log(writer));
         add(tag::HOLDS, &|writer| self.holds.store_head(writer));
         let names = self.part_names();
         add(tag::WATCH, &|writer| self.watch.store(names.iter().map(String::as_str), writer));

@@ -4,9 +4,10 @@
 //! their subject in clear, because people and paying services read them. A person's cause is an override: it beats those of
 //! rules, also where it is less grave. Invariants: a record without causes does not exist, and one has at most one override;
 //! a record with causes that end by time stands in the expiry queue, under the end of one of them or an earlier
-//! instant, and at most once for each cause that was made; the counts by kind and by verdict are those of a recount.
+//! instant, and under its next end since event time was looked at; the counts by kind and by verdict are those of a recount.
 
 mod lift;
+mod log;
 mod stored;
 
 use std::collections::{BTreeSet, HashMap};
@@ -17,6 +18,8 @@ use crate::event::{EventKind, SubjectKind, Verdict};
 use crate::ruleset::program::OnExpiry;
 use crate::state::KeyHash;
 pub(super) use lift::Lifted;
+pub use log::{ActiveSet, LogPage, LoggedRecord, encoded_part};
+use log::{DecisionLog, EndReason, InLog};
 use stored::DecisionsCut;
 
 /// For which types of event a cause counts.
@@ -101,6 +104,8 @@ pub struct DecisionRecord {
     pub subject: Box<str>,
     /// Why, in the order of making.
     pub causes: Vec<DecisionCause>,
+    /// How it stands in the log of decisions.
+    in_log: InLog,
 }
 
 impl DecisionCause {
@@ -210,6 +215,8 @@ pub struct Decisions {
     refused: u64,
     /// Causes that a try which did not come to its end has made of the events that are judged now.
     made_before: BTreeSet<(KeyHash, String)>,
+    /// The number of its changes, and what of it was told.
+    log: DecisionLog,
     /// While they are written as of a place that was passed.
     cut: Option<Box<DecisionsCut>>,
 }
@@ -317,7 +324,10 @@ impl Decisions {
         let same = record.causes.iter_mut().find(|known| known.is_extended_by(&cause, as_of_ms));
         if let Some(known) = same {
             // It keeps its place in the queue, and is put back under its new end when that comes.
+            let before = known.expires_ms;
             known.expires_ms = known.expires_ms.and_then(|end| cause.expires_ms.map(|new| new.max(end)));
+            let after = known.expires_ms;
+            self.note_extended(key, before, after);
             // Made again by the event that made it, it is new once.
             return !self.made_before.is_empty() && self.made_before.remove(&(key, cause.id));
         }
@@ -329,6 +339,7 @@ impl Decisions {
         self.bytes += added;
         end.into_iter().for_each(|end| self.queue(end, key));
         self.move_verdict(before, after);
+        self.touch_if_seen(key, end);
         true
     }
 
@@ -353,6 +364,7 @@ impl Decisions {
         self.bytes = self.bytes + added - replaced.as_ref().map_or(0, DecisionCause::bytes);
         end.into_iter().for_each(|end| self.queue(end, key));
         self.move_verdict(before, after);
+        self.touch(key, EndReason::Expired);
         replaced
     }
 
@@ -366,6 +378,7 @@ impl Decisions {
         let after = record.effective();
         self.bytes -= deleted.bytes();
         self.overridden.remove(&key);
+        self.touch(key, EndReason::OverrideDeleted);
         self.close_if_empty(key);
         self.move_verdict(before, after);
         Some(deleted)
@@ -381,7 +394,7 @@ impl Decisions {
             let (program, kind, subject) = subject();
             self.by_kind[kind as usize] += 1;
             self.subjects.insert(key);
-            let record = DecisionRecord { program, kind, subject, causes: Vec::new() };
+            let record = DecisionRecord { program, kind, subject, causes: Vec::new(), in_log: InLog::default() };
             self.bytes += record.bytes();
             record
         })
@@ -395,6 +408,7 @@ impl Decisions {
             self.by_kind[record.kind as usize] -= 1;
             self.bytes -= record.bytes();
             self.subjects.remove(&key);
+            self.note_gone(key, record);
         }
     }
 
@@ -532,6 +546,13 @@ mod tests {
             if draw(12) == 0 {
                 let stood = decisions.record(key).and_then(DecisionRecord::overridden).cloned();
                 assert_eq!(decisions.delete_override(key), stood, "at {now_ms}");
+            }
+            if draw(60) == 0 {
+                let rule = format!("rule-{}", draw(3));
+                let is_of_rule = |_: &DecisionRecord, cause: &DecisionCause| cause.rule() == Some(&*rule);
+                let lifted = decisions.to_lift(is_of_rule);
+                decisions.lift(&lifted);
+                assert_eq!(decisions.to_lift(is_of_rule), [], "at {now_ms}");
             }
             let overrides = |record: &DecisionRecord| record.causes.iter().filter(|cause| cause.is_override()).count();
             assert!(decisions.record(key).is_none_or(|record| overrides(record) <= 1), "at {now_ms}");

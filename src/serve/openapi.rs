@@ -92,6 +92,7 @@ fn open_routes() -> OpenApiRouter<Arc<Api>> {
         .routes(route!(calls::decisions::check))
         .routes(route!(calls::decisions::list))
         .routes(route!(calls::lift::lift))
+        .routes(route!(calls::stream::follow))
         .routes(route!(calls::holds::list))
         .routes(route!(calls::holds::release))
         .routes(route!(calls::holds::uphold))
@@ -247,6 +248,7 @@ const ROUTES: &[&str] = &[
     "/v1/decisions/check",
     "/v1/decisions",
     "/v1/decisions/lift",
+    "/v1/decisions/stream",
     "/v1/holds",
     "/v1/holds/{id}/release",
     "/v1/holds/{id}/uphold",

@@ -7,6 +7,7 @@ mod bench;
 mod check;
 mod client;
 mod deadletters;
+mod decisions;
 mod difference;
 mod eval;
 mod explain;
@@ -71,6 +72,8 @@ enum Command {
     DeadLetters(deadletters::Arguments),
     /// What a folder of state holds: to look at, to check, to take out.
     State(stored::Arguments),
+    /// Who stands under a decision of a running daemon: to look at, to ask about, to follow.
+    Decisions(decisions::Arguments),
     /// Who may ask a running daemon: its tokens.
     Token(token::Arguments),
     /// What people and tokens have done: to look at and to check.
@@ -138,6 +141,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Bench(arguments) => bench::run(&arguments),
         Command::DeadLetters(arguments) => deadletters::run(&arguments),
         Command::State(arguments) => stored::run(&arguments),
+        Command::Decisions(arguments) => decisions::run(&arguments),
         Command::Token(arguments) => token::run(&arguments),
         Command::Audit(arguments) => audit::run(&arguments),
         Command::Holds(arguments) => holds::run(&arguments),

@@ -1,5 +1,6 @@
 //! Decisions that are undone together: which, and their end.
 
+use super::log::EndReason;
 use super::{DecisionCause, DecisionRecord, Decisions};
 use crate::state::KeyHash;
 
@@ -27,6 +28,7 @@ impl Decisions {
             record.causes.retain(|cause| !ids.contains(&cause.id));
             self.bytes = self.bytes + record.bytes() - bytes;
             let after = record.effective();
+            self.touch(*key, EndReason::Lifted);
             self.close_if_empty(*key);
             self.move_verdict(before, after);
         }

@@ -8,5 +8,6 @@ pub(super) mod ingest;
 pub(super) mod lift;
 pub(super) mod overrides;
 pub(super) mod rules;
+pub(super) mod stream;
 pub(super) mod tokens;
 pub(super) mod verdicts;
