@@ -26,6 +26,8 @@ mod decisions;
 mod holds;
 #[path = "engine/known.rs"]
 mod known;
+#[path = "engine/lift.rs"]
+mod lift;
 #[path = "engine/overrides.rs"]
 mod overrides;
 #[path = "support/pack.rs"]

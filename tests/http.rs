@@ -10,6 +10,8 @@ mod followed;
 mod holds;
 #[path = "http/hostile.rs"]
 mod hostile;
+#[path = "http/lift.rs"]
+mod lift;
 #[path = "support/listener.rs"]
 mod listener;
 #[path = "http/overrides.rs"]
@@ -17,6 +19,8 @@ mod overrides;
 #[path = "support/random.rs"]
 #[expect(dead_code, reason = "a part of it is used")]
 mod random;
+#[path = "http/said.rs"]
+mod said;
 #[path = "http/schema.rs"]
 mod schema;
 #[path = "http/stream.rs"]

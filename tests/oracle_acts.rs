@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use refguard::engine::{ActOutcome, CheckpointStep, Engine, EngineOptions, Restoring, derived_id};
-use refguard::event::{Act, ActSubject, Deed, EndHold, HoldEnding, PutOverride, SubjectKind, Verdict};
+use refguard::event::{Act, ActSubject, Deed, EndHold, HoldEnding, Lift, PutOverride, SubjectKind, Verdict};
 use refguard::lab::Replay;
 use refguard::ruleset::program::RuleSet;
 use refguard::signals::SignalConfig;
@@ -101,7 +101,11 @@ fn history(random: &mut Random, length: usize) -> Vec<Input> {
         }
         if random.chance(15) {
             let of = subject(random);
-            let what = if random.chance(60)
+            let what = if random.chance(6) {
+                let rule = ["holds", "soon", "account", "device"][random.below(4) as usize];
+                let (program, rule, reason) = (None, Some(rule.to_owned()), "wrong".to_owned());
+                Deed::Lift(Lift { program, rule, ruleset: None, from_ms: None, to_ms: None, reason })
+            } else if random.chance(60)
                 && let Some((place, _)) = earlier(random, &inputs)
             {
                 let end = if random.chance(50) { HoldEnding::Release } else { HoldEnding::Uphold };
@@ -155,8 +159,11 @@ fn recount(inputs: &[Input], place: usize) -> (&'static str, &'static str) {
         return (verdict.name(), "override");
     }
     let decided = |word: &str, ttl_ms: i64, is_same: &dyn Fn(&Told) -> bool| {
-        inputs[..place].iter().any(|input| match input {
-            Input::Event(told) => told.word == word && is_same(told) && of.time_ms < told.time_ms + ttl_ms,
+        inputs[..place].iter().enumerate().any(|(at, input)| match input {
+            Input::Event(told) => {
+                let counts = told.word == word && is_same(told) && of.time_ms < told.time_ms + ttl_ms;
+                counts && !inputs[at..place].iter().any(|input| lifts(input, word))
+            }
             Input::Repeat(..) | Input::Act(_) => false,
         })
     };
@@ -179,16 +186,23 @@ fn recount(inputs: &[Input], place: usize) -> (&'static str, &'static str) {
     }
 }
 
+/// Whether what this rule has decided and held is undone.
+fn lifts(input: &Input, rule: &str) -> bool {
+    matches!(input, Input::Act(Act { what: Deed::Lift(of), .. }) if of.rule.as_deref() == Some(rule))
+}
+
 /// What the verdict on the event at a place is at a later place, where its hold has ended: by whoever came first.
 fn after_review(inputs: &[Input], place: usize, at: usize) -> Verdict {
     let Input::Event(of) = &inputs[place] else { panic!("it is an event") };
     // A decision that stood on its account keeps it: such a hold is ended by people alone.
-    let is_decided = inputs[..place].iter().any(|input| match input {
+    let is_decided = inputs[..place].iter().enumerate().any(|(at, input)| match input {
         Input::Event(told) => {
-            told.word == "account" && told.account == of.account && of.time_ms < told.time_ms + HOUR_MS
+            let counts = told.word == "account" && told.account == of.account && of.time_ms < told.time_ms + HOUR_MS;
+            counts && !inputs[at..place].iter().any(|input| lifts(input, "account"))
         }
         Input::Repeat(..) | Input::Act(_) => false,
     });
+    let (mut by_rule, mut by_decision) = (["holds", "soon", "never"].contains(&of.word), is_decided);
     let (within_ms, then) = match of.word {
         "soon" => (HOUR_MS, Verdict::Allow),
         "never" => (2 * HOUR_MS, Verdict::Block),
@@ -210,6 +224,11 @@ fn after_review(inputs: &[Input], place: usize, at: usize) -> Verdict {
         }
         if is_look && !is_decided && then != Verdict::Hold && of.time_ms + within_ms <= watermark_ms {
             return then;
+        }
+        by_rule &= !lifts(input, of.word);
+        by_decision &= !lifts(input, "account");
+        if !by_rule && !by_decision {
+            return Verdict::Allow;
         }
         if let Input::Act(Act { what: Deed::EndHold(end), .. }) = input
             && end.hold == hold_id(place)

@@ -4,6 +4,7 @@
 
 use super::holds::Hold;
 use super::judgement::Judgements;
+use super::lift::LiftCount;
 use super::machine::Engine;
 use super::overrides::Override;
 use crate::event::{Act, Deed};
@@ -23,6 +24,8 @@ pub enum ActOutcome {
     Held(Box<Hold>),
     /// The hold had ended otherwise before.
     EndedBefore(Box<Hold>),
+    /// So much was undone.
+    Lifted(LiftCount),
 }
 
 impl Engine {
@@ -35,6 +38,7 @@ impl Engine {
             Deed::PutOverride(put) => self.put_override(act, put),
             Deed::DeleteOverride(of) => self.delete_override(act, of),
             Deed::EndHold(of) => self.end_by_person(act, of, out),
+            Deed::Lift(of) => self.lift(act, of, out),
         };
         self.tell_decisions(act.at_ms, out);
         outcome

@@ -6,6 +6,7 @@
 //! a record with causes that end by time stands in the expiry queue, under the end of one of them or an earlier
 //! instant, and under its next end since event time was looked at; the counts by kind and by verdict are those of a recount.
 
+mod lift;
 mod log;
 mod stored;
 
@@ -16,6 +17,7 @@ use super::shared::Origin;
 use crate::event::{EventKind, SubjectKind, Verdict};
 use crate::ruleset::program::OnExpiry;
 use crate::state::KeyHash;
+pub(super) use lift::Lifted;
 pub use log::{ActiveSet, LogPage, LoggedRecord, encoded_part};
 use log::{DecisionLog, EndReason, InLog};
 use stored::DecisionsCut;
@@ -544,6 +546,13 @@ mod tests {
             if draw(12) == 0 {
                 let stood = decisions.record(key).and_then(DecisionRecord::overridden).cloned();
                 assert_eq!(decisions.delete_override(key), stood, "at {now_ms}");
+            }
+            if draw(60) == 0 {
+                let rule = format!("rule-{}", draw(3));
+                let is_of_rule = |_: &DecisionRecord, cause: &DecisionCause| cause.rule() == Some(&*rule);
+                let lifted = decisions.to_lift(is_of_rule);
+                decisions.lift(&lifted);
+                assert_eq!(decisions.to_lift(is_of_rule), [], "at {now_ms}");
             }
             let overrides = |record: &DecisionRecord| record.causes.iter().filter(|cause| cause.is_override()).count();
             assert!(decisions.record(key).is_none_or(|record| overrides(record) <= 1), "at {now_ms}");

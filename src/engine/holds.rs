@@ -343,6 +343,16 @@ impl Holds {
         Some(hold)
     }
 
+    /// An open one stays for these reasons alone.
+    pub(super) fn keep_for(&mut self, number: u64, rules: Vec<HoldRule>, decisions: Vec<HoldDecision>) {
+        self.keep(number);
+        if let Some(hold) = self.all.get_mut(&number) {
+            self.bytes -= hold.bytes();
+            (hold.rules, hold.decisions) = (rules, decisions);
+            self.bytes += hold.bytes();
+        }
+    }
+
     /// Forgets those whose time to be remembered is over.
     pub(super) fn forget(&mut self, watermark_ms: i64) {
         while let Some(place) = self.ended.first().copied().filter(|(forget_ms, _)| *forget_ms <= watermark_ms) {

@@ -23,6 +23,7 @@ mod export;
 mod facts;
 mod holds;
 mod judgement;
+mod lift;
 mod machine;
 mod overrides;
 mod parts;
@@ -61,6 +62,7 @@ pub use explain::{
 pub use export::Exported;
 pub use holds::{HeldEvent, Hold, HoldDecision, HoldEnd, HoldParty, HoldRule, HoldState, Holds, hold_number};
 pub use judgement::{Changed, Judgement, Judgements, Outcome, Piece, Raised, TimePassed};
+pub use lift::LiftCount;
 pub use machine::{Engine, EngineOptions};
 pub use overrides::{Override, OverridesWanted};
 pub use parts::{FeatureSize, StateSize};

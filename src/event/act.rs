@@ -40,6 +40,9 @@ pub enum Deed {
     /// A review of a hold ends.
     #[serde(rename = "hold.end")]
     EndHold(EndHold),
+    /// What rules have decided and held is undone together.
+    #[serde(rename = "decisions.lift")]
+    Lift(Lift),
 }
 
 /// Whom an act is about.
@@ -91,6 +94,24 @@ pub enum HoldEnding {
     Uphold,
 }
 
+/// What is undone: what fits all that is given.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Lift {
+    /// Of this program; `None`: of all.
+    pub program: Option<String>,
+    /// By this rule.
+    pub rule: Option<String>,
+    /// Under the rule set of this hash.
+    pub ruleset: Option<String>,
+    /// From this event time on.
+    pub from_ms: Option<i64>,
+    /// Before this event time.
+    pub to_ms: Option<i64>,
+    /// Why, in words.
+    pub reason: String,
+}
+
 /// Why a line is no act.
 #[derive(Debug, thiserror::Error)]
 pub enum NoAct {
@@ -118,6 +139,7 @@ impl Act {
             Deed::PutOverride(put) => put.check()?,
             Deed::DeleteOverride(of) => of.check()?,
             Deed::EndHold(end) => check_reason(&end.reason)?,
+            Deed::Lift(lift) => lift.check()?,
         }
         Ok(act)
     }
@@ -144,6 +166,24 @@ impl PutOverride {
             return Err(NoAct::Bounds("an override allows or blocks"));
         }
         check_reason(&self.reason)
+    }
+}
+
+impl Lift {
+    /// Whether it says what it is about.
+    ///
+    /// # Errors
+    ///
+    /// [`NoAct::Bounds`].
+    pub fn check(&self) -> Result<(), NoAct> {
+        let Lift { program, rule, ruleset, from_ms, to_ms, reason } = self;
+        if rule.is_none() && ruleset.is_none() && from_ms.is_none() && to_ms.is_none() {
+            return Err(NoAct::Bounds("it takes a rule, a rule set or a time: all at once is never meant"));
+        }
+        if [program, rule, ruleset].into_iter().flatten().any(|name| !fits(name)) {
+            return Err(NoAct::Bounds("programs, rules and hashes have 1 to 1024 bytes"));
+        }
+        check_reason(reason)
     }
 }
 
@@ -180,6 +220,12 @@ mod tests {
         let end = EndHold { hold: "hold-1".into(), end: HoldEnding::Uphold, reason: "r".into() };
         let end = Act { what: Deed::EndHold(end), ..put() };
         assert_eq!(Act::read(&end.line()).unwrap(), end);
+        let (program, rule, reason) = (None, Some("r".to_owned()), "wrong".to_owned());
+        let lift = Lift { program, rule, ruleset: None, from_ms: Some(1), to_ms: None, reason };
+        let lifted = Act { what: Deed::Lift(lift.clone()), ..put() };
+        assert_eq!(Act::read(&lifted.line()).unwrap(), lifted);
+        let all = Lift { rule: None, from_ms: None, ..lift };
+        assert!(Act::read(&Act { what: Deed::Lift(all), ..put() }.line()).is_err(), "all at once");
     }
 
     #[test]

@@ -91,6 +91,7 @@ fn open_routes() -> OpenApiRouter<Arc<Api>> {
         .routes(route!(calls::verdicts::verdict))
         .routes(route!(calls::decisions::check))
         .routes(route!(calls::decisions::list))
+        .routes(route!(calls::lift::lift))
         .routes(route!(calls::stream::follow))
         .routes(route!(calls::holds::list))
         .routes(route!(calls::holds::release))
@@ -246,6 +247,7 @@ const ROUTES: &[&str] = &[
     "/v1/verdicts/{source}/{id}",
     "/v1/decisions/check",
     "/v1/decisions",
+    "/v1/decisions/lift",
     "/v1/decisions/stream",
     "/v1/holds",
     "/v1/holds/{id}/release",

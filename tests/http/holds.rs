@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use crate::support::http::{Served, event, referral};
 
 /// One more rule: what somebody asks for by telephone is held.
-const HELD: &str = r#"
+pub(crate) const HELD: &str = r#"
 version: 1
 pack: telephone
 rules:

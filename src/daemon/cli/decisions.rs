@@ -1,5 +1,6 @@
 //! `refguard decisions`: who stands under a decision of a running daemon, and what becomes of it.
 
+mod lift;
 mod watch;
 
 use serde_json::{Map, Value, json};
@@ -22,6 +23,8 @@ enum Command {
     List(List),
     /// Tells what stands on subjects, given as fields of an event; nothing is counted.
     Check(Check),
+    /// Undoes what rules have decided and held, by rule, rule set or time; without --apply it tells what it would do.
+    Lift(lift::Arguments),
     /// Follows the log of decisions: what stands, then every change, a line of JSON each. It goes on by itself when the
     /// connection is lost, and compares its sum with the daemon's at each heartbeat.
     Watch(watch::Arguments),
@@ -77,6 +80,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
             let checked = reach.client()?.post("/v1/decisions/check", &Value::from(wanted))?;
             show_subjects(checked["subjects"].as_array().map_or(&[], Vec::as_slice))
         }
+        Command::Lift(arguments) => lift::run(arguments),
         Command::Watch(arguments) => watch::run(arguments),
     }
 }

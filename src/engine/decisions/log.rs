@@ -56,6 +56,8 @@ pub(in crate::engine) enum EndReason {
     Expired,
     /// A person took their word off it.
     OverrideDeleted,
+    /// What rules had decided was undone.
+    Lifted,
 }
 
 impl EndReason {
@@ -64,6 +66,7 @@ impl EndReason {
         match self {
             EndReason::Expired => "expired",
             EndReason::OverrideDeleted => "override_deleted",
+            EndReason::Lifted => "lifted",
         }
     }
 }

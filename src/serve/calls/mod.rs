@@ -5,6 +5,7 @@ pub(super) mod decisions;
 pub(super) mod evaluate;
 pub(super) mod holds;
 pub(super) mod ingest;
+pub(super) mod lift;
 pub(super) mod overrides;
 pub(super) mod rules;
 pub(super) mod stream;

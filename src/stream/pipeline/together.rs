@@ -155,6 +155,9 @@ impl<'a> Together<'a> {
                 self.put(2, id, line);
             }
         }
+        if sinks.events.is_some() {
+            work.judgements.said.iter().for_each(|said| self.put(3, &said.key, &said.line));
+        }
         let ends = &mut self.ends[work.source];
         for end in work.ends.drain(..) {
             match ends.iter_mut().find(|known| known.partition == end.partition) {

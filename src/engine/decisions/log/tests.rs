@@ -105,6 +105,11 @@ impl Story {
         if self.draw(8) == 0 {
             decisions.delete_override(key);
         }
+        if self.draw(60) == 0 {
+            let rule = format!("rule-{}", self.draw(3));
+            let lifted = decisions.to_lift(|_, cause| cause.rule() == Some(&*rule));
+            decisions.lift(&lifted);
+        }
         decisions.tell(self.now_ms, told);
         if self.draw(4) == 0 {
             // Sometimes time leaps beyond what is still kept.
