@@ -29,6 +29,8 @@ pub struct Past {
     judged_to: Vec<Option<u64>>,
     /// By partition: the first of its records in the journal.
     first: Vec<Option<u64>>,
+    /// Its runs of records: the entry, the partition, and the first record.
+    runs: Vec<(u64, u32, u64)>,
     /// Whether the journal has inputs behind the checkpoint.
     pub has_inputs: bool,
     /// What came of lines below this entry is out.
@@ -49,6 +51,7 @@ impl Past {
         let mut past = Past {
             judged_to: companion.places.iter().map(|(_, next)| *next).collect(),
             first: vec![None; companion.places.len()],
+            runs: Vec::new(),
             has_inputs: false,
             lines_out_below: 0,
             hash: companion.hash.clone(),
@@ -58,14 +61,14 @@ impl Past {
             companion,
         };
         let position = past.companion.position;
-        let scan = Scan::of(folder, position, |(_, entry)| {
-            past.note(entry);
+        let scan = Scan::of(folder, position, |(number, entry)| {
+            past.note(number, entry);
             Ok(())
         })?;
         Ok(Past { scan, ..past })
     }
 
-    fn note(&mut self, entry: Stored) {
+    fn note(&mut self, entry_number: u64, entry: Stored) {
         match entry {
             Stored::Place(number, name) => {
                 let number = number as usize;
@@ -77,6 +80,7 @@ impl Past {
             Stored::Records { runs, .. } => {
                 self.has_inputs = true;
                 for run in runs {
+                    self.runs.push((entry_number, run.place, run.first));
                     let place = run.place as usize;
                     if let (Some(first), Some(next)) = (self.first.get_mut(place), self.judged_to.get_mut(place)) {
                         first.get_or_insert(run.first);

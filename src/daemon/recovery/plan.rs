@@ -169,6 +169,9 @@ fn replay(
         }
         *wanted = wanted_after(*wanted, &sets[hash]);
     }
+    // Outputs leave in the order of the journal: what lies before records whose outputs are out is out.
+    let is_out = |(_, place, first): &&(u64, u32, u64)| out_below.get(*place as usize).is_some_and(|out| first < out);
+    let marks_out_below = past.runs.iter().rev().find(is_out).map_or(0, |(entry, ..)| *entry);
     let places = past.companion.places.iter().zip(&past.first).zip(out_below);
     let places =
         places.map(|(((name, _), first), out_below)| ReplayPlace { name: name.clone(), first: *first, out_below });
@@ -176,6 +179,7 @@ fn replay(
         entries: past.scan.again(&past.folder, past.companion.position),
         places: places.collect(),
         lines_out_below: past.lines_out_below,
+        marks_out_below,
         topics: topics.iter().map(|source| (source.index, Arc::clone(&source.log))).collect(),
         wanted: begins,
         signals: signals.clone(),

@@ -39,8 +39,9 @@ impl Behind {
     /// Writes what came of a work.
     pub(super) fn take(&mut self, sinks: &mut Sinks, work: &mut Work) -> Result<(), StreamError> {
         if let Some(journal) = &self.journal {
-            // Nobody else has these lines. One wait is for all works that were judged by then.
-            if !work.origin.lines.is_empty() && journal.synced() < work.entry {
+            // Nobody else has these lines, nor the ticks that ended something. One wait is for all works that were judged by then.
+            let is_alone = !work.origin.lines.is_empty() || work.says_something();
+            if is_alone && journal.synced() < work.entry {
                 journal.sync()?;
             }
         }

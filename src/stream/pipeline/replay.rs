@@ -47,6 +47,9 @@ pub struct Replay {
     pub places: Vec<ReplayPlace>,
     /// What came of lines in entries below this number is out.
     pub lines_out_below: u64,
+    /// What time alone brought about in entries below this number is out. What came of later ones may be: nothing that is
+    /// committed tells, so it is said again, with the ids that it had.
+    pub marks_out_below: u64,
     /// The topics of sources that have them, by the index of their reader.
     pub topics: Vec<(usize, Arc<dyn Log>)>,
     /// What is derived for the rules that the engine begins with.
@@ -267,7 +270,8 @@ impl Replaying {
                 }
             }
         }
-        Ok(self.send_records(work, current.unwrap_or(true), out))
+        let is_out = current.unwrap_or(number < self.replay.marks_out_below);
+        Ok(self.send_records(work, is_out, out))
     }
 
     /// Sends a work with the records that were read for it.

@@ -156,6 +156,11 @@ pub fn log_is_ahead(through: u64, known: u64) -> StreamError {
 }
 
 impl Work {
+    /// Whether something is said that may come of time alone.
+    pub(super) fn says_something(&self) -> bool {
+        !self.judgements.said.is_empty() || self.told().next().is_some()
+    }
+
     /// The changes of decisions that are to be written: key, line, and whether it is the last of its subject.
     pub(super) fn told(&self) -> impl Iterator<Item = (&str, &[u8], bool)> {
         let changes = self.judgements.changed.get(self.told_from..).unwrap_or_default();
