@@ -24,12 +24,16 @@ mod components;
 mod decisions;
 #[path = "engine/known.rs"]
 mod known;
+#[path = "engine/lists.rs"]
+mod lists;
 #[path = "support/pack.rs"]
 mod pack;
 #[path = "engine/referrer.rs"]
 mod referrer;
 #[path = "engine/reload.rs"]
 mod reload;
+#[path = "engine/sandbox.rs"]
+mod sandbox;
 #[path = "engine/seen.rs"]
 mod seen;
 

@@ -12,7 +12,7 @@ use serde_json::Value;
 use support::program::{Daemon, ROOT, answer};
 
 /// The format that is written now. When it is raised: keep the reader of the one before, and write a folder for the new one.
-const FORMAT: u32 = 4;
+const FORMAT: u32 = 5;
 
 fn data(name: &str) -> PathBuf {
     Path::new(ROOT).join("tests/data/formats").join(name)

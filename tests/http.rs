@@ -1,9 +1,15 @@
 //! Events and verdicts over HTTP, by the real daemon.
 
+#[path = "http/accounts.rs"]
+mod accounts;
 #[path = "http/away.rs"]
 mod away;
+#[path = "http/conformance.rs"]
+mod conformance;
 #[path = "http/decisions.rs"]
 mod decisions;
+#[path = "http/explain.rs"]
+mod explain;
 #[path = "http/hostile.rs"]
 mod hostile;
 #[path = "http/schema.rs"]

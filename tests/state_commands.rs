@@ -116,7 +116,7 @@ fn damage_is_told_with_its_file_and_place_and_is_exit_code_1() {
     let whole = state("verify", &config);
     assert_eq!((whole.code, whole.err.as_str()), (Some(0), ""));
     let told = String::from_utf8(whole.out).unwrap();
-    assert!(told.contains("whole: format 4, 200 events") && told.contains("whole: format 4, 100 events"), "{told}");
+    assert!(told.contains("whole: format 5, 200 events") && told.contains("whole: format 5, 100 events"), "{told}");
     for prefix in ["checkpoint-", "journal-"] {
         let path = files(folder.path(), prefix).remove(0);
         let bytes = fs::read(&path).unwrap();

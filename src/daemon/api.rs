@@ -122,12 +122,12 @@ fn leave(path: &Path, secret: &Secret) -> std::io::Result<()> {
 }
 
 impl Opened {
-    /// Serves.
+    /// Serves; `with_constant`: with a call beside that is measured by.
     ///
     /// # Errors
     ///
     /// [`ApiError`].
-    pub fn serve(self, config: &Config, metrics: &Arc<Metrics>) -> Result<Server, ApiError> {
+    pub fn serve(self, config: &Config, metrics: &Arc<Metrics>, with_constant: bool) -> Result<Server, ApiError> {
         let Opened { bound, records, inbox, ask } = self;
         let away = Arc::clone(metrics);
         let api = Api {
@@ -140,8 +140,10 @@ impl Opened {
             clocks: Clocks { wall_ms: clock::wall_clock_ms, monotonic: clock::monotonic },
             away: Box::new(move || away.away_from_verdicts()),
             max_entries: wiring::premises(config).max_entries,
+            customer_texts: config.customer_texts(),
             observer: metrics.api(),
             description: description().to_string(),
+            with_constant,
             live: Live::default(),
         };
         let server = bound.serve(api, wiring::connection_options(config))?;

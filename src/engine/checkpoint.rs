@@ -49,6 +49,10 @@ mod tag {
     pub(super) const KEYS_OF: u8 = 14;
     /// Events that wait for a referral.
     pub(super) const WAITING: u8 = 15;
+    /// What verdicts rested on.
+    pub(super) const EVIDENCE: u8 = 32;
+    /// Entries of managed lists.
+    pub(super) const LISTS: u8 = 33;
 }
 
 /// Whose table it is.
@@ -100,6 +104,8 @@ impl Engine {
         }
         self.dedup.store(&[tag::IDENTITIES], put);
         self.remembered.store(&[tag::VERDICTS], put);
+        self.recorded.store(&[tag::EVIDENCE], put);
+        self.managed.store(&[tag::LISTS], put);
         self.decisions.store(&[tag::SUBJECTS], put);
         put(&[tag::END]);
     }
@@ -119,6 +125,8 @@ impl Engine {
         }
         self.dedup.begin_cut(&[tag::IDENTITIES]);
         self.remembered.begin_cut(&[tag::VERDICTS]);
+        self.recorded.begin_cut(&[tag::EVIDENCE]);
+        self.managed.begin_cut(&[tag::LISTS]);
         self.decisions.begin_cut(&[tag::SUBJECTS]);
     }
 
@@ -155,6 +163,8 @@ impl Engine {
         }
         self.dedup.cancel_cut();
         self.remembered.cancel_cut();
+        self.recorded.cancel_cut();
+        self.managed.cancel_cut();
         self.decisions.cancel_cut();
     }
 
@@ -175,6 +185,8 @@ impl Engine {
             1 => self.dedup.store_cut(budget_bytes, put),
             2 => self.remembered.store_cut(budget_bytes, put),
             3 => self.decisions.store_cut(budget_bytes, put),
+            4 => self.recorded.store_cut(budget_bytes, put),
+            5 => self.managed.store_cut(budget_bytes, put),
             _ => return None,
         };
         Some(is_all)

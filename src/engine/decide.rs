@@ -18,8 +18,9 @@ use super::record;
 use super::shared::Origin;
 use super::subject::{subject_key, subjects};
 use super::tally::Tally;
+use crate::event::attribute;
 use crate::event::json::write_string;
-use crate::event::{Cause, Event, Field, Mode, SubjectKind, Verdict};
+use crate::event::{AttributeType, AttributeValue, Cause, Event, Field, Mode, SubjectKind, Verdict};
 use crate::ruleset::cel::{Facts, Fault, ReadIndex, ReadKey, ReadSource, Role, Scalar as CelScalar};
 use crate::ruleset::program::{AppliesTo, Decide, DecideSubject, Rule, RuleSet, WhenIncomplete};
 use crate::signals::SubjectReader;
@@ -56,6 +57,11 @@ impl Scratch {
     /// The elements of `rules` for the event decided last, without messages.
     pub(super) fn bare_rules(&self) -> &[u8] {
         &self.bare_rules
+    }
+
+    /// The places of the rules that matched the event decided last, those in shadow too.
+    pub(super) fn matched(&self) -> impl Iterator<Item = u32> {
+        self.matches.iter().map(|matched| matched.rule)
     }
 }
 
@@ -107,9 +113,17 @@ impl Decider<'_> {
         out: &mut Judgements,
     ) -> Judgement {
         self.scratch.bare_rules.clear();
-        self.match_rules(row, entry, program);
         let (late, over_quota) = (entry.moment.late, entry.over_quota);
         let mut judgement = Judgement { outcome: Outcome::Judged, late, over_quota, ..Judgement::default() };
+        if program.sandbox
+            && let Some(verdict) = asked_for(row)
+        {
+            self.scratch.matches.clear();
+            let invited = !row.text(Field::ReferrerId).is_empty();
+            let parties = invited.then_some((verdict, verdict));
+            return Judgement { verdict, cause: Cause::Test, parties, ..judgement };
+        }
+        self.match_rules(row, entry, program);
         let (mut referrer, mut referee) = (Side::default(), Side::default());
         let mut by_rule = Verdict::Allow;
         for matched in self.scratch.matches.iter().filter(|matched| matched.enforced) {
@@ -412,6 +426,14 @@ pub(super) fn evidence_order(rules: &RuleSet, read: ReadIndex) -> (u32, bool, u3
         // Features are sorted by name, so their order is that of the names.
         ReadSource::Feature { feature, key } => (feature.0, !matches!(key, ReadKey::Own), read.0),
         _ => (u32::MAX, true, read.0),
+    }
+}
+
+/// The verdict that an event of a program for tests asks for.
+fn asked_for(row: &Row<'_>) -> Option<Verdict> {
+    match attribute(row.text(Field::Attributes), "refguard_test", AttributeType::Text)? {
+        AttributeValue::Text(word) => Verdict::from_name(&word),
+        _ => None,
     }
 }
 

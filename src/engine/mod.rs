@@ -17,17 +17,20 @@ mod chunk;
 mod clock;
 mod decide;
 mod decisions;
+mod dossier;
 mod explain;
 mod export;
 mod facts;
 mod judgement;
 mod machine;
+mod managed;
 mod parts;
 mod plan;
 mod policy;
 mod programs;
 mod quotas;
 mod record;
+mod recorded;
 mod referrers;
 mod reload;
 mod remembered;
@@ -38,6 +41,7 @@ mod subject;
 mod tally;
 mod waiting;
 mod watch;
+mod why;
 
 pub use backfill::{Backfill, Backfilled, Filling};
 pub use bounded::{beginning, bounded_text};
@@ -46,12 +50,14 @@ pub use checkpoint::{CheckpointStep, RestoreError, Restored, Restoring, Survey, 
 pub use clock::{Clock, Moment};
 pub use decide::{derived_id, program_name};
 pub use decisions::{DecisionCause, DecisionReach, DecisionRecord, Decisions, InForce};
+pub use dossier::{Dossier, KeptFeature, KnownFact};
 pub use explain::{
     DecisionExplained, Explanation, FeatureExplained, RuleEnd, RuleExplained, ShadowCause, Watched, Witnessed,
 };
 pub use export::Exported;
 pub use judgement::{Judgement, Judgements, Outcome, Piece, Raised, TimePassed};
 pub use machine::{Engine, EngineOptions};
+pub use managed::{EntryRefused, ManagedView};
 pub use parts::{FeatureSize, StateSize};
 pub use policy::{Policy, ProgramPolicy, Rates, Thresholds};
 pub use quotas::{EventQuota, QUOTAS_MAX, Quota, QuotaChange, QuotaOf, QuotaUse};
@@ -61,3 +67,4 @@ pub use shared::{Applied, Change, Next, Origin, RecordKind, RecordName, SharedCh
 pub use standing::{Standing, StandingWanted};
 pub use tally::Tally;
 pub use watch::SaturationChange;
+pub use why::Why;

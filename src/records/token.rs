@@ -112,6 +112,11 @@ impl Token {
         self.programs.iter().any(|of| of == ALL || of == program)
     }
 
+    /// Whether it speaks for every program, those that are not configured too.
+    pub fn is_for_all_programs(&self) -> bool {
+        self.programs.iter().any(|of| of == ALL)
+    }
+
     /// Whether it speaks for a source of events.
     pub fn is_for_source(&self, source: &str) -> bool {
         self.sources.iter().any(|of| of == ALL || of == source)

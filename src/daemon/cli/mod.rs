@@ -13,6 +13,7 @@ mod explain;
 mod failure;
 mod keep;
 mod outlive;
+mod rules;
 mod run;
 mod schema;
 mod start;
@@ -71,6 +72,8 @@ enum Command {
     State(stored::Arguments),
     /// Who may ask a running daemon: its tokens.
     Token(token::Arguments),
+    /// The rules that a running daemon judges by, and how they are doing.
+    Rules(rules::Arguments),
     /// What people and tokens have done: to look at and to check.
     Audit(audit::Arguments),
     /// Prints a JSON Schema.
@@ -133,6 +136,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::DeadLetters(arguments) => deadletters::run(&arguments),
         Command::State(arguments) => stored::run(&arguments),
         Command::Token(arguments) => token::run(&arguments),
+        Command::Rules(arguments) => rules::run(&arguments),
         Command::Audit(arguments) => audit::run(&arguments),
         Command::Schema(arguments) => schema::run(&arguments),
     };

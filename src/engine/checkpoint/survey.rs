@@ -11,8 +11,10 @@ use crate::engine::EngineOptions;
 use crate::engine::breaker::Breakers;
 use crate::engine::clock::Clock;
 use crate::engine::decisions::Decisions;
+use crate::engine::managed::ManagedLists;
 use crate::engine::policy::Policy;
 use crate::engine::quotas::Quotas;
+use crate::engine::recorded::Recorded;
 use crate::engine::referrers::Referrers;
 use crate::engine::remembered::Remembered;
 use crate::engine::waiting::Waiting;
@@ -51,7 +53,7 @@ pub struct Survey {
 }
 
 /// Those parts that are no table, by the place that they have behind the tables.
-const OTHERS: [&str; 7] = [
+const OTHERS: [&str; 9] = [
     "account.referrers",
     "state.identities",
     "state.verdicts",
@@ -59,6 +61,8 @@ const OTHERS: [&str; 7] = [
     "state.waiting",
     "state.breakers",
     "state.watch",
+    "state.evidence",
+    "state.lists",
 ];
 const REFERRERS: usize = 0;
 const IDENTITIES: usize = 1;
@@ -67,6 +71,8 @@ const DECISIONS: usize = 3;
 const WAITING: usize = 4;
 const BREAKERS: usize = 5;
 const WATCH: usize = 6;
+const EVIDENCE: usize = 7;
+const LISTS: usize = 8;
 
 /// A checkpoint that is being looked at, segment by segment.
 #[derive(Debug, Default)]
@@ -185,6 +191,16 @@ impl Surveying {
                 let mut remembered = Remembered::default();
                 remembered.restore(reader)?;
                 (VERDICTS, remembered.len())
+            }
+            tag::EVIDENCE => {
+                let mut recorded = Recorded::new(ROOM);
+                recorded.restore(reader)?;
+                (EVIDENCE, recorded.len())
+            }
+            tag::LISTS => {
+                let mut managed = ManagedLists::default();
+                managed.restore(reader)?;
+                (LISTS, managed.len())
             }
             tag::DECISIONS => (DECISIONS, Decisions::default().restore_head(reader).map(|_| 0)?),
             tag::SUBJECTS if self.begun[2] => {

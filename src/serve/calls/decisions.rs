@@ -134,19 +134,23 @@ impl From<Standing> for Subject {
     }
 }
 
+/// For which types of event a cause counts, in words.
+pub(super) fn reach_names(of: &DecisionReach) -> Vec<String> {
+    match of {
+        DecisionReach::Everywhere => vec!["everywhere".to_owned()],
+        DecisionReach::WhereValueMoves => vec!["where_value_moves".to_owned()],
+        DecisionReach::Types(types) => types.iter().map(|name| name.to_string()).collect(),
+    }
+}
+
 impl From<DecisionCause> for Cause {
     fn from(of: DecisionCause) -> Cause {
-        let on = match &of.reach {
-            DecisionReach::Everywhere => vec!["everywhere".to_owned()],
-            DecisionReach::WhereValueMoves => vec!["where_value_moves".to_owned()],
-            DecisionReach::Types(types) => types.iter().map(|name| name.to_string()).collect(),
-        };
         Cause {
+            on: reach_names(&of.reach),
             id: of.id,
             rule: of.rule.into(),
             ruleset: of.ruleset.into(),
             verdict: of.verdict.name(),
-            on,
             created: time(of.created_ms),
             expires: of.expires_ms.map(time),
         }

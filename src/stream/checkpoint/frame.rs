@@ -11,7 +11,7 @@ use super::seal::{FileSeal, SALT_BYTES, Seal, SealName, Seals, TAG_BYTES};
 /// What every checkpoint begins with.
 const MAGIC: &[u8; 12] = b"refguard ckp";
 /// The format that is written, and the newest that is read. In the first one the keys of a table stood behind its head.
-pub(super) const FORMAT: u32 = 4;
+pub(super) const FORMAT: u32 = 5;
 /// From this one on the first segment says where the inputs end.
 pub(super) const FORMAT_WITH_COMPANION: u32 = 2;
 /// From this one on a second part has the open alerts.

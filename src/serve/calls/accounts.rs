@@ -1,0 +1,361 @@
+//! `/v1/accounts/{id}`: what a customer may be told, and all that is kept about a person.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::rejection::{PathRejection, QueryRejection};
+use axum::extract::{Path, Query, State};
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+use utoipa::{IntoParams, ToSchema};
+
+use super::decisions::{Subject, reach_names};
+use super::tokens::time;
+use crate::engine::{DecisionCause, Dossier, Engine, KeptFeature, KnownFact, Standing};
+use crate::event::{SubjectKind, Verdict};
+use crate::records::audit::Act;
+use crate::records::token::Scope;
+use crate::serve::auth::Caller;
+use crate::serve::customer::{CustomerTexts, InLanguages};
+use crate::serve::{Api, Problem};
+
+/// Which program.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+pub(in crate::serve) struct OfProgram {
+    /// The program.
+    #[serde(default = "default_program")]
+    #[param(default = "default", required = false)]
+    program: String,
+}
+
+fn default_program() -> String {
+    "default".to_owned()
+}
+
+/// What a customer may be told of an account. It says what is stopped, since when and until when, and what to do; it never says how
+/// that was found out.
+#[derive(Debug, Serialize, ToSchema)]
+pub(in crate::serve) struct AccountView {
+    /// The program.
+    program: String,
+    /// The account.
+    account_id: String,
+    /// The gravest of `reasons`: `clear` (nothing is stopped), `verify`, `held` or `stopped`.
+    state: &'static str,
+    /// Why: the gravest first, then the oldest.
+    reasons: Vec<Stop>,
+}
+
+/// Something that an account waits for, or cannot do.
+#[derive(Debug, PartialEq, Eq, Serialize, ToSchema)]
+pub(in crate::serve) struct Stop {
+    /// `verify`: the customer has to show who it is. `held`: a person looks at it. `stopped`: refused.
+    state: &'static str,
+    /// The code of what the customer is told.
+    #[schema(example = "under_review")]
+    code: String,
+    /// For what it counts: `everywhere`, `where_value_moves` (rewards, redemptions, payouts), or types of events.
+    on: Vec<String>,
+    /// Since when.
+    #[schema(format = DateTime)]
+    since: String,
+    /// Until when at most; `null`: until somebody has looked at it.
+    #[schema(format = DateTime)]
+    until: Option<String>,
+    /// What the customer is told, by language: `en`, `ar`, and those that are configured.
+    texts: InLanguages,
+}
+
+/// A cause, as far as a customer has to do with it.
+struct Told {
+    verdict: Verdict,
+    code: Option<String>,
+    on: Vec<String>,
+    since_ms: i64,
+    until_ms: Option<i64>,
+}
+
+fn state_name(verdict: Verdict) -> &'static str {
+    match verdict {
+        Verdict::Allow | Verdict::Flag => "clear",
+        Verdict::Challenge => "verify",
+        Verdict::Hold => "held",
+        Verdict::Block => "stopped",
+    }
+}
+
+/// What stops an account, with the codes of the rules that decided it, as far as they are in force.
+fn told(engine: &mut Engine, program: &str, account: &str, now_ms: i64) -> Vec<Told> {
+    if engine.only_observes(program) {
+        return Vec::new();
+    }
+    let standing = engine.check(program, &[(SubjectKind::Account, account.to_owned())], None, now_ms);
+    let rules = engine.rules();
+    let of = |cause: DecisionCause| {
+        let rule = rules.rules.iter().find(|rule| rule.id == *cause.rule);
+        Told {
+            verdict: cause.verdict,
+            code: rule.and_then(|rule| rule.customer.clone()),
+            on: reach_names(&cause.reach),
+            since_ms: cause.created_ms,
+            until_ms: cause.expires_ms,
+        }
+    };
+    let causes = standing.into_iter().flat_map(|standing| standing.causes).map(of);
+    causes.filter(|told| told.verdict >= Verdict::Challenge).collect()
+}
+
+/// What is told: causes of which the customer is told the same are one, from the first's begin to the last's end, so that their number
+/// gives nothing away.
+fn stops(mut told: Vec<Told>, texts: &CustomerTexts) -> Vec<Stop> {
+    told.sort_by_key(|told| (std::cmp::Reverse(told.verdict), told.since_ms));
+    let mut stops: Vec<(Stop, Option<i64>)> = Vec::new();
+    for Told { verdict, code, on, since_ms, until_ms } in told {
+        let (code, languages) = texts.told(code.as_deref(), verdict);
+        let state = state_name(verdict);
+        let same = |(stop, _): &&mut (Stop, _)| stop.state == state && stop.code == code && stop.on == on;
+        match stops.iter_mut().find(same) {
+            Some((stop, last_ms)) => {
+                *last_ms = last_ms.zip(until_ms).map(|(one, other)| one.max(other));
+                stop.until = last_ms.map(time);
+            }
+            None => {
+                let (since, until) = (time(since_ms), until_ms.map(time));
+                let (code, texts) = (code.to_owned(), languages.clone());
+                stops.push((Stop { state, code, on, since, until, texts }, until_ms));
+            }
+        }
+    }
+    stops.into_iter().map(|(stop, _)| stop).collect()
+}
+
+/// What a path and a query say, of a token that may ask.
+fn asked(
+    caller: &Caller,
+    path: Result<Path<String>, PathRejection>,
+    query: Result<Query<OfProgram>, QueryRejection>,
+) -> Result<(String, String), Problem> {
+    let Path(account) = path.map_err(|rejection| Problem::bad_request("bad_path", rejection.body_text()))?;
+    let Query(OfProgram { program }) =
+        query.map_err(|rejection| Problem::bad_request("bad_query", rejection.body_text()))?;
+    caller.speaks_for_program(&program)?;
+    Ok((program, account))
+}
+
+/// Tells what a customer may be told of an account: what is stopped, since when, until when, and what to do.
+///
+/// For support, and for an app that shows it. An account that nothing is known of is `clear`, so that nobody learns by this call which
+/// accounts there are.
+#[utoipa::path(
+    get,
+    path = "/v1/accounts/{id}",
+    operation_id = "account",
+    tag = "accounts",
+    security(("token" = ["accounts:read"])),
+    params(("id" = String, Path, description = "The account, percent-encoded."), OfProgram),
+    responses((status = 200, description = "As of now.", body = AccountView))
+)]
+pub(in crate::serve) async fn account(
+    State(api): State<Arc<Api>>,
+    caller: Caller,
+    path: Result<Path<String>, PathRejection>,
+    query: Result<Query<OfProgram>, QueryRejection>,
+) -> Result<Json<AccountView>, Problem> {
+    caller.needs(Scope::AccountsRead)?;
+    let (program, account_id) = asked(&caller, path, query)?;
+    let now_ms = (api.clocks.wall_ms)();
+    let of = (program.clone(), account_id.clone());
+    let told = api.ask(move |engine| told(engine, &of.0, &of.1, now_ms)).await?;
+    let gravest = told.iter().map(|told| told.verdict).max().unwrap_or_default();
+    let reasons = stops(told, &api.customer_texts);
+    Ok(Json(AccountView { program, account_id, state: state_name(gravest), reasons }))
+}
+
+/// All that is kept about an account and can be found by its id.
+#[derive(Debug, Serialize, ToSchema)]
+pub(in crate::serve) struct AccountExport {
+    /// The program.
+    program: String,
+    /// The account.
+    account_id: String,
+    /// The newest event time, as of which the rest is told; `null`: there was no event yet.
+    #[schema(format = DateTime)]
+    as_of: Option<String>,
+    /// What stands on it; `null`: nothing.
+    decision: Option<Subject>,
+    /// What is remembered of it.
+    facts: Facts,
+    /// What was counted under its id alone.
+    features: Vec<FeatureOf>,
+}
+
+/// What is remembered of an account: what some loaded rule reads.
+#[derive(Debug, Default, Serialize, ToSchema)]
+pub(in crate::serve) struct Facts {
+    /// When it was first seen.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(format = DateTime, nullable = false)]
+    first_seen: Option<String>,
+    /// When it was last seen.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(format = DateTime, nullable = false)]
+    last_seen: Option<String>,
+    /// When its customer last did something.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(format = DateTime, nullable = false)]
+    last_active: Option<String>,
+    /// When it was opened.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(format = DateTime, nullable = false)]
+    opened_at: Option<String>,
+    /// When it was referred.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(format = DateTime, nullable = false)]
+    referred_at: Option<String>,
+    /// Who invited it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    referrer: Option<String>,
+    /// Where it was last.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    place: Option<PlaceOf>,
+}
+
+/// A place.
+#[derive(Debug, Serialize, ToSchema)]
+pub(in crate::serve) struct PlaceOf {
+    /// Degrees, WGS 84.
+    latitude: f64,
+    /// Degrees, WGS 84.
+    longitude: f64,
+    /// When it was there.
+    #[schema(format = DateTime)]
+    at: Option<String>,
+}
+
+/// What a feature counted.
+#[derive(Debug, Serialize, ToSchema)]
+pub(in crate::serve) struct FeatureOf {
+    /// Its name.
+    feature: String,
+    /// The field of events that the account's id stood in: as which party it was counted.
+    field: &'static str,
+    /// What is computed.
+    aggregate: &'static str,
+    /// The value; of texts only how many, since they are kept as hashes.
+    #[schema(value_type = serde_json::Value)]
+    value: Box<RawValue>,
+    /// Whether nothing of it was summarised or refused.
+    exact: bool,
+}
+
+impl Facts {
+    fn of(known: &[(&'static str, KnownFact)], referrer: Option<String>) -> Facts {
+        let find = |name: &str| known.iter().find(|(of, _)| *of == name).map(|(_, fact)| *fact);
+        let instant = |name: &str| match find(name) {
+            Some(KnownFact::Time(ms)) => Some(time(ms)),
+            _ => None,
+        };
+        let place = match find("account.place") {
+            Some(KnownFact::Place(latitude, longitude)) => {
+                Some(PlaceOf { latitude, longitude, at: instant("account.place_time") })
+            }
+            _ => None,
+        };
+        Facts {
+            first_seen: instant("account.first_seen"),
+            last_seen: instant("account.last_seen"),
+            last_active: instant("account.last_active"),
+            opened_at: instant("account.opened_at"),
+            referred_at: instant("account.referred_at"),
+            referrer,
+            place,
+        }
+    }
+}
+
+impl FeatureOf {
+    fn of(kept: KeptFeature) -> Option<FeatureOf> {
+        let KeptFeature { feature, field, aggregate, value, exact } = kept;
+        let value = RawValue::from_string(String::from_utf8(value).ok()?).ok()?;
+        Some(FeatureOf { feature, field, aggregate, value, exact })
+    }
+}
+
+/// Exports all that is kept about a person and can be found by the account's id; the audit trail notes it.
+///
+/// What an account has together with a device, an address or a card is kept under hashes of both, and cannot be found by the account; it leaves
+/// with its window. Verdicts and events that were sent on are in your topics.
+#[utoipa::path(
+    get,
+    path = "/v1/accounts/{id}/export",
+    operation_id = "export_account",
+    tag = "accounts",
+    security(("token" = ["accounts:export"])),
+    params(("id" = String, Path, description = "The account, percent-encoded."), OfProgram),
+    responses((status = 200, description = "As of the newest event.", body = AccountExport))
+)]
+pub(in crate::serve) async fn export(
+    State(api): State<Arc<Api>>,
+    caller: Caller,
+    path: Result<Path<String>, PathRejection>,
+    query: Result<Query<OfProgram>, QueryRejection>,
+) -> Result<Json<AccountExport>, Problem> {
+    caller.needs(Scope::AccountsExport)?;
+    let (program, account_id) = asked(&caller, path, query)?;
+    let detail = serde_json::json!({"program": program}).to_string();
+    let (at_ms, actor) = ((api.clocks.wall_ms)(), caller.actor());
+    let act = Act { at_ms, actor: &actor, action: "account.export", subject: &account_id, detail };
+    let record = api.records.note(&act).await.map_err(|error| Api::records_away(&error))?;
+    tracing::info!(
+        by = caller.id(),
+        audit = record.number,
+        hash = record.hash,
+        "exports what is kept about an account"
+    );
+    let (of, everywhere) = ((program.clone(), account_id.clone()), caller.speaks_for_all_programs());
+    let kept = api.ask(move |engine| engine.dossier(&of.0, &of.1, everywhere)).await?;
+    let Dossier { as_of_ms, decision, facts, referrer, features } = kept;
+    Ok(Json(AccountExport {
+        program,
+        account_id,
+        as_of: as_of_ms.map(time),
+        decision: decision.map(|record| Subject::from(Standing::from(record))),
+        facts: Facts::of(&facts, referrer),
+        features: features.into_iter().filter_map(FeatureOf::of).collect(),
+    }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn cause(verdict: Verdict, code: &str, since_ms: i64, until_ms: Option<i64>) -> Told {
+        let on = vec!["where_value_moves".to_owned()];
+        Told { verdict, code: Some(code.to_owned()), on, since_ms, until_ms }
+    }
+
+    #[test]
+    fn causes_that_are_told_alike_are_one_from_begin_to_end() {
+        let told = vec![
+            cause(Verdict::Challenge, "verify_identity", 1000, Some(2000)),
+            cause(Verdict::Hold, "under_review", 5000, Some(9000)),
+            cause(Verdict::Hold, "no such code", 3000, Some(7000)),
+            cause(Verdict::Block, "self_referral", 8000, Some(9000)),
+            cause(Verdict::Block, "self_referral", 9000, None),
+        ];
+        let stops = stops(told, &CustomerTexts::default());
+        let seen: Vec<_> =
+            stops.iter().map(|stop| (stop.state, &*stop.code, &*stop.since, stop.until.as_deref())).collect();
+        let expected = [
+            ("stopped", "self_referral", "1970-01-01T00:00:08.000Z", None),
+            ("held", "under_review", "1970-01-01T00:00:03.000Z", Some("1970-01-01T00:00:09.000Z")),
+            ("verify", "verify_identity", "1970-01-01T00:00:01.000Z", Some("1970-01-01T00:00:02.000Z")),
+        ];
+        assert_eq!(seen, expected);
+        assert!(stops.iter().all(|stop| stop.texts.contains_key("en") && stop.texts.contains_key("ar")));
+    }
+}
