@@ -26,6 +26,8 @@ mod decisions;
 mod known;
 #[path = "engine/lists.rs"]
 mod lists;
+#[path = "engine/overrides.rs"]
+mod overrides;
 #[path = "support/pack.rs"]
 mod pack;
 #[path = "engine/referrer.rs"]

@@ -12,6 +12,10 @@ mod decisions;
 mod explain;
 #[path = "http/hostile.rs"]
 mod hostile;
+#[path = "http/lists.rs"]
+mod lists;
+#[path = "http/overrides.rs"]
+mod overrides;
 #[path = "http/schema.rs"]
 mod schema;
 mod support;

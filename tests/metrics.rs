@@ -12,7 +12,7 @@ use std::sync::atomic::AtomicBool;
 
 use refguard::daemon::metrics::{self, BatchObserver, EngineProbe, Metric, Metrics, ReloadOutcome, TABLE};
 use refguard::engine::{Engine, EngineOptions, EventQuota, Policy, ProgramPolicy, Quota};
-use refguard::event::{KINDS, ParseOptions, Parser};
+use refguard::event::{KINDS, ParseOptions, Parser, Verdict};
 use refguard::ruleset;
 use refguard::ruleset::program::RuleSet;
 use refguard::signals::{Deriver, SignalConfig};
@@ -285,7 +285,7 @@ fn the_state_of_the_engine_is_shown() {
     assert_eq!(scrape.of("summarised_keys"), [(vec!["logins_1h"], 0.0), (vec!["visits_90d"], 0.0)]);
     assert_eq!(scrape.get("state_bytes", &[]), Some(watched.engine.size().bytes() as f64));
     assert_eq!(scrape.counted("decisions_active"), [(vec!["hold"], 1.0)]);
-    assert_eq!(scrape.of("decisions_active").len(), 4, "everything but allow");
+    assert_eq!(scrape.of("decisions_active").len(), Verdict::ALL.len(), "each verdict");
     assert_eq!(scrape.of("ruleset_info"), [(vec![watched.engine.rules().hash.as_str()], 1.0)]);
     assert_eq!(scrape.get("rules_loaded", &[]), Some(4.0));
     assert_eq!(scrape.of("build_info"), [(vec![env!("CARGO_PKG_VERSION")], 1.0)]);

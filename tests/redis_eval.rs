@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by it")]
 
+#[path = "redis_eval/contention.rs"]
+mod contention;
 mod support;
 
 use std::fs;

@@ -70,7 +70,7 @@ fn a_folder_shows_what_is_in_it() {
     let shown = inspected(&config);
     assert_eq!(shown["checkpoints"].as_array().unwrap().len(), 2);
     let newest = &shown["checkpoints"][0];
-    assert_eq!((&newest["events"], &newest["format"], &newest["damage"]), (&300.into(), &4.into(), &Value::Null));
+    assert_eq!((&newest["events"], &newest["format"], &newest["damage"]), (&300.into(), &5.into(), &Value::Null));
     assert_eq!(newest["bytes"], fs::metadata(files(folder.path(), "checkpoint-").pop().unwrap()).unwrap().len());
     assert_eq!(newest["watermark"].as_str().unwrap().split('T').next(), Some("2026-05-01"), "{newest}");
     assert_eq!(shown["key"], fs::read_to_string(folder.path().join("state/key.id")).unwrap().trim());
@@ -163,7 +163,7 @@ fn a_newer_format_is_told_as_one() {
     for command in ["verify", "export"] {
         let refused = state(command, &config);
         assert_ne!(refused.code, Some(0));
-        assert!(refused.err.contains("has format 9, and this version reads up to 4"), "{}", refused.err);
+        assert!(refused.err.contains("has format 9, and this version reads up to 5"), "{}", refused.err);
         assert!(refused.err.contains("hint: start the version of refguard that wrote it"), "{}", refused.err);
     }
 }

@@ -53,6 +53,7 @@ pub struct Opened {
     bound: Bound,
     records: Records,
     inbox: Inbox,
+    acts: Inbox,
     ask: Sender<Question>,
 }
 
@@ -60,6 +61,8 @@ pub struct Opened {
 pub struct Ends {
     /// Events.
     pub inbox: InboxSource,
+    /// What people do.
+    pub acts: InboxSource,
     /// Questions.
     pub questions: Receiver<Question>,
 }
@@ -76,9 +79,9 @@ pub fn open(config: &Config) -> Result<Option<(Opened, Ends)>, ApiError> {
     let bound = Bound::open(&config.http.listen.0, wiring::tls_files(config))?;
     let records = bound.runtime().block_on(Records::open(&config.records.url)).map_err(ServeError::from)?;
     first_token(&bound, &records, &config.http.admin_token_file)?;
-    let (inbox, source) = inbox();
+    let ((inbox, events), (acts, taken)) = (inbox(), inbox());
     let (ask, questions) = bounded(QUESTIONS_MAX);
-    Ok(Some((Opened { bound, records, inbox, ask }, Ends { inbox: source, questions })))
+    Ok(Some((Opened { bound, records, inbox, acts, ask }, Ends { inbox: events, acts: taken, questions })))
 }
 
 /// The file is there before the token counts: whoever is killed in between finds no token, and makes another.
@@ -128,10 +131,11 @@ impl Opened {
     ///
     /// [`ApiError`].
     pub fn serve(self, config: &Config, metrics: &Arc<Metrics>, with_constant: bool) -> Result<Server, ApiError> {
-        let Opened { bound, records, inbox, ask } = self;
+        let Opened { bound, records, inbox, acts, ask } = self;
         let away = Arc::clone(metrics);
         let api = Api {
             inbox,
+            acts,
             questions: ask,
             records,
             mapping: wiring::inbox_mapping(config),

@@ -31,7 +31,7 @@ use crate::state::Broken;
 use crate::stream::StreamError;
 use crate::stream::copies::CopyError;
 use crate::stream::file::{LineOptions, LineSource};
-use crate::stream::inbox::InboxSource;
+use crate::stream::inbox::{ACTS, InboxSource};
 use crate::stream::kafka::{ClientOptions, KafkaSource, PartitionName, SourceOptions};
 use crate::stream::pipeline::{Input, Reader};
 
@@ -295,7 +295,8 @@ pub fn mapping_of(config: &Config, source: Option<&str>) -> Result<Option<Mappin
     }
 }
 
-/// The sources of `run`, opened; events of the API come by `inbox`.
+/// The sources of `run`, opened; events of the API, and what people do by it, come by `inboxes`. What people do comes by the last
+/// of them.
 ///
 /// # Errors
 ///
@@ -306,9 +307,10 @@ pub fn readers(
     signals: &SignalConfig,
     instance: &str,
     resume: &BTreeMap<String, Vec<(PartitionName, u64)>>,
-    mut inbox: Option<InboxSource>,
+    inboxes: Option<(InboxSource, InboxSource)>,
 ) -> Result<Vec<Reader>, WiringError> {
     check_sources(config)?;
+    let (mut inbox, acts) = inboxes.unzip();
     let open = |(index, (name, source)): (usize, (&String, &config::Source))| {
         let resume = resume.get(name).cloned().unwrap_or_default();
         let input = match inbox.take_if(|_| source.http.is_some()) {
@@ -318,7 +320,13 @@ pub fn readers(
         let mapping = source.mapping.as_ref().map(|mapping| mapping.0.clone());
         reader(index, name.clone(), input, mapping, wanted, signals, ParseOptions::default())
     };
-    config.sources.iter().enumerate().map(open).collect()
+    let mut readers = config.sources.iter().enumerate().map(open).collect::<Result<Vec<Reader>, WiringError>>()?;
+    if let Some(acts) = acts {
+        let input = Input::Acts(acts);
+        let options = ParseOptions::default();
+        readers.push(reader(readers.len(), ACTS.to_owned(), input, None, wanted, signals, options)?);
+    }
+    Ok(readers)
 }
 
 /// The sources of `run` over state that instances share: others may be in their groups, and places are the groups' alone.

@@ -8,7 +8,7 @@ use sha2::{Digest, Sha256};
 
 use super::breaker::{Breakers, Seen, eased, most};
 use super::chunk::Entry;
-use super::decisions::{DecisionCause, DecisionReach, Decisions};
+use super::decisions::{DecidedBy, DecisionCause, DecisionReach, Decisions};
 use super::explain::ShadowCause;
 use super::facts::Row;
 use super::judgement::{Elements, Judgement, Judgements, Outcome, Piece};
@@ -22,7 +22,7 @@ use crate::event::attribute;
 use crate::event::json::write_string;
 use crate::event::{AttributeType, AttributeValue, Cause, Event, Field, Mode, SubjectKind, Verdict};
 use crate::ruleset::cel::{Facts, Fault, ReadIndex, ReadKey, ReadSource, Role, Scalar as CelScalar};
-use crate::ruleset::program::{AppliesTo, Decide, DecideSubject, Rule, RuleSet, WhenIncomplete};
+use crate::ruleset::program::{AppliesTo, Decide, DecideSubject, OnExpiry, Rule, RuleSet, WhenIncomplete};
 use crate::signals::SubjectReader;
 use crate::state::{FeatureTable, KeyHasher};
 
@@ -88,6 +88,18 @@ pub(super) struct Decider<'a> {
 struct Side {
     verdict: Verdict,
     score: i64,
+    /// The word of a person, whatever the rest says.
+    overridden: Option<Verdict>,
+}
+
+impl Side {
+    fn meet(&mut self, cause: &DecisionCause) {
+        if cause.is_override() {
+            self.overridden = self.overridden.max(Some(cause.verdict));
+        } else {
+            self.verdict = self.verdict.max(cause.verdict);
+        }
+    }
 }
 
 /// Where and when a decision is made.
@@ -143,19 +155,23 @@ impl Decider<'_> {
         for side in [&mut referrer, &mut referee] {
             side.verdict = side.verdict.max(thresholds.verdict(side.score));
         }
-        let mut by_decision = Verdict::Allow;
+        let mut met = Side::default();
         if !self.decisions.is_empty() {
             let as_of_ms = entry.as_of_ms(row.event);
-            judgement.decisions =
-                out.add(|elements| by_decision = self.in_force(row, as_of_ms, [&mut referrer, &mut referee], elements));
+            let sides = [&mut met, &mut referrer, &mut referee];
+            judgement.decisions = out.add(|elements| self.in_force(row, as_of_ms, sides, elements));
         }
-        judgement.verdict = by_rule.max(by_score).max(by_decision);
+        judgement.verdict = met.overridden.unwrap_or(by_rule.max(by_score).max(met.verdict));
         judgement.cause = match judgement.verdict {
+            _ if met.overridden.is_some() => Cause::Override,
             Verdict::Allow => Cause::None,
             verdict if verdict == by_rule => Cause::Rule,
             verdict if verdict == by_score => Cause::Score,
             _ => Cause::Decision,
         };
+        for side in [&mut referrer, &mut referee] {
+            side.verdict = side.overridden.unwrap_or(side.verdict);
+        }
         if program.observe_only {
             judgement.would_be = Some(judgement.verdict);
             judgement.verdict = Verdict::Allow;
@@ -215,16 +231,15 @@ impl Decider<'_> {
         holds(rule.when.test(row)) && !rule.except.iter().any(|except| holds(except.test(row)))
     }
 
-    /// Appends the ids of the decisions that count for this event, and gives the gravest.
+    /// Appends the ids of the decisions that count for this event, and tells the event and its two sides what they say.
     fn in_force(
         &self,
         row: &Row<'_>,
         as_of_ms: i64,
-        [referrer, referee]: [&mut Side; 2],
+        [event, referrer, referee]: [&mut Side; 3],
         elements: &mut Elements<'_>,
-    ) -> Verdict {
+    ) {
         let event_type = row.text(Field::Type);
-        let mut gravest = Verdict::Allow;
         for kind in SubjectKind::ALL.iter().filter(|kind| self.decisions.has_kind(**kind)) {
             for (role, subject) in subjects(row, *kind) {
                 // One account in two roles is one subject: it stands there once, and both sides meet it.
@@ -235,18 +250,16 @@ impl Decider<'_> {
                     if is_first {
                         write_string(elements.next(), &standing.cause.id);
                     }
-                    let verdict = standing.cause.verdict;
-                    gravest = gravest.max(verdict);
+                    event.meet(standing.cause);
                     if role != Some(Role::Account) {
-                        referrer.verdict = referrer.verdict.max(verdict);
+                        referrer.meet(standing.cause);
                     }
                     if role != Some(Role::Referrer) {
-                        referee.verdict = referee.verdict.max(verdict);
+                        referee.meet(standing.cause);
                     }
                 }
             }
         }
-        gravest
     }
 
     fn write_matches(
@@ -274,8 +287,7 @@ impl Decider<'_> {
                     self.scratch.bare_rules.push(b',');
                 }
                 text.write(&mut self.scratch.bare_rules, rule, matched, None);
-                self.scratch.evidence.extend(rule.when.uses().reads.iter());
-                self.scratch.evidence.extend(rule.except.iter().flat_map(|except| except.uses().reads.iter()));
+                self.scratch.evidence.extend(rule.evidence());
             }
         });
         self.order_evidence();
@@ -388,10 +400,11 @@ impl Decider<'_> {
         };
         DecisionCause {
             id: derived_id("dec", of.into_iter().chain(by).chain(on())),
-            rule: rule.id.as_str().into(),
-            ruleset: self.rules.hash.as_str().into(),
+            decided_by: DecidedBy::Rule { rule: rule.id.as_str().into(), ruleset: self.rules.hash.as_str().into() },
             verdict,
             reach,
+            // Nothing is reviewed over shared state, and its records stay what older versions read.
+            on_expiry: if self.origin.is_some() { OnExpiry::Keep } else { decide.on_expiry },
             created_ms,
             expires_ms: decide.ttl_ms.map(|ttl_ms| created_ms.saturating_add(ttl_ms)),
             sequence: made.sequence,

@@ -1,8 +1,9 @@
-//! What stays on a subject after the event that decided it: one record a subject, with a cause for each rule.
+//! What stays on a subject after the event that decided it: one record a subject, with a cause for each rule or person.
 //!
 //! Decisions depend on order: one counts for the events after it in the log, until an instant of event time. They name
-//! their subject in clear, because people and paying services read them. Invariants: a record without causes does not
-//! exist; a record with causes that end by time stands in the expiry queue, under the end of one of them or an earlier
+//! their subject in clear, because people and paying services read them. A person's cause is an override: it beats those of
+//! rules, also where it is less grave. Invariants: a record without causes does not exist, and one has at most one override;
+//! a record with causes that end by time stands in the expiry queue, under the end of one of them or an earlier
 //! instant, and at most once for each cause that was made; the counts by kind and by verdict are those of a recount.
 
 mod stored;
@@ -12,6 +13,7 @@ use std::ops::Bound;
 
 use super::shared::Origin;
 use crate::event::{EventKind, SubjectKind, Verdict};
+use crate::ruleset::program::OnExpiry;
 use crate::state::KeyHash;
 use stored::DecisionsCut;
 
@@ -44,20 +46,39 @@ impl DecisionReach {
     }
 }
 
-/// Why a subject stands under a verdict: one for each rule.
+/// Who decided.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum DecidedBy {
+    /// A rule.
+    Rule {
+        /// Its id.
+        rule: Box<str>,
+        /// Hash of the rule set in force then.
+        ruleset: Box<str>,
+    },
+    /// A person: an override.
+    Person {
+        /// Who, such as `token:ab2cd3ef4567`.
+        by: Box<str>,
+        /// Why, in their words.
+        reason: Box<str>,
+    },
+}
+
+/// Why a subject stands under a verdict: one for each rule, and at most one for a person.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DecisionCause {
-    /// Derived from subject, rule and the event that made it.
+    /// Derived from subject, rule and the event that made it, or from subject and the act.
     pub id: String,
-    /// The rule that decided.
-    pub rule: Box<str>,
-    /// Hash of the rule set in force then.
-    pub ruleset: Box<str>,
-    /// What it decided.
+    /// Who decided.
+    pub decided_by: DecidedBy,
+    /// What was decided.
     pub verdict: Verdict,
     /// For which types of event.
     pub reach: DecisionReach,
-    /// Event time of the event that made it.
+    /// What becomes of what it held, once it has ended by itself.
+    pub on_expiry: OnExpiry,
+    /// Event time of the event that made it; of a person's, when it was made.
     pub created_ms: i64,
     /// Event time at which it ends; `None`: it stays.
     pub expires_ms: Option<i64>,
@@ -81,10 +102,52 @@ pub struct DecisionRecord {
 }
 
 impl DecisionCause {
+    /// The rule that decided, if one has.
+    pub fn rule(&self) -> Option<&str> {
+        match &self.decided_by {
+            DecidedBy::Rule { rule, .. } => Some(rule),
+            DecidedBy::Person { .. } => None,
+        }
+    }
+
+    /// Hash of the rule set in force when a rule decided.
+    pub fn ruleset(&self) -> Option<&str> {
+        match &self.decided_by {
+            DecidedBy::Rule { ruleset, .. } => Some(ruleset),
+            DecidedBy::Person { .. } => None,
+        }
+    }
+
+    /// The person who decided, if one has.
+    pub fn by(&self) -> Option<&str> {
+        match &self.decided_by {
+            DecidedBy::Rule { .. } => None,
+            DecidedBy::Person { by, .. } => Some(by),
+        }
+    }
+
+    /// Why, in the words of who decided.
+    pub fn reason(&self) -> Option<&str> {
+        match &self.decided_by {
+            DecidedBy::Rule { .. } => None,
+            DecidedBy::Person { reason, .. } => Some(reason),
+        }
+    }
+
+    /// Whether it beats rules, scores and what rules have decided.
+    pub fn is_override(&self) -> bool {
+        matches!(self.decided_by, DecidedBy::Person { .. })
+    }
+
+    /// Whether it counts at an instant: see [`Decisions::in_force`].
+    pub fn lives(&self, as_of_ms: i64) -> bool {
+        self.expires_ms.is_none_or(|end| as_of_ms < end)
+    }
+
     /// Whether one of the same rule is this one again, while this one lives.
     fn is_extended_by(&self, other: &DecisionCause, as_of_ms: i64) -> bool {
-        let lives = self.expires_ms.is_none_or(|end| as_of_ms < end);
-        lives && self.rule == other.rule && self.verdict == other.verdict && self.reach == other.reach
+        let is_same = self.rule().is_some() && self.rule() == other.rule();
+        self.lives(as_of_ms) && is_same && self.verdict == other.verdict && self.reach == other.reach
     }
 
     /// Whether some event from the horizon on can meet it.
@@ -94,7 +157,11 @@ impl DecisionCause {
 
     /// What it takes in memory, about.
     fn bytes(&self) -> usize {
-        size_of::<DecisionCause>() + self.id.len() + self.rule.len() + self.ruleset.len()
+        let texts = match &self.decided_by {
+            DecidedBy::Rule { rule, ruleset } => rule.len() + ruleset.len(),
+            DecidedBy::Person { by, reason } => by.len() + reason.len(),
+        };
+        size_of::<DecisionCause>() + self.id.len() + texts
     }
 }
 
@@ -105,10 +172,21 @@ impl DecisionRecord {
         size_of::<(KeyHash, DecisionRecord, KeyHash)>() + self.program.len() + self.subject.len() + causes
     }
 
-    /// The gravest verdict on it; `None` once it has no cause.
-    fn gravest(&self) -> Option<Verdict> {
-        self.causes.iter().map(|cause| cause.verdict).max()
+    /// What its causes come to; `None` once it has none.
+    pub fn effective(&self) -> Option<Verdict> {
+        effective(&self.causes)
     }
+
+    /// The word of a person on it.
+    pub fn overridden(&self) -> Option<&DecisionCause> {
+        self.causes.iter().find(|cause| cause.is_override())
+    }
+}
+
+/// What causes come to: the gravest override if there is one, else the gravest of all; `None` without any.
+pub fn effective<'a>(causes: impl IntoIterator<Item = &'a DecisionCause>) -> Option<Verdict> {
+    // An override is more than anything else, and among their like the graver is more.
+    causes.into_iter().map(|cause| (cause.is_override(), cause.verdict)).max().map(|(_, verdict)| verdict)
 }
 
 /// All subjects under a decision.
@@ -117,6 +195,8 @@ pub struct Decisions {
     records: HashMap<KeyHash, DecisionRecord>,
     /// Their keys in order, so that a walk over them can be interrupted.
     subjects: BTreeSet<KeyHash>,
+    /// Those under an override, in order.
+    overridden: BTreeSet<KeyHash>,
     expiries: BTreeSet<(i64, KeyHash)>,
     by_kind: [usize; SubjectKind::ALL.len()],
     by_verdict: [usize; Verdict::ALL.len()],
@@ -165,6 +245,24 @@ impl Decisions {
         keys.filter_map(|key| Some((*key, self.records.get(key)?)))
     }
 
+    /// The overrides behind a key, in the order of their subjects' keys.
+    pub(super) fn overrides_behind(
+        &self,
+        behind: Option<KeyHash>,
+    ) -> impl Iterator<Item = (KeyHash, &DecisionRecord, &DecisionCause)> {
+        let from = behind.map_or(Bound::Unbounded, Bound::Excluded);
+        let keys = self.overridden.range((from, Bound::Unbounded));
+        keys.filter_map(|key| {
+            let record = self.records.get(key)?;
+            Some((*key, record, record.overridden()?))
+        })
+    }
+
+    /// How many overrides stand, those that have ended since the last look among them.
+    pub(super) fn overrides(&self) -> usize {
+        self.overridden.len()
+    }
+
     /// How many subjects stand under a decision.
     pub fn len(&self) -> usize {
         self.records.len()
@@ -190,7 +288,7 @@ impl Decisions {
             record
                 .causes
                 .iter()
-                .filter(move |cause| cause.expires_ms.is_none_or(|end| as_of_ms < end))
+                .filter(move |cause| cause.lives(as_of_ms))
                 .filter(move |cause| cause.reach.covers(kind, event_type))
                 .filter(move |cause| at.zip(cause.origin).is_none_or(|(at, of)| !of.is_from(at)))
                 .map(|cause| InForce { cause, kind: record.kind })
@@ -213,14 +311,7 @@ impl Decisions {
             return false;
         }
         self.keep(key);
-        let record = self.records.entry(key).or_insert_with(|| {
-            let (program, kind, subject) = subject();
-            self.by_kind[kind as usize] += 1;
-            self.subjects.insert(key);
-            let record = DecisionRecord { program, kind, subject, causes: Vec::new() };
-            self.bytes += record.bytes();
-            record
-        });
+        let record = self.open(key, subject);
         let same = record.causes.iter_mut().find(|known| known.is_extended_by(&cause, as_of_ms));
         if let Some(known) = same {
             // It keeps its place in the queue, and is put back under its new end when that comes.
@@ -228,14 +319,81 @@ impl Decisions {
             // Made again by the event that made it, it is new once.
             return !self.made_before.is_empty() && self.made_before.remove(&(key, cause.id));
         }
-        let before = record.gravest();
+        let before = record.effective();
         let end = cause.expires_ms;
-        self.bytes += cause.bytes();
+        let added = cause.bytes();
         record.causes.push(cause);
-        let after = record.gravest();
+        let after = record.effective();
+        self.bytes += added;
         end.into_iter().for_each(|end| self.queue(end, key));
         self.move_verdict(before, after);
         true
+    }
+
+    /// Puts a person's word on a subject, in the place of an earlier one, which it answers. However little room there is: people
+    /// are slow, and what they say must hold.
+    pub fn put_override(
+        &mut self,
+        key: KeyHash,
+        subject: impl FnOnce() -> (Box<str>, SubjectKind, Box<str>),
+        cause: DecisionCause,
+    ) -> Option<DecisionCause> {
+        debug_assert!(cause.is_override(), "rules decide by `decide`");
+        self.keep(key);
+        let record = self.open(key, subject);
+        let before = record.effective();
+        let place = record.causes.iter().position(DecisionCause::is_override);
+        let replaced = place.map(|place| record.causes.remove(place));
+        let (end, added) = (cause.expires_ms, cause.bytes());
+        record.causes.push(cause);
+        let after = record.effective();
+        self.overridden.insert(key);
+        self.bytes = self.bytes + added - replaced.as_ref().map_or(0, DecisionCause::bytes);
+        end.into_iter().for_each(|end| self.queue(end, key));
+        self.move_verdict(before, after);
+        replaced
+    }
+
+    /// Takes a person's word off a subject, and answers it; what rules have decided stands again.
+    pub fn delete_override(&mut self, key: KeyHash) -> Option<DecisionCause> {
+        let place = self.records.get(&key)?.causes.iter().position(DecisionCause::is_override)?;
+        self.keep(key);
+        let record = self.records.get_mut(&key)?;
+        let before = record.effective();
+        let deleted = record.causes.remove(place);
+        let after = record.effective();
+        self.bytes -= deleted.bytes();
+        self.overridden.remove(&key);
+        self.close_if_empty(key);
+        self.move_verdict(before, after);
+        Some(deleted)
+    }
+
+    /// The record of a subject, made if there is none; it must be kept for a checkpoint that is under way.
+    fn open(
+        &mut self,
+        key: KeyHash,
+        subject: impl FnOnce() -> (Box<str>, SubjectKind, Box<str>),
+    ) -> &mut DecisionRecord {
+        self.records.entry(key).or_insert_with(|| {
+            let (program, kind, subject) = subject();
+            self.by_kind[kind as usize] += 1;
+            self.subjects.insert(key);
+            let record = DecisionRecord { program, kind, subject, causes: Vec::new() };
+            self.bytes += record.bytes();
+            record
+        })
+    }
+
+    /// Forgets a record whose causes have all ended.
+    fn close_if_empty(&mut self, key: KeyHash) {
+        if self.records.get(&key).is_some_and(|record| record.causes.is_empty())
+            && let Some(record) = self.records.remove(&key)
+        {
+            self.by_kind[record.kind as usize] -= 1;
+            self.bytes -= record.bytes();
+            self.subjects.remove(&key);
+        }
     }
 
     /// Puts a subject into the queue of ends.
@@ -282,18 +440,16 @@ impl Decisions {
             self.keep_end((end, key));
             self.expiries.pop_first();
             let Some(record) = self.records.get_mut(&key) else { continue };
-            let before = record.gravest();
+            let before = record.effective();
             self.bytes -= record.bytes();
             record.causes.retain(|cause| cause.expires_ms.is_none_or(|end| end > horizon_ms));
             self.bytes += record.bytes();
             let next = record.causes.iter().filter_map(|cause| cause.expires_ms).min();
-            let after = record.gravest();
-            if after.is_none() {
-                self.by_kind[record.kind as usize] -= 1;
-                self.bytes -= record.bytes();
-                self.records.remove(&key);
-                self.subjects.remove(&key);
+            let after = record.effective();
+            if record.overridden().is_none() {
+                self.overridden.remove(&key);
             }
+            self.close_if_empty(key);
             next.into_iter().for_each(|end| self.queue(end, key));
             self.move_verdict(before, after);
         }
@@ -306,7 +462,8 @@ impl Decisions {
 
     /// What they take in memory, about: records and causes with their texts, and places in the queue of ends.
     pub fn bytes(&self) -> usize {
-        self.bytes + self.expiries.len() * size_of::<(i64, KeyHash)>()
+        let (ends, overridden) = (self.expiries.len(), self.overridden.len());
+        self.bytes + ends * size_of::<(i64, KeyHash)>() + overridden * size_of::<KeyHash>()
     }
 
     fn move_verdict(&mut self, before: Option<Verdict>, after: Option<Verdict>) {
@@ -324,14 +481,15 @@ mod tests {
         let mut counts = [0; Verdict::ALL.len()];
         #[expect(clippy::iter_over_hash_type, reason = "a count does not depend on the order")]
         for record in decisions.records.values() {
-            counts[record.gravest().expect("a record without causes does not exist") as usize] += 1;
+            counts[record.effective().expect("a record without causes does not exist") as usize] += 1;
         }
         counts
     }
 
     fn recounted_bytes(decisions: &Decisions) -> usize {
         let records: usize = decisions.records.values().map(DecisionRecord::bytes).sum();
-        records + decisions.expiries.len() * size_of::<(i64, KeyHash)>()
+        let overridden = decisions.records.values().filter(|record| record.overridden().is_some()).count();
+        records + decisions.expiries.len() * size_of::<(i64, KeyHash)>() + overridden * size_of::<KeyHash>()
     }
 
     #[test]
@@ -347,29 +505,41 @@ mod tests {
         for now_ms in 0..2000_i64 {
             let account = format!("account-{}", draw(40));
             let key = hasher.key(program, &[hasher.part(Scalar::Text(&account))]);
-            let verdict = Verdict::ALL[1 + draw(4) as usize];
+            let is_override = draw(4) == 0;
+            let verdict = Verdict::ALL[if is_override { draw(5) } else { 1 + draw(4) } as usize];
+            let mut rule = || DecidedBy::Rule { rule: format!("rule-{}", draw(3)).into(), ruleset: "".into() };
+            let person = DecidedBy::Person { by: "token:a".into(), reason: "seen".into() };
+            let decided_by = if is_override { person } else { rule() };
             let cause = DecisionCause {
                 id: String::new(),
-                rule: format!("rule-{}", draw(3)).into(),
-                ruleset: "".into(),
+                decided_by,
                 verdict,
                 reach: DecisionReach::Everywhere,
+                on_expiry: OnExpiry::Keep,
                 created_ms: now_ms,
                 expires_ms: (draw(50) > 0).then(|| now_ms + 1 + draw(90) as i64),
                 sequence: 0,
                 origin: None,
             };
-            decisions.decide(key, now_ms, || ("default".into(), SubjectKind::Account, account.clone().into()), cause);
+            let subject = || ("default".into(), SubjectKind::Account, account.clone().into());
+            if is_override {
+                decisions.put_override(key, subject, cause);
+            } else {
+                decisions.decide(key, now_ms, subject, cause);
+            }
+            if draw(12) == 0 {
+                let stood = decisions.record(key).and_then(DecisionRecord::overridden).cloned();
+                assert_eq!(decisions.delete_override(key), stood, "at {now_ms}");
+            }
+            let overrides = |record: &DecisionRecord| record.causes.iter().filter(|cause| cause.is_override()).count();
+            assert!(decisions.record(key).is_none_or(|record| overrides(record) <= 1), "at {now_ms}");
             if draw(10) == 0 {
                 decisions.expire(now_ms - 20);
             }
             assert_eq!(decisions.active_by_verdict(), recount(&decisions), "at {now_ms}");
             assert_eq!(decisions.bytes(), recounted_bytes(&decisions), "at {now_ms}");
         }
-        assert!(
-            decisions.active_by_verdict().iter().skip(1).all(|subjects| *subjects > 0),
-            "the test saw every verdict"
-        );
+        assert!(decisions.active_by_verdict().iter().all(|subjects| *subjects > 0), "the test saw every verdict");
         decisions.expire(i64::MAX);
         assert_eq!(decisions.active_by_verdict(), recount(&decisions));
     }

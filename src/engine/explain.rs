@@ -121,8 +121,10 @@ pub struct DecisionExplained {
     pub subject: String,
     /// What was decided.
     pub verdict: Verdict,
-    /// By which rule.
-    pub rule: String,
+    /// By which rule; `None`: a person did.
+    pub rule: Option<String>,
+    /// By which person.
+    pub by: Option<String>,
     /// When, in milliseconds since the Unix epoch.
     pub created_ms: i64,
     /// Until when; `None`: until a person ends it.
@@ -197,12 +199,8 @@ impl Engine {
         let judged_by = entry.type_index.map_or(&[] as &[u32], |of| &self.rules.by_type[of.0 as usize].rules);
         let rules: Vec<RuleExplained> =
             judged_by.iter().map(|rule| self.explain_rule(*rule, &row, &thresholds)).collect();
-        let mut reads: Vec<ReadIndex> = judged_by
-            .iter()
-            .map(|rule| &self.rules.rules[*rule as usize])
-            .flat_map(|rule| std::iter::once(&rule.when).chain(&rule.except).flat_map(|of| &of.uses().reads))
-            .copied()
-            .collect();
+        let mut reads: Vec<ReadIndex> =
+            judged_by.iter().flat_map(|rule| self.rules.rules[*rule as usize].evidence()).collect();
         reads.sort_unstable_by_key(|read| evidence_order(&self.rules, *read));
         reads.dedup();
         let features = reads.iter().filter_map(|read| self.explain_read(*read, &ground, &row)).collect();
@@ -330,7 +328,8 @@ pub(super) fn explain_decisions(
                         kind: met.kind,
                         subject: subject.to_owned(),
                         verdict: met.cause.verdict,
-                        rule: met.cause.rule.to_string(),
+                        rule: met.cause.rule().map(str::to_owned),
+                        by: met.cause.by().map(str::to_owned),
                         created_ms: met.cause.created_ms,
                         expires_ms: met.cause.expires_ms,
                     });

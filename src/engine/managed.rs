@@ -7,7 +7,9 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::acts::ActOutcome;
 use super::machine::Engine;
+use crate::event::{Act, PutEntry};
 use crate::lists::{ListKind, ManagedEntry, ManagedList};
 use crate::ruleset::cel::ListIndex;
 use crate::ruleset::program::RuleSet;
@@ -174,6 +176,34 @@ impl Engine {
         let is_put = Arc::make_mut(found).put(value, entry);
         lists.count();
         is_put.then_some(()).ok_or(EntryRefused::Full)
+    }
+
+    /// Puts in what a person says. Saying the same again changes nothing.
+    pub(super) fn enter(&mut self, act: &Act, put: &PutEntry) -> ActOutcome {
+        let PutEntry { of, owner, reason, expires_ms } = put;
+        let entry = ManagedEntry {
+            owner: owner.as_str().into(),
+            reason: reason.as_str().into(),
+            by: act.by.as_str().into(),
+            created_ms: act.at_ms,
+            expires_ms: *expires_ms,
+        };
+        let known = self.managed.named(&of.list).and_then(|list| list.get(&of.value));
+        if let Some(known) = known
+            && (ManagedEntry { created_ms: known.created_ms, ..entry.clone() }) == *known
+        {
+            return ActOutcome::Entered(Box::new(known.clone()));
+        }
+        match self.put_entry(&of.list, &of.value, entry.clone()) {
+            Ok(()) => ActOutcome::Entered(Box::new(entry)),
+            Err(EntryRefused::NoSuchList) => ActOutcome::NotFound,
+            Err(EntryRefused::Full) => ActOutcome::Full,
+        }
+    }
+
+    /// Whether a managed list that rules name has an entry of this value that lives at an instant.
+    pub fn has_entry(&self, list: &str, value: &str, as_of_ms: i64) -> bool {
+        self.managed.named(list).and_then(|list| list.get(value)).is_some_and(|entry| entry.lives(as_of_ms))
     }
 
     /// Takes an entry out of a managed list, whether rules name it or not; whether it was there.

@@ -7,6 +7,7 @@
 //! `tests/oracle_engine.rs`.
 
 mod account;
+mod acts;
 mod ask;
 mod backfill;
 mod bounded;
@@ -24,6 +25,7 @@ mod facts;
 mod judgement;
 mod machine;
 mod managed;
+mod overrides;
 mod parts;
 mod plan;
 mod policy;
@@ -43,13 +45,14 @@ mod waiting;
 mod watch;
 mod why;
 
+pub use acts::ActOutcome;
 pub use backfill::{Backfill, Backfilled, Filling};
 pub use bounded::{beginning, bounded_text};
 pub use breaker::{BREAKER_MATCHES_MIN, BreakerOpening};
 pub use checkpoint::{CheckpointStep, RestoreError, Restored, Restoring, Survey, SurveyedPart, Surveying};
 pub use clock::{Clock, Moment};
 pub use decide::{derived_id, program_name};
-pub use decisions::{DecisionCause, DecisionReach, DecisionRecord, Decisions, InForce};
+pub use decisions::{DecidedBy, DecisionCause, DecisionReach, DecisionRecord, Decisions, InForce, effective};
 pub use dossier::{Dossier, KeptFeature, KnownFact};
 pub use explain::{
     DecisionExplained, Explanation, FeatureExplained, RuleEnd, RuleExplained, ShadowCause, Watched, Witnessed,
@@ -58,6 +61,7 @@ pub use export::Exported;
 pub use judgement::{Judgement, Judgements, Outcome, Piece, Raised, TimePassed};
 pub use machine::{Engine, EngineOptions};
 pub use managed::{EntryRefused, ManagedView};
+pub use overrides::{Override, OverridesWanted};
 pub use parts::{FeatureSize, StateSize};
 pub use policy::{Policy, ProgramPolicy, Rates, Thresholds};
 pub use quotas::{EventQuota, QUOTAS_MAX, Quota, QuotaChange, QuotaOf, QuotaUse};

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::decisions::{DecisionCause, DecisionRecord};
+use super::decisions::{DecisionCause, DecisionRecord, effective};
 use super::machine::Engine;
 use crate::event::{EventKind, SubjectKind, Verdict};
 use crate::state::{KeyHash, Scalar};
@@ -17,7 +17,7 @@ pub struct Standing {
     pub kind: SubjectKind,
     /// Its id, as decisions spell it.
     pub id: String,
-    /// The gravest of the causes that count.
+    /// What the causes that count come to: the word of a person if there is one, else the gravest.
     pub verdict: Verdict,
     /// The causes that count, in the order of making.
     pub causes: Vec<DecisionCause>,
@@ -42,7 +42,7 @@ impl From<DecisionRecord> for Standing {
     /// With every cause, those that have ended too.
     fn from(of: DecisionRecord) -> Standing {
         let DecisionRecord { kind, subject, causes, .. } = of;
-        Standing { kind, id: subject.into(), verdict: gravest(&causes), causes }
+        Standing { kind, id: subject.into(), verdict: effective(&causes).unwrap_or_default(), causes }
     }
 }
 
@@ -63,7 +63,7 @@ impl Engine {
             let key = self.subject(program, *kind, &id);
             let causes =
                 self.decisions.record(key).map(|record| counting(record, event_type, as_of_ms)).unwrap_or_default();
-            standing.push(Standing { kind: *kind, id, verdict: gravest(&causes), causes });
+            standing.push(Standing { kind: *kind, id, verdict: effective(&causes).unwrap_or_default(), causes });
         }
         standing
     }
@@ -88,7 +88,8 @@ impl Engine {
             }
             let causes = counting(record, None, as_of_ms);
             if !causes.is_empty() {
-                let (kind, id, verdict) = (record.kind, record.subject.to_string(), gravest(&causes));
+                let (kind, id, verdict) =
+                    (record.kind, record.subject.to_string(), effective(&causes).unwrap_or_default());
                 found.push(Standing { kind, id, verdict, causes });
             }
         }
@@ -100,7 +101,8 @@ impl Engine {
         self.policy.program(program).observe_only
     }
 
-    fn subject(&mut self, program: &str, kind: SubjectKind, id: &str) -> KeyHash {
+    /// The key of a subject's record.
+    pub(super) fn subject(&mut self, program: &str, kind: SubjectKind, id: &str) -> KeyHash {
         self.programs.trim();
         let place = self.programs.place(program, &self.policy, &self.rules, &self.hasher);
         let part = |text| self.hasher.part(Scalar::Text(text));
@@ -110,12 +112,8 @@ impl Engine {
 
 /// The causes that count for an event of a type at an instant.
 fn counting(record: &DecisionRecord, event_type: Option<&str>, as_of_ms: i64) -> Vec<DecisionCause> {
-    let lives = |cause: &&DecisionCause| cause.expires_ms.is_none_or(|end| as_of_ms < end);
+    let lives = |cause: &&DecisionCause| cause.lives(as_of_ms);
     let reaches =
         |cause: &&DecisionCause| event_type.is_none_or(|name| cause.reach.covers(EventKind::from_name(name), name));
     record.causes.iter().filter(lives).filter(reaches).cloned().collect()
-}
-
-fn gravest(causes: &[DecisionCause]) -> Verdict {
-    causes.iter().map(|cause| cause.verdict).max().unwrap_or_default()
 }

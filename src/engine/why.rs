@@ -87,8 +87,7 @@ impl Engine {
     /// The features that the rules read which matched the event that was decided last, by name, each at its own key first.
     fn reads_of_matches(&self) -> Vec<ReadIndex> {
         let rules = self.scratch.matched().map(|place| &self.rules.rules[place as usize]);
-        let conditions = rules.flat_map(|rule| std::iter::once(&rule.when).chain(&rule.except));
-        let mut reads: Vec<ReadIndex> = conditions.flat_map(|of| &of.uses().reads).copied().collect();
+        let mut reads: Vec<ReadIndex> = rules.flat_map(|rule| rule.evidence()).collect();
         reads.sort_unstable_by_key(|read| evidence_order(&self.rules, *read));
         reads.dedup();
         reads.retain(|read| matches!(self.rules.reads.get(*read).source, ReadSource::Feature { .. }));
@@ -135,14 +134,18 @@ fn write_flag(flag: bool, out: &mut Vec<u8>) {
 fn write_decision(of: &DecisionExplained, is_first: bool, out: &mut Vec<u8>) {
     out.extend_from_slice(if is_first { b"{\"id\":" } else { b",{\"id\":" });
     write_string(out, &of.id);
-    for (name, text) in [
-        (",\"kind\":", of.kind.name()),
-        (",\"subject\":", of.subject.as_str()),
-        (",\"verdict\":", of.verdict.name()),
-        (",\"rule\":", of.rule.as_str()),
-    ] {
+    for (name, text) in
+        [(",\"kind\":", of.kind.name()), (",\"subject\":", of.subject.as_str()), (",\"verdict\":", of.verdict.name())]
+    {
         out.extend_from_slice(name.as_bytes());
         write_string(out, text);
+    }
+    for (name, text) in [(",\"rule\":", &of.rule), (",\"by\":", &of.by)] {
+        out.extend_from_slice(name.as_bytes());
+        match text {
+            Some(text) => write_string(out, text),
+            None => out.extend_from_slice(b"null"),
+        }
     }
     out.extend_from_slice(b",\"created\":");
     write_timestamp(out, of.created_ms);

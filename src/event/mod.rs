@@ -4,6 +4,7 @@
 //! Invariant: an [`Event`] is valid (its required fields are there, of the right type) and all its text is UTF-8 in the
 //! [`EventBatch`] that it belongs to.
 
+mod act;
 mod attributes;
 mod batch;
 mod country;
@@ -25,6 +26,9 @@ mod signal;
 mod time;
 mod verdict;
 
+pub use act::{
+    ACT_NAME_BYTES_MAX, ACT_REASON_BYTES_MAX, Act, ActSubject, Deed, ListValue, NoAct, PutEntry, PutOverride,
+};
 pub use attributes::{AttributeType, AttributeValue, Attributes, attribute};
 pub use batch::{Event, EventBatch, Position, Presence, Span};
 pub use country::{country, country_text};

@@ -3,7 +3,11 @@
 //! They stand on the ground floor because rules, engine, alerts and records all speak them. It imports
 //! the tables of fields and signals. Invariant: the order of [`Verdict`] and of [`Severity`] is the order of their weight.
 
+use std::borrow::Cow;
 use std::fmt;
+
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::{Field, Signal};
 
@@ -32,6 +36,19 @@ macro_rules! words {
         impl fmt::Display for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str(self.name())
+            }
+        }
+
+        impl Serialize for $name {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.serialize_str(self.name())
+            }
+        }
+
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<$name, D::Error> {
+                let word = Cow::<str>::deserialize(deserializer)?;
+                $name::from_name(&word).ok_or_else(|| D::Error::custom(format_args!("there is no {word:?}")))
             }
         }
     )*};

@@ -6,8 +6,10 @@
 use std::sync::Arc;
 
 use crate::alerts::{AlertLines, Alerts};
-use crate::engine::{Backfill, Engine, EngineOptions, Judgement, Judgements, Outcome, wanted_after, write_verdict};
-use crate::event::{Event, EventBatch, ParseOptions, Parser, Place, Position, Reason, Signals};
+use crate::engine::{
+    ActOutcome, Backfill, Engine, EngineOptions, Judgement, Judgements, Outcome, wanted_after, write_verdict,
+};
+use crate::event::{Act, Event, EventBatch, ParseOptions, Parser, Place, Position, Reason, Signals};
 use crate::ruleset::cel::Facts;
 use crate::ruleset::program::RuleSet;
 use crate::signals::{Deriver, SignalConfig, SignalError};
@@ -65,6 +67,19 @@ impl Replay {
         self.deriver = Deriver::new(engine.wanted(), signals)?;
         self.engine = engine;
         Ok(())
+    }
+
+    /// Takes an act of a person in, behind the events that were judged.
+    ///
+    /// # Errors
+    ///
+    /// As [`Replay::new`]; then the act is taken in, and events are derived as before.
+    pub fn act(&mut self, act: &Act) -> Result<ActOutcome, SignalError> {
+        let outcome = self.engine.act(act);
+        if !self.deriver.wanted().covers(self.engine.wanted()) {
+            self.deriver = Deriver::new(self.engine.wanted(), self.deriver.config())?;
+        }
+        Ok(outcome)
     }
 
     /// The machine.

@@ -340,6 +340,15 @@ pub struct Rule {
     pub breaker: Option<Breaker>,
 }
 
+impl Rule {
+    /// What its verdicts rest on: the readings of its condition, its exceptions and its message, one as often as it is named.
+    pub fn evidence(&self) -> impl Iterator<Item = ReadIndex> {
+        let conditions = std::iter::once(&self.when).chain(&self.except).map(Compiled::uses);
+        let uses = conditions.chain(self.message.as_ref().map(Template::uses));
+        uses.flat_map(|uses| uses.reads.iter().copied())
+    }
+}
+
 /// A part of what a rule's alerts are grouped by.
 #[derive(Clone, Debug)]
 pub struct GroupPart {

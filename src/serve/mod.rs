@@ -1,10 +1,11 @@
-//! The API over HTTP: events in, verdicts out, and what people and services ask beside.
+//! The API over HTTP: events in, verdicts out, what people and services ask beside, and what people do.
 //!
 //! It has a thread and a runtime of its own, so that a slow client slows nobody. What it cannot know it gets as values and
 //! functions: the pipeline's inbox, questions to the engine, records, clocks. It may import everything but tools and the roof. Invariants: every call
 //! but the API's own description needs a token, a scope, a program and a source; an answer says what is durable, or says
 //! that it is not; whatever waits is bounded. Tested in `tests/http.rs` and its folder, against the real process.
 
+mod act;
 mod auth;
 mod calls;
 mod connection;
@@ -78,6 +79,8 @@ pub struct Bounds {
 pub struct Api {
     /// Where events are handed over.
     pub inbox: Inbox,
+    /// Where acts are handed over.
+    pub acts: Inbox,
     /// Where the engine is asked.
     pub questions: Sender<Question>,
     /// Tokens and the audit trail.

@@ -124,7 +124,7 @@ impl Submission {
             match answered.next() {
                 Some(Answered::Verdict { line, duplicate }) => Ok(Judged { line, is_duplicate: duplicate }),
                 Some(Answered::Refused { code, detail }) => Err(refusal(code, detail)),
-                None => Err(Problem::internal()),
+                Some(Answered::Acted(_)) | None => Err(Problem::internal()),
             }
         };
         self.read.into_iter().map(outcome).collect()

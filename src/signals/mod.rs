@@ -44,6 +44,7 @@ use user_agent::UserAgentReader;
 #[derive(Debug)]
 pub struct Deriver {
     wanted: Wanted,
+    config: SignalConfig,
     plan: Plan,
     email: EmailReader,
     address: AddressReader,
@@ -114,6 +115,7 @@ impl Deriver {
         let geo = GeoReader::new(wanted.signals, config)?;
         Ok(Deriver {
             wanted,
+            config: config.clone(),
             plan,
             email: EmailReader::new(config.disposable_domains()?),
             address: AddressReader::new(marks, geo),
@@ -127,6 +129,11 @@ impl Deriver {
     /// What it derives and checks.
     pub fn wanted(&self) -> Wanted {
         self.wanted
+    }
+
+    /// What it was made with, for one that derives more.
+    pub fn config(&self) -> &SignalConfig {
+        &self.config
     }
 
     /// Derives the wanted signals of every event: afterwards `rows` has one row an event, in their order.

@@ -1,4 +1,5 @@
-//! Events that somebody hands over and waits for what becomes of them: the way in for what is neither a file nor a topic.
+//! Events, and acts of people, that somebody hands over and waits for what becomes of them: the way in for what is neither a file
+//! nor a topic.
 //!
 //! Two lanes lead in. Who asks for a verdict goes before who only tells, since a reward waits for the answer. Both are
 //! bounded, in parcels and in bytes: who comes when a lane is full is told so at once, because an answer that comes late is
@@ -11,6 +12,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
+use crate::engine::ActOutcome;
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded, never, select_biased};
 
 /// Parcels that wait in a lane, at most.
@@ -39,12 +41,19 @@ pub enum Answered {
     },
     /// It is no valid event.
     Refused {
-        /// One of [`Reason::CODES`](crate::event::Reason::CODES).
+        /// One of [`Reason::CODES`](crate::event::Reason::CODES); for what is no act, [`NO_ACT`].
         code: &'static str,
         /// For people.
         detail: String,
     },
+    /// It was an act, and this came of it.
+    Acted(ActOutcome),
 }
+
+/// The name of the source of acts, which no other may have.
+pub const ACTS: &str = "acts";
+/// The code of what is no act.
+pub const NO_ACT: &str = "no_act";
 
 /// Takes what became of the events of a parcel, in their order. Called in the thread that writes: it must not wait.
 pub type Answer = Box<dyn FnOnce(Vec<Answered>) + Send>;
@@ -53,7 +62,7 @@ pub type Answer = Box<dyn FnOnce(Vec<Answered>) + Send>;
 pub struct Parcel {
     /// The text in which they lie.
     pub text: String,
-    /// Where each lies: one event in JSON.
+    /// Where each lies: one event in JSON, or one act.
     pub events: Vec<Range<usize>>,
     /// Who waits.
     pub answer: Answer,

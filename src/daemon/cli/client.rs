@@ -133,6 +133,12 @@ impl Client {
         self.read(request.header("authorization", self.bearer()).send_json(value))
     }
 
+    /// Puts a value at a path.
+    pub(super) fn put(&self, path: &str, value: &Value) -> Result<Value, Failure> {
+        let request = self.agent.put(format!("{}{path}", self.url));
+        self.read(request.header("authorization", self.bearer()).send_json(value))
+    }
+
     /// Has what is at a path taken away.
     pub(super) fn delete(&self, path: &str) -> Result<Value, Failure> {
         let request = self.agent.delete(format!("{}{path}", self.url));

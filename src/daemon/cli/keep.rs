@@ -7,8 +7,10 @@ use crossbeam_channel::Sender;
 use crate::daemon::clock;
 use crate::daemon::config::Config;
 use crate::daemon::key::{KeyFile, StateKey};
+use crate::daemon::wiring;
 use crate::stream::copies::Due;
 use crate::stream::disk::Folder;
+use crate::stream::inbox::ACTS;
 use crate::stream::journal::PlaceName;
 use crate::stream::pipeline::KeepOptions;
 
@@ -32,6 +34,9 @@ pub(super) fn options(
 
 /// Whether some source reads this place.
 pub(super) fn is_read(config: &Config, place: &PlaceName) -> bool {
+    if place.source == ACTS {
+        return wiring::inbox_name(config).is_some();
+    }
     let source = config.sources.get(&place.source);
     source.is_some_and(|source| match &source.kafka {
         Some(kafka) => kafka.topics.contains(&place.topic),

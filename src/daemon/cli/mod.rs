@@ -12,6 +12,7 @@ mod eval;
 mod explain;
 mod failure;
 mod keep;
+mod lists;
 mod outlive;
 mod rules;
 mod run;
@@ -72,6 +73,8 @@ enum Command {
     State(stored::Arguments),
     /// Who may ask a running daemon: its tokens.
     Token(token::Arguments),
+    /// The lists that people keep over the API, and their entries.
+    Lists(lists::Arguments),
     /// The rules that a running daemon judges by, and how they are doing.
     Rules(rules::Arguments),
     /// What people and tokens have done: to look at and to check.
@@ -136,6 +139,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::DeadLetters(arguments) => deadletters::run(&arguments),
         Command::State(arguments) => stored::run(&arguments),
         Command::Token(arguments) => token::run(&arguments),
+        Command::Lists(arguments) => lists::run(&arguments),
         Command::Rules(arguments) => rules::run(&arguments),
         Command::Audit(arguments) => audit::run(&arguments),
         Command::Schema(arguments) => schema::run(&arguments),

@@ -120,8 +120,9 @@ fn judge_all(
     let plan = recovery::plan(&past, &wiring::topics(config), accept, seen)?;
     plan.notes.iter().for_each(|note| tracing::info!("{note}"));
     reloader.wanted = plan.wanted;
-    let (inbox, questions) = ends.map_or((None, crossbeam_channel::never()), |ends| (Some(ends.inbox), ends.questions));
-    let readers = wiring::readers(config, plan.wanted, &reloader.signals, &instance, &plan.resume, inbox)?;
+    let (inboxes, questions) =
+        ends.map_or((None, crossbeam_channel::never()), |ends| (Some((ends.inbox, ends.acts)), ends.questions));
+    let readers = wiring::readers(config, plan.wanted, &reloader.signals, &instance, &plan.resume, inboxes)?;
     reloader.readers = readers.len();
     let histories = Histories::of(config, &readers);
     let counted = !past.has_inputs && histories.count(&mut engine, &reloader.signals, &asked.stop)?;

@@ -10,6 +10,7 @@ use crate::engine::QUOTAS_MAX;
 use crate::event::{POINTS, currencies, is_currency, nearest, nearest_type};
 use crate::ruleset::diagnostic::{Diagnostic, Severity};
 use crate::ruleset::yaml::{Entry, Kind, Node, Reader, suggest};
+use crate::stream::inbox::ACTS;
 
 /// Properties of librdkafka that refguard sets itself, and what sets them.
 const OWN_PROPERTIES: &[(&str, &str)] = &[
@@ -100,6 +101,10 @@ impl Check<'_> {
         if name.is_empty() || !name.bytes().all(fits) {
             let diagnostic = self.error(&path, "bad-name", format!("`{}` is no name of a source", name.escape_debug()));
             self.report(diagnostic.hint("use letters, digits, `-` and `_`: it stands in metrics"));
+        }
+        if name == ACTS {
+            let diagnostic = self.error(&path, "bad-name", format!("the name `{ACTS}` is that of what people do"));
+            self.report(diagnostic.hint("give the source another name"));
         }
         let ways = [source.kafka.is_some(), source.file.is_some(), source.stdin.is_some(), source.http.is_some()];
         if ways.into_iter().filter(|there| *there).count() != 1 {

@@ -255,10 +255,7 @@ impl Metrics {
             families.over_quota_total.with_label_values(&labels).inc_by(quota.refused);
         }
         for (verdict, subjects) in Verdict::ALL.iter().zip(snapshot.decisions) {
-            // Nobody decides `allow`: a person's override is not a decision of this kind.
-            if *verdict != Verdict::Allow {
-                families.decisions_active.with_label_values(&[verdict.name()]).set(subjects as f64);
-            }
+            families.decisions_active.with_label_values(&[verdict.name()]).set(subjects as f64);
         }
         if snapshot.size.dedup_horizon_ms != i64::MIN {
             families.dedup_horizon_seconds.with_label_values(NONE).set(seconds(snapshot.size.dedup_horizon_ms));

@@ -137,7 +137,7 @@ families! {
     Gauge feature_complete ["feature"] "0 or 1"
         "Whether the feature has seen a whole window.";
     Gauge decisions_active ["verdict"] "subjects"
-        "Subjects under a decision, by the gravest verdict on them.";
+        "Subjects under a decision, by what stands on them: an override if there is one, else the gravest.";
     Gauge alerts_open ["severity"] "alerts"
         "Open alerts. Page on critical ones.";
     Counter alert_events_total ["outcome"] "matches"

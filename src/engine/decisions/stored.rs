@@ -1,14 +1,21 @@
 //! Decisions in a checkpoint: one record a subject, and the queue of ends; they may come in any order.
 
-use super::{DecisionCause, DecisionReach, DecisionRecord, Decisions};
+use super::{DecidedBy, DecisionCause, DecisionReach, DecisionRecord, Decisions};
 use crate::engine::remembered::stored::{restore_verdict, store_verdict};
 use crate::engine::shared::Origin;
 use crate::event::SubjectKind;
+use crate::ruleset::program::OnExpiry;
 use crate::state::{Broken, ByteReader, ByteWriter, Cuttable, KeyHash, OrderedCut, Segments};
 
 /// What an item is.
 const RECORD: u8 = 0;
 const END: u8 = 1;
+
+/// Beside the reach of a cause, in one byte: a person decided. None of these stands there in what older versions wrote.
+const BY_PERSON: u8 = 0x80;
+/// And what becomes of what it held.
+const THEN_RELEASE: u8 = 0x10;
+const THEN_BLOCK: u8 = 0x20;
 
 /// A cut through subjects and the queue of ends.
 #[derive(Clone, Debug)]
@@ -175,11 +182,17 @@ impl Decisions {
         let causes = reader.count(30)?;
         let causes = (0..causes).map(|_| restore_cause(reader)).collect::<Result<Vec<_>, Broken>>()?;
         let record = DecisionRecord { program, kind, subject, causes };
-        let gravest = record.gravest().ok_or(Broken("a subject without a cause"))?;
+        let effective = record.effective().ok_or(Broken("a subject without a cause"))?;
+        if record.causes.iter().filter(|cause| cause.is_override()).count() > 1 {
+            return Err(Broken("a subject has two overrides"));
+        }
         self.bytes += record.bytes();
         self.by_kind[kind as usize] += 1;
-        self.move_verdict(None, Some(gravest));
+        self.move_verdict(None, Some(effective));
         self.subjects.insert(key);
+        if record.overridden().is_some() {
+            self.overridden.insert(key);
+        }
         match self.records.insert(key, record) {
             None => Ok(()),
             Some(_) => Err(Broken("a subject stands there twice")),
@@ -220,14 +233,22 @@ fn store_end((end_ms, key): (i64, KeyHash), writer: &mut ByteWriter) {
 
 fn store_cause(cause: &DecisionCause, writer: &mut ByteWriter) {
     writer.text(&cause.id);
-    writer.text(&cause.rule);
-    writer.text(&cause.ruleset);
+    let (texts, person) = match &cause.decided_by {
+        DecidedBy::Rule { rule, ruleset } => ([rule, ruleset], 0),
+        DecidedBy::Person { by, reason } => ([by, reason], BY_PERSON),
+    };
+    texts.into_iter().for_each(|text| writer.text(text));
     store_verdict(cause.verdict, writer);
+    let then = match cause.on_expiry {
+        OnExpiry::Keep => 0,
+        OnExpiry::Release => THEN_RELEASE,
+        OnExpiry::Block => THEN_BLOCK,
+    };
     match &cause.reach {
-        DecisionReach::Everywhere => writer.byte(0),
-        DecisionReach::WhereValueMoves => writer.byte(1),
+        DecisionReach::Everywhere => writer.byte(person | then),
+        DecisionReach::WhereValueMoves => writer.byte(1 | person | then),
         DecisionReach::Types(types) => {
-            writer.byte(2);
+            writer.byte(2 | person | then);
             writer.count(types.len());
             types.iter().for_each(|name| writer.text(name));
         }
@@ -238,9 +259,10 @@ fn store_cause(cause: &DecisionCause, writer: &mut ByteWriter) {
 }
 
 fn restore_cause(reader: &mut ByteReader<'_>) -> Result<DecisionCause, Broken> {
-    let (id, rule, ruleset) = (reader.text()?.to_owned(), reader.text()?.into(), reader.text()?.into());
+    let (id, first, second) = (reader.text()?.to_owned(), reader.text()?.into(), reader.text()?.into());
     let verdict = restore_verdict(reader)?;
-    let reach = match reader.byte()? {
+    let marks = reader.byte()?;
+    let reach = match marks & !(BY_PERSON | THEN_RELEASE | THEN_BLOCK) {
         0 => DecisionReach::Everywhere,
         1 => DecisionReach::WhereValueMoves,
         2 => {
@@ -249,6 +271,18 @@ fn restore_cause(reader: &mut ByteReader<'_>) -> Result<DecisionCause, Broken> {
         }
         _ => return Err(Broken("a reach of no known kind")),
     };
+    let on_expiry = match marks & (THEN_RELEASE | THEN_BLOCK) {
+        0 => OnExpiry::Keep,
+        THEN_RELEASE => OnExpiry::Release,
+        THEN_BLOCK => OnExpiry::Block,
+        _ => return Err(Broken("a decision ends in no known way")),
+    };
+    let decided_by = if marks & BY_PERSON == 0 {
+        DecidedBy::Rule { rule: first, ruleset: second }
+    } else {
+        DecidedBy::Person { by: first, reason: second }
+    };
     let (created_ms, expires_ms, sequence) = (reader.time()?, reader.maybe_time()?, reader.word()?);
-    Ok(DecisionCause { id, rule, ruleset, verdict, reach, created_ms, expires_ms, sequence, origin: None })
+    let origin = None;
+    Ok(DecisionCause { id, decided_by, verdict, reach, on_expiry, created_ms, expires_ms, sequence, origin })
 }

@@ -51,6 +51,8 @@ pub struct Change<'a> {
     pub name: RecordName<'a>,
     /// What it must begin with, if nobody else has written it; empty: it must not be there.
     pub expected: &'a [u8],
+    /// How many bytes it held when it was read.
+    pub held_bytes: usize,
     /// What it is to hold; empty: it goes.
     pub value: &'a [u8],
     /// From this event time on nobody sees it.
@@ -259,7 +261,7 @@ impl<'a> SharedChunk<'a> {
         let held = self.sharing.records.value(written.record);
         let head = if name.kind == RecordKind::Identity { identity::HEAD_BYTES } else { TOKEN_BYTES };
         let (expected, value) = (held.get(..head).unwrap_or_default(), &self.bytes[written.value.clone()]);
-        Change { name, expected, value, until_ms: written.until_ms }
+        Change { name, expected, held_bytes: held.len(), value, until_ms: written.until_ms }
     }
 
     fn name(&self, record: usize) -> RecordName<'_> {

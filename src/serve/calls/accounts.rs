@@ -94,7 +94,7 @@ fn told(engine: &mut Engine, program: &str, account: &str, now_ms: i64) -> Vec<T
     let standing = engine.check(program, &[(SubjectKind::Account, account.to_owned())], None, now_ms);
     let rules = engine.rules();
     let of = |cause: DecisionCause| {
-        let rule = rules.rules.iter().find(|rule| rule.id == *cause.rule);
+        let rule = cause.rule().and_then(|id| rules.rules.iter().find(|rule| rule.id == id));
         Told {
             verdict: cause.verdict,
             code: rule.and_then(|rule| rule.customer.clone()),
@@ -103,8 +103,12 @@ fn told(engine: &mut Engine, program: &str, account: &str, now_ms: i64) -> Vec<T
             until_ms: cause.expires_ms,
         }
     };
-    let causes = standing.into_iter().flat_map(|standing| standing.causes).map(of);
-    causes.filter(|told| told.verdict >= Verdict::Challenge).collect()
+    let mut causes: Vec<DecisionCause> = standing.into_iter().flat_map(|standing| standing.causes).collect();
+    // The word of a person beats the rest.
+    if causes.iter().any(DecisionCause::is_override) {
+        causes.retain(DecisionCause::is_override);
+    }
+    causes.into_iter().map(of).filter(|told| told.verdict >= Verdict::Challenge).collect()
 }
 
 /// What is told: causes of which the customer is told the same are one, from the first's begin to the last's end, so that their number

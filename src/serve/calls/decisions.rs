@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::tokens::time;
-use crate::engine::{DecisionCause, DecisionReach, Standing, StandingWanted};
+use crate::engine::{DecisionCause, DecisionReach, Standing, StandingWanted, effective};
 use crate::event::SubjectKind;
 use crate::records::token::Scope;
 use crate::serve::auth::Caller;
@@ -64,7 +64,7 @@ pub(in crate::serve) struct Fields {
     agent_id: Option<String>,
 }
 
-fn default_program() -> String {
+pub(super) fn default_program() -> String {
     "default".to_owned()
 }
 
@@ -99,7 +99,7 @@ pub(in crate::serve) struct Subject {
     kind: &'static str,
     /// Its id, as decisions spell it: a mailbox, a number in E.164.
     id: String,
-    /// The gravest of its causes; `allow` without one.
+    /// The word of a person if there is one, else the gravest of its causes; `allow` without one.
     verdict: &'static str,
     /// Why.
     causes: Vec<Cause>,
@@ -110,12 +110,16 @@ pub(in crate::serve) struct Subject {
 pub(in crate::serve) struct Cause {
     /// Its id, as `created` of a verdict names it.
     id: String,
-    /// The rule that decided.
-    rule: String,
+    /// The rule that decided; `null`: a person did, and their word beats those of rules.
+    rule: Option<String>,
     /// The hash of the rules then.
-    ruleset: String,
-    /// What it decided.
+    ruleset: Option<String>,
+    /// What was decided.
     verdict: &'static str,
+    /// Why, in the words of the person who decided.
+    reason: Option<String>,
+    /// Who that was, such as `token:ab2cd3ef4567`.
+    by: Option<String>,
     /// For which types of event: `everywhere`, `where_value_moves`, or types.
     on: Vec<String>,
     /// Event time of the event that made it.
@@ -145,11 +149,14 @@ pub(super) fn reach_names(of: &DecisionReach) -> Vec<String> {
 
 impl From<DecisionCause> for Cause {
     fn from(of: DecisionCause) -> Cause {
+        let text = |text: Option<&str>| text.map(str::to_owned);
         Cause {
             on: reach_names(&of.reach),
+            rule: text(of.rule()),
+            ruleset: text(of.ruleset()),
+            reason: text(of.reason()),
+            by: text(of.by()),
             id: of.id,
-            rule: of.rule.into(),
-            ruleset: of.ruleset.into(),
             verdict: of.verdict.name(),
             created: time(of.created_ms),
             expires: of.expires_ms.map(time),
@@ -160,7 +167,7 @@ impl From<DecisionCause> for Cause {
 /// What stands on each subject that was named.
 #[derive(Debug, Serialize, ToSchema)]
 pub(in crate::serve) struct Checked {
-    /// The gravest of all.
+    /// What an event with all of them would meet: the gravest word of a person if there is one, else the gravest of all.
     verdict: &'static str,
     /// Each that has an id of its kind, in the order of the fields.
     subjects: Vec<Subject>,
@@ -189,7 +196,7 @@ pub(in crate::serve) async fn check(State(api): State<Arc<Api>>, sent: Sent) -> 
     let (program, event_type) = (std::mem::take(&mut fields.program), fields.event_type.take());
     let (subjects, now_ms) = (fields.subjects(), (api.clocks.wall_ms)());
     let standing = api.ask(move |engine| engine.check(&program, &subjects, event_type.as_deref(), now_ms)).await?;
-    let verdict = standing.iter().map(|standing| standing.verdict).max().unwrap_or_default().name();
+    let verdict = effective(standing.iter().flat_map(|standing| &standing.causes)).unwrap_or_default().name();
     Ok(Json(Checked { verdict, subjects: standing.into_iter().map(Subject::from).collect() }))
 }
 
@@ -249,13 +256,7 @@ pub(in crate::serve) async fn list(
     let bad = |detail: String| Problem::bad_request("bad_query", detail);
     let Query(Wanted { program, kind, id, after, limit }) = query.map_err(|rejection| bad(rejection.body_text()))?;
     caller.speaks_for_program(&program)?;
-    let unknown = || {
-        bad(format!(
-            "`kind` is one of {}",
-            SubjectKind::ALL.iter().map(|kind| kind.name()).collect::<Vec<_>>().join(", ")
-        ))
-    };
-    let kind = kind.map(|name| SubjectKind::from_name(&name).ok_or_else(unknown)).transpose()?;
+    let kind = kind.map(|name| kind_named(&name)).transpose().map_err(bad)?;
     let forged = || bad("`after` is the `next` of an earlier answer".to_owned());
     let behind = after.map(|text| cursor(&text).ok_or_else(forged)).transpose()?;
     if !(1..=LIMIT_MAX).contains(&limit) || id.is_some() && kind.is_none() {
@@ -268,7 +269,14 @@ pub(in crate::serve) async fn list(
     Ok(Json(Page { subjects: found.into_iter().map(Subject::from).collect(), next }))
 }
 
-fn cursor(text: &str) -> Option<KeyHash> {
+/// The kind of subject of a name, or what is wrong with it.
+pub(super) fn kind_named(name: &str) -> Result<SubjectKind, String> {
+    let known = || SubjectKind::ALL.iter().map(|kind| kind.name()).collect::<Vec<_>>().join(", ");
+    SubjectKind::from_name(name).ok_or_else(|| format!("`kind` is one of {}", known()))
+}
+
+/// The place that a cursor names.
+pub(super) fn cursor(text: &str) -> Option<KeyHash> {
     let is_hex = text.len() == 32 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
     u128::from_str_radix(text, 16).ok().filter(|_| is_hex).map(KeyHash::from_bits)
 }

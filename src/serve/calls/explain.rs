@@ -82,8 +82,10 @@ pub(in crate::serve) struct DecisionMet {
     subject: String,
     /// What was decided.
     verdict: String,
-    /// By which rule.
-    rule: String,
+    /// By which rule; `null`: a person did.
+    rule: Option<String>,
+    /// By which person, such as `token:ab2cd3ef4567`.
+    by: Option<String>,
     /// When.
     #[schema(format = DateTime)]
     created: String,

@@ -7,6 +7,8 @@ pub(super) mod decisions;
 pub(super) mod evaluate;
 pub(super) mod explain;
 pub(super) mod ingest;
+pub(super) mod lists;
+pub(super) mod overrides;
 pub(super) mod rules;
 pub(super) mod tokens;
 pub(super) mod verdicts;

@@ -8,8 +8,8 @@ use std::fmt;
 
 use super::work::Work;
 use crate::engine::Outcome;
-use crate::event::Reason;
-use crate::stream::inbox::{Answer, Answered, Parcel};
+use crate::event::{NoAct, Reason};
+use crate::stream::inbox::{Answer, Answered, NO_ACT, Parcel};
 
 /// A parcel whose events are in a work.
 pub(super) struct Waiting {
@@ -56,6 +56,11 @@ impl Work {
         self.refusals.push(Refusal::new(number, reason));
     }
 
+    /// Notes that what has a number is no act.
+    pub(super) fn refuse_act(&mut self, number: u64, why: &NoAct) {
+        self.refusals.push(Refusal { number, code: NO_ACT, detail: why.to_string() });
+    }
+
     /// Whether somebody waits for what becomes of its events.
     pub(super) fn is_waited_for(&self) -> bool {
         !self.waiting.is_empty()
@@ -75,6 +80,9 @@ impl Work {
             let duplicate = self.judgements.events[event].outcome == Outcome::Repeat;
             let line = String::from_utf8_lossy(line).into_owned();
             put(self.batch.events[event].position.offset, Answered::Verdict { line, duplicate });
+        }
+        for (number, outcome) in self.acted.drain(..) {
+            put(number, Answered::Acted(outcome));
         }
         for Refusal { number, code, detail } in self.refusals.drain(..) {
             put(number, Answered::Refused { code, detail });

@@ -192,13 +192,13 @@ impl Stage for Judge<'_> {
             return;
         }
         self.reloads.derive_again(self.engine, work);
-        let Judge { engine, places, shared, .. } = self;
+        let Judge { engine, places, shared, reloads, .. } = self;
         let judged = match shared {
             None => {
                 place(places, work);
                 take_notices(engine, work);
                 engine.judge(&work.batch, &work.signals, &mut work.judgements);
-                Ok(())
+                take_acts(engine, reloads, work)
             }
             Some((state, stop)) => {
                 place(places, work);
@@ -225,6 +225,11 @@ impl Stage for Judge<'_> {
 
     fn idle(&mut self) -> Duration {
         let reloads = self.reloads.take(self.engine);
+        if !reloads.is_empty()
+            && let Err(error) = self.reloads.cover(self.engine)
+        {
+            self.fault = Some(error);
+        }
         if let Some((state, stop)) = &mut self.shared {
             let agreed =
                 if reloads.is_empty() { Ok(()) } else { state.reloaded(self.engine, &|| stop.load(Ordering::Acquire)) };
@@ -324,6 +329,17 @@ fn take_notices(engine: &mut Engine, work: &mut Work) {
         }
     }
     note_ticks(engine, work);
+}
+
+/// A work has acts or events.
+fn take_acts(engine: &mut Engine, reloads: &mut Reloads, work: &mut Work) -> Result<(), StreamError> {
+    if work.acts.is_empty() {
+        return Ok(());
+    }
+    for (number, act) in work.acts.drain(..) {
+        work.acted.push((number, engine.act(&act)));
+    }
+    reloads.cover(engine)
 }
 
 fn note_ticks(engine: &Engine, work: &mut Work) {

@@ -130,7 +130,8 @@ impl<'p> Pipeline<'p> {
         let Pipeline { readers, engine, probe, sinks, observer, works_per_source, stop } = self;
         // A reader takes what waits for it at its next batch, so hardly ever more than one deriver does.
         let (renew, renewed) = readers.iter().map(|_| unbounded()).unzip();
-        let mut judge = Judge::new(engine, probe, Reloads::new(reloads, renew), Fills::new(fills));
+        let reloads = Reloads::new(reloads, renew).from(readers.first().map(|reader| &reader.deriver));
+        let mut judge = Judge::new(engine, probe, reloads, Fills::new(fills));
         let (mut replaying, mut commits) = (None, None);
         if let Some(Keeping { keeper, replay, interval, producer, shipping }) = keeping {
             replaying = replay.map(|replay| Replaying::new(replay, &readers)).transpose()?;

@@ -11,7 +11,7 @@ use super::Message;
 use super::line_thread::{LineInput, Lines};
 use super::work::{Notice, Work};
 use crate::event::mapping::Mapping;
-use crate::event::{DeadLetter, MessageMode, Parser, Place, Position, Reason, is_array};
+use crate::event::{Act, DeadLetter, MessageMode, Parser, Place, Position, Reason, is_array};
 use crate::signals::Deriver;
 use crate::stream::file::LineSource;
 use crate::stream::inbox::InboxSource;
@@ -36,6 +36,8 @@ pub enum Input {
     Lines(Box<LineSource>),
     /// What is handed over by somebody who waits.
     Inbox(InboxSource),
+    /// The same, and what people do instead of events.
+    Acts(InboxSource),
     /// Topics.
     Kafka(Arc<dyn Subscription>),
     /// What topics held before.
@@ -50,6 +52,8 @@ pub struct Intake {
     pub(super) kafka: Option<Arc<dyn Subscription>>,
     /// Somebody waits for what becomes of its events.
     pub(super) is_inbox: bool,
+    /// It has acts instead of events.
+    pub(super) is_of_acts: bool,
 }
 
 impl Intake {
@@ -75,7 +79,7 @@ impl Intake {
     /// A source of lines, without a reader.
     #[cfg(test)]
     pub(super) fn of_lines(name: &str) -> Intake {
-        Intake { name: name.to_owned(), kafka: None, is_inbox: false }
+        Intake { name: name.to_owned(), kafka: None, is_inbox: false, is_of_acts: false }
     }
 
     /// A place in the source as people find it: `topic/partition/offset`, or the line of a file; and which event of an
@@ -127,16 +131,17 @@ pub(super) enum Next {
 
 impl Reader {
     pub(super) fn intake(&self) -> Intake {
-        Intake { name: self.name.clone(), kafka: self.committer(), is_inbox: self.is_inbox() }
+        let is_of_acts = matches!(self.input, Input::Acts(_));
+        Intake { name: self.name.clone(), kafka: self.committer(), is_inbox: self.is_inbox(), is_of_acts }
     }
 
     pub(super) fn is_inbox(&self) -> bool {
-        matches!(self.input, Input::Inbox(_))
+        matches!(self.input, Input::Inbox(_) | Input::Acts(_))
     }
 
     pub(super) fn committer(&self) -> Option<Arc<dyn Subscription>> {
         match &self.input {
-            Input::Lines(_) | Input::Inbox(_) | Input::History(_) => None,
+            Input::Lines(_) | Input::Inbox(_) | Input::Acts(_) | Input::History(_) => None,
             Input::Kafka(kafka) => Some(Arc::clone(kafka)),
         }
     }
@@ -147,7 +152,9 @@ impl Reader {
         let Reader { index, name: _, input, parser, mapping, deriver, wall_clock_ms, monotonic, ticks } = self;
         let input = match input {
             Input::Kafka(kafka) => Open::Kafka { kafka, last_tick: monotonic() },
-            Input::Inbox(inbox) => Open::Inbox { inbox, quiet_since: monotonic() },
+            Input::Inbox(inbox) => Open::Inbox { inbox, quiet_since: Some(monotonic()) },
+            // Nobody's time hangs on what people do.
+            Input::Acts(inbox) => Open::Inbox { inbox, quiet_since: None },
             Input::History(history) => Open::History { history, begun: false, records: RecordBatch::default() },
             Input::Lines(source) => {
                 // A file is read to its end and then over: only a pipe can be quiet.
@@ -238,7 +245,7 @@ enum Open {
     /// `quiet_since`: as of a pipe.
     Inbox {
         inbox: InboxSource,
-        quiet_since: Instant,
+        quiet_since: Option<Instant>,
     },
     Kafka {
         kafka: Arc<dyn Subscription>,
@@ -304,7 +311,7 @@ impl Conversion {
     fn read_inbox(
         &mut self,
         inbox: &mut InboxSource,
-        quiet_since: &mut Instant,
+        quiet_since: &mut Option<Instant>,
         work: &mut Work,
         stop: &AtomicBool,
     ) -> Next {
@@ -317,16 +324,16 @@ impl Conversion {
                 return Next::Last;
             }
             let now = (self.monotonic)();
-            if now.duration_since(*quiet_since) < TICK_EVERY {
+            if quiet_since.is_none_or(|since| now.duration_since(since) < TICK_EVERY) {
                 return Next::Nothing;
             }
-            *quiet_since = now;
+            *quiet_since = Some(now);
             work.notices.push(Notice::Tick(LINES, (self.wall_clock_ms)()));
             return Next::More;
         };
         let now = (self.monotonic)();
         work.arrived = Some(now);
-        *quiet_since = now;
+        *quiet_since = quiet_since.map(|_| now);
         work.origin.clock_ms = (self.wall_clock_ms)();
         loop {
             inbox.taken = work.take_parcel(parcel, inbox.taken);
@@ -346,6 +353,13 @@ impl Conversion {
     pub(super) fn take_lines(&mut self, work: &mut Work) {
         let lines = std::mem::take(&mut work.origin.lines);
         for (range, number) in &lines {
+            if self.intake.is_of_acts {
+                match Act::read(&work.batch.input[range.clone()]) {
+                    Ok(act) => work.acts.push((*number, act)),
+                    Err(why) => work.refuse_act(*number, &why),
+                }
+                continue;
+            }
             let position = Position { partition: LINES, offset: *number, item: 0 };
             let (range, at) = (range.clone(), Place { position, ingest_time_ms: work.origin.clock_ms });
             if self.mapping.is_none() && !self.intake.is_inbox && is_array(&work.batch.input[range.clone()]) {

@@ -12,6 +12,7 @@ use super::work::Work;
 use crate::engine::Engine;
 use crate::ruleset::program::RuleSet;
 use crate::signals::{Deriver, SignalConfig, SignalError, Wanted};
+use crate::stream::StreamError;
 
 /// A rule set, ready to be put in force.
 pub struct Reload {
@@ -83,11 +84,19 @@ pub(super) struct Reloads {
     renew: Vec<Sender<Deriver>>,
     /// For batches that were derived for an earlier rule set; `None` before the first reload.
     deriver: Option<Deriver>,
+    /// What the readers derive, and what signals need for more; `None`: nobody asks for more.
+    derives: Option<(Wanted, SignalConfig)>,
 }
 
 impl Reloads {
     pub(super) fn new(waiting: Receiver<Reload>, renew: Vec<Sender<Deriver>>) -> Reloads {
-        Reloads { waiting, renew, deriver: None }
+        Reloads { waiting, renew, deriver: None, derives: None }
+    }
+
+    /// The same for readers with derivers like this.
+    pub(super) fn from(mut self, deriver: Option<&Deriver>) -> Reloads {
+        self.derives = deriver.map(|deriver| (deriver.wanted(), deriver.config().clone()));
+        self
     }
 
     /// How many readers there are.
@@ -104,6 +113,9 @@ impl Reloads {
             let features = if stays { Vec::new() } else { engine.reload(rules) };
             let mut derivers = derivers.into_iter();
             self.deriver = derivers.next();
+            if let (Some((derived, _)), Some(deriver)) = (&mut self.derives, &self.deriver) {
+                *derived = deriver.wanted();
+            }
             for (renew, deriver) in self.renew.iter().zip(derivers) {
                 // A reader that has ended derives nothing more.
                 drop(renew.send(deriver));
@@ -112,6 +124,32 @@ impl Reloads {
             taken.send(Taken { events: engine.taken_in(), empty: empty(engine, features) }).ok();
         }
         took
+    }
+
+    /// Has everything derived that the engine wants: an override may stand on what no rule looks at. It takes as long as a start
+    /// does, once for a kind of subject.
+    ///
+    /// # Errors
+    ///
+    /// [`StreamError::Recovery`]: what signals need was there when the process began, and is broken.
+    pub(super) fn cover(&mut self, engine: &Engine) -> Result<(), StreamError> {
+        let wanted = engine.wanted();
+        let Some((derived, config)) = self.derives.as_mut().filter(|(derived, _)| !derived.covers(wanted)) else {
+            return Ok(());
+        };
+        let deriver = || {
+            Deriver::new(wanted, config).map_err(|error| StreamError::Recovery {
+                detail: error.to_string(),
+                hint: "mend the files that `signals` names",
+            })
+        };
+        self.deriver = Some(deriver()?);
+        for renew in &self.renew {
+            // A reader that has ended derives nothing more.
+            drop(renew.send(deriver()?));
+        }
+        *derived = wanted;
+        Ok(())
     }
 
     /// Derives a batch again that was derived for less than the rules in force want.

@@ -6,8 +6,8 @@ use std::time::Instant;
 
 use super::answer::{Refusal, Waiting};
 use crate::alerts::AlertLines;
-use crate::engine::{Judgements, Outcome, write_verdict};
-use crate::event::{DeadLetter, EventBatch, Position, Signals};
+use crate::engine::{ActOutcome, Judgements, Outcome, write_verdict};
+use crate::event::{Act, DeadLetter, EventBatch, Position, Signals};
 use crate::ruleset::program::RuleSet;
 use crate::signals::Wanted;
 use crate::stream::journal::RuleFiles;
@@ -144,6 +144,10 @@ pub struct Work {
     pub signals: Vec<Signals>,
     /// What they were derived for.
     pub wanted: Wanted,
+    /// What people do, each with its number in its source.
+    pub(super) acts: Vec<(u64, Act)>,
+    /// What came of it, in the same order.
+    pub(super) acted: Vec<(u64, ActOutcome)>,
     /// What the engine says of them.
     pub judgements: Judgements,
     /// The rule set that they were judged by.
@@ -197,6 +201,8 @@ impl Work {
         self.notices.clear();
         self.batch.clear();
         self.signals.clear();
+        self.acts.clear();
+        self.acted.clear();
         self.judgements.clear();
         self.verdicts.text.clear();
         self.verdicts.ends.clear();

@@ -14,7 +14,7 @@ use crate::engine::{Engine, SharedTable, Terms};
 use crate::event::SubjectKind;
 
 /// The layout of keys and records: another one is not read.
-const LAYOUT: &str = "1";
+const LAYOUT: &str = "2";
 /// What there is once.
 const ABOUT: &str = "about";
 const TABLES: &str = "tables";

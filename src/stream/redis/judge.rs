@@ -1,13 +1,13 @@
 //! Judging over Redis: a chunk is fetched, judged and written, and once more where somebody else was faster.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use super::clock::{self, Pace, Shown};
 use super::error::RedisError;
-use super::store::{Places, Store};
+use super::store::{Outcome, Places, Store};
 use super::sweep::Sweeper;
 use super::{RedisOptions, agree};
 use crate::engine::{Engine, Judgements, Next, Origin, SharedChunk};
@@ -27,10 +27,6 @@ const PAUSE: Duration = Duration::from_millis(50);
 const PAUSE_MAX: Duration = Duration::from_secs(1);
 /// How many chunks are judged at most before the others are told how far event time has come.
 const CHUNKS_UNTOLD: u32 = 16;
-
-/// A step of the sweep, of about 256 keys, for each so many events. An event leaves one or two new records, so the cycle comes
-/// round before there are twice as many as are of use.
-const EVENTS_A_SWEEP: usize = 128;
 
 /// What is counted while a state is shared.
 #[derive(Debug, Default)]
@@ -332,14 +328,13 @@ impl SharedState {
         let store = connected(&mut self.store)?;
         self.token = self.token.wrapping_add(1);
         let mut places = Places::new();
-        store.names.trim();
-        store.touched.clear();
+        store.begin();
         loop {
             let values = store.fetch(chunk.wanted(), in_doubt.then_some(&mut places))?;
             let names = &store.names;
             let applied = |name: crate::engine::RecordName<'_>, origin: Origin| {
-                let of_shard = in_doubt.then(|| names.known_shard(&name)).flatten().and_then(|at| places.get(&at));
-                let place = of_shard.and_then(|of_shard| of_shard.get(&origin.partition));
+                let of_group = in_doubt.then(|| names.known_group(&name)).flatten().and_then(|at| places.get(&at));
+                let place = of_group.and_then(|of_group| of_group.get(&origin.partition));
                 place.is_some_and(|place| *place >= origin.offset)
             };
             let values = values.iter().map(|value| value.as_deref());
@@ -347,26 +342,31 @@ impl SharedState {
                 break;
             }
         }
-        // What was found may be another's, or a try's before, and replicas may lack it: they do not once they have what comes now.
-        let (touched, nothing) = (std::mem::take(&mut store.touched), BTreeSet::new());
-        let horizon_ms = chunk.horizon_ms();
-        Ok(store.write(chunk.state_changes(), (origins, &touched), horizon_ms)?
-            && store.write(chunk.verdict_changes(), (origins, &nothing), horizon_ms)?)
+        store.write(&Outcome {
+            state: chunk.state_changes().collect(),
+            verdicts: chunk.verdict_changes().collect(),
+            origins,
+            horizon_ms: chunk.horizon_ms(),
+            token: self.token,
+        })
     }
 
-    /// Called between works: tells the others how far event time has come, and takes away what nobody sees.
+    /// Called between works: takes away what nobody sees, and, while nothing is judged, tells the others how far event time has
+    /// come. While something is, that is told every [`CHUNKS_UNTOLD`] chunks.
     ///
     /// # Errors
     ///
     /// [`StreamError::RedisRefused`].
     pub fn idle(&mut self, engine: &mut Engine) -> Result<(), StreamError> {
+        let judged = std::mem::take(&mut self.unswept);
         let done = match self.store {
             None => self.connect(engine),
-            Some(_) => self.tell(engine),
+            Some(_) if judged == 0 => self.tell(engine),
+            Some(_) => Ok(()),
         };
         let swept = done.and_then(|()| {
             let horizons = (engine.forgotten_ms(), engine.identity_horizon_ms());
-            for _ in 0..=std::mem::take(&mut self.unswept) / EVENTS_A_SWEEP {
+            for _ in 0..self.sweeper.due(judged) {
                 let gone = self.sweeper.step(connected(&mut self.store)?, horizons)?;
                 self.counts.swept.fetch_add(gone, Ordering::Relaxed);
             }

@@ -1,7 +1,8 @@
 //! Keys: a prefix, the hash tag of a virtual shard, what the record holds, and the name of its own key.
 //!
 //! `refguard:{default/17}:w` and 15 bytes: the windows of a key of the program `default`. A tag without a program is of what
-//! all programs share. A shard lies in one slot of a cluster, and what lies in one slot can be written by one call.
+//! all programs share. A shard lies in one slot of a cluster, and what lies in one slot can be written by one call: it is a
+//! group by itself. A server that is no cluster takes all shards in one call: there they are one group. Keys are the same.
 
 use std::collections::HashMap;
 
@@ -15,6 +16,12 @@ const PROGRAMS_MAX: usize = 4096;
 /// A shard of a program: its number among those that were named.
 pub(super) type Shard = usize;
 
+/// Shards that one call reaches, by the number of one of them.
+pub(super) type Group = Shard;
+
+/// The group of all shards.
+const ALL: Group = 0;
+
 #[derive(Debug)]
 struct Tagged {
     /// The prefix and the tag, up to the record's kind.
@@ -27,6 +34,8 @@ struct Tagged {
 pub(super) struct Names {
     prefix: String,
     shards: u16,
+    /// All shards are one group.
+    is_one_group: bool,
     /// By program: the number of its first shard.
     programs: HashMap<Box<str>, Shard>,
     /// The same of what all programs share.
@@ -35,10 +44,11 @@ pub(super) struct Names {
 }
 
 impl Names {
-    pub(super) fn new(prefix: &str, shards: u16) -> Names {
+    pub(super) fn new(prefix: &str, shards: u16, is_one_group: bool) -> Names {
         Names {
             prefix: prefix.to_owned(),
             shards: shards.max(1),
+            is_one_group,
             programs: HashMap::new(),
             shared: None,
             tagged: Vec::new(),
@@ -70,9 +80,19 @@ impl Names {
         first + usize::from(within)
     }
 
-    /// The same, if its program was named before.
-    pub(super) fn known_shard(&self, name: &RecordName<'_>) -> Option<Shard> {
-        self.first(name).map(|first| first + usize::from(shard_of(name.key, self.shards)))
+    /// Whether all shards are one group.
+    pub(super) fn is_one_group(&self) -> bool {
+        self.is_one_group
+    }
+
+    /// The group of a shard.
+    pub(super) fn group(&self, shard: Shard) -> Group {
+        if self.is_one_group { ALL } else { shard }
+    }
+
+    /// The group that a record lies in, if its program was named before.
+    pub(super) fn known_group(&self, name: &RecordName<'_>) -> Option<Group> {
+        self.first(name).map(|first| self.group(first + usize::from(shard_of(name.key, self.shards))))
     }
 
     fn first(&self, name: &RecordName<'_>) -> Option<Shard> {
@@ -93,18 +113,20 @@ impl Names {
         first
     }
 
-    /// Forgets programs beyond the bound, between two chunks.
-    pub(super) fn trim(&mut self) {
-        if self.programs.len() > PROGRAMS_MAX {
+    /// Forgets programs beyond the bound, between two chunks. Answers whether it did: numbers are others then.
+    pub(super) fn trim(&mut self) -> bool {
+        let is_over = self.programs.len() > PROGRAMS_MAX;
+        if is_over {
             self.programs.clear();
             self.shared = None;
             self.tagged.clear();
         }
+        is_over
     }
 
-    /// The slot of a shard.
-    pub(super) fn slot(&self, shard: Shard) -> u16 {
-        self.tagged[shard].slot
+    /// A slot of a group.
+    pub(super) fn slot(&self, group: Group) -> u16 {
+        self.tagged.get(group).map_or(0, |tagged| tagged.slot)
     }
 
     /// Replaces bytes by the key of a record.
@@ -115,9 +137,12 @@ impl Names {
         out.extend_from_slice(&name.key.to_be_bytes()[1..]);
     }
 
-    /// The key of the places up to which a shard was written.
-    pub(super) fn places(&self, shard: Shard) -> Vec<u8> {
-        [&self.tagged[shard].start, &b"p"[..]].concat()
+    /// The key of the places up to which a group was written.
+    pub(super) fn places(&self, group: Group) -> Vec<u8> {
+        match self.tagged.get(group) {
+            Some(tagged) if !self.is_one_group => [&tagged.start, &b"p"[..]].concat(),
+            _ => self.once("p"),
+        }
     }
 }
 
@@ -190,7 +215,7 @@ mod tests {
 
     #[test]
     fn a_shard_is_one_slot_and_programs_are_apart() {
-        let mut names = Names::new("refguard", 64);
+        let mut names = Names::new("refguard", 64, false);
         let name = |program, key| RecordName { kind: RecordKind::Windows, program, key };
         let (mut one, mut other) = (Vec::new(), Vec::new());
         for key in 0..1000u128 {

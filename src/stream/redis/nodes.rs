@@ -114,6 +114,11 @@ impl Nodes {
             .ok_or_else(|| RedisError::refused("the cluster has more than 254 primaries", "use fewer, larger nodes"))
     }
 
+    /// Whether they are those of a cluster, where a call reaches one slot.
+    pub(super) fn is_cluster(&self) -> bool {
+        !self.slots.is_empty()
+    }
+
     /// How many there are.
     pub(super) fn len(&self) -> usize {
         self.nodes.len()

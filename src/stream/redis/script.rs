@@ -15,53 +15,87 @@ end
     };
 }
 
-/// Writes the records of one shard, if each is as it was read, and the places of the events behind them.
+/// Writes the records of one group: those of state, if each is as it was read, or none of them; the places of the events
+/// behind them; then those of verdicts, up to the first that is not as it was read. Whoever finds a verdict finds all else.
 ///
-/// Keys: the shard's places, then the records. Arguments: how many places, and for how many milliseconds these stay; a partition and an offset for each (8 bytes, the
-/// offset so that it sorts); then for each record what it must begin with (empty: it must not be there), what it is to hold
-/// (empty: it goes), and for how many milliseconds (0: for good). Answers 0, or the number of the first record that is another.
-/// Without a record and a place it writes all the same: replicas that have this have all that was written before.
+/// Keys: the group's places, the records of state, those of verdicts. Arguments: how many records of state there are; how many
+/// of these, the first ones, are short; for how many milliseconds places stay, and how many there are; what the caller's last
+/// write signed the group with (empty: there was none), and what this one does; a partition and an offset for each place (8
+/// bytes, the offset so that it sorts); then for each record what it must begin with (empty: it must not be there), what it is
+/// to hold (empty: it goes), and for how many milliseconds (0: for good). Answers 0, or the number of the first record that is
+/// another. Without a record and a place it writes all the same: replicas that have this have all that was written before.
+///
+/// Half of what a record costs here is the calls. So nothing is compared where the last write is the caller's own: what it has read
+/// since is as it was. Short records are read by one call, a long one was there, and a verdict that must not be there is looked
+/// for by the call that writes it. Numbers are passed as texts: Redis would print them as doubles.
 pub(super) const WRITE: &str = concat!(
     less!(),
     "\
-local records, places = #KEYS - 1, tonumber(ARGV[1])
-local from = 2 + 2 * places
-for i = 1, records do
-  local expected = ARGV[from + 3 * i - 2]
-  local length = #expected
-  if length == 0 then length = 1 end
-  if redis.call('GETRANGE', KEYS[i + 1], 0, length - 1) ~= expected then return i end
+local call, keys, args = redis.call, KEYS, ARGV
+local states, short, places = tonumber(args[1]), tonumber(args[2]), tonumber(args[4])
+local at = 2 * places + 4
+local function begins(value, expected)
+  if expected == '' then return not value end
+  return value and string.sub(value, 1, #expected) == expected
 end
-for i = 1, records do
-  local value, ttl = ARGV[from + 3 * i - 1], ARGV[from + 3 * i]
-  if value == '' then redis.call('DEL', KEYS[i + 1])
-  elseif ttl == '0' then redis.call('SET', KEYS[i + 1], value)
-  else redis.call('SET', KEYS[i + 1], value, 'PX', ttl) end
+local function is_held(i)
+  local expected = args[at + 3 * i]
+  return call('GETRANGE', keys[i + 1], '0', tostring(#expected - 1)) == expected
 end
+local function set(i, condition)
+  local key, value, ttl = keys[i + 1], args[at + 3 * i + 1], args[at + 3 * i + 2]
+  if value == '' then return call('DEL', key) end
+  if condition then
+    if ttl == '0' then return call('SET', key, value, condition) end
+    return call('SET', key, value, condition, 'PX', ttl)
+  end
+  if ttl == '0' then return call('SET', key, value) end
+  return call('SET', key, value, 'PX', ttl)
+end
+if args[5] == '' or call('HGET', keys[1], '') ~= args[5] then
+  for from = 1, short, 1000 do
+    local to = math.min(from + 999, short)
+    local values = call('MGET', unpack(keys, from + 1, to + 1))
+    for i = from, to do
+      if not begins(values[i - from + 1], args[at + 3 * i]) then return i end
+    end
+  end
+  for i = short + 1, states do
+    if not is_held(i) then return i end
+  end
+end
+for i = 1, states do set(i) end
 for i = 1, places do
-  local partition, offset = ARGV[2 * i + 1], ARGV[2 * i + 2]
-  local known = redis.call('HGET', KEYS[1], partition)
+  local partition, offset = args[2 * i + 5], args[2 * i + 6]
+  local known = call('HGET', keys[1], partition)
   if known and less(offset, known) then offset = known end
-  redis.call('HSET', KEYS[1], partition, offset)
+  call('HSET', keys[1], partition, offset)
 end
-if places == 0 then redis.call('HSET', KEYS[1], '', '') end
-redis.call('PEXPIRE', KEYS[1], ARGV[2])
+call('HSET', keys[1], '', args[6])
+call('PEXPIRE', keys[1], args[3])
+for i = states + 1, #keys - 1 do
+  if args[at + 3 * i] == '' then
+    if not set(i, 'NX') then return i end
+  else
+    if not is_held(i) then return i end
+    set(i)
+  end
+end
 return 0
 "
 );
 
 /// Takes records away that nobody sees any more.
 ///
-/// Keys: records of one shard. Arguments: for each, from which byte on it says until when it is of use, and the instant
-/// before which that is over (8 bytes). Answers how many went.
+/// Keys: records of one group. Arguments: for each, the first and the last of the bytes that say until when it is of use, and
+/// the instant before which that is over (8 bytes). Answers how many went.
 pub(super) const SWEEP: &str = concat!(
     less!(),
     "\
 local gone = 0
 for i = 1, #KEYS do
-  local at = tonumber(ARGV[2 * i - 1])
-  local ends = redis.call('GETRANGE', KEYS[i], at, at + 7)
-  if #ends == 8 and less(ends, ARGV[2 * i]) then gone = gone + redis.call('UNLINK', KEYS[i]) end
+  local ends = redis.call('GETRANGE', KEYS[i], ARGV[3 * i - 2], ARGV[3 * i - 1])
+  if #ends == 8 and less(ends, ARGV[3 * i]) then gone = gone + redis.call('UNLINK', KEYS[i]) end
 end
 return gone
 "

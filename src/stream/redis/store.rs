@@ -1,4 +1,4 @@
-//! Records, fetched and written: grouped by shard, a command a shard, all of them in one round trip.
+//! Records, fetched and written: grouped by what one call reaches, a command a group, all of them in one round trip.
 
 use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
@@ -7,18 +7,25 @@ use redis::Value;
 
 use super::RedisOptions;
 use super::error::{RedisError, answered};
-use super::names::{Names, Shard};
+use super::names::{Group, Names, Shard};
 use super::nodes::Nodes;
 use super::script;
 use super::wire::{Commands, bytes, list, number};
 use crate::engine::{Change, Origin, RecordName};
 
-/// Records by shard.
+/// Records up to so many bytes are compared whole, many by one call; longer ones by their beginnings, a call for each: these take more time
+/// to hand over than a call does.
+const SHORT_BYTES_MAX: usize = 1024;
+
+/// A record by its place among those that are asked for or written, and its shard.
+type Item = (usize, Shard);
+
+/// Records by group.
 #[derive(Debug, Default)]
 struct Grouped {
-    /// By shard: its place among `groups`.
-    places: HashMap<Shard, usize>,
-    groups: Vec<(Shard, Vec<usize>)>,
+    /// By group: its place among `groups`.
+    places: HashMap<Group, usize>,
+    groups: Vec<(Group, Vec<Item>)>,
 }
 
 impl Grouped {
@@ -27,23 +34,33 @@ impl Grouped {
         self.groups.clear();
     }
 
-    fn add(&mut self, shard: Shard, item: usize) {
-        self.of(shard).push(item);
-    }
-
-    /// The records of a shard, which is there from then on.
-    fn of(&mut self, shard: Shard) -> &mut Vec<usize> {
+    /// The records of a group, which is there from then on.
+    fn of(&mut self, group: Group) -> &mut Vec<Item> {
         let groups = &mut self.groups;
-        let place = *self.places.entry(shard).or_insert_with(|| {
-            groups.push((shard, Vec::new()));
+        let place = *self.places.entry(group).or_insert_with(|| {
+            groups.push((group, Vec::new()));
             groups.len() - 1
         });
         &mut groups[place].1
     }
 }
 
-/// The places up to which shards were written, by partition.
-pub(super) type Places = HashMap<Shard, HashMap<u64, u64>>;
+/// The places up to which groups were written, by partition.
+pub(super) type Places = HashMap<Group, HashMap<u64, u64>>;
+
+/// What has come of a chunk.
+pub(super) struct Outcome<'c> {
+    /// Records of everything but verdicts.
+    pub(super) state: Vec<Change<'c>>,
+    /// Those of verdicts.
+    pub(super) verdicts: Vec<Change<'c>>,
+    /// The places of its events.
+    pub(super) origins: &'c [Origin],
+    /// What no event is judged before.
+    pub(super) horizon_ms: i64,
+    /// What nobody else signs with, nor did before.
+    pub(super) token: u64,
+}
 
 /// The servers, and how records are called there.
 #[derive(Debug)]
@@ -58,8 +75,10 @@ pub(super) struct Store {
     replicas: u16,
     /// How long replicas may take.
     patience: Duration,
-    /// The shards that were read since the last chunk, where replicas are to have what was found.
-    pub(super) touched: BTreeSet<Shard>,
+    /// The groups that were read since the last chunk, where replicas are to have what was found.
+    touched: BTreeSet<Group>,
+    /// What the last write signed each group with, where it was whole.
+    signed: HashMap<Group, u64>,
     grouped: Grouped,
     commands: Vec<Commands>,
     key: Vec<u8>,
@@ -77,7 +96,7 @@ impl Store {
             Ok(name)
         };
         let (write, sweep, clock) = (load(script::WRITE)?, load(script::SWEEP)?, load(script::CLOCK)?);
-        let names = Names::new(&options.prefix, options.shards);
+        let names = Names::new(&options.prefix, options.shards, !nodes.is_cluster());
         let commands = (0..nodes.len()).map(|_| Commands::default()).collect();
         Ok(Store {
             nodes,
@@ -89,13 +108,22 @@ impl Store {
             replicas: options.replicas,
             patience: options.patience / 2,
             touched: BTreeSet::new(),
+            signed: HashMap::new(),
             grouped: Grouped::default(),
             commands,
             key: Vec::new(),
         })
     }
 
-    /// Reads records, in order; and, if asked for, the places of their shards.
+    /// Begins a chunk.
+    pub(super) fn begin(&mut self) {
+        if self.names.trim() {
+            self.signed.clear();
+        }
+        self.touched.clear();
+    }
+
+    /// Reads records, in order; and, if asked for, the places of their groups.
     pub(super) fn fetch<'n>(
         &mut self,
         wanted: impl ExactSizeIterator<Item = RecordName<'n>>,
@@ -104,24 +132,25 @@ impl Store {
         let names: Vec<RecordName<'_>> = wanted.collect();
         self.grouped.clear();
         for (at, name) in names.iter().enumerate() {
-            self.grouped.add(self.names.shard(name), at);
+            let shard = self.names.shard(name);
+            self.grouped.of(self.names.group(shard)).push((at, shard));
         }
         if self.replicas > 0 {
-            self.touched.extend(self.grouped.groups.iter().map(|(shard, _)| *shard));
+            self.touched.extend(self.grouped.groups.iter().map(|(group, _)| *group));
         }
         self.commands.iter_mut().for_each(Commands::clear);
         let mut order: Vec<Vec<(usize, bool)>> = vec![Vec::new(); self.nodes.len()];
-        for (at, (shard, items)) in self.grouped.groups.iter().enumerate() {
-            let node = self.nodes.of_slot(self.names.slot(*shard));
+        for (at, (group, items)) in self.grouped.groups.iter().enumerate() {
+            let node = self.nodes.of_slot(self.names.slot(*group));
             self.commands[node].begin(items.len() + 1);
             self.commands[node].word(b"MGET");
-            for item in items {
+            for (item, shard) in items {
                 self.names.write_key(*shard, &names[*item], &mut self.key);
                 self.commands[node].word(&self.key);
             }
             order[node].push((at, false));
             if places.is_some() {
-                self.commands[node].add(&[b"HGETALL", &self.names.places(*shard)]);
+                self.commands[node].add(&[b"HGETALL", &self.names.places(*group)]);
                 order[node].push((at, true));
             }
         }
@@ -130,12 +159,12 @@ impl Store {
         let mut known = Places::new();
         for (of_node, order) in answers.into_iter().zip(order) {
             for (answer, (at, is_places)) in of_node.into_iter().zip(order) {
-                let (shard, items) = &self.grouped.groups[at];
+                let (group, items) = &self.grouped.groups[at];
                 if is_places {
-                    known.insert(*shard, read_places(answer)?);
+                    known.insert(*group, read_places(answer)?);
                     continue;
                 }
-                for (value, item) in list(answer)?.into_iter().zip(items) {
+                for (value, (item, _)) in list(answer)?.into_iter().zip(items) {
                     values[*item] = bytes(value)?;
                 }
             }
@@ -144,55 +173,81 @@ impl Store {
         Ok(values)
     }
 
-    /// Writes records where each is as it was read, shard by shard; `false`: some shard was not written, because one of its
-    /// records is another. `origins` are the places of the events behind them; `horizon_ms` is what no event is judged before.
-    /// Shards `touched` are written even if none of their records changes, so that replicas have all that they hold.
-    pub(super) fn write<'c>(
+    /// Writes what has come of a chunk, the verdicts last, where each record is as it was read; `false`: some group was not
+    /// written, because one of its records is another.
+    pub(super) fn write(&mut self, outcome: &Outcome<'_>) -> Result<bool, RedisError> {
+        if self.names.is_one_group() {
+            return self.write_groups(outcome, &outcome.state, &outcome.verdicts);
+        }
+        Ok(self.write_groups(outcome, &outcome.state, &[])? && self.write_groups(outcome, &[], &outcome.verdicts)?)
+    }
+
+    fn write_groups(
         &mut self,
-        changes: impl Iterator<Item = Change<'c>>,
-        (origins, touched): (&[Origin], &BTreeSet<Shard>),
-        horizon_ms: i64,
+        outcome: &Outcome<'_>,
+        state: &[Change<'_>],
+        verdicts: &[Change<'_>],
     ) -> Result<bool, RedisError> {
-        let changes: Vec<Change<'_>> = changes.collect();
         self.grouped.clear();
-        for shard in touched {
-            self.grouped.of(*shard);
+        // What was found may be another's, or a try's before, and replicas may lack it: they do not once they have what comes now.
+        for group in std::mem::take(&mut self.touched) {
+            self.grouped.of(group);
         }
-        for (at, change) in changes.iter().enumerate() {
-            self.grouped.add(self.names.shard(&change.name), at);
+        let changes = || state.iter().chain(verdicts);
+        for (at, change) in changes().enumerate() {
+            let shard = self.names.shard(&change.name);
+            self.grouped.of(self.names.group(shard)).push((at, shard));
         }
-        let (places, spare_ms) = (newest(origins), self.spare_ms);
+        let is_short = |at: usize| state.get(at).is_some_and(|change| change.held_bytes <= SHORT_BYTES_MAX);
+        for (_, items) in &mut self.grouped.groups {
+            // Short ones of state, long ones, verdicts.
+            items.sort_by_key(|(at, _)| (*at >= state.len(), !is_short(*at)));
+        }
+        let (places, spare_ms) = (newest(outcome.origins), self.spare_ms);
         self.commands.iter_mut().for_each(Commands::clear);
-        for (shard, items) in &self.grouped.groups {
-            let commands = &mut self.commands[self.nodes.of_slot(self.names.slot(*shard))];
+        for (group, items) in &self.grouped.groups {
+            let commands = &mut self.commands[self.nodes.of_slot(self.names.slot(*group))];
             // What is only there for the replicas to have all before it says nothing of places.
             let places = if items.is_empty() { &[][..] } else { &places[..] };
-            commands.begin(3 + 1 + items.len() + 2 + 2 * places.len() + 3 * items.len());
+            commands.begin(3 + 1 + items.len() + 6 + 2 * places.len() + 3 * items.len());
             commands.word(b"EVALSHA");
             commands.word(&self.write);
             commands.number(items.len() as i64 + 1);
-            commands.word(&self.names.places(*shard));
-            for item in items {
-                self.names.write_key(*shard, &changes[*item].name, &mut self.key);
+            commands.word(&self.names.places(*group));
+            let of = |at: usize| if at < state.len() { &state[at] } else { &verdicts[at - state.len()] };
+            for (at, shard) in items {
+                self.names.write_key(*shard, &of(*at).name, &mut self.key);
                 commands.word(&self.key);
             }
-            commands.number(places.len() as i64);
+            commands.number(items.iter().filter(|(at, _)| *at < state.len()).count() as i64);
+            commands.number(items.iter().filter(|(at, _)| is_short(*at)).count() as i64);
             commands.number(spare_ms.clamp(1, MILLIS_MAX));
+            commands.number(places.len() as i64);
+            match self.signed.remove(group) {
+                Some(signature) => commands.word(&signature.to_be_bytes()),
+                None => commands.word(b""),
+            }
+            commands.word(&outcome.token.to_be_bytes());
             for (partition, offset) in places {
                 commands.word(&partition.to_be_bytes());
                 commands.word(&offset.to_be_bytes());
             }
-            for item in items {
-                let Change { expected, value, until_ms, .. } = &changes[*item];
+            for (at, _) in items {
+                let Change { expected, value, until_ms, .. } = of(*at);
                 commands.word(expected);
                 commands.word(value);
-                commands.number(ttl_ms(*until_ms, horizon_ms, spare_ms));
+                commands.number(ttl_ms(*until_ms, outcome.horizon_ms, spare_ms));
             }
         }
-        let answers = self.exchange_durably()?;
+        let mut answers: Vec<_> = self.exchange_durably()?.into_iter().map(Vec::into_iter).collect();
         let mut is_all = true;
-        for answer in answers.into_iter().flatten() {
-            is_all &= number(answer)? == 0;
+        for (group, _) in &self.grouped.groups {
+            let answer = answers[self.nodes.of_slot(self.names.slot(*group))].next();
+            if number(answer.unwrap_or(Value::Nil))? == 0 {
+                self.signed.insert(*group, outcome.token);
+            } else {
+                is_all = false;
+            }
         }
         Ok(is_all)
     }

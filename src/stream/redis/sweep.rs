@@ -14,18 +14,46 @@ use crate::engine::RecordKind;
 
 /// How many keys a step looks at, about.
 const STEP_KEYS: &[u8] = b"256";
+/// A step for each so many events, while steps find something. An event leaves one or two new records, so the cycle comes round before
+/// there are twice as many as are of use.
+const EVENTS_A_STEP: usize = 128;
+/// The same at most. A step that finds nothing doubles what lies between it and the next: of 256 keys none was over, so hardly
+/// one in a hundred is, and looking costs the servers as much as a tenth of what judging does.
+const EVENTS_A_STEP_MAX: usize = 4096;
 
-/// A key, from which byte on its record says until when it is of use, and the instant before which that is over.
-type Ending = (Vec<u8>, &'static [u8], [u8; 8]);
+/// A key, the first and the last of the bytes of its record that say until when it is of use, and the instant before which
+/// that is over.
+type Ending = (Vec<u8>, [&'static [u8]; 2], [u8; 8]);
 
 /// Where the cycle is.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Sweeper {
     node: usize,
     cursor: Vec<u8>,
+    /// How many events lie between two steps.
+    spacing: usize,
+    /// How many came since the last.
+    events: usize,
+}
+
+impl Default for Sweeper {
+    fn default() -> Sweeper {
+        Sweeper { node: 0, cursor: Vec::new(), spacing: EVENTS_A_STEP, events: 0 }
+    }
 }
 
 impl Sweeper {
+    /// How many steps are due after so many more events; one where none came, since then there is time.
+    pub(super) fn due(&mut self, events: usize) -> usize {
+        if events == 0 {
+            return 1;
+        }
+        self.events += events;
+        let steps = self.events / self.spacing;
+        self.events %= self.spacing;
+        steps
+    }
+
     /// Looks at the next keys. `horizons` are what no event is judged before, and before which identities are forgotten.
     /// Answers how many went.
     pub(super) fn step(
@@ -45,24 +73,26 @@ impl Sweeper {
         let ordered = |ms: i64| (ms as u64 ^ 1 << 63).to_be_bytes();
         let mut by_slot: BTreeMap<u16, Vec<Ending>> = BTreeMap::new();
         for key in keys {
-            let ends: Option<(&'static [u8], i64)> = kind_of(&key).map(|kind| match kind {
-                RecordKind::Windows | RecordKind::Decisions => (&b"8"[..], windows_ms),
-                RecordKind::Identity => (&b"0"[..], identities_ms),
+            let ends: Option<([&'static [u8]; 2], i64)> = kind_of(&key).map(|kind| match kind {
+                RecordKind::Windows | RecordKind::Decisions => ([&b"8"[..], &b"15"[..]], windows_ms),
+                RecordKind::Identity => ([&b"0"[..], &b"7"[..]], identities_ms),
             });
             if let Some((at, until_ms)) = ends.filter(|(_, until_ms)| *until_ms > i64::MIN) {
-                by_slot.entry(slot_of(&key)).or_default().push((key, at, ordered(until_ms)));
+                let slot = if store.nodes.is_cluster() { slot_of(&key) } else { 0 };
+                by_slot.entry(slot).or_default().push((key, at, ordered(until_ms)));
             }
         }
         let mut commands: Vec<Commands> = (0..store.nodes.len()).map(|_| Commands::default()).collect();
         for keys in by_slot.values() {
             let of_node = &mut commands[node];
-            of_node.begin(3 + 3 * keys.len());
+            of_node.begin(3 + 4 * keys.len());
             of_node.word(b"EVALSHA");
             of_node.word(&store.sweep);
             of_node.number(keys.len() as i64);
             keys.iter().for_each(|(key, ..)| of_node.word(key));
-            for (_, at, until) in keys {
-                of_node.word(at);
+            for (_, [first, last], until) in keys {
+                of_node.word(first);
+                of_node.word(last);
                 of_node.word(until);
             }
         }
@@ -70,6 +100,7 @@ impl Sweeper {
         for answer in store.nodes.exchange(&commands)?.into_iter().flatten() {
             gone += number(answer)?.unsigned_abs();
         }
+        self.spacing = if gone > 0 { EVENTS_A_STEP } else { (2 * self.spacing).min(EVENTS_A_STEP_MAX) };
         Ok(gone)
     }
 }

@@ -36,7 +36,7 @@ pub(super) fn write(rules: &RuleSet, explained: &Explained, only: Option<&str>) 
         "features": traced.iter().map(traced_json).collect::<Vec<_>>(),
         "decisions": explanation.decisions.iter().map(|of| json!({
             "id": of.id, "kind": of.kind.name(), "subject": of.subject, "verdict": of.verdict.name(), "rule": of.rule,
-            "created": time(of.created_ms), "expires": of.expires_ms.map(time),
+            "by": of.by, "created": time(of.created_ms), "expires": of.expires_ms.map(time),
         })).collect::<Vec<_>>(),
     });
     format!("{document:#}\n")

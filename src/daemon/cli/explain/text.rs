@@ -51,9 +51,7 @@ pub(super) fn write(rules: &RuleSet, explained: &Explained, only: Option<&str>, 
 
 /// Whether a rule reads a feature.
 fn reads(rules: &RuleSet, rule: usize, feature: &str) -> bool {
-    let of = &rules.rules[rule];
-    let mut used = std::iter::once(&of.when).chain(&of.except).flat_map(|of| &of.uses().reads);
-    used.any(|read| match &rules.reads.get(*read).source {
+    rules.rules[rule].evidence().any(|read| match &rules.reads.get(read).source {
         ReadSource::Feature { feature: of, .. } => rules.features[of.0 as usize].name == feature,
         _ => false,
     })
@@ -114,7 +112,7 @@ impl Page {
                 of.verdict.name(),
                 of.kind.name(),
                 of.subject,
-                of.rule,
+                of.rule.as_ref().or(of.by.as_ref()).map_or("", String::as_str),
                 time(of.created_ms)
             ));
         }

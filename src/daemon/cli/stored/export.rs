@@ -106,7 +106,8 @@ fn line(exported: Exported<'_>, rules: &RuleSet) -> Json {
 fn decision(record: &DecisionRecord) -> Json {
     let causes = record.causes.iter().map(|cause| {
         json!({
-            "id": cause.id, "rule": cause.rule, "ruleset": cause.ruleset, "verdict": cause.verdict.name(),
+            "id": cause.id, "rule": cause.rule(), "ruleset": cause.ruleset(), "verdict": cause.verdict.name(),
+            "reason": cause.reason(), "by": cause.by(),
             "created": time(cause.created_ms), "expires": cause.expires_ms.map(time),
         })
     });

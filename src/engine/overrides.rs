@@ -1,0 +1,146 @@
+//! The word of a person on a subject: what it changes, and which stand.
+//!
+//! An override is a cause of a decision (`decisions.rs`) that beats rules, scores and what rules have decided, for every event
+//! that has its subject, until an instant of event time. Invariant: what comes of an act depends on the act and the
+//! log alone.
+
+use std::borrow::Cow;
+
+use super::acts::ActOutcome;
+use super::decide::derived_id;
+use super::decisions::{DecidedBy, DecisionCause, DecisionReach, DecisionRecord};
+use super::machine::Engine;
+use crate::event::{Act, ActSubject, PutOverride, SubjectKind, Verdict};
+use crate::ruleset::program::OnExpiry;
+use crate::state::KeyHash;
+
+/// Overrides that stand, at most: people write fewer, and a script that runs wild ends here.
+const OVERRIDES_MAX: usize = 100_000;
+
+/// An override that stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Override {
+    /// Derived from its subject and the act that made it.
+    pub id: String,
+    /// The program.
+    pub program: String,
+    /// What the subject is.
+    pub kind: SubjectKind,
+    /// Its id, as events spell it.
+    pub subject: String,
+    /// What holds for whatever has the subject.
+    pub verdict: Verdict,
+    /// Why.
+    pub reason: String,
+    /// Who said so.
+    pub by: String,
+    /// When, in milliseconds since the Unix epoch.
+    pub created_ms: i64,
+    /// Event time at which it ends; `None`: it stays until it is taken away.
+    pub expires_ms: Option<i64>,
+}
+
+/// Which overrides are wanted.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct OverridesWanted {
+    /// The program.
+    pub program: String,
+    /// Only those on subjects of this kind.
+    pub kind: Option<SubjectKind>,
+    /// Only the one on this subject, as an event would write it; with a kind.
+    pub id: Option<String>,
+    /// Those behind this place.
+    pub behind: Option<KeyHash>,
+    /// How many at most.
+    pub count: usize,
+}
+
+impl Override {
+    fn of(record: &DecisionRecord, cause: &DecisionCause) -> Override {
+        let text = |text: Option<&str>| text.unwrap_or_default().to_owned();
+        Override {
+            id: cause.id.clone(),
+            program: record.program.to_string(),
+            kind: record.kind,
+            subject: record.subject.to_string(),
+            verdict: cause.verdict,
+            reason: text(cause.reason()),
+            by: text(cause.by()),
+            created_ms: cause.created_ms,
+            expires_ms: cause.expires_ms,
+        }
+    }
+}
+
+impl Engine {
+    /// How events of a program spell the subject that a text names; `None`: it names none of its kind.
+    pub fn spelt(&mut self, program: &str, kind: SubjectKind, text: &str) -> Option<String> {
+        let region = self.policy.program(program).region.clone();
+        self.spelling.read(kind, &region, text).map(Cow::into_owned)
+    }
+
+    pub(super) fn put_override(&mut self, act: &Act, put: &PutOverride) -> ActOutcome {
+        let ActSubject { program, kind, subject } = &put.of;
+        let key = self.subject(program, *kind, subject);
+        let standing = self.decisions.record(key).and_then(|record| Some((record, record.overridden()?)));
+        if let Some((record, standing)) = standing
+            && (standing.verdict, standing.expires_ms) == (put.verdict, put.expires_ms)
+            && (standing.by(), standing.reason()) == (Some(&*act.by), Some(&*put.reason))
+        {
+            // Said again, such as by a call whose answer was lost.
+            return ActOutcome::Overridden(Box::new(Override::of(record, standing)));
+        }
+        if standing.is_none() && self.decisions.overrides() >= OVERRIDES_MAX {
+            return ActOutcome::Full;
+        }
+        let cause = DecisionCause {
+            id: derived_id("ovr", [program, kind.name(), subject, &*act.id]),
+            decided_by: DecidedBy::Person { by: act.by.as_str().into(), reason: put.reason.as_str().into() },
+            verdict: put.verdict,
+            reach: DecisionReach::Everywhere,
+            on_expiry: OnExpiry::Keep,
+            created_ms: act.at_ms,
+            expires_ms: put.expires_ms,
+            sequence: self.sequence,
+            origin: None,
+        };
+        let subject = || (program.as_str().into(), *kind, subject.as_str().into());
+        self.decisions.put_override(key, subject, cause);
+        // Events are to say whom they are about, whether or not a rule asks.
+        kind.signal().into_iter().for_each(|signal| self.plan.signals.insert(signal));
+        let record = self.decisions.record(key).expect("the override was just put on it");
+        let cause = record.overridden().expect("the override was just put there");
+        ActOutcome::Overridden(Box::new(Override::of(record, cause)))
+    }
+
+    pub(super) fn delete_override(&mut self, act: &Act, of: &ActSubject) -> ActOutcome {
+        let key = self.subject(&of.program, of.kind, &of.subject);
+        match self.decisions.delete_override(key) {
+            Some(deleted) if deleted.lives(act.at_ms) => ActOutcome::Deleted,
+            _ => ActOutcome::NotFound,
+        }
+    }
+
+    /// Overrides of a program that stand at an instant, in an order that stays; and where to go on, if there may be more.
+    pub fn overrides(&mut self, wanted: &OverridesWanted, as_of_ms: i64) -> (Vec<Override>, Option<KeyHash>) {
+        if let (Some(kind), Some(id)) = (wanted.kind, &wanted.id) {
+            let key = self.spelt(&wanted.program, kind, id).map(|id| self.subject(&wanted.program, kind, &id));
+            let record = key.and_then(|key| self.decisions.record(key));
+            let cause = record.and_then(|record| Some((record, record.overridden()?)));
+            let found = cause.filter(|(_, cause)| cause.lives(as_of_ms));
+            return (found.map(|(record, cause)| Override::of(record, cause)).into_iter().collect(), None);
+        }
+        let (mut found, mut last) = (Vec::new(), None);
+        for (key, record, cause) in self.decisions.overrides_behind(wanted.behind) {
+            if found.len() == wanted.count {
+                return (found, last);
+            }
+            last = Some(key);
+            let is_wanted = *record.program == *wanted.program && wanted.kind.is_none_or(|kind| kind == record.kind);
+            if is_wanted && cause.lives(as_of_ms) {
+                found.push(Override::of(record, cause));
+            }
+        }
+        (found, None)
+    }
+}

@@ -1,0 +1,249 @@
+//! What people do among random events, against a recount: for each event everything that came before it is looked at again, by
+//! the plainest way there is. The same inputs in batches of any size, and over a checkpoint at any place, say the same bytes.
+
+#![expect(clippy::unwrap_used, reason = "a test that meets what it does not expect has failed")]
+
+use std::sync::Arc;
+
+use refguard::engine::{ActOutcome, CheckpointStep, Engine, EngineOptions, Restoring};
+use refguard::event::{Act, ActSubject, Deed, PutOverride, SubjectKind, Verdict};
+use refguard::lab::Replay;
+use refguard::ruleset::program::RuleSet;
+use refguard::signals::SignalConfig;
+use serde_json::{Value, json};
+
+#[path = "support/pack.rs"]
+mod pack;
+#[path = "support/random.rs"]
+mod random;
+
+use random::Random;
+
+/// 2026-05-01T00:00:00Z.
+const START_MS: i64 = 1_777_593_600_000;
+const MINUTE_MS: i64 = 60_000;
+const HOUR_MS: i64 = 60 * MINUTE_MS;
+
+const RULES: &str = r#"
+version: 1
+pack: acts
+rules:
+  - {id: blocks, on: [reward.requested], when: 'event.channel == "blocks"', action: block}
+  - {id: holds, on: [reward.requested], when: 'event.channel == "holds"', action: hold}
+  - {id: account, on: [reward.requested], when: 'event.channel == "account"', score: 0, decide: [{subject: account, verdict: hold, ttl: 1h}]}
+  - {id: device, on: [reward.requested], when: 'event.channel == "device"', score: 0, decide: [{subject: device, verdict: block, ttl: 30m}]}
+"#;
+const WORDS: &[&str] = &["", "", "", "", "blocks", "holds", "account", "device"];
+
+/// An event of the history.
+#[derive(Clone, Debug)]
+struct Told {
+    time_ms: i64,
+    account: String,
+    device: String,
+    word: &'static str,
+}
+
+/// What is taken in.
+#[derive(Clone, Debug)]
+enum Input {
+    Event(Told),
+    Act(Act),
+}
+
+fn line(number: usize, told: &Told) -> String {
+    let time = jiff::Timestamp::from_millisecond(told.time_ms).unwrap();
+    let data = json!({"account_id": told.account, "device_id": told.device, "channel": told.word});
+    let event = json!({
+        "specversion": "1.0", "id": format!("e{number}"), "source": "/shop", "type": "reward.requested",
+        "time": format!("{time:.3}"), "data": data,
+    });
+    format!("{event}\n")
+}
+
+fn subject(random: &mut Random) -> ActSubject {
+    let (kind, subject) = match random.below(3) {
+        0 => (SubjectKind::Device, format!("d{}", random.below(4))),
+        _ => (SubjectKind::Account, format!("a{}", random.below(6))),
+    };
+    ActSubject { program: "default".to_owned(), kind, subject }
+}
+
+fn history(random: &mut Random, length: usize) -> Vec<Input> {
+    let mut now_ms = START_MS;
+    let mut inputs = Vec::new();
+    for number in 0..length {
+        now_ms += random.below(2 * MINUTE_MS as u64) as i64;
+        if random.chance(8) {
+            let of = subject(random);
+            let what = if random.below(3) == 0 {
+                Deed::DeleteOverride(of)
+            } else {
+                let verdict = if random.below(2) == 0 { Verdict::Allow } else { Verdict::Block };
+                let expires_ms = (random.below(3) > 0).then(|| now_ms + random.below(4 * HOUR_MS as u64) as i64);
+                Deed::PutOverride(PutOverride { of, verdict, reason: format!("reason {number}"), expires_ms })
+            };
+            inputs.push(Input::Act(Act { id: format!("act-{number}"), at_ms: now_ms, by: "token:t".into(), what }));
+            continue;
+        }
+        inputs.push(Input::Event(Told {
+            // Out of order, and never late.
+            time_ms: now_ms - random.below(30 * MINUTE_MS as u64) as i64,
+            account: format!("a{}", random.below(6)),
+            device: format!("d{}", random.below(4)),
+            word: WORDS[random.below(WORDS.len() as u64) as usize],
+        }));
+    }
+    inputs
+}
+
+/// The verdict on the event at a place and what made it so, by everything before it.
+fn recount(inputs: &[Input], place: usize) -> (&'static str, &'static str) {
+    let Input::Event(of) = &inputs[place] else { panic!("it is an event") };
+    let names = [(SubjectKind::Account, &of.account), (SubjectKind::Device, &of.device)];
+    let stands = |(kind, name): (SubjectKind, &String)| {
+        let mut word = None;
+        for input in &inputs[..place] {
+            let Input::Act(act) = input else { continue };
+            match &act.what {
+                Deed::PutOverride(put) if put.of.kind == kind && put.of.subject == *name => {
+                    word = Some((put.verdict, put.expires_ms));
+                }
+                Deed::DeleteOverride(gone) if gone.kind == kind && gone.subject == *name => word = None,
+                _ => {}
+            }
+        }
+        let lives = |end: Option<i64>| end.is_none_or(|end| of.time_ms < end);
+        word.filter(|(_, end)| lives(*end)).map(|(verdict, _)| verdict)
+    };
+    if let Some(verdict) = names.into_iter().filter_map(stands).max() {
+        return (verdict.name(), "override");
+    }
+    let decided = |word: &str, ttl_ms: i64, is_same: &dyn Fn(&Told) -> bool| {
+        inputs[..place].iter().any(|input| match input {
+            Input::Event(told) => told.word == word && is_same(told) && of.time_ms < told.time_ms + ttl_ms,
+            Input::Act(_) => false,
+        })
+    };
+    let by_rule = match of.word {
+        "blocks" => Verdict::Block,
+        "holds" => Verdict::Hold,
+        _ => Verdict::Allow,
+    };
+    let mut by_decision = Verdict::Allow;
+    if decided("account", HOUR_MS, &|told| told.account == of.account) {
+        by_decision = Verdict::Hold;
+    }
+    if decided("device", 30 * MINUTE_MS, &|told| told.device == of.device) {
+        by_decision = Verdict::Block;
+    }
+    match by_rule.max(by_decision) {
+        Verdict::Allow => ("allow", "none"),
+        verdict if verdict == by_rule => (verdict.name(), "rule"),
+        verdict => (verdict.name(), "decision"),
+    }
+}
+
+fn replay(rules: &Arc<RuleSet>) -> Replay {
+    Replay::new(Arc::clone(rules), &SignalConfig::default(), EngineOptions::default()).unwrap()
+}
+
+/// Judges some of the inputs in batches of at most so many events.
+fn judge(replay: &mut Replay, inputs: &[Input], first: usize, batch: usize, out: &mut Vec<u8>) -> Vec<ActOutcome> {
+    let (mut lines, mut events, mut outcomes) = (String::new(), 0, Vec::new());
+    let mut flush = |replay: &mut Replay, lines: &mut String| {
+        assert_eq!(replay.judge(lines), []);
+        replay.write(out);
+        lines.clear();
+    };
+    for (at, input) in inputs.iter().enumerate() {
+        match input {
+            Input::Event(told) => {
+                lines.push_str(&line(first + at, told));
+                events += 1;
+                if events % batch == 0 {
+                    flush(replay, &mut lines);
+                }
+            }
+            Input::Act(act) => {
+                flush(replay, &mut lines);
+                outcomes.push(replay.act(&Act::read(&act.line()).unwrap()).unwrap());
+            }
+        }
+    }
+    flush(replay, &mut lines);
+    outcomes
+}
+
+#[test]
+fn verdicts_are_those_of_a_recount_whatever_the_batch() {
+    let rules = pack::rules(RULES);
+    let mut seen = std::collections::BTreeMap::<String, usize>::new();
+    for seed in 1..13 {
+        let inputs = history(&mut Random(seed), 1500);
+        let mut whole = Vec::new();
+        let outcomes = judge(&mut replay(&rules), &inputs, 0, 32, &mut whole);
+        for batch in [1, 7, 1000] {
+            let mut again = Vec::new();
+            assert_eq!(judge(&mut replay(&rules), &inputs, 0, batch, &mut again), outcomes, "seed {seed}");
+            assert!(again == whole, "seed {seed}: batches of {batch}");
+        }
+        let text = String::from_utf8(whole).unwrap();
+        let mut lines = text.lines();
+        for place in 0..inputs.len() {
+            if let Input::Event(told) = &inputs[place] {
+                let line: Value = serde_json::from_str(lines.next().unwrap()).unwrap();
+                let said = (line["verdict"].as_str().unwrap(), line["cause"].as_str().unwrap());
+                assert_eq!(said, recount(&inputs, place), "seed {seed}, input {place}: {told:?}\n{line}");
+                *seen.entry(format!("{} by {}", said.0, said.1)).or_default() += 1;
+            }
+        }
+    }
+    let all = ["allow by none", "allow by override", "block by decision", "block by override", "block by rule"];
+    let more = ["hold by decision", "hold by rule"];
+    assert!(all.iter().chain(&more).all(|case| seen.get(*case).is_some_and(|times| *times > 100)), "{seen:?}");
+}
+
+fn restored(segments: &[Vec<u8>], rules: &Arc<RuleSet>) -> Engine {
+    let mut restoring = Restoring::new(Arc::clone(rules), EngineOptions::default());
+    segments.iter().for_each(|segment| restoring.take(segment).unwrap());
+    restoring.finish().unwrap().0
+}
+
+#[test]
+fn a_checkpoint_at_any_place_goes_on_as_what_was_never_stopped() {
+    let rules = pack::rules(RULES);
+    for seed in 20..32 {
+        let random = &mut Random(seed);
+        let inputs = history(random, 1500);
+        let mut whole = Vec::new();
+        judge(&mut replay(&rules), &inputs, 0, 32, &mut whole);
+
+        let (mut replay_, mut out, mut from) = (replay(&rules), Vec::new(), 0);
+        while from < inputs.len() {
+            let to = inputs.len().min(from + 1 + random.below(200) as usize);
+            judge(&mut replay_, &inputs[from..to], from, 7, &mut out);
+            let mut segments = Vec::new();
+            let put = &mut |segment: &[u8]| segments.push(segment.to_vec());
+            // At once, or a part at a time while more comes, which is then taken in again.
+            let mut ahead = Vec::new();
+            if random.below(2) == 0 {
+                replay_.engine().checkpoint(put);
+            } else {
+                let budget = 1 + random.below(3000) as usize;
+                let mut next = to;
+                replay_.engine().begin_checkpoint();
+                while replay_.engine().step_checkpoint(budget, put) == CheckpointStep::Unfinished {
+                    let end = inputs.len().min(next + random.below(20) as usize);
+                    judge(&mut replay_, &inputs[next..end], next, 3, &mut ahead);
+                    next = end;
+                }
+            }
+            let engine = restored(&segments, &rules);
+            replay_ = replay(&rules);
+            replay_.go_on_with(engine, &SignalConfig::default()).unwrap();
+            from = to;
+        }
+        assert!(out == whole, "seed {seed}");
+    }
+}
