@@ -2,8 +2,12 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by it")]
 
+#[path = "redis_eval/ageing.rs"]
+mod ageing;
 #[path = "redis_eval/contention.rs"]
 mod contention;
+#[path = "redis_eval/judge.rs"]
+mod judge;
 mod support;
 
 use std::fs;

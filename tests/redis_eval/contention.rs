@@ -3,16 +3,8 @@
 
 use std::sync::atomic::Ordering;
 use std::thread;
-use std::time::Duration;
 
-use refguard::engine::{Engine, EngineOptions, Judgements, write_verdict};
-use refguard::event::{EventBatch, ParseOptions, Parser, Place, Position};
-use refguard::signals::{Deriver, SignalConfig};
-use refguard::stream::redis::{RedisOptions, SharedState};
-
-#[path = "../support/pack.rs"]
-mod pack;
-
+use super::judge::{Judge, Login};
 use super::support::redis::{Cluster, Redis};
 
 /// All at one device; windows that know their events, and some that do not.
@@ -32,55 +24,8 @@ rules:
 const BATCHES: u64 = 60;
 const EVENTS: u64 = 32;
 
-struct Judge {
-    engine: Engine,
-    state: SharedState,
-    partition: u32,
-}
-
-impl Judge {
-    fn new(nodes: &[u16], partition: u32) -> Judge {
-        let mut engine = Engine::new(pack::rules(RULES), EngineOptions::default());
-        let options = RedisOptions {
-            nodes: nodes.iter().map(|port| ("127.0.0.1".to_owned(), *port)).collect(),
-            user: None,
-            password: None,
-            tls: None,
-            prefix: "contention".to_owned(),
-            shards: 4,
-            replicas: 0,
-            patience: Duration::from_secs(20),
-            spare_ms: 86_400_000,
-            temporary: false,
-        };
-        let state = SharedState::open(options, &mut engine).unwrap();
-        Judge { engine, state, partition }
-    }
-
-    /// Judges so many events of its partition from an offset on. Answers the last verdict.
-    fn judge(&mut self, from: u64, events: u64) -> String {
-        let mut parser = Parser::new(ParseOptions { allow_future: true });
-        let mut batch = EventBatch::default();
-        for offset in from..from + events {
-            let start = batch.input.len();
-            let partition = self.partition;
-            batch.input.push_str(&format!(
-                r#"{{"specversion":"1.0","id":"{partition}-{offset}","source":"/s","type":"login.succeeded","time":"2026-05-01T10:00:00Z","data":{{"account_id":"a{partition}-{offset}","device_id":"d","country":"SA","amount_minor":1}}}}"#
-            ));
-            let at = Place { position: Position { partition, offset, item: 0 }, ingest_time_ms: 0 };
-            let end = batch.input.len();
-            parser.parse_structured(&mut batch, start..end, at).unwrap();
-        }
-        let mut signals = Vec::new();
-        Deriver::new(self.engine.wanted(), &SignalConfig::default()).unwrap().derive(&mut batch, &mut signals);
-        let mut judgements = Judgements::default();
-        let name = |partition: u32| (format!("t/{partition}"), true);
-        self.state.judge(&mut self.engine, (&batch, &signals), &name, &mut judgements, &|| false).unwrap();
-        let mut line = Vec::new();
-        let (event, judgement) = (batch.events.last().unwrap(), judgements.events.last().unwrap());
-        write_verdict(&mut line, &batch, event, judgement, &judgements, "");
-        String::from_utf8(line).unwrap()
-    }
+fn login(partition: u32, number: u64) -> Login {
+    Login { account: format!("a{partition}-{number}"), device: "d".to_owned(), at_s: 36_000 }
 }
 
 /// Two judge at once, and a third is told what they have counted.
@@ -88,9 +33,11 @@ fn check(nodes: &[u16]) {
     let conflicts: u64 = thread::scope(|scope| {
         let judged = [0, 1].map(|partition| {
             scope.spawn(move || {
-                let mut judge = Judge::new(nodes, partition);
+                let mut judge = Judge::new(nodes, RULES, partition);
                 for batch in 0..BATCHES {
-                    judge.judge(batch * EVENTS, EVENTS);
+                    let numbers = batch * EVENTS..(batch + 1) * EVENTS;
+                    let logins: Vec<Login> = numbers.map(|number| login(partition, number)).collect();
+                    judge.judge(&logins);
                 }
                 judge.state.counts().conflicts.load(Ordering::Relaxed)
             })
@@ -99,11 +46,8 @@ fn check(nodes: &[u16]) {
     });
     assert!(conflicts > 10, "they met {conflicts} times: nothing was tried");
     let all = 2 * BATCHES * EVENTS + 1;
-    let told = Judge::new(nodes, 2).judge(0, 1);
-    assert!(
-        told.contains(&format!("\"{all} {all} {all} {all}\"")),
-        "of {all} events, with {conflicts} conflicts: {told}"
-    );
+    let told = Judge::new(nodes, RULES, 2).judge(&[login(2, 0)]);
+    assert!(told.contains(&format!("\"{all} {all} {all} {all}\"")), "of {all} events, {conflicts} conflicts: {told}");
 }
 
 #[test]

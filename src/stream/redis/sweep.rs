@@ -14,12 +14,12 @@ use crate::engine::RecordKind;
 
 /// How many keys a step looks at, about.
 const STEP_KEYS: &[u8] = b"256";
-/// A step for each so many events, while steps find something. An event leaves one or two new records, so the cycle comes round before
-/// there are twice as many as are of use.
+/// A step for each so many events: at the beginning, at least, and at most. Where more than half of what a step looks at is over,
+/// the next comes twice as soon, where less than a quarter is, half as soon: so what is held is about twice what is of use, and
+/// where nothing is over the servers are hardly asked. At most that is 16 keys an event, which leaves a few.
 const EVENTS_A_STEP: usize = 128;
-/// The same at most. A step that finds nothing doubles what lies between it and the next: of 256 keys none was over, so hardly
-/// one in a hundred is, and looking costs the servers as much as a tenth of what judging does.
-const EVENTS_A_STEP_MAX: usize = 4096;
+const EVENTS_A_STEP_MIN: usize = 16;
+const EVENTS_A_STEP_MAX: usize = 1024;
 
 /// A key, the first and the last of the bytes of its record that say until when it is of use, and the instant before which
 /// that is over.
@@ -65,7 +65,7 @@ impl Sweeper {
             (self.node, self.cursor) = (0, Vec::new());
         }
         let (next, keys) = scan(store, self.node, &self.cursor)?;
-        let node = self.node;
+        let (node, looked_at) = (self.node, keys.len() as u64);
         if next == b"0" {
             self.node += 1;
         }
@@ -100,7 +100,11 @@ impl Sweeper {
         for answer in store.nodes.exchange(&commands)?.into_iter().flatten() {
             gone += number(answer)?.unsigned_abs();
         }
-        self.spacing = if gone > 0 { EVENTS_A_STEP } else { (2 * self.spacing).min(EVENTS_A_STEP_MAX) };
+        if 2 * gone > looked_at {
+            self.spacing = (self.spacing / 2).max(EVENTS_A_STEP_MIN);
+        } else if 4 * gone < looked_at {
+            self.spacing = (self.spacing * 2).min(EVENTS_A_STEP_MAX);
+        }
         Ok(gone)
     }
 }
