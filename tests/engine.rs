@@ -22,6 +22,8 @@ mod by_id;
 mod components;
 #[path = "engine/decisions.rs"]
 mod decisions;
+#[path = "engine/holds.rs"]
+mod holds;
 #[path = "engine/known.rs"]
 mod known;
 #[path = "engine/lists.rs"]

@@ -10,6 +10,8 @@ mod conformance;
 mod decisions;
 #[path = "http/explain.rs"]
 mod explain;
+#[path = "http/holds.rs"]
+mod holds;
 #[path = "http/hostile.rs"]
 mod hostile;
 #[path = "http/lists.rs"]

@@ -127,6 +127,7 @@ pub fn engine_options(config: &Config, key: &StateKey) -> EngineOptions {
         state_max_bytes: usize::try_from(config.state.max_bytes.0).unwrap_or(usize::MAX),
         evidence_bytes: 0,
         every_rule_in_force: false,
+        review_within_ms: config.policy.review_within.0,
         policy: policy(config),
     }
 }

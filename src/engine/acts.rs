@@ -2,6 +2,8 @@
 //!
 //! An act changes the state at its place of the log, so that whoever judges the same log again says the same. It counts no event.
 
+use super::holds::Hold;
+use super::judgement::Judgements;
 use super::machine::Engine;
 use super::overrides::Override;
 use crate::event::{Act, Deed};
@@ -20,12 +22,18 @@ pub enum ActOutcome {
     NotFound,
     /// There is as much of it as may be.
     Full,
+    /// The hold has ended so, now or before.
+    Held(Box<Hold>),
+    /// The hold had ended otherwise before.
+    EndedBefore(Box<Hold>),
 }
 
 impl Engine {
     /// Takes an act in, behind what was judged before. Events that come later are to be derived for [`Engine::wanted`] as it is
     /// afterwards: an override may stand on what no rule looks at.
-    pub fn act(&mut self, act: &Act) -> ActOutcome {
+    pub fn act(&mut self, act: &Act, out: &mut Judgements) -> ActOutcome {
+        // What time has ended a person comes too late for.
+        self.end_holds(out);
         match &act.what {
             Deed::PutOverride(put) => self.put_override(act, put),
             Deed::DeleteOverride(of) => self.delete_override(act, of),
@@ -34,6 +42,7 @@ impl Engine {
                 true => ActOutcome::Deleted,
                 false => ActOutcome::NotFound,
             },
+            Deed::EndHold(of) => self.end_by_person(act, of, out),
         }
     }
 }

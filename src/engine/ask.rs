@@ -1,9 +1,10 @@
 //! What can be asked of the machine between two batches, without an event: nothing is counted, and no verdict depends on it.
 
 use super::decide::hold_id;
-use super::judgement::Judgements;
+use super::judgement::{Judgement, Judgements};
 use super::machine::Engine;
 use super::record::write_recalled;
+use crate::event::Verdict;
 use crate::state::{Entry, Scalar};
 
 impl Engine {
@@ -15,6 +16,12 @@ impl Engine {
         let mut judgements = Judgements::default();
         // Of a plain `allow` nobody knows whether it had two parties: they are told of no event.
         let judgement = self.remembered.recall(entry, false, observe_only, &mut judgements);
+        let current = if judgement.verdict == Verdict::Hold && judgement.held && judgement.would_be.is_none() {
+            self.after_review(program, source, id)
+        } else {
+            None
+        };
+        let judgement = Judgement { current, ..judgement };
         let mut out = Vec::new();
         write_recalled(&mut out, (program, source, id), &judgement, &judgements, &hold_id(program, source, id));
         Some(out)

@@ -49,6 +49,10 @@ mod tag {
     pub(super) const KEYS_OF: u8 = 14;
     /// Events that wait for a referral.
     pub(super) const WAITING: u8 = 15;
+    /// Holds begin.
+    pub(super) const HOLDS: u8 = 16;
+    /// What waits for a review.
+    pub(super) const REVIEWS: u8 = 17;
     /// What verdicts rested on.
     pub(super) const EVIDENCE: u8 = 32;
     /// Entries of managed lists.
@@ -107,6 +111,7 @@ impl Engine {
         self.recorded.store(&[tag::EVIDENCE], put);
         self.managed.store(&[tag::LISTS], put);
         self.decisions.store(&[tag::SUBJECTS], put);
+        self.holds.store(&[tag::REVIEWS], put);
         put(&[tag::END]);
     }
 
@@ -128,6 +133,7 @@ impl Engine {
         self.recorded.begin_cut(&[tag::EVIDENCE]);
         self.managed.begin_cut(&[tag::LISTS]);
         self.decisions.begin_cut(&[tag::SUBJECTS]);
+        self.holds.begin_cut(&[tag::REVIEWS]);
     }
 
     /// Writes about so many bytes of the checkpoint that is under way, at least one item, between two batches; hands the
@@ -166,6 +172,7 @@ impl Engine {
         self.recorded.cancel_cut();
         self.managed.cancel_cut();
         self.decisions.cancel_cut();
+        self.holds.cancel_cut();
     }
 
     /// Writes of one part; `None`: there are no more.
@@ -185,8 +192,9 @@ impl Engine {
             1 => self.dedup.store_cut(budget_bytes, put),
             2 => self.remembered.store_cut(budget_bytes, put),
             3 => self.decisions.store_cut(budget_bytes, put),
-            4 => self.recorded.store_cut(budget_bytes, put),
-            5 => self.managed.store_cut(budget_bytes, put),
+            4 => self.holds.store_cut(budget_bytes, put),
+            5 => self.recorded.store_cut(budget_bytes, put),
+            6 => self.managed.store_cut(budget_bytes, put),
             _ => return None,
         };
         Some(is_all)
@@ -223,6 +231,7 @@ impl Engine {
         }
         add(tag::DEDUP, &|writer| self.dedup.store_head(writer));
         add(tag::DECISIONS, &|writer| self.decisions.store_head(writer));
+        add(tag::HOLDS, &|writer| self.holds.store_head(writer));
         let names = self.part_names();
         add(tag::WATCH, &|writer| self.watch.store(names.iter().map(String::as_str), writer));
         // There are a few thousand counters at most.

@@ -1,9 +1,11 @@
 //! The verdict on one event: conditions, scores, thresholds, decisions in force, and what it decides for later ones.
 
+mod hold;
 mod raise;
 
 use std::borrow::Cow;
 
+use self::hold::Held;
 use sha2::{Digest, Sha256};
 
 use super::breaker::{Breakers, Seen, eased, most};
@@ -11,6 +13,7 @@ use super::chunk::Entry;
 use super::decisions::{DecidedBy, DecisionCause, DecisionReach, Decisions};
 use super::explain::ShadowCause;
 use super::facts::Row;
+use super::holds::{HOLD, Holds};
 use super::judgement::{Elements, Judgement, Judgements, Outcome, Piece};
 use super::plan::Plan;
 use super::programs::Program;
@@ -81,6 +84,10 @@ pub(super) struct Decider<'a> {
     pub every_rule_in_force: bool,
     /// Where the event stands in a log that several engines share.
     pub origin: Option<Origin>,
+    /// What waits for a review; `None`: nothing is reviewed.
+    pub holds: Option<&'a mut Holds>,
+    /// How long a hold waits for a review where nothing says otherwise.
+    pub review_within_ms: i64,
 }
 
 /// A verdict for each side of an event, and the sum behind it.
@@ -130,10 +137,8 @@ impl Decider<'_> {
         if program.sandbox
             && let Some(verdict) = asked_for(row)
         {
-            self.scratch.matches.clear();
-            let invited = !row.text(Field::ReferrerId).is_empty();
-            let parties = invited.then_some((verdict, verdict));
-            return Judgement { verdict, cause: Cause::Test, parties, ..judgement };
+            judgement.verdict = verdict;
+            return self.as_asked(row, entry, program, sequence, judgement);
         }
         self.match_rules(row, entry, program);
         let (mut referrer, mut referee) = (Side::default(), Side::default());
@@ -179,11 +184,38 @@ impl Decider<'_> {
         }
         let invited = !row.text(Field::ReferrerId).is_empty();
         judgement.parties = invited.then_some((referrer.verdict, referee.verdict));
+        if judgement.verdict == Verdict::Hold && !late {
+            let made = self.made(row, entry, program, sequence, Verdict::Block);
+            judgement.held = self.hold(row, made, Held { by_score, sides: invited.then_some([referrer, referee]) });
+        }
         if !self.scratch.matches.is_empty() {
             self.write_matches(row, entry, program, sequence, &mut judgement, out);
             self.raise(row, entry, program, &judgement, out);
         }
         judgement
+    }
+
+    /// The verdict that an event asks for, on both of its sides; no rule has a part in it.
+    fn as_asked(
+        &mut self,
+        row: &Row<'_>,
+        entry: &Entry,
+        program: &Program,
+        sequence: u64,
+        judgement: Judgement,
+    ) -> Judgement {
+        self.scratch.matches.clear();
+        let verdict = judgement.verdict;
+        let sides = (!row.text(Field::ReferrerId).is_empty()).then_some([Side { verdict, ..Side::default() }; 2]);
+        let held = verdict == Verdict::Hold && !entry.moment.late && {
+            let made = self.made(row, entry, program, sequence, Verdict::Block);
+            self.hold(row, made, Held { by_score: Verdict::Allow, sides })
+        };
+        Judgement { cause: Cause::Test, parties: sides.map(|_| (verdict, verdict)), held, ..judgement }
+    }
+
+    fn made<'p>(&self, row: &Row<'_>, entry: &Entry, program: &'p Program, sequence: u64, most: Verdict) -> Made<'p> {
+        Made { as_of_ms: entry.as_of_ms(row.event), sequence, region: &program.region, most }
     }
 
     fn match_rules(&mut self, row: &Row<'_>, entry: &Entry, program: &Program) {
@@ -309,7 +341,7 @@ impl Decider<'_> {
                 if matched.enforced {
                     let rule = &self.rules.rules[matched.rule as usize];
                     let most = if matched.open { most(rule) } else { Verdict::Block };
-                    let made = Made { as_of_ms: entry.as_of_ms(row.event), sequence, region: &program.region, most };
+                    let made = self.made(row, entry, program, sequence, most);
                     self.remember(rule, row, made, elements);
                 }
             }
@@ -430,7 +462,7 @@ pub fn derived_id<'a>(prefix: &str, parts: impl IntoIterator<Item = &'a str>) ->
 
 /// The id of the hold that an event's verdict makes.
 pub(super) fn hold_id(program: &str, source: &str, event_id: &str) -> String {
-    derived_id("hold", [program, source, event_id])
+    derived_id(HOLD, [program, source, event_id])
 }
 
 /// The place of a reading among those of a verdict: features by name, each at the event's own key first.

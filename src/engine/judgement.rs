@@ -1,5 +1,6 @@
 //! What the engine says of each event of a batch, before it is written.
 
+use super::said::Said;
 use crate::event::{Cause, Verdict};
 
 /// What became of an event.
@@ -31,6 +32,10 @@ pub struct Judgement {
     pub verdict: Verdict,
     /// What it would have been in a program that is not only observed.
     pub would_be: Option<Verdict>,
+    /// What it is now, of a repeat; `None`: the same.
+    pub current: Option<Verdict>,
+    /// Somebody is to review it.
+    pub held: bool,
     /// What made it so heavy.
     pub cause: Cause,
     /// Sum of the scores of the enforced rules that matched.
@@ -92,6 +97,8 @@ pub struct Judgements {
     pub raised: Vec<Raised>,
     /// Where event time was looked at, in order.
     pub times: Vec<TimePassed>,
+    /// What is to be said of what people and time did.
+    pub said: Vec<Said>,
     /// JSON that the pieces point into.
     pub text: Vec<u8>,
 }
@@ -102,6 +109,7 @@ impl Judgements {
         self.events.clear();
         self.raised.clear();
         self.times.clear();
+        self.said.clear();
         self.text.clear();
     }
 

@@ -11,6 +11,7 @@ use super::clock::Clock;
 use super::decide::{Decider, Scratch, program_name};
 use super::decisions::Decisions;
 use super::explain::Watch;
+use super::holds::Holds;
 use super::judgement::{Judgement, Judgements, Outcome, TimePassed};
 use super::managed::ManagedLists;
 use super::parts::{Parts, StateSize};
@@ -42,6 +43,9 @@ const SWEEP_SLOTS_LEAST: usize = 64;
 /// at most half again as many keys as are active.
 const SWEEP_SLOTS_PER_NEW_KEY: usize = 2;
 
+/// What holds take of the bound of memory, at most: one part in so many.
+const HOLDS_SHARE: usize = 16;
+
 /// What the operator decides about an engine.
 #[derive(Clone, Debug)]
 pub struct EngineOptions {
@@ -63,6 +67,8 @@ pub struct EngineOptions {
     pub evidence_bytes: usize,
     /// Rollout counts as 100 %, nothing expires, no breaker opens, and programs have no quotas: for the tests inside rule files.
     pub every_rule_in_force: bool,
+    /// How long a hold waits for a review where no rule says otherwise, in milliseconds of event time.
+    pub review_within_ms: i64,
     /// Thresholds and programs.
     pub policy: Policy,
 }
@@ -80,6 +86,7 @@ impl Default for EngineOptions {
             state_max_bytes: 4 << 30,
             evidence_bytes: 0,
             every_rule_in_force: false,
+            review_within_ms: 7 * 24 * HOUR_MS,
             policy: Policy::default(),
         }
     }
@@ -109,6 +116,8 @@ pub struct Engine {
     pub(super) recorded: Recorded,
     pub(super) managed: ManagedLists,
     pub(super) decisions: Decisions,
+    pub(super) holds: Holds,
+    pub(super) review_within_ms: i64,
     pub(super) watch: MemoryWatch,
     /// By table, those of accounts last: how many keys it had after its last sweep.
     pub(super) swept_keys: Vec<usize>,
@@ -150,6 +159,8 @@ impl Engine {
             recorded: Recorded::new(options.evidence_bytes),
             managed: ManagedLists::new(&rules),
             decisions: Decisions::default(),
+            holds: Holds::new(options.state_max_bytes / HOLDS_SHARE),
+            review_within_ms: options.review_within_ms,
             watch: MemoryWatch::new(options.state_max_bytes),
             swept_keys: Vec::new(),
             tally: Tally::new(rules.rules.len()),
@@ -259,7 +270,7 @@ impl Engine {
             dedup: &mut self.dedup,
             remembered: &mut self.remembered,
             decisions: &mut self.decisions,
-            beside_bytes: self.breakers.bytes() + self.recorded.bytes() + self.managed.bytes(),
+            beside_bytes: self.breakers.bytes() + self.holds.bytes() + self.recorded.bytes() + self.managed.bytes(),
         };
         (parts, &mut self.watch)
     }
@@ -307,6 +318,7 @@ impl Engine {
             engine.judge_chunk(batch, chunk.start, &signals[chunk], out);
             if engine.keep_up() {
                 engine.note_time(out);
+                engine.end_holds(out);
             }
         });
     }
@@ -460,7 +472,9 @@ impl Engine {
             Some(Sighting::Repeat(first)) => {
                 let invited = !batch.field(&events[at], Field::ReferrerId).is_empty();
                 let observe_only = self.programs.get(entry.program).observe_only;
-                return self.remembered.recall(first, invited, observe_only, out);
+                let judgement = self.remembered.recall(first, invited, observe_only, out);
+                let current = self.current(batch, (events, signals), at, &judgement);
+                return Judgement { current, ..judgement };
             }
             Some(Sighting::Reused(_)) | None => {
                 return Judgement { outcome: Outcome::IdReused, ..Judgement::default() };
@@ -509,6 +523,8 @@ impl Engine {
             breakers: &mut self.breakers,
             every_rule_in_force: self.every_rule_in_force,
             origin,
+            holds: self.sharing.is_none().then_some(&mut self.holds),
+            review_within_ms: self.review_within_ms,
         };
         decider.decide(&row, entry, self.programs.get(entry.program), self.sequence, out)
     }

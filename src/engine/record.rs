@@ -37,7 +37,7 @@ pub fn write_verdict(
     if !write_nothing_found(out, judgement) {
         write_findings(out, judgement, judgements);
         out.extend_from_slice(b",\"hold_id\":");
-        if judgement.verdict == Verdict::Hold {
+        if judgement.verdict == Verdict::Hold && judgement.held {
             write_string(out, &hold_id(program, batch.field(event, Field::Source), batch.field(event, Field::Id)));
         } else {
             out.extend_from_slice(b"null");
@@ -65,7 +65,7 @@ pub(super) fn write_recalled(
     out.extend_from_slice(b",\"program\":");
     write_string(out, program);
     write_word(out, ",\"verdict\":\"", judgement.verdict);
-    write_word(out, ",\"current\":\"", judgement.verdict);
+    write_word(out, ",\"current\":\"", judgement.current.unwrap_or(judgement.verdict));
     out.extend_from_slice(b",\"cause\":\"");
     out.extend_from_slice(judgement.cause.name().as_bytes());
     out.extend_from_slice(b"\",\"score\":");
@@ -81,7 +81,7 @@ pub(super) fn write_recalled(
     }
     out.extend_from_slice(b",\"hold_id\":");
     match judgement.verdict {
-        Verdict::Hold => write_string(out, hold),
+        Verdict::Hold if judgement.held => write_string(out, hold),
         _ => out.extend_from_slice(b"null"),
     }
     // What a repeat would be told too.
@@ -142,7 +142,7 @@ fn write_findings(out: &mut Vec<u8>, judgement: &Judgement, judgements: &Judgeme
 fn write_marks(out: &mut Vec<u8>, judgement: &Judgement) {
     if judgement.outcome == Outcome::Repeat {
         out.extend_from_slice(b",\"duplicate\":true");
-        write_word(out, ",\"current\":\"", judgement.verdict);
+        write_word(out, ",\"current\":\"", judgement.current.unwrap_or(judgement.verdict));
     }
     if judgement.late {
         out.extend_from_slice(b",\"late\":true");

@@ -43,6 +43,9 @@ pub enum Deed {
     /// An entry is taken out of a managed list.
     #[serde(rename = "list.delete")]
     DeleteEntry(ListValue),
+    /// A review of a hold ends.
+    #[serde(rename = "hold.end")]
+    EndHold(EndHold),
 }
 
 /// Whom an act is about.
@@ -95,6 +98,29 @@ pub struct PutEntry {
     pub expires_ms: Option<i64>,
 }
 
+/// The end of a review.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EndHold {
+    /// The id of the hold.
+    pub hold: String,
+    /// How it ends.
+    pub end: HoldEnding,
+    /// Why, in words.
+    pub reason: String,
+}
+
+/// How a review ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum HoldEnding {
+    /// The reward may be paid.
+    #[serde(rename = "release")]
+    Release,
+    /// It is blocked for good.
+    #[serde(rename = "uphold")]
+    Uphold,
+}
+
 /// Why a line is no act.
 #[derive(Debug, thiserror::Error)]
 pub enum NoAct {
@@ -123,6 +149,7 @@ impl Act {
             Deed::DeleteOverride(of) => of.check()?,
             Deed::PutEntry(put) => put.check()?,
             Deed::DeleteEntry(of) => of.check()?,
+            Deed::EndHold(end) => check_reason(&end.reason)?,
         }
         Ok(act)
     }
@@ -201,6 +228,9 @@ mod tests {
         let Deed::PutOverride(of) = put().what else { unreachable!("it is one") };
         let delete = Act { what: Deed::DeleteOverride(of.of), ..put() };
         assert_eq!(Act::read(&delete.line()).unwrap(), delete);
+        let end = EndHold { hold: "hold-1".into(), end: HoldEnding::Uphold, reason: "r".into() };
+        let end = Act { what: Deed::EndHold(end), ..put() };
+        assert_eq!(Act::read(&end.line()).unwrap(), end);
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use crate::alerts::{AlertLines, Alerts};
 use crate::engine::{
-    ActOutcome, Backfill, Engine, EngineOptions, Judgement, Judgements, Outcome, wanted_after, write_verdict,
+    ActOutcome, Backfill, Engine, EngineOptions, Judgement, Judgements, Outcome, Said, wanted_after, write_verdict,
 };
 use crate::event::{Act, Event, EventBatch, ParseOptions, Parser, Place, Position, Reason, Signals};
 use crate::ruleset::cel::Facts;
@@ -75,11 +75,17 @@ impl Replay {
     ///
     /// As [`Replay::new`]; then the act is taken in, and events are derived as before.
     pub fn act(&mut self, act: &Act) -> Result<ActOutcome, SignalError> {
-        let outcome = self.engine.act(act);
+        self.judgements.clear();
+        let outcome = self.engine.act(act, &mut self.judgements);
         if !self.deriver.wanted().covers(self.engine.wanted()) {
             self.deriver = Deriver::new(self.engine.wanted(), self.deriver.config())?;
         }
         Ok(outcome)
+    }
+
+    /// What is said of what people and time did, with the last batch or act.
+    pub fn said(&self) -> &[Said] {
+        &self.judgements.said
     }
 
     /// The machine.

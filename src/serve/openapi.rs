@@ -60,6 +60,7 @@ problems! {
     TooLarge "It is longer than may be.";
     UnsupportedMediaType "It is of no type that this call takes.";
     Invalid "It is readable, and not valid.";
+    EndedBefore "It has ended before, otherwise.";
     Full "There is as much of it as may be.";
     Unknown "What came of it is not known in time. It is done all the same, and doing it again changes nothing.";
     Deadline "No verdict came in time. It comes all the same: fetch it at `verdict_url`, or ask again.";
@@ -96,6 +97,9 @@ fn open_routes() -> OpenApiRouter<Arc<Api>> {
         .routes(route!(calls::decisions::list))
         .routes(route!(calls::accounts::account))
         .routes(route!(calls::accounts::export))
+        .routes(route!(calls::holds::list))
+        .routes(route!(calls::holds::release))
+        .routes(route!(calls::holds::uphold))
         .routes(route!(calls::overrides::list, calls::overrides::put, calls::overrides::delete))
         .routes(route!(calls::lists::lists))
         .routes(route!(calls::lists::entries, calls::lists::put, calls::lists::delete))
@@ -259,6 +263,9 @@ const ROUTES: &[&str] = &[
     "/v1/decisions",
     "/v1/accounts/{id}",
     "/v1/accounts/{id}/export",
+    "/v1/holds",
+    "/v1/holds/{id}/release",
+    "/v1/holds/{id}/uphold",
     "/v1/overrides",
     "/v1/lists",
     "/v1/lists/{name}/entries",

@@ -19,7 +19,7 @@ fn of(kind: SubjectKind, subject: &str) -> ActSubject {
 }
 
 impl Story {
-    fn act(&mut self, what: Deed) -> ActOutcome {
+    pub(crate) fn act(&mut self, what: Deed) -> ActOutcome {
         self.events += 1;
         let act = Act { id: format!("act-{}", self.events), at_ms: START_MS, by: "token:t".to_owned(), what };
         let line = act.line();

@@ -237,16 +237,3 @@ fn the_id_of_a_decision_is_a_string() {
     }
     assert_eq!(rule("{subject: order, id: string(event.amount_minor), verdict: hold}"), []);
 }
-
-#[test]
-fn an_end_of_a_hold_that_nothing_acts_on_is_told() {
-    let rule = |end: &str| {
-        let decide = format!("{{subject: account, verdict: hold, ttl: 7d, on_expiry: {end}}}");
-        found(FEATURES, &format!("on: [order.placed], when: orders > 1, decide: [{decide}]"))
-    };
-    let codes = |end| rule(end).into_iter().map(|one| one.0).collect::<Vec<_>>();
-    assert_eq!(
-        (codes("keep"), codes("release"), codes("block")),
-        (vec![], vec!["not-acted-upon"], vec!["not-acted-upon"])
-    );
-}

@@ -233,6 +233,7 @@ impl Process<'_> {
             verdicts: Sink::Kafka(producer.topic(0)),
             dead_letters: Sink::Kafka(producer.topic(1)),
             alerts: Some(alerts),
+            events: None,
         };
         let interval = Duration::from_millis(settings.commit_ms);
         let (replay, producer) = (plan.replay, Some(Box::new(producer) as _));

@@ -133,7 +133,7 @@ impl Client {
         self.read(request.header("authorization", self.bearer()).send_json(value))
     }
 
-    /// Puts a value at a path.
+    /// What a path answers to a value that is put there.
     pub(super) fn put(&self, path: &str, value: &Value) -> Result<Value, Failure> {
         let request = self.agent.put(format!("{}{path}", self.url));
         self.read(request.header("authorization", self.bearer()).send_json(value))
@@ -166,7 +166,7 @@ impl Client {
         let detail = value["detail"].as_str().unwrap_or("no reason is given");
         let hint = match status {
             401 => "give a file with a token that counts by --token-file",
-            403 => "give a token with the scope `admin` by --token-file",
+            403 => "give a token with the scope for that by --token-file: docs/http.md has them",
             404 => "`list` shows what there is",
             429 | 503 | 504 => "try again in some seconds",
             _ => "see docs/http.md",
@@ -177,6 +177,21 @@ impl Client {
             hint: Some(hint.to_owned()),
             code,
         })
+    }
+}
+
+/// What a path with a query answers, page after page; they stand in a member of this name.
+pub(super) fn pages(client: &Client, path: &str, member: &str) -> Result<Vec<Value>, Failure> {
+    let (mut found, mut after) = (Vec::new(), String::new());
+    loop {
+        let mut page = client.get(&format!("{path}{after}"))?;
+        if let Value::Array(values) = page[member].take() {
+            found.extend(values);
+        }
+        match page["next"].as_str() {
+            Some(next) => after = format!("&after={}", part(next)),
+            None => return Ok(found),
+        }
     }
 }
 

@@ -90,7 +90,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
         readers: vec![reader],
         engine: &mut engine,
         probe: &mut Unwatched,
-        sinks: Sinks { verdicts: wiring::stdout(), dead_letters: Sink::Lines(dead_letters), alerts },
+        sinks: Sinks { verdicts: wiring::stdout(), dead_letters: Sink::Lines(dead_letters), alerts, events: None },
         observer: &mut Counted(&bar),
         works_per_source: wiring::works_per_source(&config),
         stop: &AtomicBool::new(false),

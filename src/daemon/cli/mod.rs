@@ -11,9 +11,11 @@ mod difference;
 mod eval;
 mod explain;
 mod failure;
+mod holds;
 mod keep;
 mod lists;
 mod outlive;
+mod overrides;
 mod rules;
 mod run;
 mod schema;
@@ -79,6 +81,10 @@ enum Command {
     Rules(rules::Arguments),
     /// What people and tokens have done: to look at and to check.
     Audit(audit::Arguments),
+    /// What waits for a review: to look at, to release, to block for good.
+    Holds(holds::Arguments),
+    /// The word of a person on an account, a device, an address: it beats every rule.
+    Overrides(overrides::Arguments),
     /// Prints a JSON Schema.
     Schema(schema::Arguments),
 }
@@ -142,6 +148,8 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Lists(arguments) => lists::run(&arguments),
         Command::Rules(arguments) => rules::run(&arguments),
         Command::Audit(arguments) => audit::run(&arguments),
+        Command::Holds(arguments) => holds::run(&arguments),
+        Command::Overrides(arguments) => overrides::run(&arguments),
         Command::Schema(arguments) => schema::run(&arguments),
     };
     match ended {

@@ -212,6 +212,7 @@ impl Check<'_> {
             (["dedup", "span"], config.dedup.span),
             (["alerts", "quiet"], alerts.quiet),
             (["alerts", "interval"], alerts.interval),
+            (["policy", "review_within"], config.policy.review_within),
         ] {
             if span.0 == 0 {
                 let diagnostic = self.error(&path, "type", format!("`{}` must be longer than zero", path[1]));
@@ -399,11 +400,10 @@ impl Check<'_> {
     /// What is read for later parts, and has no effect in this version: a warning where it is not the default.
     fn later(&mut self, config: &Config) {
         let default = Config::default();
-        let changed: [(&[&str], bool); 5] = [
+        let changed: [(&[&str], bool); 4] = [
             (&["notify"], config.notify != default.notify),
             (&["mfa"], config.mfa != default.mfa),
             (&["lists"], config.lists != default.lists),
-            (&["sinks", "events"], config.sinks.events.is_some()),
             (&["sinks", "decisions"], config.sinks.decisions.is_some()),
         ];
         for (path, _) in changed.into_iter().filter(|(_, changed)| *changed) {

@@ -150,6 +150,8 @@ settings! {
             "Other thresholds for some programs; they come before those of types.";
         on_state_unavailable: OnStateUnavailable = "fail_closed",
             "What is answered while state cannot be read. Read and not acted upon by this version, whose state is always there.";
+        review_within: Millis = "7d",
+            "How long a hold waits for a review where no rule says otherwise by the `ttl` of a decision `hold`. Event time, longer than zero.";
     }
 
     /// Summed scores from which a verdict is given.

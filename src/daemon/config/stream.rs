@@ -46,7 +46,7 @@ settings! {
         alerts: Option<Sink> = "" eg "{kafka: {topic: refguard.alerts}}",
             "What there is to tell of alerts: when one opens, grows, becomes worse, closes. Without it they are only counted.";
         events: Option<Sink> = "" eg "{kafka: {topic: refguard.events}}",
-            "What refguard itself says. Read and not acted upon by this version.";
+            "What refguard itself says: that a hold has ended, that a verdict was corrected, that a reward is released (docs/http.md). Without it nobody is told but who asks.";
         decisions: Option<Sink> = "" eg "{kafka: {topic: refguard.decisions}}",
             "The decisions that stand. Read and not acted upon by this version.";
     }

@@ -144,7 +144,8 @@ impl Metrics {
         }
         let alerts = sinks.alerts.as_ref().and_then(|alerting| alerting.sink.as_ref());
         let always = [("sinks.verdicts", &sinks.verdicts), ("sinks.dead_letters", &sinks.dead_letters)];
-        for (name, sink) in always.into_iter().chain(alerts.map(|sink| ("sinks.alerts", sink))) {
+        let events = sinks.events.as_ref().map(|sink| ("sinks.events", sink));
+        for (name, sink) in always.into_iter().chain(alerts.map(|sink| ("sinks.alerts", sink))).chain(events) {
             let Sink::Kafka(topic) = sink else { continue };
             let reachable = topic.reachable();
             self.depend(name, move || Some(reachable()));
@@ -257,6 +258,10 @@ impl Metrics {
         for (verdict, subjects) in Verdict::ALL.iter().zip(snapshot.decisions) {
             families.decisions_active.with_label_values(&[verdict.name()]).set(subjects as f64);
         }
+        let [open, overdue, refused] = snapshot.holds;
+        families.holds_open.with_label_values(NONE).set(open as f64);
+        families.holds_overdue.with_label_values(NONE).set(overdue as f64);
+        families.holds_refused_total.with_label_values(NONE).inc_by(refused);
         if snapshot.size.dedup_horizon_ms != i64::MIN {
             families.dedup_horizon_seconds.with_label_values(NONE).set(seconds(snapshot.size.dedup_horizon_ms));
         }

@@ -34,6 +34,8 @@ pub struct Snapshot {
     pub quotas: Vec<QuotaUse>,
     /// How many subjects stand under each verdict, by `Verdict as usize`.
     pub decisions: [usize; Verdict::ALL.len()],
+    /// How many holds are open, how many of them overdue, and how many were not made.
+    pub holds: [u64; 3],
 }
 
 impl Snapshot {
@@ -46,6 +48,7 @@ impl Snapshot {
             breakers: engine.open_breakers().collect(),
             quotas: engine.quota_uses(),
             decisions: engine.decisions().active_by_verdict(),
+            holds: [engine.holds().open() as u64, engine.holds().overdue() as u64, engine.holds().refused()],
         }
     }
 

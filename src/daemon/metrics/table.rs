@@ -138,6 +138,12 @@ families! {
         "Whether the feature has seen a whole window.";
     Gauge decisions_active ["verdict"] "subjects"
         "Subjects under a decision, by what stands on them: an override if there is one, else the gravest.";
+    Gauge holds_open [] "holds"
+        "Holds that wait for a review.";
+    Gauge holds_overdue [] "holds"
+        "Holds that nobody has reviewed in time. Alert on any.";
+    Counter holds_refused_total [] "holds"
+        "Verdicts `hold` without a hold to review, since so many wait that there is no room. Page on it.";
     Gauge alerts_open ["severity"] "alerts"
         "Open alerts. Page on critical ones.";
     Counter alert_events_total ["outcome"] "matches"

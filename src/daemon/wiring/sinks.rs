@@ -60,11 +60,16 @@ fn sinks_of(
         Some(alerts) => sink(config, "alerts", "refguard.alerts", alerts, &mut producers)?,
         None => None,
     };
+    let events = match &config.sinks.events {
+        Some(events) => sink(config, "events", "refguard.events", events, &mut producers)?,
+        None => None,
+    };
     let mut gathered = Alerts::new(alert_options(config), Arc::clone(rules));
     gathered.restore(open_alerts)?;
     let alerts = Alerting { alerts: gathered, sink: alerts };
     let sinks = Sinks {
         alerts: Some(alerts),
+        events,
         verdicts: verdicts.unwrap_or_else(stdout),
         dead_letters: letters.unwrap_or_else(|| Sink::Lines(LineSink::to("standard error", std::io::stderr()))),
     };

@@ -16,7 +16,12 @@ pub(super) fn transactional_id(config: &Config) -> Result<String, String> {
     let sinks = &config.sinks;
     let unset = |sink: &config::Sink| sink.kafka.is_none() && sink.file.is_none() && sink.stdout.is_none();
     let letters = Some(&sinks.dead_letters).filter(|letters| !unset(letters));
-    let named = [("verdicts", Some(&sinks.verdicts)), ("dead_letters", letters), ("alerts", sinks.alerts.as_ref())];
+    let named = [
+        ("verdicts", Some(&sinks.verdicts)),
+        ("dead_letters", letters),
+        ("alerts", sinks.alerts.as_ref()),
+        ("events", sinks.events.as_ref()),
+    ];
     let mut clients: Vec<ClientOptions> = Vec::new();
     for (name, sink) in named.into_iter().filter_map(|(name, sink)| Some((name, sink?))) {
         let Some(kafka) = &sink.kafka else { return Err(format!("sinks.{name} is no topic")) };

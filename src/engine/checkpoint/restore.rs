@@ -145,6 +145,8 @@ impl Restoring {
                 self.decisions = Some(engine.decisions.restore_head(&mut reader)?);
             }
             tag::SUBJECTS if self.decisions.is_some() => engine.decisions.restore(&mut reader)?,
+            tag::HOLDS => engine.holds.restore_head(&mut reader)?,
+            tag::REVIEWS => engine.holds.restore(&mut reader)?,
             tag::BREAKERS => engine.breakers.restore(&engine.rules, &mut self.breaker, &mut reader)?,
             tag::WATCH => self.restore_watch(&mut reader)?,
             tag::END => self.has_ended = true,

@@ -11,6 +11,7 @@ use crate::engine::EngineOptions;
 use crate::engine::breaker::Breakers;
 use crate::engine::clock::Clock;
 use crate::engine::decisions::Decisions;
+use crate::engine::holds::Holds;
 use crate::engine::managed::ManagedLists;
 use crate::engine::policy::Policy;
 use crate::engine::quotas::Quotas;
@@ -53,7 +54,7 @@ pub struct Survey {
 }
 
 /// Those parts that are no table, by the place that they have behind the tables.
-const OTHERS: [&str; 9] = [
+const OTHERS: [&str; 10] = [
     "account.referrers",
     "state.identities",
     "state.verdicts",
@@ -61,6 +62,7 @@ const OTHERS: [&str; 9] = [
     "state.waiting",
     "state.breakers",
     "state.watch",
+    "state.holds",
     "state.evidence",
     "state.lists",
 ];
@@ -71,8 +73,9 @@ const DECISIONS: usize = 3;
 const WAITING: usize = 4;
 const BREAKERS: usize = 5;
 const WATCH: usize = 6;
-const EVIDENCE: usize = 7;
-const LISTS: usize = 8;
+const HOLDS: usize = 7;
+const EVIDENCE: usize = 8;
+const LISTS: usize = 9;
 
 /// A checkpoint that is being looked at, segment by segment.
 #[derive(Debug, Default)]
@@ -192,21 +195,19 @@ impl Surveying {
                 remembered.restore(reader)?;
                 (VERDICTS, remembered.len())
             }
-            tag::EVIDENCE => {
-                let mut recorded = Recorded::new(ROOM);
-                recorded.restore(reader)?;
-                (EVIDENCE, recorded.len())
-            }
-            tag::LISTS => {
-                let mut managed = ManagedLists::default();
-                managed.restore(reader)?;
-                (LISTS, managed.len())
-            }
+            tag::EVIDENCE => (EVIDENCE, evidence(reader)?),
+            tag::LISTS => (LISTS, entries(reader)?),
             tag::DECISIONS => (DECISIONS, Decisions::default().restore_head(reader).map(|_| 0)?),
             tag::SUBJECTS if self.begun[2] => {
                 let mut decisions = Decisions::default();
                 decisions.restore(reader)?;
                 (DECISIONS, decisions.len())
+            }
+            tag::HOLDS => (HOLDS, Holds::new(ROOM).restore_head(reader).map(|()| 0)?),
+            tag::REVIEWS => {
+                let mut holds = Holds::new(ROOM);
+                holds.restore(reader)?;
+                (HOLDS, holds.len())
             }
             tag::WAITING => {
                 let mut waiting = Waiting::new(ROOM);
@@ -240,4 +241,18 @@ impl Surveying {
         self.survey.parts.extend(others);
         Ok(self.survey)
     }
+}
+
+/// How many verdicts a segment has the evidence of.
+fn evidence(reader: &mut ByteReader<'_>) -> Result<usize, Broken> {
+    let mut recorded = Recorded::new(ROOM);
+    recorded.restore(reader)?;
+    Ok(recorded.len())
+}
+
+/// How many entries of managed lists a segment has.
+fn entries(reader: &mut ByteReader<'_>) -> Result<usize, Broken> {
+    let mut managed = ManagedLists::default();
+    managed.restore(reader)?;
+    Ok(managed.len())
 }

@@ -9,6 +9,8 @@ use crate::state::{Broken, ByteReader, ByteWriter, Cuttable, Entry, Segments};
 const WOULD_BE: u8 = 1;
 const PARTIES: u8 = 2;
 const LATE: u8 = 4;
+/// It is `hold`, and nobody is to review it for want of room.
+const NOT_HELD: u8 = 8;
 
 /// A cut through the verdicts.
 #[derive(Debug)]
@@ -111,9 +113,11 @@ impl Remembered {
 }
 
 pub(in crate::engine) fn store_judgement(judgement: &Judgement, writer: &mut ByteWriter) {
-    let Judgement { verdict, would_be, cause, score, parties, late, .. } = *judgement;
+    let Judgement { verdict, would_be, cause, score, parties, late, held, .. } = *judgement;
+    let not_held = verdict == Verdict::Hold && !late && !held;
     let mark = |is: bool, mark: u8| if is { mark } else { 0 };
-    writer.byte(mark(would_be.is_some(), WOULD_BE) | mark(parties.is_some(), PARTIES) | mark(late, LATE));
+    let of_parties = mark(parties.is_some(), PARTIES);
+    writer.byte(mark(would_be.is_some(), WOULD_BE) | of_parties | mark(late, LATE) | mark(not_held, NOT_HELD));
     store_verdict(verdict, writer);
     writer.byte(cause as u8);
     writer.time(score);
@@ -123,7 +127,7 @@ pub(in crate::engine) fn store_judgement(judgement: &Judgement, writer: &mut Byt
 
 pub(in crate::engine) fn restore_judgement(reader: &mut ByteReader<'_>) -> Result<Judgement, Broken> {
     let marks = reader.byte()?;
-    if marks > WOULD_BE | PARTIES | LATE {
+    if marks > WOULD_BE | PARTIES | LATE | NOT_HELD {
         return Err(Broken("a verdict has marks of no known kind"));
     }
     let verdict = restore_verdict(reader)?;
@@ -133,7 +137,9 @@ pub(in crate::engine) fn restore_judgement(reader: &mut ByteReader<'_>) -> Resul
     let would_be = (marks & WOULD_BE != 0).then(|| restore_verdict(reader)).transpose()?;
     let parties = if marks & PARTIES != 0 { Some((restore_verdict(reader)?, restore_verdict(reader)?)) } else { None };
     let (late, evidence) = (marks & LATE != 0, Piece::default());
-    Ok(Judgement { verdict, would_be, cause, score, parties, late, evidence, ..Judgement::default() })
+    // What older versions wrote has no mark, and they reviewed nothing: its hold is named all the same.
+    let held = verdict == Verdict::Hold && !late && marks & NOT_HELD == 0;
+    Ok(Judgement { verdict, would_be, cause, score, parties, late, held, evidence, ..Judgement::default() })
 }
 
 #[cfg(test)]

@@ -120,7 +120,8 @@ impl Topics {
             latest: (plan.monotonic)(),
             failed: Ok(()),
         };
-        let sinks = Sinks { verdicts: Sink::Kafka(Box::new(sink)), dead_letters: paths::nowhere(), alerts: None };
+        let sinks =
+            Sinks { verdicts: Sink::Kafka(Box::new(sink)), dead_letters: paths::nowhere(), alerts: None, events: None };
         middle.run(reader, sinks, &mut arrivals, &stop)?;
         arrivals.failed?;
         Ok(arrivals.outcome)

@@ -42,12 +42,6 @@ fn decide(reader: &mut Reader, node: &Node) -> Option<DecideDef> {
         .get("on_expiry")
         .map_or(Some(OnExpiry::Keep), |node| reader.choice(node, "value of `on_expiry`", ON_EXPIRY));
     let on = optional(&fields, "on", |node| types(reader, node));
-    if let Some(OnExpiry::Release | OnExpiry::Block) = on_expiry
-        && fields.get("on_expiry").is_some()
-    {
-        let message = "`on_expiry` is checked, and not acted upon by this version: what was held stays held";
-        reader.push(fields.warning_at_key("on_expiry", "not-acted-upon", message));
-    }
     if fields.get("on_expiry").is_some() && fields.get("ttl").is_none() {
         let message =
             "`on_expiry` says what follows when the decision ends by itself, and without a `ttl` it never does";

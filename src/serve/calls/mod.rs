@@ -6,6 +6,7 @@ pub(super) mod constant;
 pub(super) mod decisions;
 pub(super) mod evaluate;
 pub(super) mod explain;
+pub(super) mod holds;
 pub(super) mod ingest;
 pub(super) mod lists;
 pub(super) mod overrides;

@@ -337,14 +337,15 @@ fn take_acts(engine: &mut Engine, reloads: &mut Reloads, work: &mut Work) -> Res
         return Ok(());
     }
     for (number, act) in work.acts.drain(..) {
-        work.acted.push((number, engine.act(&act)));
+        work.acted.push((number, engine.act(&act, &mut work.judgements)));
     }
     reloads.cover(engine)
 }
 
-fn note_ticks(engine: &Engine, work: &mut Work) {
+fn note_ticks(engine: &mut Engine, work: &mut Work) {
     if work.notices.iter().any(|notice| matches!(notice, Notice::Tick(..))) {
         engine.note_time(&mut work.judgements);
+        engine.end_holds(&mut work.judgements);
     }
 }
 

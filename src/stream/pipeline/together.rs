@@ -50,10 +50,10 @@ pub(super) struct Together<'a> {
     kept: Arc<Kept>,
     stop: &'a AtomicBool,
     bytes: Vec<u8>,
-    /// Verdicts, dead letters, alerts.
-    outputs: [Vec<Output>; 3],
+    /// Verdicts, dead letters, alerts, what refguard itself says.
+    outputs: [Vec<Output>; 4],
     /// How many of each were sent.
-    sent: [usize; 3],
+    sent: [usize; 4],
     /// By source.
     ends: Vec<Vec<BatchEnd>>,
     has_begun: bool,
@@ -97,7 +97,7 @@ impl<'a> Together<'a> {
             stop,
             bytes: Vec::new(),
             outputs: Default::default(),
-            sent: [0; 3],
+            sent: [0; 4],
             ends: vec![Vec::new(); committers.len()],
             has_begun: false,
             added: vec![false; committers.len()],
@@ -342,7 +342,7 @@ impl<'a> Together<'a> {
 
     fn restart(&mut self) {
         self.has_begun = false;
-        self.sent = [0; 3];
+        self.sent = [0; 4];
         self.sent_below = 0;
         self.added.fill(false);
     }
@@ -383,11 +383,12 @@ impl Unfinished {
 }
 
 impl Sinks {
-    /// Verdicts, dead letters, alerts.
+    /// Verdicts, dead letters, alerts, what refguard itself says.
     fn at(&mut self, at: usize) -> Option<&mut Sink> {
         match at {
             0 => Some(&mut self.verdicts),
             1 => Some(&mut self.dead_letters),
+            3 => self.events.as_mut(),
             _ => self.alerts.as_mut().and_then(|Alerting { sink, .. }| sink.as_mut()),
         }
     }

@@ -40,6 +40,8 @@ pub struct Sinks {
     pub dead_letters: Sink,
     /// What gathers alerts, where somebody wants them.
     pub alerts: Option<Alerting>,
+    /// A line or record for whatever refguard itself says, keyed by account, where somebody wants it.
+    pub events: Option<Sink>,
 }
 
 /// The alerts of a pipeline, and where they go.
@@ -304,7 +306,7 @@ impl Sinks {
 
     fn all(&mut self) -> impl Iterator<Item = &mut Sink> {
         let alerts = self.alerts.as_mut().and_then(|alerting| alerting.sink.as_mut());
-        [&mut self.verdicts, &mut self.dead_letters].into_iter().chain(alerts)
+        [&mut self.verdicts, &mut self.dead_letters].into_iter().chain(alerts).chain(&mut self.events)
     }
 
     /// Marks what was written to each.
@@ -335,7 +337,8 @@ impl Sinks {
     /// In the order of [`Sinks::marks`].
     pub(super) fn delivered(&self) -> Result<Vec<Mark>, StreamError> {
         let alerts = self.alerts.as_ref().and_then(|alerting| alerting.sink.as_ref());
-        [&self.verdicts, &self.dead_letters].into_iter().chain(alerts).map(Sink::delivered).collect()
+        let all = [&self.verdicts, &self.dead_letters].into_iter().chain(alerts).chain(&self.events);
+        all.map(Sink::delivered).collect()
     }
 }
 
@@ -357,6 +360,9 @@ pub(super) fn write(sinks: &mut Sinks, work: &Work) -> Result<(), StreamError> {
     }
     for (line, _) in work.dead_letters.iter() {
         sinks.dead_letters.write("", line)?;
+    }
+    if let Some(sink) = &mut sinks.events {
+        work.judgements.said.iter().try_for_each(|said| sink.write(&said.key, &said.line))?;
     }
     match &mut sinks.alerts {
         Some(Alerting { sink: Some(sink), .. }) => work.alerts.iter().try_for_each(|(id, line)| sink.write(id, line)),

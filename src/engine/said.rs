@@ -1,0 +1,124 @@
+//! What refguard itself says of what people and time do: events in JSON, for the sink `events`.
+//!
+//! Each is a CloudEvent of the source `refguard` with an id derived from its cause, so that saying it again is a repeat. Their data
+//! are flat, as docs/events.md has it, so that `reward.released` can be read back as an input.
+
+use super::decide::derived_id;
+use super::holds::{Hold, HoldState};
+use crate::event::Verdict;
+use crate::event::json::{write_int, write_string, write_timestamp};
+
+/// Something that is said, and whose account it is about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Said {
+    /// The account, so that what is said of one stays in order; empty: it is about none.
+    pub key: Box<str>,
+    /// A CloudEvent in JSON, without a line feed.
+    pub line: Vec<u8>,
+}
+
+/// Writes a CloudEvent, and then the members of its data.
+struct Line {
+    out: Vec<u8>,
+    /// No member is written.
+    is_empty: bool,
+}
+
+impl Line {
+    fn new(kind: &str, cause: &[&str], time_ms: i64) -> Line {
+        let mut out = b"{\"specversion\":\"1.0\",\"id\":".to_vec();
+        write_string(&mut out, &derived_id("evt", std::iter::once(kind).chain(cause.iter().copied())));
+        out.extend_from_slice(b",\"source\":\"refguard\",\"type\":");
+        write_string(&mut out, kind);
+        out.extend_from_slice(b",\"time\":");
+        write_timestamp(&mut out, time_ms);
+        out.extend_from_slice(b",\"datacontenttype\":\"application/json\",\"data\":{");
+        Line { out, is_empty: true }
+    }
+
+    fn name(&mut self, name: &str) -> &mut Vec<u8> {
+        if !std::mem::take(&mut self.is_empty) {
+            self.out.push(b',');
+        }
+        write_string(&mut self.out, name);
+        self.out.push(b':');
+        &mut self.out
+    }
+
+    /// A text; an empty one is left out.
+    fn text(&mut self, name: &str, text: &str) {
+        if !text.is_empty() {
+            write_string(self.name(name), text);
+        }
+    }
+
+    fn end(mut self, key: &str) -> Said {
+        self.out.extend_from_slice(b"}}");
+        Said { key: key.into(), line: self.out }
+    }
+}
+
+/// What is said of a hold that has just ended: that it has, how the verdict on its event has changed, and that the reward is
+/// released where it is.
+pub(super) fn of_end(hold: &Hold, moves_value: bool, say: &mut Vec<Said>) {
+    let Some(end) = &hold.end else { return };
+    let id = hold.id();
+    let created = hold.created_ms.to_string();
+    let cause = [id.as_str(), created.as_str(), hold.state.name()];
+    let key = if hold.event.account.is_empty() { &hold.event.referrer } else { &hold.event.account };
+
+    let mut line = Line::new("hold.ended", &cause, end.at_ms);
+    about(hold, &id, &mut line);
+    line.text("state", hold.state.name());
+    line.text("verdict", hold.now.name());
+    line.text("reason", &end.reason);
+    line.text("by", &end.by);
+    say.push(line.end(key));
+
+    let mut line = Line::new("verdict.corrected", &cause, end.at_ms);
+    about(hold, &id, &mut line);
+    line.text("was", Verdict::Hold.name());
+    line.text("verdict", hold.now.name());
+    line.text("why", why(hold.state));
+    say.push(line.end(key));
+
+    if hold.now < Verdict::Challenge && moves_value && !hold.event.account.is_empty() {
+        let mut line = Line::new("reward.released", &cause, end.at_ms);
+        about(hold, &id, &mut line);
+        line.text("reward_kind", &hold.event.reward_kind);
+        if let Some(amount_minor) = hold.event.amount_minor {
+            write_int(line.name("amount_minor"), amount_minor);
+        }
+        line.text("currency", &hold.event.currency);
+        say.push(line.end(key));
+    }
+}
+
+/// What all of them have in common.
+fn about(hold: &Hold, id: &str, line: &mut Line) {
+    let event = &hold.event;
+    for (name, text) in [
+        ("program", &*event.program),
+        ("account_id", &event.account),
+        ("referrer_id", &event.referrer),
+        ("reward_id", &event.reward),
+        ("referral_id", &event.referral),
+        ("hold_id", id),
+        ("party", hold.party.name()),
+        ("event_source", &event.source),
+        ("event_id", &event.id),
+        ("event_type", &event.kind),
+    ] {
+        line.text(name, text);
+    }
+}
+
+fn why(state: HoldState) -> &'static str {
+    match state {
+        HoldState::Open => "",
+        HoldState::Released => "hold.released",
+        HoldState::Upheld => "hold.upheld",
+        HoldState::Expired => "hold.expired",
+        HoldState::Lifted => "hold.lifted",
+    }
+}
