@@ -10,16 +10,25 @@ mod conformance;
 mod decisions;
 #[path = "http/explain.rs"]
 mod explain;
+#[path = "support/followed.rs"]
+mod followed;
 #[path = "http/holds.rs"]
 mod holds;
 #[path = "http/hostile.rs"]
 mod hostile;
+#[path = "support/listener.rs"]
+mod listener;
 #[path = "http/lists.rs"]
 mod lists;
 #[path = "http/overrides.rs"]
 mod overrides;
+#[path = "support/random.rs"]
+#[expect(dead_code, reason = "a part of it is used")]
+mod random;
 #[path = "http/schema.rs"]
 mod schema;
+#[path = "http/stream.rs"]
+mod stream;
 mod support;
 #[path = "http/tls.rs"]
 mod tls;

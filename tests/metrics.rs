@@ -125,8 +125,13 @@ impl Watched {
         });
         let path = |name: &str| folder.path().join(name);
         let sink = |name| Sink::Lines(LineSink::open(&path(name), WriteMode::Append).expect("a file can be made"));
-        let sinks =
-            Sinks { verdicts: sink("verdicts"), dead_letters: sink("dead letters"), alerts: None, events: None };
+        let sinks = Sinks {
+            verdicts: sink("verdicts"),
+            dead_letters: sink("dead letters"),
+            alerts: None,
+            events: None,
+            decisions: None,
+        };
         let readers: Vec<Reader> = readers.collect();
         self.metrics.watch(&readers, &sinks);
         let pipeline = Pipeline {
@@ -497,7 +502,7 @@ fn a_pipeline_that_waits_for_input_answers_scrapes() {
     let metrics = &*metrics;
     std::thread::scope(|scope| {
         let readers = vec![reader(engine, 0, "orders", source)];
-        let sinks = Sinks { verdicts: nowhere(), dead_letters: nowhere(), alerts: None, events: None };
+        let sinks = Sinks { verdicts: nowhere(), dead_letters: nowhere(), alerts: None, events: None, decisions: None };
         let stop = AtomicBool::new(false);
         let pipeline = scope.spawn(move || {
             Pipeline { readers, engine, probe, sinks, observer, works_per_source: 1, stop: &stop }.run()

@@ -14,8 +14,12 @@ mod auditor;
 mod clock;
 #[path = "oracle_engine/compare.rs"]
 mod compare;
+#[path = "sim/decisions.rs"]
+mod decisions;
 #[path = "sim/disk.rs"]
 mod disk;
+#[path = "support/followed.rs"]
+mod followed;
 #[path = "sim/life.rs"]
 mod life;
 #[path = "sim/log.rs"]
@@ -89,6 +93,7 @@ fn history(seed: u64) -> Result<Counts, String> {
     }
     audit(&world)?;
     *counts.entry("verdicts".to_owned()).or_default() += lock(&world.cluster).outputs[0].len() as u64;
+    *counts.entry("changes of decisions".to_owned()).or_default() += lock(&world.cluster).outputs[3].len() as u64;
     Ok(counts)
 }
 
@@ -118,6 +123,7 @@ fn audit(world: &World) -> Result<(), String> {
     for (at, name) in names.iter().enumerate().take(compared) {
         same(name, &cluster.outputs[at], &undisturbed.said[at])?;
     }
+    same("decision", &decisions::changes(&cluster.outputs[3])?, &undisturbed.said[3])?;
     drop(cluster);
     if world.is_recounted() { recount::recount(world) } else { Ok(()) }
 }

@@ -14,6 +14,7 @@ use crate::event::event_schema;
 use crate::records::Records;
 use crate::records::token::Secret;
 use crate::serve::{self, Api, Bound, Clocks, Live, ServeError, Server};
+use crate::stream::decision_log::DecisionHub;
 use crate::stream::inbox::{Inbox, InboxSource, inbox};
 use crate::stream::pipeline::Question;
 
@@ -59,29 +60,30 @@ pub struct Opened {
 
 /// The ends that the pipeline takes.
 pub struct Ends {
-    /// Events.
-    pub inbox: InboxSource,
-    /// What people do.
-    pub acts: InboxSource,
+    /// Events of the API, and what people do; `None`: it is not served.
+    pub inboxes: Option<(InboxSource, InboxSource)>,
     /// Questions.
     pub questions: Receiver<Question>,
+    /// Where others ask.
+    pub ask: Sender<Question>,
 }
 
-/// Opens the API, where a source is `http`. The first token is made where there never was one.
+/// Opens the API, where a source is `http`, and in any case the way to ask the engine. The first token is made where there never was one.
 ///
 /// # Errors
 ///
 /// [`ApiError`].
-pub fn open(config: &Config) -> Result<Option<(Opened, Ends)>, ApiError> {
+pub fn open(config: &Config) -> Result<(Option<Opened>, Ends), ApiError> {
+    let (ask, questions) = bounded(QUESTIONS_MAX);
     if wiring::inbox_name(config).is_none() {
-        return Ok(None);
+        return Ok((None, Ends { inboxes: None, questions, ask }));
     }
     let bound = Bound::open(&config.http.listen.0, wiring::tls_files(config))?;
     let records = bound.runtime().block_on(Records::open(&config.records.url)).map_err(ServeError::from)?;
     first_token(&bound, &records, &config.http.admin_token_file)?;
     let ((inbox, events), (acts, taken)) = (inbox(), inbox());
-    let (ask, questions) = bounded(QUESTIONS_MAX);
-    Ok(Some((Opened { bound, records, inbox, acts, ask }, Ends { inbox: events, acts: taken, questions })))
+    let ends = Ends { inboxes: Some((events, taken)), questions, ask: ask.clone() };
+    Ok((Some(Opened { bound, records, inbox, acts, ask }), ends))
 }
 
 /// The file is there before the token counts: whoever is killed in between finds no token, and makes another.
@@ -130,13 +132,21 @@ impl Opened {
     /// # Errors
     ///
     /// [`ApiError`].
-    pub fn serve(self, config: &Config, metrics: &Arc<Metrics>, with_constant: bool) -> Result<Server, ApiError> {
+    pub fn serve(
+        self,
+        config: &Config,
+        metrics: &Arc<Metrics>,
+        decisions: Arc<DecisionHub>,
+        with_constant: bool,
+    ) -> Result<Server, ApiError> {
         let Opened { bound, records, inbox, acts, ask } = self;
         let away = Arc::clone(metrics);
         let api = Api {
             inbox,
             acts,
             questions: ask,
+            decisions,
+            streams: wiring::stream_options(config),
             records,
             mapping: wiring::inbox_mapping(config),
             limits: wiring::limits(config),

@@ -15,6 +15,7 @@ pub mod key;
 pub mod line;
 pub mod log;
 pub mod metrics;
+pub mod mirror;
 pub mod progress;
 pub mod recovery;
 pub mod reference;

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::config::{Config, RedisUrl};
+use super::config::{Config, DecisionsRedis, Redis, RedisUrl};
 use crate::engine::{EngineOptions, Quota};
 use crate::ruleset::program::RuleSet;
 use crate::stream::StreamError;
@@ -14,7 +14,19 @@ use crate::stream::redis::{ClientCertificate, RedisOptions, TlsOptions};
 ///
 /// [`StreamError::Open`], [`StreamError::RedisRefused`].
 pub fn options(config: &Config) -> Result<RedisOptions, StreamError> {
-    let redis = &config.state.redis;
+    options_of(&config.state.redis)
+}
+
+/// How the servers are reached that have the decisions.
+///
+/// # Errors
+///
+/// As [`options`].
+pub fn decisions_options(redis: &DecisionsRedis) -> Result<RedisOptions, StreamError> {
+    options_of(&redis.into())
+}
+
+fn options_of(redis: &Redis) -> Result<RedisOptions, StreamError> {
     // Checked when the configuration was read.
     let urls: Vec<RedisUrl> = redis.urls.iter().filter_map(|url| RedisUrl::read(url)).collect();
     let read = |path: &Path| std::fs::read(path).map_err(|source| StreamError::open(path, source));

@@ -34,7 +34,7 @@ impl Engine {
     pub fn act(&mut self, act: &Act, out: &mut Judgements) -> ActOutcome {
         // What time has ended a person comes too late for.
         self.end_holds(out);
-        match &act.what {
+        let outcome = match &act.what {
             Deed::PutOverride(put) => self.put_override(act, put),
             Deed::DeleteOverride(of) => self.delete_override(act, of),
             Deed::PutEntry(put) => self.enter(act, put),
@@ -43,6 +43,8 @@ impl Engine {
                 false => ActOutcome::NotFound,
             },
             Deed::EndHold(of) => self.end_by_person(act, of, out),
-        }
+        };
+        self.tell_decisions(act.at_ms, out);
+        outcome
     }
 }

@@ -53,6 +53,8 @@ mod tag {
     pub(super) const HOLDS: u8 = 16;
     /// What waits for a review.
     pub(super) const REVIEWS: u8 = 17;
+    /// The log of decisions.
+    pub(super) const DECISION_LOG: u8 = 18;
     /// What verdicts rested on.
     pub(super) const EVIDENCE: u8 = 32;
     /// Entries of managed lists.
@@ -231,6 +233,7 @@ impl Engine {
         }
         add(tag::DEDUP, &|writer| self.dedup.store_head(writer));
         add(tag::DECISIONS, &|writer| self.decisions.store_head(writer));
+        add(tag::DECISION_LOG, &|writer| self.decisions.store_log(writer));
         add(tag::HOLDS, &|writer| self.holds.store_head(writer));
         let names = self.part_names();
         add(tag::WATCH, &|writer| self.watch.store(names.iter().map(String::as_str), writer));

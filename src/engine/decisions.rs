@@ -4,8 +4,9 @@
 //! their subject in clear, because people and paying services read them. A person's cause is an override: it beats those of
 //! rules, also where it is less grave. Invariants: a record without causes does not exist, and one has at most one override;
 //! a record with causes that end by time stands in the expiry queue, under the end of one of them or an earlier
-//! instant, and at most once for each cause that was made; the counts by kind and by verdict are those of a recount.
+//! instant, and under its next end since event time was looked at; the counts by kind and by verdict are those of a recount.
 
+mod log;
 mod stored;
 
 use std::collections::{BTreeSet, HashMap};
@@ -15,6 +16,8 @@ use super::shared::Origin;
 use crate::event::{EventKind, SubjectKind, Verdict};
 use crate::ruleset::program::OnExpiry;
 use crate::state::KeyHash;
+pub use log::{ActiveSet, LogPage, LoggedRecord, encoded_part};
+use log::{DecisionLog, EndReason, InLog};
 use stored::DecisionsCut;
 
 /// For which types of event a cause counts.
@@ -99,6 +102,8 @@ pub struct DecisionRecord {
     pub subject: Box<str>,
     /// Why, in the order of making.
     pub causes: Vec<DecisionCause>,
+    /// How it stands in the log of decisions.
+    in_log: InLog,
 }
 
 impl DecisionCause {
@@ -208,6 +213,8 @@ pub struct Decisions {
     refused: u64,
     /// Causes that a try which did not come to its end has made of the events that are judged now.
     made_before: BTreeSet<(KeyHash, String)>,
+    /// The number of its changes, and what of it was told.
+    log: DecisionLog,
     /// While they are written as of a place that was passed.
     cut: Option<Box<DecisionsCut>>,
 }
@@ -315,7 +322,10 @@ impl Decisions {
         let same = record.causes.iter_mut().find(|known| known.is_extended_by(&cause, as_of_ms));
         if let Some(known) = same {
             // It keeps its place in the queue, and is put back under its new end when that comes.
+            let before = known.expires_ms;
             known.expires_ms = known.expires_ms.and_then(|end| cause.expires_ms.map(|new| new.max(end)));
+            let after = known.expires_ms;
+            self.note_extended(key, before, after);
             // Made again by the event that made it, it is new once.
             return !self.made_before.is_empty() && self.made_before.remove(&(key, cause.id));
         }
@@ -327,6 +337,7 @@ impl Decisions {
         self.bytes += added;
         end.into_iter().for_each(|end| self.queue(end, key));
         self.move_verdict(before, after);
+        self.touch_if_seen(key, end);
         true
     }
 
@@ -351,6 +362,7 @@ impl Decisions {
         self.bytes = self.bytes + added - replaced.as_ref().map_or(0, DecisionCause::bytes);
         end.into_iter().for_each(|end| self.queue(end, key));
         self.move_verdict(before, after);
+        self.touch(key, EndReason::Expired);
         replaced
     }
 
@@ -364,6 +376,7 @@ impl Decisions {
         let after = record.effective();
         self.bytes -= deleted.bytes();
         self.overridden.remove(&key);
+        self.touch(key, EndReason::OverrideDeleted);
         self.close_if_empty(key);
         self.move_verdict(before, after);
         Some(deleted)
@@ -379,7 +392,7 @@ impl Decisions {
             let (program, kind, subject) = subject();
             self.by_kind[kind as usize] += 1;
             self.subjects.insert(key);
-            let record = DecisionRecord { program, kind, subject, causes: Vec::new() };
+            let record = DecisionRecord { program, kind, subject, causes: Vec::new(), in_log: InLog::default() };
             self.bytes += record.bytes();
             record
         })
@@ -393,6 +406,7 @@ impl Decisions {
             self.by_kind[record.kind as usize] -= 1;
             self.bytes -= record.bytes();
             self.subjects.remove(&key);
+            self.note_gone(key, record);
         }
     }
 

@@ -88,6 +88,21 @@ pub struct TimePassed {
     pub horizon_ms: i64,
 }
 
+/// A change in the log of decisions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Changed {
+    /// Its number in the log.
+    pub number: u64,
+    /// The record's key.
+    pub key: Piece,
+    /// The record as it is now; at its end a final one, which says why.
+    pub line: Piece,
+    /// What the record added to the checksum; `None`: it did not stand.
+    pub before: Option<u64>,
+    /// What it adds now; `None`: it has ended.
+    pub after: Option<u64>,
+}
+
 /// The judgements of a batch, one an event, in order. Recycled: the memory is kept.
 #[derive(Clone, Debug, Default)]
 pub struct Judgements {
@@ -97,6 +112,8 @@ pub struct Judgements {
     pub raised: Vec<Raised>,
     /// Where event time was looked at, in order.
     pub times: Vec<TimePassed>,
+    /// What has become of decisions, in the order of their numbers, where that is wanted.
+    pub changed: Vec<Changed>,
     /// What is to be said of what people and time did.
     pub said: Vec<Said>,
     /// JSON that the pieces point into.
@@ -109,6 +126,7 @@ impl Judgements {
         self.events.clear();
         self.raised.clear();
         self.times.clear();
+        self.changed.clear();
         self.said.clear();
         self.text.clear();
     }
@@ -123,6 +141,21 @@ impl Judgements {
         let start = self.text.len() as u32;
         write(&mut Elements { text: &mut self.text, first: true });
         Piece { start, end: self.text.len() as u32 }
+    }
+
+    /// Adds a change in the log of decisions, by what `write` appends.
+    pub(super) fn add_changed(
+        &mut self,
+        number: u64,
+        [before, after]: [Option<u64>; 2],
+        key: &str,
+        write: impl FnOnce(&mut Vec<u8>),
+    ) {
+        let key = self.add_bytes(key.as_bytes());
+        let start = self.text.len() as u32;
+        write(&mut self.text);
+        let line = Piece { start, end: self.text.len() as u32 };
+        self.changed.push(Changed { number, key, line, before, after });
     }
 
     /// Adds a piece that was written before.

@@ -9,7 +9,7 @@ use super::checkpoint::Cut;
 use super::chunk::{ByReferral, Chunk, Entry, Ground};
 use super::clock::Clock;
 use super::decide::{Decider, Scratch, program_name};
-use super::decisions::Decisions;
+use super::decisions::{Decisions, LogPage};
 use super::explain::Watch;
 use super::holds::Holds;
 use super::judgement::{Judgement, Judgements, Outcome, TimePassed};
@@ -29,7 +29,7 @@ use crate::event::{Event, EventBatch, Field, Signals};
 use crate::ruleset::cel::Facts;
 use crate::ruleset::program::RuleSet;
 use crate::signals::{SubjectReader, Wanted};
-use crate::state::{Dedup, FeatureTable, HashKey, Identity, KeyHasher, Scalar, Sighting};
+use crate::state::{Dedup, FeatureTable, HashKey, Identity, KeyHash, KeyHasher, Scalar, Sighting};
 
 /// How many events are planned and applied together. A feature has an operation in one event of two to ten: so many fill
 /// the passes of its table, within which the waits for memory overlap.
@@ -67,6 +67,8 @@ pub struct EngineOptions {
     pub evidence_bytes: usize,
     /// Rollout counts as 100 %, nothing expires, no breaker opens, and programs have no quotas: for the tests inside rule files.
     pub every_rule_in_force: bool,
+    /// Whether changes of decisions are written down, and not only counted.
+    pub tells_decisions: bool,
     /// How long a hold waits for a review where no rule says otherwise, in milliseconds of event time.
     pub review_within_ms: i64,
     /// Thresholds and programs.
@@ -86,6 +88,7 @@ impl Default for EngineOptions {
             state_max_bytes: 4 << 30,
             evidence_bytes: 0,
             every_rule_in_force: false,
+            tells_decisions: false,
             review_within_ms: 7 * 24 * HOUR_MS,
             policy: Policy::default(),
         }
@@ -182,6 +185,7 @@ impl Engine {
             rules,
         };
         engine.quotas.open(&mut engine.tables, engine.accounts.tables_mut(), None);
+        engine.decisions.keep_log(options.tells_decisions);
         engine
     }
 
@@ -304,6 +308,26 @@ impl Engine {
         }
     }
 
+    /// Ends what ends by the event time that is known, after a tick; at fixed places while events come that is done anyhow.
+    pub fn pass_time(&mut self, out: &mut Judgements) {
+        if let Some(watermark_ms) = self.clock.watermark_ms() {
+            self.decisions.pass_time(watermark_ms);
+            self.tell_decisions(watermark_ms, out);
+        }
+    }
+
+    /// Tells what has become of decisions.
+    pub(super) fn tell_decisions(&mut self, at_ms: i64, out: &mut Judgements) {
+        if self.decisions.is_touched() {
+            self.decisions.tell(at_ms, out);
+        }
+    }
+
+    /// Some of the decisions that stand, as they are told, behind a key: so many are looked at.
+    pub fn decision_page(&self, behind: Option<KeyHash>, count_max: usize) -> LogPage {
+        self.decisions.log_page(behind, count_max)
+    }
+
     /// Judges the events of a batch, in order, and appends one judgement each.
     ///
     /// `signals` are those of [`Engine::wanted`], one row an event.
@@ -317,6 +341,7 @@ impl Engine {
         self.in_chunks(part, |engine, chunk| {
             engine.judge_chunk(batch, chunk.start, &signals[chunk], out);
             if engine.keep_up() {
+                engine.pass_time(out);
                 engine.note_time(out);
                 engine.end_holds(out);
             }
@@ -368,6 +393,7 @@ impl Engine {
         for at in 0..events.len() {
             let judgement = self.decide(batch, events, signals, at, out);
             out.events.push(judgement);
+            self.tell_decisions(self.chunk.entries[at].as_of_ms(&events[at]), out);
             self.sequence += 1;
         }
     }
@@ -543,6 +569,7 @@ impl Engine {
         }
         self.accounts.expire_texts(horizon_ms);
         self.waiting.expire(horizon_ms);
+        self.clock.watermark_ms().into_iter().for_each(|watermark_ms| self.decisions.pass_time(watermark_ms));
         self.decisions.expire(horizon_ms);
         self.breakers.expire(horizon_ms);
         self.remembered.trim(self.dedup.oldest());

@@ -55,14 +55,17 @@ pub use breaker::{BREAKER_MATCHES_MIN, BreakerOpening};
 pub use checkpoint::{CheckpointStep, RestoreError, Restored, Restoring, Survey, SurveyedPart, Surveying};
 pub use clock::{Clock, Moment};
 pub use decide::{derived_id, program_name};
-pub use decisions::{DecidedBy, DecisionCause, DecisionReach, DecisionRecord, Decisions, InForce, effective};
+pub use decisions::{
+    ActiveSet, DecidedBy, DecisionCause, DecisionReach, DecisionRecord, Decisions, InForce, LogPage, LoggedRecord,
+    effective, encoded_part,
+};
 pub use dossier::{Dossier, KeptFeature, KnownFact};
 pub use explain::{
     DecisionExplained, Explanation, FeatureExplained, RuleEnd, RuleExplained, ShadowCause, Watched, Witnessed,
 };
 pub use export::Exported;
 pub use holds::{HeldEvent, Hold, HoldDecision, HoldEnd, HoldParty, HoldRule, HoldState, Holds, hold_number};
-pub use judgement::{Judgement, Judgements, Outcome, Piece, Raised, TimePassed};
+pub use judgement::{Changed, Judgement, Judgements, Outcome, Piece, Raised, TimePassed};
 pub use machine::{Engine, EngineOptions};
 pub use managed::{EntryRefused, ManagedView};
 pub use overrides::{Override, OverridesWanted};

@@ -110,7 +110,7 @@ pub fn explain<E: From<StreamError>>(
 
 fn feed(reader: Reader, stage: &mut dyn Stage, stop: &AtomicBool) -> Result<(), StreamError> {
     let nowhere = || Sink::Lines(LineSink::to("nowhere", std::io::sink()));
-    let sinks = Sinks { verdicts: nowhere(), dead_letters: nowhere(), alerts: None, events: None };
+    let sinks = Sinks { verdicts: nowhere(), dead_letters: nowhere(), alerts: None, events: None, decisions: None };
     run_through(vec![reader], stage, sinks, &mut Unobserved, WORKS, stop)
 }
 

@@ -108,13 +108,13 @@ impl Token {
     }
 
     /// Whether it speaks for a program.
-    pub fn is_for_program(&self, program: &str) -> bool {
-        self.programs.iter().any(|of| of == ALL || of == program)
-    }
-
-    /// Whether it speaks for every program, those that are not configured too.
     pub fn is_for_all_programs(&self) -> bool {
         self.programs.iter().any(|of| of == ALL)
+    }
+
+    /// Whether it speaks for a program.
+    pub fn is_for_program(&self, program: &str) -> bool {
+        self.programs.iter().any(|of| of == ALL || of == program)
     }
 
     /// Whether it speaks for a source of events.

@@ -57,6 +57,11 @@ impl Tokens {
         used
     }
 
+    /// Whether a token still counts.
+    pub(super) fn is_live(&self, id: &str, now_ms: i64) -> bool {
+        self.0.read().expect(UNBROKEN).get(id).is_some_and(|known| known.token.is_live(now_ms))
+    }
+
     fn find(&self, presented: &Secret, now_ms: i64) -> Option<Arc<Known>> {
         let known = self.0.read().expect(UNBROKEN).get(presented.id()).cloned()?;
         (known.token.fits(presented.bytes()) && known.token.is_live(now_ms)).then_some(known)
@@ -82,6 +87,12 @@ impl Caller {
     /// How the audit trail names the caller.
     pub(super) fn actor(&self) -> String {
         format!("token:{}", self.id())
+    }
+
+    /// The programs that the token speaks for; `None`: all.
+    pub(super) fn programs(&self) -> Option<&[String]> {
+        let programs = &self.known.token.programs;
+        (!self.known.token.is_for_all_programs()).then_some(programs)
     }
 
     /// Refuses a token without a scope.

@@ -39,6 +39,7 @@ pub(super) async fn keep(api: Arc<Api>, tls: Option<Arc<Tls>>) {
             }
             Some(Ok(false)) | None => {}
         }
+        api.live.streams.forget().await;
         if let Ok(hash) = api.ask(|engine| engine.rules().hash.clone()).await {
             *api.live.ruleset.lock().expect("no thread panics while it holds a hash") = hash;
         }

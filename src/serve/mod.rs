@@ -16,6 +16,7 @@ mod limits;
 mod observer;
 mod openapi;
 mod problem;
+mod streams;
 mod submit;
 mod tls;
 
@@ -26,6 +27,7 @@ pub use limits::{Allowance, Limited, Limits, Reached};
 pub use observer::Observer;
 pub use openapi::{description, routes};
 pub use problem::{MEDIA_TYPE, Problem};
+pub use streams::StreamOptions;
 pub use tls::{Tls, TlsError, TlsFiles};
 
 use std::io;
@@ -43,6 +45,7 @@ use crate::event::Verdict;
 use crate::event::mapping::Mapping;
 use crate::records::Records;
 use crate::records::audit::Act;
+use crate::stream::decision_log::DecisionHub;
 use crate::stream::inbox::Inbox;
 use crate::stream::pipeline::Question;
 
@@ -83,6 +86,10 @@ pub struct Api {
     pub acts: Inbox,
     /// Where the engine is asked.
     pub questions: Sender<Question>,
+    /// The log of decisions.
+    pub decisions: Arc<DecisionHub>,
+    /// How its streams are bounded.
+    pub streams: StreamOptions,
     /// Tokens and the audit trail.
     pub records: Records,
     /// How events are built that are not in our shape; `None`: they are.
@@ -115,6 +122,16 @@ pub struct Live {
     tokens: auth::Tokens,
     /// The hash of the rules in force, as of the last second.
     ruleset: Mutex<String>,
+    streams: streams::Streams,
+    /// Set once the end has begun; `None`: nothing is served yet.
+    stopped: Option<watch::Receiver<bool>>,
+}
+
+impl Live {
+    /// What tells of the end.
+    fn stopped(&self) -> watch::Receiver<bool> {
+        self.stopped.clone().unwrap_or_else(|| watch::channel(false).1)
+    }
 }
 
 impl Api {
@@ -248,15 +265,16 @@ impl Bound {
     /// # Errors
     ///
     /// [`ServeError`].
-    pub fn serve(self, api: Api, options: ConnectionOptions) -> Result<Server, ServeError> {
+    pub fn serve(self, mut api: Api, options: ConnectionOptions) -> Result<Server, ServeError> {
         let Bound { runtime, listener, address, tls } = self;
+        let (stop, stopped) = watch::channel(false);
+        api.live.stopped = Some(stopped.clone());
         let api = Arc::new(api);
         api.live.tokens.replace(runtime.block_on(api.records.tokens())?);
         let listener = {
             let _context = runtime.enter();
             tokio::net::TcpListener::from_std(listener).map_err(ServeError::Start)?
         };
-        let (stop, stopped) = watch::channel(false);
         let run = move || {
             runtime.block_on(async {
                 let house = tokio::spawn(house::keep(Arc::clone(&api), tls.clone()));

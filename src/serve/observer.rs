@@ -18,6 +18,9 @@ pub trait Observer: Send + Sync {
     /// Whether the records answer.
     fn records_reached(&self, is_up: bool);
 
+    /// So many streams of this name are open now.
+    fn subscribers(&self, stream: &'static str, count: usize);
+
     /// A limit was reached.
     fn limited(&self, limited: Limited);
 }

@@ -97,6 +97,7 @@ fn open_routes() -> OpenApiRouter<Arc<Api>> {
         .routes(route!(calls::decisions::list))
         .routes(route!(calls::accounts::account))
         .routes(route!(calls::accounts::export))
+        .routes(route!(calls::stream::follow))
         .routes(route!(calls::holds::list))
         .routes(route!(calls::holds::release))
         .routes(route!(calls::holds::uphold))
@@ -263,6 +264,7 @@ const ROUTES: &[&str] = &[
     "/v1/decisions",
     "/v1/accounts/{id}",
     "/v1/accounts/{id}/export",
+    "/v1/decisions/stream",
     "/v1/holds",
     "/v1/holds/{id}/release",
     "/v1/holds/{id}/uphold",

@@ -8,6 +8,7 @@
 mod batch;
 mod beside;
 mod client;
+mod ends;
 mod history;
 mod places;
 mod producer;
@@ -21,6 +22,7 @@ mod transaction;
 
 pub use batch::{BatchEnd, BatchRun, Record, RecordBatch};
 pub use client::{ClientOptions, record_position};
+pub use ends::highest;
 pub use history::{HistoryEnd, KafkaHistory};
 pub use places::{GroupWatch, committed_places, only_owner};
 pub use producer::{KafkaProducer, KafkaSink, ProducerOptions};

@@ -139,7 +139,7 @@ pub trait Transactions: Send {
 
 /// A topic that is written to.
 pub trait Topic: Debug + Send {
-    /// Sends records with their keys (an empty one: without). Blocks while the queue is full.
+    /// Sends records with their keys (an empty one: without) and values (an empty one: without). Blocks while the queue is full.
     ///
     /// # Errors
     ///

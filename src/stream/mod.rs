@@ -9,6 +9,7 @@
 
 pub mod checkpoint;
 pub mod copies;
+pub mod decision_log;
 pub mod disk;
 mod error;
 pub mod file;

@@ -18,13 +18,15 @@ pub enum Sink {
 }
 
 impl Sink {
-    /// Writes one output: a text without a line feed. Blocks while the sink is full; nothing is dropped.
+    /// Writes one output: a text without a line feed. An empty one is a record without a value, and no line. Blocks while the
+    /// sink is full; nothing is dropped.
     ///
     /// # Errors
     ///
     /// As [`LineSink::write_line`] and [`Topic::write_all`]; after one, the sink is of no more use.
     pub fn write(&mut self, key: &str, payload: &[u8]) -> Result<(), StreamError> {
         match self {
+            Sink::Lines(_) if payload.is_empty() => Ok(()),
             Sink::Lines(lines) => lines.write_line(payload),
             Sink::Kafka(topic) => topic.write_all(&mut [(key, payload)].into_iter()),
         }

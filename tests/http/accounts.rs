@@ -88,7 +88,7 @@ fn support_is_told_what_is_stopped_and_never_how_it_was_found_out() {
         assert!(!whole.contains(word), "`{word}` gives away how: {whole}");
     }
     // Who is not stopped, or is nobody, looks alike.
-    let clear = |account: &str| json!({"program": "default", "account_id": account, "state": "clear", "reasons": []});
+    let clear = |account: &str| json!({"program": "default", "account_id": account, "state": "clear", "reasons": [], "holds": []});
     assert_eq!(told(&ask("/v1/accounts/a")), clear("a"));
     assert_eq!(told(&ask("/v1/accounts/nobody")), clear("nobody"));
     assert_eq!(told(&ask("/v1/accounts/%D8%B6%2F%20x")), clear("ض/ x"));
@@ -172,4 +172,55 @@ fn an_export_has_all_that_can_be_found_by_the_id_and_is_noted() {
         noted.filter_map(|record| Some((record["subject"].as_str()?, record["detail"].as_str()?))).collect();
     assert_eq!(noted.len(), 5, "{trail}");
     assert!(noted.contains(&("sara", "{\"program\":\"default\"}")), "{noted:?}");
+}
+
+#[test]
+fn what_waits_for_a_review_is_told_until_it_has_ended_and_an_override_beats_decisions() {
+    let served = by_account("programs: {sandbox: {sandbox: true}}\n");
+    let asking = |id: &str, kind: &str, referrer: Option<&str>| {
+        let data = json!({"program": "sandbox", "account_id": "sara", "referrer_id": referrer, "reward_id": "r-1", "reward_kind": "points",
+                          "attributes": {"refguard_test": "hold"}});
+        let mut asks = event(id, "/shop", data);
+        asks["type"] = json!(kind);
+        served.ask("POST", "/v1/evaluate", &asks.to_string()).json()
+    };
+    let view = |account: &str| told(&served.ask("GET", &format!("/v1/accounts/{account}?program=sandbox"), ""));
+    let held = asking("e1", "reward.requested", None);
+    assert_eq!(held["verdict"], "hold", "{held}");
+    let waits = view("sara");
+    assert_eq!((&waits["state"], &waits["reasons"]), (&json!("held"), &json!([])), "{waits}");
+    let hold = &waits["holds"][0];
+    for (member, value) in [
+        ("hold_id", held["hold_id"].clone()),
+        ("reward_id", json!("r-1")),
+        ("reward_kind", json!("points")),
+        ("code", json!("under_review")),
+        ("until", Value::Null),
+    ] {
+        assert_eq!(hold[member], value, "{member}: {hold}");
+    }
+    assert!(hold["review_by"].is_string() && hold["since"].is_string() && hold["texts"]["ar"].is_object(), "{hold}");
+    assert_eq!(view("omar")["state"], "clear");
+    asking("e2", "referral.completed", Some("omar"));
+    assert_eq!(view("omar")["holds"].as_array().map(Vec::len), Some(1), "what he gets for inviting waits too");
+    assert_eq!(view("sara")["holds"].as_array().map(Vec::len), Some(2));
+    let export = told(&served.ask("GET", "/v1/accounts/sara/export?program=sandbox", ""));
+    assert_eq!(export["holds"].as_array().map(Vec::len), Some(2), "{export}");
+    let released = served.ask(
+        "POST",
+        &format!("/v1/holds/{}/release", hold["hold_id"].as_str().unwrap_or_default()),
+        r#"{"reason": "fine"}"#,
+    );
+    assert_eq!(released.status, 200, "{released:?}");
+    assert_eq!(view("sara")["holds"].as_array().map(Vec::len), Some(1));
+
+    // The word of a person beats what rules have decided.
+    farm(&served, "default");
+    let state = || told(&served.ask("GET", "/v1/accounts/sara", ""))["state"].clone();
+    assert_eq!(state(), "held");
+    for (verdict, expected) in [("allow", "clear"), ("block", "stopped")] {
+        let word = json!({"kind": "account", "id": "sara", "verdict": verdict, "reason": "ticket 7"}).to_string();
+        assert_eq!(served.ask("PUT", "/v1/overrides", &word).status, 200);
+        assert_eq!(state(), expected);
+    }
 }

@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use crate::support::http::{Served, event};
 use crate::support::program::ROOT;
+use crate::support::until;
 
 /// Whether a value has everything of another: members of objects, and otherwise the same.
 fn has(value: &Value, wanted: &Value) -> bool {
@@ -19,7 +20,7 @@ fn has(value: &Value, wanted: &Value) -> bool {
 /// Goes through one sequence; answers what is wrong.
 fn play(served: &Served, sequence: &Value) -> Result<(), String> {
     let steps = sequence["steps"].as_array().ok_or("it has no steps")?;
-    let mut body = String::new();
+    let (mut body, mut hold) = (String::new(), String::new());
     for (at, step) in steps.iter().enumerate() {
         let send = &step["send"];
         let (method, path) =
@@ -33,6 +34,7 @@ fn play(served: &Served, sequence: &Value) -> Result<(), String> {
                     object.to_string().replace("NOW", event("", "", Value::Null)["time"].as_str().unwrap_or_default())
             }
         }
+        let path = &path.replace("HOLD", &hold);
         let token = send["token"].as_str().unwrap_or(&served.admin);
         let answer = served.ask_with(method, path, token, "content-type: application/json\r\n", &body);
         let (status, told) = (answer.status, serde_json::from_str(&answer.body).unwrap_or(Value::Null));
@@ -40,6 +42,14 @@ fn play(served: &Served, sequence: &Value) -> Result<(), String> {
             || !has(&told, &step["answer"]["body"]) && !step["answer"]["body"].is_null()
         {
             return Err(format!("step {at} is answered {status} {told}"));
+        }
+        if let Some(id) = told["hold_id"].as_str() {
+            id.clone_into(&mut hold);
+        }
+        let comes = &step["comes"];
+        let has_come = || said(served).iter().any(|line| has(line, comes));
+        if !comes.is_null() && !until(has_come) {
+            return Err(format!("after step {at} {comes} does not come"));
         }
         let known = ["pays", "paid", "waits", "challenges", "refuses", "tells a person"];
         if !step["service"].as_str().is_some_and(|service| known.contains(&service)) {
@@ -49,9 +59,16 @@ fn play(served: &Served, sequence: &Value) -> Result<(), String> {
     Ok(())
 }
 
+/// What refguard has said of itself.
+fn said(served: &Served) -> Vec<Value> {
+    let text = fs::read_to_string(served.folder.path().join("verdicts.jsonl.events")).unwrap_or_default();
+    text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
+}
+
 #[test]
 fn every_recorded_sequence_comes_out_as_written() {
-    let served = Served::start("programs: {sandbox: {sandbox: true}}\n");
+    let sinks = "{verdicts: {file: VERDICTS}, events: {file: VERDICTS.events}}";
+    let served = Served::start_with(sinks, "programs: {sandbox: {sandbox: true}}\n");
     let mut played = 0;
     for file in fs::read_dir(Path::new(ROOT).join("examples/conformance")).expect("it is there") {
         let path = file.expect("it can be listed").path();
@@ -70,5 +87,5 @@ fn every_recorded_sequence_comes_out_as_written() {
         assert!(play(&served, &other).is_err(), "{}", path.display());
         played += 1;
     }
-    assert!(played >= 10, "{played} sequences");
+    assert!(played >= 12, "{played} sequences");
 }

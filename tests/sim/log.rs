@@ -64,8 +64,8 @@ pub(crate) struct Cluster {
     next: Vec<u64>,
     /// By partition: the group's place.
     pub(crate) committed: Vec<Option<u64>>,
-    /// Verdicts, dead letters, alerts, as a reader of committed records sees them.
-    pub(crate) outputs: [Vec<Vec<u8>>; 3],
+    /// Verdicts, dead letters, alerts, decisions, as a reader of committed records sees them.
+    pub(crate) outputs: [Vec<Vec<u8>>; 4],
     /// Who has the name of the transactions, counted.
     epoch: u64,
     /// Who is the member of the group.

@@ -46,6 +46,8 @@ pub(crate) struct Settings {
     pub(crate) works: usize,
     pub(crate) commit_ms: u64,
     pub(crate) checkpoint_ms: u64,
+    /// How often it is told what stands of decisions.
+    pub(crate) heartbeat_ms: u64,
     /// How much time passes between two steps at most.
     pub(crate) pace_ms: u64,
     pub(crate) reloads: bool,
@@ -61,6 +63,7 @@ impl Settings {
             allowed_lateness_ms: crate::auditor::LATENESS_MS,
             dedup_span_ms: crate::auditor::DEDUP_SPAN_MS,
             retention_ms: crate::auditor::RETENTION_MS,
+            tells_decisions: true,
             ..EngineOptions::default()
         };
         let bad = one_of(random, &[0, 0, 1, 4]);
@@ -72,6 +75,7 @@ impl Settings {
             works: one_of(random, &[1, 2, 4]) as usize,
             commit_ms: one_of(random, &[1, 20, 200, 1000]),
             checkpoint_ms: one_of(random, &[5, 50, 300, 3000]),
+            heartbeat_ms: 500,
             pace_ms: one_of(random, &[1, 5, 30, 100]),
             reloads: random.chance(30),
             processes: one_of(random, &[1, 2, 3, 5]),

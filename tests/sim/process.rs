@@ -22,6 +22,7 @@ use refguard::stream::pipeline::{
 use refguard::stream::{Sink, StreamError};
 
 use crate::clock;
+use crate::decisions;
 use crate::disk::{SimDisk, lock};
 use crate::life::Life;
 use crate::log::{Client, Handed, SimLog, SimProducer, SimSubscription};
@@ -229,10 +230,12 @@ impl Process<'_> {
         let stop = AtomicBool::new(false);
         let (mut probe, mut observer) = (seen.clone(), Nobody);
         let alerts = Alerting { alerts, sink: Some(Sink::Kafka(producer.topic(2))) };
+        let decisions = decisions::telling(world, &engine, producer.topic(3));
         let sinks = Sinks {
             verdicts: Sink::Kafka(producer.topic(0)),
             dead_letters: Sink::Kafka(producer.topic(1)),
             alerts: Some(alerts),
+            decisions: Some(decisions),
             events: None,
         };
         let interval = Duration::from_millis(settings.commit_ms);

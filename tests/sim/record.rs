@@ -85,7 +85,7 @@ impl Record {
     }
 }
 
-/// An engine that is never disturbed, and what it says: verdicts, dead letters, alerts.
+/// An engine that is never disturbed, and what it says: verdicts, dead letters, alerts, changes of decisions.
 pub(crate) struct Undisturbed {
     engine: Engine,
     parser: Parser,
@@ -93,7 +93,7 @@ pub(crate) struct Undisturbed {
     alerts: Alerts,
     batch: EventBatch,
     judgements: Judgements,
-    pub(crate) said: [Vec<Vec<u8>>; 3],
+    pub(crate) said: [Vec<Vec<u8>>; 4],
 }
 
 fn deriver(wanted: refguard::signals::Wanted) -> Deriver {
@@ -138,7 +138,9 @@ impl Undisturbed {
             }
         }
         if notices.iter().any(|notice| matches!(notice, Notice::Tick(..))) {
+            self.engine.pass_time(&mut self.judgements);
             self.engine.note_time(&mut self.judgements);
+            self.engine.end_holds(&mut self.judgements);
         }
         let mut letters: Vec<(Position, Vec<u8>)> = Vec::new();
         for (partition, offset) in records {
@@ -173,6 +175,11 @@ impl Undisturbed {
         let mut lines = AlertLines::default();
         self.alerts.take(&self.batch, &self.judgements, rules, &mut lines);
         self.said[2].extend(lines.iter().map(|(_, line)| line.to_vec()));
+        for change in &self.judgements.changed {
+            self.said[3].push(self.judgements.piece(change.line).to_vec());
+            // By nothing, a topic that is compacted forgets the subject.
+            self.said[3].extend(change.after.is_none().then(Vec::new));
+        }
     }
 }
 

@@ -155,11 +155,17 @@ impl Kafka {
 
     /// Makes a topic and waits until it has a leader. Its name is unique, and starts with `name`.
     pub(crate) fn topic(&self, name: &str, partitions: i32) -> String {
+        self.topic_with(name, partitions, &[])
+    }
+
+    /// The same with settings.
+    pub(crate) fn topic_with(&self, name: &str, partitions: i32, settings: &[(&str, &str)]) -> String {
         let topic = unique(name);
         let admin: AdminClient<DefaultClientContext> =
             client(&self.address()).create().expect("the settings of the tests are right");
         let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime can be made");
         let wanted = NewTopic::new(&topic, partitions, TopicReplication::Fixed(1));
+        let wanted = settings.iter().fold(wanted, |wanted, (name, value)| wanted.set(name, value));
         self.answer("makes the topic", || {
             match runtime.block_on(admin.create_topics([&wanted], &AdminOptions::new()))?.remove(0) {
                 // It was made by a request whose answer was lost.

@@ -95,8 +95,13 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
         Some(path) => LineSink::open(path, WriteMode::Truncate)?,
         None => LineSink::to("standard error", std::io::stderr()),
     };
-    let sinks =
-        Sinks { verdicts: wiring::stdout(), dead_letters: Sink::Lines(dead_letters), alerts: None, events: None };
+    let sinks = Sinks {
+        verdicts: wiring::stdout(),
+        dead_letters: Sink::Lines(dead_letters),
+        alerts: None,
+        events: None,
+        decisions: None,
+    };
     let mut refused = Refused { bar: &bar, letters: 0 };
     let mut counting =
         Counting { engine: &mut engine, into: Backfill::Whole, tally: Backfilled::default(), times_ms: None };

@@ -127,6 +127,21 @@ impl Client {
         self.read(request.header("authorization", self.bearer()).call())
     }
 
+    /// What a path answers, as it comes, for as long as it comes.
+    pub(super) fn open(&self, path: &str, headers: &[(&str, &str)]) -> Result<impl std::io::Read + use<>, Failure> {
+        let mut request = self.agent.get(format!("{}{path}", self.url)).config().timeout_global(None).build();
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let mut answer = request.header("authorization", self.bearer()).call().map_err(|error| self.away(&error))?;
+        if answer.status() != 200 {
+            let status = answer.status().as_u16();
+            let text = answer.body_mut().with_config().limit(ANSWER_BYTES_MAX).read_to_string();
+            return Err(self.refused(status, &text.map_err(|error| self.away(&error))?));
+        }
+        Ok(answer.into_body().into_with_config().limit(u64::MAX).reader())
+    }
+
     /// What a path answers to a value.
     pub(super) fn post(&self, path: &str, value: &Value) -> Result<Value, Failure> {
         let request = self.agent.post(format!("{}{path}", self.url));
@@ -151,18 +166,27 @@ impl Client {
 
     /// A value, or what the daemon says of why there is none.
     fn read(&self, answered: Result<ureq::http::Response<ureq::Body>, ureq::Error>) -> Result<Value, Failure> {
-        let away = |error: ureq::Error| Failure::Told {
-            message: format!("{} does not answer: {error}", self.url),
-            hint: Some("see that refguard runs with a source `http: {}`, or say where by --url".to_owned()),
-            code: 3,
-        };
+        let away = |error: ureq::Error| self.away(&error);
         let mut answer = answered.map_err(away)?;
         let status = answer.status().as_u16();
         let text = answer.body_mut().with_config().limit(ANSWER_BYTES_MAX).read_to_string().map_err(away)?;
-        let value: Value = serde_json::from_str(&text).unwrap_or_default();
         if (200..300).contains(&status) {
-            return Ok(value);
+            return Ok(serde_json::from_str(&text).unwrap_or_default());
         }
+        Err(self.refused(status, &text))
+    }
+
+    fn away(&self, error: &ureq::Error) -> Failure {
+        Failure::Told {
+            message: format!("{} does not answer: {error}", self.url),
+            hint: Some("see that refguard runs with a source `http: {}`, or say where by --url".to_owned()),
+            code: 3,
+        }
+    }
+
+    /// What the daemon says of why it does not.
+    fn refused(&self, status: u16, text: &str) -> Failure {
+        let value: Value = serde_json::from_str(text).unwrap_or_default();
         let detail = value["detail"].as_str().unwrap_or("no reason is given");
         let hint = match status {
             401 => "give a file with a token that counts by --token-file",
@@ -172,11 +196,7 @@ impl Client {
             _ => "see docs/http.md",
         };
         let code = if status >= 500 { 3 } else { 2 };
-        Err(Failure::Told {
-            message: format!("{} says {status}: {detail}", self.url),
-            hint: Some(hint.to_owned()),
-            code,
-        })
+        Failure::Told { message: format!("{} says {status}: {detail}", self.url), hint: Some(hint.to_owned()), code }
     }
 }
 

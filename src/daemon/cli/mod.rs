@@ -7,6 +7,7 @@ mod bench;
 mod check;
 mod client;
 mod deadletters;
+mod decisions;
 mod difference;
 mod eval;
 mod explain;
@@ -73,6 +74,8 @@ enum Command {
     DeadLetters(deadletters::Arguments),
     /// What a folder of state holds: to look at, to check, to take out.
     State(stored::Arguments),
+    /// Who stands under a decision of a running daemon: to look at, to ask about, to follow.
+    Decisions(decisions::Arguments),
     /// Who may ask a running daemon: its tokens.
     Token(token::Arguments),
     /// The lists that people keep over the API, and their entries.
@@ -144,6 +147,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Bench(arguments) => bench::run(&arguments),
         Command::DeadLetters(arguments) => deadletters::run(&arguments),
         Command::State(arguments) => stored::run(&arguments),
+        Command::Decisions(arguments) => decisions::run(&arguments),
         Command::Token(arguments) => token::run(&arguments),
         Command::Lists(arguments) => lists::run(&arguments),
         Command::Rules(arguments) => rules::run(&arguments),

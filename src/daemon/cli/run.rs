@@ -12,6 +12,7 @@ use super::outlive::{self, Outliving};
 use super::start::{self, Start};
 use super::state::{self, Said, State};
 use super::{Failure, Setup, keep};
+use crate::daemon::api::Ends;
 use crate::daemon::config::{Backend, Config, Loaded};
 use crate::daemon::health::{self, Readiness, Server};
 use crate::daemon::history::Histories;
@@ -19,8 +20,8 @@ use crate::daemon::key::StateKey;
 use crate::daemon::metrics::{EngineProbe, Metrics, ReloadOutcome};
 use crate::daemon::recovery::Handing;
 use crate::daemon::reload::{self, Filler, LastGood, Reloader};
-use crate::daemon::wiring::Outlets;
-use crate::daemon::{api, clock, instance, log, recovery, stop, wiring};
+use crate::daemon::wiring::{Outlets, Standing};
+use crate::daemon::{api, clock, instance, log, mirror, recovery, stop, wiring};
 use crate::engine::{Engine, EngineOptions};
 use crate::signals::SignalConfig;
 use crate::stream::journal::PlaceName;
@@ -91,7 +92,7 @@ fn judge_all(
     let (config, folder) = (&loaded.config, &loaded.config.state.path);
     let accept = arguments.accept_empty_state;
     let start = start::rules(&arguments.setup, loaded)?;
-    let (api, ends) = api::open(config)?.unzip();
+    let (api, ends) = api::open(config)?;
     let opened = StateKey::open(&config.state.key_file, folder)?;
     if opened.made {
         tracing::warn!(path = %config.state.key_file.display(), "made the key of the state: keep a copy of it");
@@ -114,14 +115,15 @@ fn judge_all(
     }
     outliving.may_go_on(folder, past.scan.next(), accept)?;
     wiring::only_owner(config, &instance)?;
-    let Outlets { sinks, producer } = wiring::sinks(config, engine.rules(), &alerts)?;
+    let hub = wiring::decision_hub(config, &engine);
+    let standing = Standing { engine: &engine, replays: past.has_inputs, alerts: &alerts, hub: hub.as_ref() };
+    let Outlets { sinks, producer, .. } = wiring::sinks(config, &standing)?;
     let ships = outliving.ship(folder, past.scan.next(), accept, producer.as_ref())?;
     let seen = (engine.wanted(), &premises, &reloader.signals);
     let plan = recovery::plan(&past, &wiring::topics(config), accept, seen)?;
     plan.notes.iter().for_each(|note| tracing::info!("{note}"));
     reloader.wanted = plan.wanted;
-    let (inboxes, questions) =
-        ends.map_or((None, crossbeam_channel::never()), |ends| (Some((ends.inbox, ends.acts)), ends.questions));
+    let Ends { inboxes, questions, ask } = ends;
     let readers = wiring::readers(config, plan.wanted, &reloader.signals, &instance, &plan.resume, inboxes)?;
     reloader.readers = readers.len();
     let histories = Histories::of(config, &readers);
@@ -137,7 +139,8 @@ fn judge_all(
     let is_read = |place: &PlaceName| keep::is_read(config, place);
     let later = recovery::settle_in(&mut keeper, &mut engine, &plan, current, counted, is_read, &handing)?;
     reloader.wanted = later.unwrap_or(reloader.wanted);
-    let api = api.map(|api| api.serve(config, metrics, arguments.with_constant)).transpose()?;
+    let mirroring = mirror::start(config, hub.as_ref(), ask, metrics)?;
+    let api = api.zip(hub).map(|(api, hub)| api.serve(config, metrics, hub, arguments.with_constant)).transpose()?;
     // Before it is told: whoever reads the line may ask at once.
     readiness.ready();
     let rules = engine.rules();
@@ -148,7 +151,7 @@ fn judge_all(
     let keeping = Keeping { keeper: &mut keeper, replay: plan.replay, interval, producer, shipping };
     let parts = Parts { config, engine: &mut engine, metrics, probe: &mut probe, readers, sinks };
     judge(parts, reloader, (questions, reloads, Over::Kept(fills, Box::new(keeping))), asked)?;
-    drop(api);
+    drop((api, mirroring));
     keeper.finish(&mut engine)?;
     drop(keeper);
     outlive::finish(copier);

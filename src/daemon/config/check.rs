@@ -400,11 +400,10 @@ impl Check<'_> {
     /// What is read for later parts, and has no effect in this version: a warning where it is not the default.
     fn later(&mut self, config: &Config) {
         let default = Config::default();
-        let changed: [(&[&str], bool); 4] = [
+        let changed: [(&[&str], bool); 3] = [
             (&["notify"], config.notify != default.notify),
             (&["mfa"], config.mfa != default.mfa),
             (&["lists"], config.lists != default.lists),
-            (&["sinks", "decisions"], config.sinks.decisions.is_some()),
         ];
         for (path, _) in changed.into_iter().filter(|(_, changed)| *changed) {
             self.not_acted_upon(path);

@@ -1,6 +1,6 @@
 //! What `backend: redis` asks of the rest of the configuration: addresses that can be read, and nothing that cannot be shared.
 
-use super::sections::{Backend, Config, Quota};
+use super::sections::{Backend, Config, Quota, Redis};
 
 /// How an address is written.
 const URL_HINT: &str =
@@ -47,31 +47,39 @@ pub(super) type Fault = (Vec<String>, &'static str, String, &'static str);
 
 /// Everything that is wrong about it; nothing where the state is embedded, but for what cannot be read.
 pub(super) fn faults(config: &Config) -> Vec<Fault> {
-    let redis = &config.state.redis;
+    let mut faults = unreachable(&["state", "redis"], &config.state.redis);
+    if let Some(redis) = &config.decisions.redis {
+        faults.extend(unreachable(&["decisions", "redis"], &redis.into()));
+    }
+    if config.state.backend == Backend::Redis {
+        faults.extend(unshared(config));
+    }
+    faults
+}
+
+/// What is wrong about how servers are reached.
+fn unreachable(path: &[&str], redis: &Redis) -> Vec<Fault> {
     let mut faults = Vec::new();
     let urls: Vec<Option<RedisUrl>> = redis.urls.iter().map(|url| RedisUrl::read(url)).collect();
     if urls.is_empty() || urls.contains(&None) {
         // The text is not told: somebody may have put a password into it.
         let message = "`urls` has something that is no address of a server".to_owned();
-        faults.push((at(&["state", "redis", "urls"]), "type", message, URL_HINT));
+        faults.push((at(&[path, &["urls"]].concat()), "type", message, URL_HINT));
     } else if urls.iter().flatten().any(|url| url.is_encrypted) && urls.iter().flatten().any(|url| !url.is_encrypted) {
         let message = "`urls` mixes `redis` and `rediss`".to_owned();
-        faults.push((at(&["state", "redis", "urls"]), "type", message, "write the same for all of them"));
+        faults.push((at(&[path, &["urls"]].concat()), "type", message, "write the same for all of them"));
     }
     if redis.certificate.is_some() != redis.certificate_key.is_some() {
         let message = "`certificate` and `certificate_key` belong together".to_owned();
-        faults.push((at(&["state", "redis", "certificate"]), "missing-key", message, "write both, or none"));
+        faults.push((at(&[path, &["certificate"]].concat()), "missing-key", message, "write both, or none"));
     }
     if redis.password.is_some() && redis.password_file.is_some() {
         let message = "there are two passwords".to_owned();
-        faults.push((at(&["state", "redis", "password_file"]), "type", message, "write `password` or `password_file`"));
+        faults.push((at(&[path, &["password_file"]].concat()), "type", message, "write `password` or `password_file`"));
     }
     if redis.prefix.is_empty() || redis.prefix.contains(['{', '}']) || redis.prefix.len() > 64 {
         let message = "`prefix` must be a short text without braces".to_owned();
-        faults.push((at(&["state", "redis", "prefix"]), "type", message, "such as `refguard`"));
-    }
-    if config.state.backend == Backend::Redis {
-        faults.extend(unshared(config));
+        faults.push((at(&[path, &["prefix"]].concat()), "type", message, "such as `refguard`"));
     }
     faults
 }
@@ -112,6 +120,15 @@ fn unshared(config: &Config) -> Vec<Fault> {
                 "take it out: the features are complete once a whole window lies behind",
             ));
         }
+    }
+    let log = [
+        (["sinks", "decisions"], config.sinks.decisions.is_some()),
+        (["decisions", "redis"], config.decisions.redis.is_some()),
+    ];
+    for (path, _) in log.into_iter().filter(|(_, is_set)| *is_set) {
+        let message = "the log of decisions has one order, and several instances have none".to_owned();
+        let hint = "take it out, or write `state: {backend: embedded}`";
+        faults.push((at(&path), "not-shared", message, hint));
     }
     let outlives = [("copies", config.state.copies.is_some()), ("journal_topic", config.state.journal_topic.is_some())];
     for (key, _) in outlives.into_iter().filter(|(_, is_set)| *is_set) {

@@ -34,6 +34,8 @@ settings! {
             "Lists that are fetched. Read and not acted upon by this version.";
         signals: Signals = "{}",
             "Databases and lists that tell more of an address.";
+        decisions: Decisions = "{}",
+            "How the log of decisions is told: docs/decisions-log.md.";
         engine: Engine = "{}",
             "How events are batched: speed, never an answer.";
         records: Records = "{}",
@@ -274,6 +276,40 @@ settings! {
             "Network addresses, where a database is configured; 80 bytes each.";
     }
 
+    /// How the log of decisions is told.
+    Decisions "`decisions`" {
+        heartbeat: Millis = "10s",
+            "How often it is said what stands, with count and checksum, in the topic or file and in streams; `0s`: never in the topic or file, and every 10 s in streams.";
+        held: Bytes = "64MiB",
+            "How much of the newest changes is held, for streams that go on where they were: who lacks more begins with what stands.";
+        subscribers: Whole<0, 65536> = "512",
+            "How many streams of decisions there may be at once. Each takes one of `http.max_connections`.";
+        redis: Option<DecisionsRedis> = "" eg "{urls: [\"redis://localhost:6379\"]}",
+            "A Redis or Valkey that has a record for each subject under a decision, for services that look it up there. Absent: none.";
+    }
+
+    /// Where decisions are looked up.
+    DecisionsRedis "`redis`" {
+        urls: Vec<String> = "[\"redis://localhost:6379\"]",
+            "A server, or some nodes of a cluster: `redis://host:port`, or `rediss://host:port` with TLS.";
+        user: Option<String> = "" eg "refguard",
+            "The ACL user; absent: the default user.";
+        password: Option<String> = "" eg "a-long-random-word",
+            "Its password, better set by the variable `REFGUARD_DECISIONS__REDIS__PASSWORD` than in the file.";
+        password_file: Option<PathBuf> = "" eg "secrets/redis.password",
+            "Or a file that holds it, on one line.";
+        authorities: Option<PathBuf> = "" eg "/etc/refguard/redis-ca.pem",
+            "Certificates (PEM) of the authorities that are trusted with `rediss`; absent: those of the system.";
+        certificate: Option<PathBuf> = "" eg "/etc/refguard/redis.pem",
+            "A certificate (PEM) of refguard's own, where the servers ask for one.";
+        certificate_key: Option<PathBuf> = "" eg "/etc/refguard/redis.key",
+            "Its key (PEM).";
+        prefix: String = "refguard",
+            "What every key begins with, before `:decision:`.";
+        patience: Millis = "5s",
+            "How long an answer may take before the servers count as away.";
+    }
+
     /// How events are batched.
     Engine "`engine`" {
         batch_events: Whole<1, 65536> = "1024",
@@ -310,6 +346,34 @@ settings! {
             "Key that secrets are encrypted with at rest.";
         issuer: String = "refguard",
             "Name that authenticator apps show.";
+    }
+}
+
+impl From<&DecisionsRedis> for Redis {
+    fn from(of: &DecisionsRedis) -> Redis {
+        let DecisionsRedis {
+            urls,
+            user,
+            password,
+            password_file,
+            authorities,
+            certificate,
+            certificate_key,
+            prefix,
+            patience,
+        } = of.clone();
+        Redis {
+            urls,
+            user,
+            password,
+            password_file,
+            authorities,
+            certificate,
+            certificate_key,
+            prefix,
+            patience,
+            ..Redis::default()
+        }
     }
 }
 

@@ -48,7 +48,7 @@ settings! {
         events: Option<Sink> = "" eg "{kafka: {topic: refguard.events}}",
             "What refguard itself says: that a hold has ended, that a verdict was corrected, that a reward is released (docs/http.md). Without it nobody is told but who asks.";
         decisions: Option<Sink> = "" eg "{kafka: {topic: refguard.decisions}}",
-            "The decisions that stand. Read and not acted upon by this version.";
+            "The log of decisions: a record for each change of a subject, for a topic that is compacted, or a file. docs/decisions-log.md.";
     }
 
     /// One place that something goes to: at most one of `kafka`, `file` and `stdout`.

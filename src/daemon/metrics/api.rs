@@ -6,12 +6,13 @@ use std::time::Duration;
 
 use super::table::Families;
 use super::{Metrics, NONE};
+use crate::daemon::mirror;
 use crate::serve::{Limited, Observer};
 
 /// The setting that configures the records.
 const RECORDS: &str = "records.url";
 /// What verdicts wait for nothing of: the rest is not missed where these are away.
-const NOT_WAITED_FOR: [&str; 2] = [RECORDS, "state.copies"];
+const NOT_WAITED_FOR: [&str; 3] = [RECORDS, "state.copies", mirror::SETTING];
 
 /// Counts for the API.
 struct ApiCounts {
@@ -26,6 +27,7 @@ impl Metrics {
         for limited in Limited::ALL {
             self.families.rate_limited_total.with_label_values(&[limited.name()]);
         }
+        self.families.stream_subscribers.with_label_values(&["decisions"]).set(0.0);
         let are_records_up = Arc::new(AtomicBool::new(true));
         let is_up = Arc::clone(&are_records_up);
         self.depend(RECORDS, move || Some(is_up.load(Ordering::Relaxed)));
@@ -49,6 +51,10 @@ impl Observer for ApiCounts {
 
     fn degraded(&self, cause: &str, verdicts: usize) {
         self.families.degraded_answers_total.with_label_values(&[cause]).inc_by(verdicts as u64);
+    }
+
+    fn subscribers(&self, stream: &'static str, count: usize) {
+        self.families.stream_subscribers.with_label_values(&[stream]).set(count as f64);
     }
 
     fn limited(&self, limited: Limited) {

@@ -28,7 +28,7 @@ use crate::ruleset::program::RuleSet;
 use crate::stream::Sink;
 use crate::stream::journal::Journal;
 use crate::stream::log::Subscription;
-use crate::stream::pipeline::{Input, Kept, Reader, Sinks};
+use crate::stream::pipeline::{Input, Kept, Reader, Sinks, Telling};
 use outside::Outside;
 use snapshot::Exchange;
 use table::Families;
@@ -145,7 +145,9 @@ impl Metrics {
         let alerts = sinks.alerts.as_ref().and_then(|alerting| alerting.sink.as_ref());
         let always = [("sinks.verdicts", &sinks.verdicts), ("sinks.dead_letters", &sinks.dead_letters)];
         let events = sinks.events.as_ref().map(|sink| ("sinks.events", sink));
-        for (name, sink) in always.into_iter().chain(alerts.map(|sink| ("sinks.alerts", sink))).chain(events) {
+        let decisions = sinks.decisions.as_ref().and_then(Telling::sink).map(|sink| ("sinks.decisions", sink));
+        let others = alerts.map(|sink| ("sinks.alerts", sink)).into_iter().chain(events).chain(decisions);
+        for (name, sink) in always.into_iter().chain(others) {
             let Sink::Kafka(topic) = sink else { continue };
             let reachable = topic.reachable();
             self.depend(name, move || Some(reachable()));

@@ -112,6 +112,8 @@ families! {
         "Calls of the API that were answered; what is no call of it is `other`.";
     Counter rate_limited_total ["scope"] "calls"
         "Calls of the API that were refused for a limit of their token, of their address, or of wrong tokens (guesses).";
+    Gauge stream_subscribers ["stream"] "streams"
+        "Streams of the API that are open.";
     Gauge source_lag_events ["source"] "events"
         "Events in the source's partitions that were not read yet, as the broker last said; for Kafka sources.";
     Gauge source_watermark_seconds ["source"] "seconds since 1970"

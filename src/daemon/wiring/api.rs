@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::daemon::config::{Config, HttpAllowance, Millis, OnStateUnavailable};
 use crate::event::Verdict;
 use crate::event::mapping::Mapping;
-use crate::serve::{Allowance, Bounds, ConnectionOptions, Limits, TlsFiles};
+use crate::serve::{Allowance, Bounds, ConnectionOptions, Limits, StreamOptions, TlsFiles};
 
 /// The source whose events come by the API; `None`: the API is not served.
 pub fn inbox_name(config: &Config) -> Option<&String> {
@@ -54,6 +54,14 @@ pub fn bounds(config: &Config) -> Bounds {
             OnStateUnavailable::FailOpen => Verdict::Allow,
             OnStateUnavailable::FailClosed => Verdict::Hold,
         },
+    }
+}
+
+/// What bounds streams.
+pub fn stream_options(config: &Config) -> StreamOptions {
+    StreamOptions {
+        heartbeat: span(config.decisions.heartbeat),
+        subscribers_max: count(config.decisions.subscribers.0),
     }
 }
 

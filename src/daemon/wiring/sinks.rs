@@ -5,11 +5,13 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::{WiringError, together};
+use super::{WiringError, telling, together};
 use crate::alerts::{AlertOptions, Alerts};
 use crate::daemon::config::{self, Config};
+use crate::engine::Engine;
 use crate::ruleset::program::RuleSet;
 use crate::stream::Sink;
+use crate::stream::decision_log::DecisionHub;
 use crate::stream::file::{LineSink, WriteMode};
 use crate::stream::kafka::{ClientOptions, KafkaProducer, ProducerOptions};
 use crate::stream::pipeline::{Alerting, Sinks};
@@ -24,8 +26,25 @@ const SHARED_TIMEOUT_MS: &str = "60000";
 /// # Errors
 ///
 /// [`WiringError::NoBrokers`], or what a sink says.
-pub fn sinks(config: &Config, rules: &Arc<RuleSet>, open_alerts: &[Vec<u8>]) -> Result<Outlets, WiringError> {
-    sinks_of(config, rules, open_alerts, None)
+pub fn sinks(config: &Config, standing: &Standing<'_>) -> Result<Outlets, WiringError> {
+    let Standing { engine, alerts, .. } = standing;
+    let mut outlets = sinks_of(config, engine.rules(), alerts, None)?;
+    let producer = outlets.producer.as_ref();
+    let decisions = outlets.decisions.take();
+    outlets.sinks.decisions = Some(telling::telling(config, standing, decisions, producer)?);
+    Ok(outlets)
+}
+
+/// What is known before the first event.
+pub struct Standing<'a> {
+    /// The engine.
+    pub engine: &'a Engine,
+    /// Whether it judges again what a run before has judged.
+    pub replays: bool,
+    /// The alerts that are open.
+    pub alerts: &'a [Vec<u8>],
+    /// Who follows the log of decisions within the process.
+    pub hub: Option<&'a Arc<DecisionHub>>,
 }
 
 /// The same of one of several instances: each has transactions of its own, and begins without open alerts.
@@ -60,6 +79,10 @@ fn sinks_of(
         Some(alerts) => sink(config, "alerts", "refguard.alerts", alerts, &mut producers)?,
         None => None,
     };
+    let decisions = match &config.sinks.decisions {
+        Some(decisions) => sink(config, "decisions", telling::TOPIC, decisions, &mut producers)?,
+        None => None,
+    };
     let events = match &config.sinks.events {
         Some(events) => sink(config, "events", "refguard.events", events, &mut producers)?,
         None => None,
@@ -72,12 +95,13 @@ fn sinks_of(
         events,
         verdicts: verdicts.unwrap_or_else(stdout),
         dead_letters: letters.unwrap_or_else(|| Sink::Lines(LineSink::to("standard error", std::io::stderr()))),
+        decisions: None,
     };
     let producer = producers.open.into_iter().next().map(|(_, producer)| producer).filter(|_| is_together);
     if let Some(producer) = &producer {
         producer.take_over()?;
     }
-    Ok(Outlets { sinks, producer })
+    Ok(Outlets { sinks, producer, decisions })
 }
 
 /// Where outputs go.
@@ -86,6 +110,8 @@ pub struct Outlets {
     pub sinks: Sinks,
     /// The producer of all of them, where outputs and places are committed together.
     pub producer: Option<KafkaProducer>,
+    /// Where decisions go, until it is known what is there.
+    decisions: Option<Sink>,
 }
 
 /// The producers of some sinks.

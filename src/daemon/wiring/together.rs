@@ -16,10 +16,13 @@ pub(super) fn transactional_id(config: &Config) -> Result<String, String> {
     let sinks = &config.sinks;
     let unset = |sink: &config::Sink| sink.kafka.is_none() && sink.file.is_none() && sink.stdout.is_none();
     let letters = Some(&sinks.dead_letters).filter(|letters| !unset(letters));
+    // What of decisions is out of a file is told by their numbers, whatever is committed.
+    let decisions = sinks.decisions.as_ref().filter(|decisions| decisions.kafka.is_some());
     let named = [
         ("verdicts", Some(&sinks.verdicts)),
         ("dead_letters", letters),
         ("alerts", sinks.alerts.as_ref()),
+        ("decisions", decisions),
         ("events", sinks.events.as_ref()),
     ];
     let mut clients: Vec<ClientOptions> = Vec::new();

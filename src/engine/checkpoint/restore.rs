@@ -65,6 +65,8 @@ pub struct Restoring {
     has_dedup: bool,
     /// What decisions refuse, and how far they may grow.
     decisions: Option<(bool, usize)>,
+    /// Whether decisions have their numbers.
+    has_log: bool,
     /// The rule whose breaker's counters come.
     breaker: Option<usize>,
     restored: Restored,
@@ -85,6 +87,7 @@ impl Restoring {
             classes: [Class::NONE; 256],
             has_dedup: false,
             decisions: None,
+            has_log: false,
             breaker: None,
             restored: Restored::default(),
         }
@@ -143,6 +146,10 @@ impl Restoring {
             tag::LISTS => engine.managed.restore(&mut reader)?,
             tag::DECISIONS if self.decisions.is_none() => {
                 self.decisions = Some(engine.decisions.restore_head(&mut reader)?);
+            }
+            tag::DECISION_LOG if !self.has_log => {
+                self.has_log = true;
+                engine.decisions.restore_log(&mut reader)?;
             }
             tag::SUBJECTS if self.decisions.is_some() => engine.decisions.restore(&mut reader)?,
             tag::HOLDS => engine.holds.restore_head(&mut reader)?,
@@ -263,7 +270,7 @@ impl Restoring {
         }
         let limits = self.decisions.ok_or(Broken("its decisions are missing"))?;
         let engine = &mut self.engine;
-        engine.decisions.restored(limits);
+        engine.decisions.restored(limits, self.has_log)?;
         // An event at the very time of the newest may have been among those that were missed.
         let since_ms = engine.clock.latest_ms().map(|latest_ms| latest_ms.saturating_add(1));
         for (place, _) in self.features.iter().enumerate().filter(|(_, taken)| !**taken) {

@@ -198,6 +198,7 @@ impl Surveying {
             tag::EVIDENCE => (EVIDENCE, evidence(reader)?),
             tag::LISTS => (LISTS, entries(reader)?),
             tag::DECISIONS => (DECISIONS, Decisions::default().restore_head(reader).map(|_| 0)?),
+            tag::DECISION_LOG => (DECISIONS, Decisions::default().restore_log(reader).map(|()| 0)?),
             tag::SUBJECTS if self.begun[2] => {
                 let mut decisions = Decisions::default();
                 decisions.restore(reader)?;

@@ -1,6 +1,6 @@
 //! Decisions in a checkpoint: one record a subject, and the queue of ends; they may come in any order.
 
-use super::{DecidedBy, DecisionCause, DecisionReach, DecisionRecord, Decisions};
+use super::{DecidedBy, DecisionCause, DecisionReach, DecisionRecord, Decisions, InLog};
 use crate::engine::remembered::stored::{restore_verdict, store_verdict};
 use crate::engine::shared::Origin;
 use crate::event::SubjectKind;
@@ -10,6 +10,8 @@ use crate::state::{Broken, ByteReader, ByteWriter, Cuttable, KeyHash, OrderedCut
 /// What an item is.
 const RECORD: u8 = 0;
 const END: u8 = 1;
+/// A subject with its place in the log of decisions.
+const LOGGED: u8 = 2;
 
 /// Beside the reach of a cause, in one byte: a person decided. None of these stands there in what older versions wrote.
 const BY_PERSON: u8 = 0x80;
@@ -112,6 +114,7 @@ impl Decisions {
         while !reader.is_empty() {
             match reader.byte()? {
                 RECORD => self.restore_record(reader)?,
+                LOGGED => self.restore_logged(reader)?,
                 END => {
                     self.expiries.insert((reader.time()?, reader.key()?));
                 }
@@ -124,6 +127,14 @@ impl Decisions {
     fn restore_record(&mut self, reader: &mut ByteReader<'_>) -> Result<(), Broken> {
         let key = reader.key()?;
         self.restore_subject(key, reader)
+    }
+
+    fn restore_logged(&mut self, reader: &mut ByteReader<'_>) -> Result<(), Broken> {
+        let key = reader.key()?;
+        let in_log = InLog::stored(reader.word()?, reader.time()?);
+        self.restore_subject(key, reader)?;
+        self.records.get_mut(&key).into_iter().for_each(|record| record.in_log = in_log);
+        Ok(())
     }
 
     /// Puts in a subject that [`Decisions::store_subject`] wrote; by cause, where the event stands that made it. `made` tells
@@ -181,7 +192,7 @@ impl Decisions {
         let subject = reader.text()?.into();
         let causes = reader.count(30)?;
         let causes = (0..causes).map(|_| restore_cause(reader)).collect::<Result<Vec<_>, Broken>>()?;
-        let record = DecisionRecord { program, kind, subject, causes };
+        let record = DecisionRecord { program, kind, subject, causes, in_log: InLog::default() };
         let effective = record.effective().ok_or(Broken("a subject without a cause"))?;
         if record.causes.iter().filter(|cause| cause.is_override()).count() > 1 {
             return Err(Broken("a subject has two overrides"));
@@ -200,19 +211,26 @@ impl Decisions {
     }
 
     /// All decisions are there.
-    pub(in crate::engine) fn restored(&mut self, (is_limited, room): (bool, usize)) {
+    pub(in crate::engine) fn restored(
+        &mut self,
+        (is_limited, room): (bool, usize),
+        has_log: bool,
+    ) -> Result<(), Broken> {
         let most = self.bytes().saturating_add(room).max(1);
         self.bytes_max = match (is_limited, room) {
             (true, _) => Some(0),
             (false, usize::MAX) => None,
             (false, _) => Some(most),
         };
+        self.restored_log(has_log)
     }
 }
 
 fn store_record(key: KeyHash, record: &DecisionRecord, writer: &mut ByteWriter) {
-    writer.byte(RECORD);
+    writer.byte(LOGGED);
     writer.key(key);
+    writer.word(record.in_log.number);
+    writer.time(record.in_log.updated_ms);
     store_subject(record, |_| true, writer);
 }
 

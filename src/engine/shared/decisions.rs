@@ -12,6 +12,8 @@ impl Decisions {
             *self = Decisions::default();
         }
         self.forget_made();
+        // Numbers are of one engine alone.
+        self.leave_log();
     }
 
     /// Puts in what a record held. `made` tells whether an event is one that is judged now: its causes were made by a try

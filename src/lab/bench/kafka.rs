@@ -120,8 +120,13 @@ impl Topics {
             latest: (plan.monotonic)(),
             failed: Ok(()),
         };
-        let sinks =
-            Sinks { verdicts: Sink::Kafka(Box::new(sink)), dead_letters: paths::nowhere(), alerts: None, events: None };
+        let sinks = Sinks {
+            verdicts: Sink::Kafka(Box::new(sink)),
+            dead_letters: paths::nowhere(),
+            alerts: None,
+            events: None,
+            decisions: None,
+        };
         middle.run(reader, sinks, &mut arrivals, &stop)?;
         arrivals.failed?;
         Ok(arrivals.outcome)

@@ -204,7 +204,7 @@ pub(super) fn run_file(
     let start = monotonic();
     middle.run(
         reader,
-        Sinks { verdicts, dead_letters: nowhere(), alerts: None, events: None },
+        Sinks { verdicts, dead_letters: nowhere(), alerts: None, events: None, decisions: None },
         &mut counted,
         &AtomicBool::new(false),
     )?;

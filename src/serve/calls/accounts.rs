@@ -10,14 +10,19 @@ use serde_json::value::RawValue;
 use utoipa::{IntoParams, ToSchema};
 
 use super::decisions::{Subject, reach_names};
+use super::holds::HoldView;
 use super::tokens::time;
-use crate::engine::{DecisionCause, Dossier, Engine, KeptFeature, KnownFact, Standing};
+use crate::engine::{DecisionCause, Dossier, Engine, Hold, HoldParty, HoldsWanted, KeptFeature, KnownFact, Standing};
 use crate::event::{SubjectKind, Verdict};
 use crate::records::audit::Act;
 use crate::records::token::Scope;
+use crate::ruleset::program::OnExpiry;
 use crate::serve::auth::Caller;
 use crate::serve::customer::{CustomerTexts, InLanguages};
 use crate::serve::{Api, Problem};
+
+/// Holds that are told of an account, at most.
+const HOLDS_MAX: usize = 100;
 
 /// Which program.
 #[derive(Debug, Deserialize, IntoParams)]
@@ -42,10 +47,42 @@ pub(in crate::serve) struct AccountView {
     program: String,
     /// The account.
     account_id: String,
-    /// The gravest of `reasons`: `clear` (nothing is stopped), `verify`, `held` or `stopped`.
+    /// The gravest of `reasons` and `holds`: `clear` (nothing is stopped), `verify`, `held` or `stopped`.
     state: &'static str,
-    /// Why: the gravest first, then the oldest.
+    /// What stands on the account: the gravest first, then the oldest.
     reasons: Vec<Stop>,
+    /// Rewards of the account that wait for a review, the earliest review first; at most a hundred.
+    holds: Vec<HeldReward>,
+}
+
+/// A reward that waits for a review.
+#[derive(Debug, Serialize, ToSchema)]
+pub(in crate::serve) struct HeldReward {
+    /// Names it, as `hold_id` of the verdict.
+    hold_id: String,
+    /// The type of event that asked for it.
+    #[serde(rename = "type")]
+    kind: String,
+    /// The reward.
+    reward_id: Option<String>,
+    /// The kind of reward.
+    reward_kind: Option<String>,
+    /// The referral.
+    referral_id: Option<String>,
+    /// The code of what the customer is told.
+    #[schema(example = "under_review")]
+    code: String,
+    /// Since when.
+    #[schema(format = DateTime)]
+    since: String,
+    /// By when somebody is to have looked at it.
+    #[schema(format = DateTime)]
+    review_by: String,
+    /// Until when at most; `null`: until somebody has looked at it.
+    #[schema(format = DateTime)]
+    until: Option<String>,
+    /// What the customer is told, by language.
+    texts: InLanguages,
 }
 
 /// Something that an account waits for, or cannot do.
@@ -135,6 +172,55 @@ fn stops(mut told: Vec<Told>, texts: &CustomerTexts) -> Vec<Stop> {
     stops.into_iter().map(|(stop, _)| stop).collect()
 }
 
+/// Whether a hold keeps back what an account is to get.
+fn keeps_from(hold: &Hold, account: &str) -> bool {
+    let (gets, invites) = (*hold.event.account == *account, *hold.event.referrer == *account);
+    match hold.party {
+        HoldParty::Account | HoldParty::Referee => gets,
+        HoldParty::Referrer => invites,
+        HoldParty::Both => gets || invites,
+    }
+}
+
+/// The open holds of events that name an account, as account or as referrer; the engine is asked page by page, so that nobody waits for
+/// it long.
+async fn all_holds(api: &Api, program: &str, account: &str) -> Result<Vec<Hold>, Problem> {
+    let (mut found, mut behind) = (Vec::new(), None);
+    loop {
+        let (program, account) = (program.to_owned(), Some(account.to_owned()));
+        let wanted = HoldsWanted { program, account, behind, count: HOLDS_MAX };
+        let (page, next) = api.ask(move |engine| engine.open_holds(&wanted)).await?;
+        found.extend(page);
+        if next.is_none() || found.len() >= HOLDS_MAX {
+            found.truncate(HOLDS_MAX);
+            return Ok(found);
+        }
+        behind = next;
+    }
+}
+
+impl HeldReward {
+    fn of(hold: &Hold, texts: &CustomerTexts) -> HeldReward {
+        let given = |text: &str| (!text.is_empty()).then(|| text.to_owned());
+        // Of several rules the one that gave the most by itself speaks.
+        let spoken = hold.rules.iter().filter(|rule| !rule.customer.is_empty());
+        let spoken = spoken.max_by_key(|rule| (rule.action, rule.score)).map(|rule| &*rule.customer);
+        let (code, languages) = texts.told(spoken, Verdict::Hold);
+        HeldReward {
+            hold_id: hold.id(),
+            kind: hold.event.kind.to_string(),
+            reward_id: given(&hold.event.reward),
+            reward_kind: given(&hold.event.reward_kind),
+            referral_id: given(&hold.event.referral),
+            code: code.to_owned(),
+            since: time(hold.created_ms),
+            review_by: time(hold.review_by_ms),
+            until: (hold.on_expiry != OnExpiry::Keep).then(|| time(hold.review_by_ms)),
+            texts: languages.clone(),
+        }
+    }
+}
+
 /// What a path and a query say, of a token that may ask.
 fn asked(
     caller: &Caller,
@@ -172,9 +258,13 @@ pub(in crate::serve) async fn account(
     let now_ms = (api.clocks.wall_ms)();
     let of = (program.clone(), account_id.clone());
     let told = api.ask(move |engine| told(engine, &of.0, &of.1, now_ms)).await?;
-    let gravest = told.iter().map(|told| told.verdict).max().unwrap_or_default();
+    let mut held = all_holds(&api, &program, &account_id).await?;
+    held.retain(|hold| keeps_from(hold, &account_id));
+    let verdicts = told.iter().map(|told| told.verdict).chain((!held.is_empty()).then_some(Verdict::Hold));
+    let state = state_name(verdicts.max().unwrap_or_default());
     let reasons = stops(told, &api.customer_texts);
-    Ok(Json(AccountView { program, account_id, state: state_name(gravest), reasons }))
+    let holds = held.iter().map(|hold| HeldReward::of(hold, &api.customer_texts)).collect();
+    Ok(Json(AccountView { program, account_id, state, reasons, holds }))
 }
 
 /// All that is kept about an account and can be found by its id.
@@ -189,6 +279,8 @@ pub(in crate::serve) struct AccountExport {
     as_of: Option<String>,
     /// What stands on it; `null`: nothing.
     decision: Option<Subject>,
+    /// What of it waits for a review; at most a hundred.
+    holds: Vec<HoldView>,
     /// What is remembered of it.
     facts: Facts,
     /// What was counted under its id alone.
@@ -322,12 +414,14 @@ pub(in crate::serve) async fn export(
     );
     let (of, everywhere) = ((program.clone(), account_id.clone()), caller.speaks_for_all_programs());
     let kept = api.ask(move |engine| engine.dossier(&of.0, &of.1, everywhere)).await?;
+    let held = all_holds(&api, &program, &account_id).await?;
     let Dossier { as_of_ms, decision, facts, referrer, features } = kept;
     Ok(Json(AccountExport {
         program,
         account_id,
         as_of: as_of_ms.map(time),
         decision: decision.map(|record| Subject::from(Standing::from(record))),
+        holds: held.into_iter().map(HoldView::from).collect(),
         facts: Facts::of(&facts, referrer),
         features: features.into_iter().filter_map(FeatureOf::of).collect(),
     }))

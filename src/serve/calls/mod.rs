@@ -11,5 +11,6 @@ pub(super) mod ingest;
 pub(super) mod lists;
 pub(super) mod overrides;
 pub(super) mod rules;
+pub(super) mod stream;
 pub(super) mod tokens;
 pub(super) mod verdicts;

@@ -327,7 +327,8 @@ impl KafkaProducer {
         let number = deliveries.lock().sent(unsent);
         for (key, payload) in records {
             let record = |opaque| {
-                let record = BaseRecord::with_opaque_to(topic, opaque).payload(payload);
+                let record = BaseRecord::with_opaque_to(topic, opaque);
+                let record = if payload.is_empty() { record } else { record.payload(payload) };
                 if key.is_empty() { record } else { record.key(key) }
             };
             let sent = self.send(record, number, unsent);
@@ -381,7 +382,8 @@ pub struct KafkaSink {
 }
 
 impl KafkaSink {
-    /// Sends a record with a key (an empty one: without). Blocks while the queue is full.
+    /// Sends a record with a key (an empty one: without) and a value (an empty one: without, by which a topic that is compacted
+    /// forgets the key). Blocks while the queue is full.
     ///
     /// # Errors
     ///

@@ -34,9 +34,27 @@ impl KafkaProducer {
     /// [`StreamError::KafkaSettings`] for what the cluster does not take, [`StreamError::Unreachable`] if it does not answer in
     /// half a minute, [`StreamError::Denied`], [`StreamError::Kafka`].
     pub fn take_over(&self) -> Result<(), StreamError> {
+        let take_over = || self.client().init_transactions(CALL_WAIT);
+        self.patiently(|| take_over().map_err(|error| unfinished(&error, "taking over")))
+    }
+
+    /// Makes a transaction of what is written, where nothing else is under way.
+    ///
+    /// # Errors
+    ///
+    /// As [`KafkaProducer::take_over`], and what the writing says.
+    pub fn transact(&self, write: impl FnOnce() -> Result<(), StreamError>) -> Result<(), StreamError> {
+        self.patiently(|| self.begin())?;
+        write()?;
+        self.flush()?;
+        self.patiently(|| self.end())
+    }
+
+    /// Tries a step for half a minute.
+    fn patiently(&self, step: impl Fn() -> Result<(), Unfinished>) -> Result<(), StreamError> {
         let mut last = String::new();
         for _ in 0..15 {
-            match self.client().init_transactions(CALL_WAIT).map_err(|error| unfinished(&error, "taking over")) {
+            match step() {
                 Ok(()) => return Ok(()),
                 Err(Unfinished::Ended(error)) => return Err(error),
                 Err(Unfinished::Again(detail) | Unfinished::Lost(detail)) => last = detail,

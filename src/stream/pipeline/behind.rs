@@ -47,6 +47,7 @@ impl Behind {
         if !work.is_out() {
             write(sinks, work)?;
         }
+        sinks.write_told(work)?;
         let marks = sinks.marks()?;
         if self.journal.is_some() {
             self.settling.push_back((marks.clone(), work.entry));

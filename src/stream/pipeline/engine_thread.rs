@@ -344,6 +344,7 @@ fn take_acts(engine: &mut Engine, reloads: &mut Reloads, work: &mut Work) -> Res
 
 fn note_ticks(engine: &mut Engine, work: &mut Work) {
     if work.notices.iter().any(|notice| matches!(notice, Notice::Tick(..))) {
+        engine.pass_time(&mut work.judgements);
         engine.note_time(&mut work.judgements);
         engine.end_holds(&mut work.judgements);
     }

@@ -23,6 +23,10 @@ const BYTES_MAX: usize = 16 << 20;
 const RECORDS_MAX: usize = 50_000;
 /// How many tries the last outputs get once the process shall end: some 10 s where nobody answers.
 const LAST_TRIES_MAX: u32 = 20;
+/// How many sinks there are, by number.
+const SINKS: usize = 5;
+/// The number of that of decisions.
+pub(super) const DECISIONS: usize = 4;
 
 /// Where entries of the journal go, with the outputs that came of them.
 #[derive(Clone, Debug)]
@@ -50,10 +54,10 @@ pub(super) struct Together<'a> {
     kept: Arc<Kept>,
     stop: &'a AtomicBool,
     bytes: Vec<u8>,
-    /// Verdicts, dead letters, alerts, what refguard itself says.
-    outputs: [Vec<Output>; 4],
+    /// Verdicts, dead letters, alerts, what refguard itself says, decisions.
+    outputs: [Vec<Output>; SINKS],
     /// How many of each were sent.
-    sent: [usize; 4],
+    sent: [usize; SINKS],
     /// By source.
     ends: Vec<Vec<BatchEnd>>,
     has_begun: bool,
@@ -97,7 +101,7 @@ impl<'a> Together<'a> {
             stop,
             bytes: Vec::new(),
             outputs: Default::default(),
-            sent: [0; 4],
+            sent: [0; SINKS],
             ends: vec![Vec::new(); committers.len()],
             has_begun: false,
             added: vec![false; committers.len()],
@@ -131,6 +135,12 @@ impl<'a> Together<'a> {
     /// Takes what came of a work, and sends it.
     pub(super) fn take(&mut self, sinks: &mut Sinks, work: &mut Work) -> Result<(), StreamError> {
         self.through = self.through.max(work.entry);
+        for (key, line, is_end) in work.told() {
+            self.put(DECISIONS, key, line);
+            if is_end {
+                self.put(DECISIONS, key, &[]);
+            }
+        }
         if work.is_out() {
             return Ok(());
         }
@@ -342,7 +352,7 @@ impl<'a> Together<'a> {
 
     fn restart(&mut self) {
         self.has_begun = false;
-        self.sent = [0; 4];
+        self.sent = [0; SINKS];
         self.sent_below = 0;
         self.added.fill(false);
     }
@@ -358,7 +368,8 @@ impl<'a> Together<'a> {
     fn write_lines(&self, sinks: &mut Sinks) -> Result<(), StreamError> {
         for (at, outputs) in self.outputs.iter().enumerate() {
             let Some(Sink::Lines(lines)) = sinks.at(at) else { continue };
-            outputs.iter().try_for_each(|output| lines.write_line(&self.bytes[output.line.clone()]))?;
+            let written = outputs.iter().filter(|output| !output.line.is_empty());
+            written.map(|output| &self.bytes[output.line.clone()]).try_for_each(|line| lines.write_line(line))?;
             lines.flush()?;
         }
         Ok(())
@@ -383,13 +394,14 @@ impl Unfinished {
 }
 
 impl Sinks {
-    /// Verdicts, dead letters, alerts, what refguard itself says.
+    /// Verdicts, dead letters, alerts, what refguard itself says, decisions.
     fn at(&mut self, at: usize) -> Option<&mut Sink> {
         match at {
             0 => Some(&mut self.verdicts),
             1 => Some(&mut self.dead_letters),
+            2 => self.alerts.as_mut().and_then(|Alerting { sink, .. }| sink.as_mut()),
             3 => self.events.as_mut(),
-            _ => self.alerts.as_mut().and_then(|Alerting { sink, .. }| sink.as_mut()),
+            _ => self.decisions.as_mut().and_then(|telling| telling.sink.as_mut()),
         }
     }
 }

@@ -152,6 +152,8 @@ pub struct Work {
     pub judgements: Judgements,
     /// The rule set that they were judged by.
     pub rules: Arc<RuleSet>,
+    /// From which of its changes of decisions on they are written.
+    pub(super) told_from: usize,
     /// The same as lines.
     pub verdicts: VerdictLines,
     /// What there is to tell of alerts.
@@ -204,6 +206,7 @@ impl Work {
         self.acts.clear();
         self.acted.clear();
         self.judgements.clear();
+        self.told_from = 0;
         self.verdicts.text.clear();
         self.verdicts.ends.clear();
         self.alerts.clear();

@@ -13,7 +13,8 @@ use super::Message;
 use super::behind::Behind;
 use super::keep::Kept;
 use super::open_alerts::{OpenAlerts, Segments};
-use super::together::{Shipping, Together};
+use super::telling::{HEARTBEAT_KEY, Telling, write_told};
+use super::together::{DECISIONS, Shipping, Together};
 use super::work::Work;
 use crate::alerts::{AlertLines, Alerts};
 use crate::event::Field;
@@ -42,6 +43,8 @@ pub struct Sinks {
     pub alerts: Option<Alerting>,
     /// A line or record for whatever refguard itself says, keyed by account, where somebody wants it.
     pub events: Option<Sink>,
+    /// Where the log of decisions goes.
+    pub decisions: Option<Telling>,
 }
 
 /// The alerts of a pipeline, and where they go.
@@ -181,7 +184,7 @@ impl<'a> Writer<'a> {
     pub(super) fn take(&mut self, mut work: Box<Work>) -> Result<(), StreamError> {
         work.write_verdicts();
         self.give_alerts(Some(work.entry));
-        self.sinks.gather(&mut work);
+        self.sinks.gather(&mut work)?;
         self.through = self.through.max(work.entry);
         match &mut self.way {
             Way::Together(together) => together.take(&mut self.sinks, &mut work)?,
@@ -189,6 +192,9 @@ impl<'a> Writer<'a> {
         }
         if work.is_waited_for() {
             self.answer(&mut work)?;
+        }
+        if matches!(self.way, Way::Behind(_)) && self.journal.as_ref().is_some_and(|of| of.synced() >= self.through) {
+            self.sinks.publish();
         }
         if !work.is_out() {
             self.observer.written(&work);
@@ -222,6 +228,7 @@ impl<'a> Writer<'a> {
     pub(super) fn look(&mut self) -> Result<bool, StreamError> {
         self.observer.idle();
         self.give_alerts(None);
+        self.tell_heartbeat()?;
         let is_due = self.due.as_mut().is_none_or(Due::take) || self.revocation.is_some();
         match &mut self.way {
             Way::Together(together) => {
@@ -231,8 +238,11 @@ impl<'a> Writer<'a> {
                 if is_due {
                     together.want_end();
                 }
-                if together.is_ending() && !together.step(&mut self.sinks)? {
-                    return Ok(false);
+                if together.is_ending() {
+                    if !together.step(&mut self.sinks)? {
+                        return Ok(false);
+                    }
+                    self.sinks.publish();
                 }
             }
             Way::Behind(behind) if is_due => {
@@ -240,12 +250,30 @@ impl<'a> Writer<'a> {
                     self.sinks.flush()?;
                 }
                 behind.commit(&self.sinks)?;
+                self.sinks.publish();
             }
             Way::Behind(_) => {}
         }
         // Dropped: the group goes on.
         self.revocation = None;
         Ok(true)
+    }
+
+    /// Says what stands of decisions, if it is time to.
+    fn tell_heartbeat(&mut self) -> Result<(), StreamError> {
+        let Some(decisions) = &mut self.sinks.decisions else { return Ok(()) };
+        match &mut self.way {
+            // It belongs behind what is committed now.
+            Way::Together(together) if together.is_ending() => Ok(()),
+            Way::Together(together) => {
+                if let Some(line) = decisions.heartbeat() {
+                    together.put(DECISIONS, HEARTBEAT_KEY, line);
+                    together.want_end();
+                }
+                Ok(())
+            }
+            Way::Behind(_) => decisions.write_heartbeat(),
+        }
     }
 
     /// Gives a checkpoint the alerts that are open at its place. `next`: the entry behind the work that is gathered next.
@@ -280,11 +308,23 @@ impl<'a> Writer<'a> {
 }
 
 impl Sinks {
-    /// Gathers the alerts of a work, before it is written.
-    fn gather(&mut self, work: &mut Work) {
+    /// Gathers the alerts of a work, and what has become of decisions, before it is written.
+    fn gather(&mut self, work: &mut Work) -> Result<(), StreamError> {
         if let Some(Alerting { alerts, .. }) = &mut self.alerts {
             alerts.take(&work.batch, &work.judgements, &work.rules, &mut work.alerts);
         }
+        self.decisions.as_mut().map_or(Ok(()), |decisions| decisions.take(work))
+    }
+
+    /// Writes the changes of decisions of a work that are to be written.
+    pub(super) fn write_told(&mut self, work: &Work) -> Result<(), StreamError> {
+        let sink = self.decisions.as_mut().and_then(|decisions| decisions.sink.as_mut());
+        sink.map_or(Ok(()), |sink| write_told(sink, work))
+    }
+
+    /// What was taken of decisions is committed.
+    fn publish(&mut self) {
+        self.decisions.iter_mut().for_each(Telling::publish);
     }
 
     /// The alerts that are open, in segments.
@@ -306,7 +346,9 @@ impl Sinks {
 
     fn all(&mut self) -> impl Iterator<Item = &mut Sink> {
         let alerts = self.alerts.as_mut().and_then(|alerting| alerting.sink.as_mut());
-        [&mut self.verdicts, &mut self.dead_letters].into_iter().chain(alerts).chain(&mut self.events)
+        let decisions = self.decisions.as_mut().and_then(|decisions| decisions.sink.as_mut());
+        let others = alerts.into_iter().chain(&mut self.events).chain(decisions);
+        [&mut self.verdicts, &mut self.dead_letters].into_iter().chain(others)
     }
 
     /// Marks what was written to each.
@@ -337,7 +379,8 @@ impl Sinks {
     /// In the order of [`Sinks::marks`].
     pub(super) fn delivered(&self) -> Result<Vec<Mark>, StreamError> {
         let alerts = self.alerts.as_ref().and_then(|alerting| alerting.sink.as_ref());
-        let all = [&self.verdicts, &self.dead_letters].into_iter().chain(alerts).chain(&self.events);
+        let decisions = self.decisions.as_ref().and_then(|decisions| decisions.sink.as_ref());
+        let all = [&self.verdicts, &self.dead_letters].into_iter().chain(alerts).chain(&self.events).chain(decisions);
         all.map(Sink::delivered).collect()
     }
 }

@@ -16,6 +16,7 @@ mod clock;
 mod error;
 mod judge;
 mod measure;
+mod mirror;
 mod names;
 mod nodes;
 mod script;
@@ -26,6 +27,7 @@ mod wire;
 pub use error::RedisError;
 pub use judge::{SharedCounts, SharedState};
 pub use measure::{Held, Recording, Usage};
+pub use mirror::{Mirror, MirrorOptions};
 
 use std::time::Duration;
 

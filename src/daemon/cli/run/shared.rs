@@ -51,7 +51,7 @@ pub(super) fn judge_all(
     let (hand_over, reloads) = crossbeam_channel::unbounded();
     let mut reloader = reloader(config, start, metrics, signals, options, hand_over);
     *server = Some(serve(config, metrics, readiness)?);
-    let Outlets { sinks, producer } = wiring::shared_sinks(config, engine.rules(), &instance)?;
+    let Outlets { sinks, producer, .. } = wiring::shared_sinks(config, engine.rules(), &instance)?;
     reloader.wanted = engine.wanted();
     let readers = wiring::shared_readers(config, engine.wanted(), &reloader.signals, &instance)?;
     reloader.readers = readers.len();
