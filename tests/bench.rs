@@ -242,3 +242,18 @@ fn topic_to_topic_has_figures_and_leaves_no_topic() {
     });
     assert!(gone, "the topics were removed");
 }
+
+#[test]
+fn the_stream_is_measured_to_its_last_subscriber() {
+    let answer = answer(&["bench", "stream", "--subscribers", "300", "--changes", "3", "--json"]);
+    assert_eq!(answer.code, Some(0), "{}", answer.err);
+    let report: Value = serde_json::from_slice(&answer.out).unwrap();
+    assert_eq!((whole(&report["subscribers"]), whole(&report["changes"])), (300, 3));
+    let took = &report["asked_to_last"];
+    assert!(positive(&took["median_ms"]) <= positive(&took["longest_ms"]));
+    assert!(
+        report["verdict_to_last"]["longest_ms"].as_f64() < took["longest_ms"].as_f64(),
+        "the verdict comes between"
+    );
+    positive(&report["bytes_per_subscriber"]);
+}

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::{Failure, failure};
 use crate::daemon::config::{Config, RedisUrl};
 use crate::daemon::{clock, shared};
-use crate::lab::bench::{self, Attack, BenchError, Plan, Traffic};
+use crate::lab::bench::{self, Attack, BenchError, Plan, StreamPlan, Traffic};
 use crate::ruleset::{self, Premises};
 use crate::stream::redis::RedisOptions;
 
@@ -19,8 +19,30 @@ const KEYS_LEAST: u64 = 1000;
 /// More events an account a day than this pass within the time of one.
 const DAILY_MOST: f64 = 86_400.0;
 
+#[derive(Debug, clap::Subcommand)]
+enum What {
+    /// The stream of decisions: how long a block takes to the last of many subscribers, and what each of them costs in memory.
+    Stream(StreamArguments),
+}
+
 #[derive(Debug, clap::Args)]
+struct StreamArguments {
+    /// Subscribers; each is an open file here and in the daemon (`ulimit -n`).
+    #[arg(long, value_name = "N", default_value_t = 10_000, value_parser = clap::value_parser!(u16).range(1..=60_000))]
+    subscribers: u16,
+    /// Changes that they are told, one after the other.
+    #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u16).range(1..))]
+    changes: u16,
+    /// Print JSON instead of a table.
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, clap::Args)]
+#[command(args_conflicts_with_subcommands = true)]
 pub(super) struct Arguments {
+    #[command(subcommand)]
+    what: Option<What>,
     /// Sizes of the population, in accounts; paths are measured with the first. 10 million take about 12 GB of memory.
     #[arg(long, value_name = "N", value_delimiter = ',', default_values_t = [100_000, 1_000_000])]
     accounts: Vec<u64>,
@@ -77,10 +99,35 @@ pub(super) struct Arguments {
 }
 
 pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
+    if let Some(What::Stream(arguments)) = &arguments.what {
+        return stream(arguments);
+    }
     let plan = plan(arguments)?;
     let report = bench::run(&plan, |doing| failure::say(&format!("{doing}\n")))?;
     let text =
         if arguments.json { format!("{:#}\n", bench::render_json(&report)) } else { bench::render_table(&report) };
+    // A reader that has seen enough is no failure.
+    drop(std::io::stdout().lock().write_all(text.as_bytes()));
+    Ok(())
+}
+
+/// Measures the stream of a daemon that is this program.
+fn stream(arguments: &StreamArguments) -> Result<(), Failure> {
+    let program = std::env::current_exe()
+        .map_err(|error| Failure::usage(format!("the program that runs cannot be found: {error}"), None))?;
+    let plan = StreamPlan {
+        program,
+        subscribers: usize::from(arguments.subscribers),
+        changes: usize::from(arguments.changes),
+        monotonic: clock::monotonic,
+        wall_ms: clock::wall_clock_ms,
+    };
+    let report = bench::measure_stream(&plan, &mut |doing| failure::say(&format!("{doing}\n")))?;
+    let text = if arguments.json {
+        format!("{:#}\n", bench::render_stream_json(&report))
+    } else {
+        bench::render_stream_table(&report)
+    };
     // A reader that has seen enough is no failure.
     drop(std::io::stdout().lock().write_all(text.as_bytes()));
     Ok(())
@@ -156,6 +203,14 @@ impl From<BenchError> for Failure {
             BenchError::Stream(error) => error.into(),
             BenchError::Signals(error) => error.into(),
             BenchError::Checkpoint(error) => (*error).into(),
+            error @ BenchError::Daemon(_) => Failure::Told {
+                message: error.to_string(),
+                hint: Some(
+                    "see whether there is room for it: memory, and open files for each subscriber (`ulimit -n`)"
+                        .to_owned(),
+                ),
+                code: 3,
+            },
             error @ BenchError::Folder { .. } => Failure::usage(error.to_string(), Some("make room there")),
         }
     }

@@ -19,6 +19,7 @@ mod paths;
 mod redis;
 mod report;
 mod steps;
+mod stream;
 mod workload;
 
 use std::path::PathBuf;
@@ -44,6 +45,7 @@ pub use paths::PathReport;
 pub use redis::RedisReport;
 pub use report::{Report, render_json, render_table};
 pub use steps::{Size, Steps, StepsReport};
+pub use stream::{StreamPlan, StreamReport, Took, measure_stream, render_stream_json, render_stream_table};
 pub use workload::WorkloadReport;
 
 /// Events judged together while the steps are measured.
@@ -118,6 +120,9 @@ pub enum BenchError {
     /// A checkpoint cannot be written or read.
     #[error(transparent)]
     Checkpoint(Box<CheckpointError>),
+    /// The daemon that is measured.
+    #[error("the daemon that is measured: {0}")]
+    Daemon(std::io::Error),
     /// There is no place for made-up events.
     #[error("made-up events cannot be written to {}: {source}", path.display())]
     Folder {
