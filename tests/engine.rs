@@ -26,6 +26,8 @@ mod decisions;
 mod holds;
 #[path = "engine/known.rs"]
 mod known;
+#[path = "engine/lists.rs"]
+mod lists;
 #[path = "engine/overrides.rs"]
 mod overrides;
 #[path = "support/pack.rs"]
@@ -34,6 +36,8 @@ mod pack;
 mod referrer;
 #[path = "engine/reload.rs"]
 mod reload;
+#[path = "engine/sandbox.rs"]
+mod sandbox;
 #[path = "engine/seen.rs"]
 mod seen;
 

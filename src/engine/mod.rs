@@ -18,12 +18,14 @@ mod chunk;
 mod clock;
 mod decide;
 mod decisions;
+mod dossier;
 mod explain;
 mod export;
 mod facts;
 mod holds;
 mod judgement;
 mod machine;
+mod managed;
 mod overrides;
 mod parts;
 mod plan;
@@ -31,6 +33,7 @@ mod policy;
 mod programs;
 mod quotas;
 mod record;
+mod recorded;
 mod referrers;
 mod reload;
 mod remembered;
@@ -43,6 +46,7 @@ mod subject;
 mod tally;
 mod waiting;
 mod watch;
+mod why;
 
 pub use acts::ActOutcome;
 pub use backfill::{Backfill, Backfilled, Filling};
@@ -55,6 +59,7 @@ pub use decisions::{
     ActiveSet, DecidedBy, DecisionCause, DecisionReach, DecisionRecord, Decisions, InForce, LogPage, LoggedRecord,
     effective, encoded_part,
 };
+pub use dossier::{Dossier, KeptFeature, KnownFact};
 pub use explain::{
     DecisionExplained, Explanation, FeatureExplained, RuleEnd, RuleExplained, ShadowCause, Watched, Witnessed,
 };
@@ -62,6 +67,7 @@ pub use export::Exported;
 pub use holds::{HeldEvent, Hold, HoldDecision, HoldEnd, HoldParty, HoldRule, HoldState, Holds, hold_number};
 pub use judgement::{Changed, Judgement, Judgements, Outcome, Piece, Raised, TimePassed};
 pub use machine::{Engine, EngineOptions};
+pub use managed::{EntryRefused, ManagedView};
 pub use overrides::{Override, OverridesWanted};
 pub use parts::{FeatureSize, StateSize};
 pub use policy::{Policy, ProgramPolicy, Rates, Thresholds};
@@ -74,3 +80,4 @@ pub use shared::{Applied, Change, Next, Origin, RecordKind, RecordName, SharedCh
 pub use standing::{Standing, StandingWanted};
 pub use tally::Tally;
 pub use watch::SaturationChange;
+pub use why::Why;

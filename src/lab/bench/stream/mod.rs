@@ -77,7 +77,7 @@ pub fn measure_stream(plan: &StreamPlan, say: &mut dyn FnMut(&str)) -> Result<St
     let folder = Folder::new()?;
     let served = Listened::start(plan, &folder)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
-    runtime.map_err(BenchError::Daemon)?.block_on(listen(plan, &served, say)).map_err(BenchError::Daemon)
+    Ok(runtime.map_err(BenchError::Runtime)?.block_on(listen(plan, &served, say))?)
 }
 
 async fn listen(plan: &StreamPlan, served: &Listened, say: &mut dyn FnMut(&str)) -> io::Result<StreamReport> {
