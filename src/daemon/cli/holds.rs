@@ -72,11 +72,22 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     }
 }
 
+/// Ends each; one that cannot be is told, and keeps none of the others from its end.
 fn end(End { reach, id, reason }: &End, call: &str, done: &str) -> Result<(), Failure> {
     let client = reach.client()?;
+    let mut refused = Ok(());
     for id in id {
-        let ended = client.post(&format!("/v1/holds/{}/{call}", part(id)), &json!({"reason": reason}))?;
-        say(&format!("{done} {}: the verdict is {} now\n", cell(&ended["id"]), cell(&ended["verdict"])));
+        match client.post(&format!("/v1/holds/{}/{call}", part(id)), &json!({"reason": reason})) {
+            Ok(ended) => {
+                say(&format!("{done} {}: the verdict is {} now\n", cell(&ended["id"]), cell(&ended["verdict"])))
+            }
+            Err(failure) => {
+                say(&format!("not {done} {id}:\n"));
+                if let Err(before) = std::mem::replace(&mut refused, Err(failure)) {
+                    Failure::tell(&before);
+                }
+            }
+        }
     }
-    Ok(())
+    refused
 }

@@ -11,6 +11,7 @@ const PARTIES: u8 = 2;
 const LATE: u8 = 4;
 /// It is `hold`, and nobody is to review it for want of room.
 const NOT_HELD: u8 = 8;
+const OVER_QUOTA: u8 = 16;
 
 /// A cut through the verdicts.
 #[derive(Debug)]
@@ -113,11 +114,17 @@ impl Remembered {
 }
 
 pub(in crate::engine) fn store_judgement(judgement: &Judgement, writer: &mut ByteWriter) {
-    let Judgement { verdict, would_be, cause, score, parties, late, held, .. } = *judgement;
+    let Judgement { verdict, would_be, cause, score, parties, late, over_quota, held, .. } = *judgement;
     let not_held = verdict == Verdict::Hold && !late && !held;
     let mark = |is: bool, mark: u8| if is { mark } else { 0 };
-    let of_parties = mark(parties.is_some(), PARTIES);
-    writer.byte(mark(would_be.is_some(), WOULD_BE) | of_parties | mark(late, LATE) | mark(not_held, NOT_HELD));
+    let marks = [
+        mark(would_be.is_some(), WOULD_BE),
+        mark(parties.is_some(), PARTIES),
+        mark(late, LATE),
+        mark(not_held, NOT_HELD),
+        mark(over_quota, OVER_QUOTA),
+    ];
+    writer.byte(marks.iter().fold(0, |all, mark| all | mark));
     store_verdict(verdict, writer);
     writer.byte(cause as u8);
     writer.time(score);
@@ -127,7 +134,7 @@ pub(in crate::engine) fn store_judgement(judgement: &Judgement, writer: &mut Byt
 
 pub(in crate::engine) fn restore_judgement(reader: &mut ByteReader<'_>) -> Result<Judgement, Broken> {
     let marks = reader.byte()?;
-    if marks > WOULD_BE | PARTIES | LATE | NOT_HELD {
+    if marks > WOULD_BE | PARTIES | LATE | NOT_HELD | OVER_QUOTA {
         return Err(Broken("a verdict has marks of no known kind"));
     }
     let verdict = restore_verdict(reader)?;
@@ -136,10 +143,10 @@ pub(in crate::engine) fn restore_judgement(reader: &mut ByteReader<'_>) -> Resul
     let score = reader.time()?;
     let would_be = (marks & WOULD_BE != 0).then(|| restore_verdict(reader)).transpose()?;
     let parties = if marks & PARTIES != 0 { Some((restore_verdict(reader)?, restore_verdict(reader)?)) } else { None };
-    let (late, evidence) = (marks & LATE != 0, Piece::default());
+    let (late, over_quota, evidence) = (marks & LATE != 0, marks & OVER_QUOTA != 0, Piece::default());
     // What older versions wrote has no mark, and they reviewed nothing: its hold is named all the same.
     let held = verdict == Verdict::Hold && !late && marks & NOT_HELD == 0;
-    Ok(Judgement { verdict, would_be, cause, score, parties, late, held, evidence, ..Judgement::default() })
+    Ok(Judgement { verdict, would_be, cause, score, parties, late, over_quota, held, evidence, ..Judgement::default() })
 }
 
 #[cfg(test)]
@@ -149,6 +156,28 @@ mod tests {
 
     fn entry(number: u64) -> Entry {
         Entry::restore(&mut ByteReader::new(&number.to_le_bytes())).unwrap()
+    }
+
+    #[test]
+    fn a_verdict_is_read_as_it_was_whatever_its_marks() {
+        for marks in 0..16_u8 {
+            let is = |bit: u8| marks & bit != 0;
+            let judgement = Judgement {
+                verdict: Verdict::Hold,
+                cause: Cause::Score,
+                score: 61,
+                would_be: is(1).then_some(Verdict::Block),
+                parties: is(2).then_some((Verdict::Hold, Verdict::Flag)),
+                late: is(4),
+                over_quota: is(8),
+                held: !is(4),
+                ..Judgement::default()
+            };
+            let mut writer = ByteWriter::default();
+            store_judgement(&judgement, &mut writer);
+            let read = restore_judgement(&mut ByteReader::new(writer.as_bytes())).unwrap();
+            assert_eq!(read, judgement);
+        }
     }
 
     #[test]

@@ -39,6 +39,10 @@ impl RedisError {
             }
             _ => match error.code() {
                 Some("NOAUTH" | "WRONGPASS" | "NOPERM") => RedisError::denied(said()),
+                Some("CROSSSLOT") => RedisError::refused(
+                    format!("{}: something in front of it makes several servers look like one", said()),
+                    "name nodes of the cluster itself in `state.redis.urls`, and turn its cluster mode on",
+                ),
                 Some("OOM") => RedisError::Away(format!(
                     "{}: it has no memory left, and waits until `maxmemory` is raised or nodes are added",
                     said()
