@@ -24,6 +24,8 @@ pub enum ActOutcome {
     Held(Box<Hold>),
     /// The hold had ended otherwise before.
     EndedBefore(Box<Hold>),
+    /// The hold cannot be released: this override blocks what it holds.
+    Blocked(Box<Override>),
     /// So much was undone.
     Lifted(LiftCount),
 }
@@ -36,7 +38,7 @@ impl Engine {
         self.end_holds(out);
         let outcome = match &act.what {
             Deed::PutOverride(put) => self.put_override(act, put),
-            Deed::DeleteOverride(of) => self.delete_override(act, of),
+            Deed::DeleteOverride(of) => self.delete_override(of),
             Deed::EndHold(of) => self.end_by_person(act, of, out),
             Deed::Lift(of) => self.lift(act, of, out),
         };
