@@ -242,3 +242,24 @@ fn topic_to_topic_has_figures_and_leaves_no_topic() {
     });
     assert!(gone, "the topics were removed");
 }
+
+#[test]
+fn the_api_is_measured_beside_a_call_that_answers_a_constant() {
+    let answer = answer(&["bench", "http", "--connections", "4", "--seconds", "1", "--rounds", "1", "--json"]);
+    assert_eq!(answer.code, Some(0), "{}", answer.err);
+    let report: Value = serde_json::from_slice(&answer.out).unwrap();
+    assert_eq!(whole(&report["connections"]), 4);
+    let [evaluate, constant] = ["evaluate", "constant"].map(|call| {
+        let call = &report[call];
+        for wait in ["median_ms", "p99_ms", "longest_ms"] {
+            positive(&call["at_half_load"][wait]);
+        }
+        positive(&call["answers_per_second"])
+    });
+    assert!((positive(&report["share"]) - evaluate / constant).abs() < 1e-9, "there is one round: {report}");
+    positive(&report["p99_ratio"]);
+    positive(&report["syncs_per_second"]);
+    assert!(report["backlog"].is_null());
+    let none = support::program::answer(&["bench", "http", "--accounts", "1000"]);
+    assert_eq!(none.code, Some(2), "what measures engines measures no API: {}", none.err);
+}

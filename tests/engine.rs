@@ -28,6 +28,8 @@ mod holds;
 mod known;
 #[path = "engine/lift.rs"]
 mod lift;
+#[path = "engine/lists.rs"]
+mod lists;
 #[path = "engine/overrides.rs"]
 mod overrides;
 #[path = "support/pack.rs"]
@@ -36,6 +38,8 @@ mod pack;
 mod referrer;
 #[path = "engine/reload.rs"]
 mod reload;
+#[path = "engine/sandbox.rs"]
+mod sandbox;
 #[path = "engine/seen.rs"]
 mod seen;
 

@@ -1,9 +1,15 @@
 //! Events and verdicts over HTTP, by the real daemon.
 
+#[path = "http/accounts.rs"]
+mod accounts;
 #[path = "http/away.rs"]
 mod away;
+#[path = "http/conformance.rs"]
+mod conformance;
 #[path = "http/decisions.rs"]
 mod decisions;
+#[path = "http/explain.rs"]
+mod explain;
 #[path = "support/followed.rs"]
 mod followed;
 #[path = "http/holds.rs"]
@@ -14,6 +20,8 @@ mod hostile;
 mod lift;
 #[path = "support/listener.rs"]
 mod listener;
+#[path = "http/lists.rs"]
+mod lists;
 #[path = "http/overrides.rs"]
 mod overrides;
 #[path = "support/random.rs"]

@@ -127,7 +127,7 @@ fn leave(path: &Path, secret: &Secret) -> std::io::Result<()> {
 }
 
 impl Opened {
-    /// Serves.
+    /// Serves; `with_constant`: with a call beside that is measured by.
     ///
     /// # Errors
     ///
@@ -137,6 +137,7 @@ impl Opened {
         config: &Config,
         metrics: &Arc<Metrics>,
         decisions: Arc<DecisionHub>,
+        with_constant: bool,
     ) -> Result<Server, ApiError> {
         let Opened { bound, records, inbox, acts, ask } = self;
         let away = Arc::clone(metrics);
@@ -153,8 +154,10 @@ impl Opened {
             clocks: Clocks { wall_ms: clock::wall_clock_ms, monotonic: clock::monotonic },
             away: Box::new(move || away.away_from_verdicts()),
             max_entries: wiring::premises(config).max_entries,
+            customer_texts: config.customer_texts(),
             observer: metrics.api(),
             description: description().to_string(),
+            with_constant,
             live: Live::default(),
         };
         let server = bound.serve(api, wiring::connection_options(config))?;

@@ -9,7 +9,9 @@ mod sinks;
 mod telling;
 mod together;
 
-pub use api::{bounds, connection_options, inbox_mapping, inbox_name, limits, stream_options, tls_files};
+pub use api::{
+    bounds, connection_options, evidence_bytes, inbox_mapping, inbox_name, limits, stream_options, tls_files,
+};
 pub use recovery::{copy_options, groups, journal_topic, store};
 pub use sinks::{LettersAt, Outlets, Standing, alert_options, letters_at, resend_options, shared_sinks, sinks, stdout};
 pub use telling::{decision_hub, has_followers};
@@ -127,6 +129,7 @@ pub fn engine_options(config: &Config, key: &StateKey) -> EngineOptions {
         max_entries: u32::try_from(config.state.max_entries.0).unwrap_or(u32::MAX),
         retention_ms: config.state.retention.0,
         state_max_bytes: usize::try_from(config.state.max_bytes.0).unwrap_or(usize::MAX),
+        evidence_bytes: 0,
         every_rule_in_force: false,
         tells_decisions: config.sinks.decisions.is_some() || has_followers(config),
         review_within_ms: config.policy.review_within.0,
@@ -151,6 +154,7 @@ fn policy(config: &Config) -> Policy {
             thresholds: thresholds(""),
             by_type: types.iter().map(|event_type| ((*event_type).clone(), thresholds(event_type))).collect(),
             observe_only: program.observe_only,
+            sandbox: program.sandbox,
             rates: Rates {
                 base: program.base_currency.clone(),
                 rates: program.rates.iter().map(|(name, rate)| (name.clone(), *rate)).collect(),

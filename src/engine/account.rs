@@ -6,6 +6,9 @@
 //! them: see `referrers`.
 
 mod keys;
+mod known;
+
+pub use known::KnownFact;
 
 use std::ops::Range;
 

@@ -8,13 +8,16 @@ use super::lift::LiftCount;
 use super::machine::Engine;
 use super::overrides::Override;
 use crate::event::{Act, Deed};
+use crate::lists::ManagedEntry;
 
 /// What came of an act.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ActOutcome {
     /// This override stands.
     Overridden(Box<Override>),
-    /// The override was taken away.
+    /// This entry is in its list.
+    Entered(Box<ManagedEntry>),
+    /// The override or entry was taken away.
     Deleted,
     /// There is nothing of what it is about.
     NotFound,
@@ -39,6 +42,11 @@ impl Engine {
         let outcome = match &act.what {
             Deed::PutOverride(put) => self.put_override(act, put),
             Deed::DeleteOverride(of) => self.delete_override(of),
+            Deed::PutEntry(put) => self.enter(act, put),
+            Deed::DeleteEntry(of) => match self.delete_entry(&of.list, &of.value) {
+                true => ActOutcome::Deleted,
+                false => ActOutcome::NotFound,
+            },
             Deed::EndHold(of) => self.end_by_person(act, of, out),
             Deed::Lift(of) => self.lift(act, of, out),
         };

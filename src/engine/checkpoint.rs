@@ -55,6 +55,10 @@ mod tag {
     pub(super) const REVIEWS: u8 = 17;
     /// The log of decisions.
     pub(super) const DECISION_LOG: u8 = 18;
+    /// What verdicts rested on.
+    pub(super) const EVIDENCE: u8 = 32;
+    /// Entries of managed lists.
+    pub(super) const LISTS: u8 = 33;
 }
 
 /// Whose table it is.
@@ -106,6 +110,8 @@ impl Engine {
         }
         self.dedup.store(&[tag::IDENTITIES], put);
         self.remembered.store(&[tag::VERDICTS], put);
+        self.recorded.store(&[tag::EVIDENCE], put);
+        self.managed.store(&[tag::LISTS], put);
         self.decisions.store(&[tag::SUBJECTS], put);
         self.holds.store(&[tag::REVIEWS], put);
         put(&[tag::END]);
@@ -126,6 +132,8 @@ impl Engine {
         }
         self.dedup.begin_cut(&[tag::IDENTITIES]);
         self.remembered.begin_cut(&[tag::VERDICTS]);
+        self.recorded.begin_cut(&[tag::EVIDENCE]);
+        self.managed.begin_cut(&[tag::LISTS]);
         self.decisions.begin_cut(&[tag::SUBJECTS]);
         self.holds.begin_cut(&[tag::REVIEWS]);
     }
@@ -163,6 +171,8 @@ impl Engine {
         }
         self.dedup.cancel_cut();
         self.remembered.cancel_cut();
+        self.recorded.cancel_cut();
+        self.managed.cancel_cut();
         self.decisions.cancel_cut();
         self.holds.cancel_cut();
     }
@@ -185,6 +195,8 @@ impl Engine {
             2 => self.remembered.store_cut(budget_bytes, put),
             3 => self.decisions.store_cut(budget_bytes, put),
             4 => self.holds.store_cut(budget_bytes, put),
+            5 => self.recorded.store_cut(budget_bytes, put),
+            6 => self.managed.store_cut(budget_bytes, put),
             _ => return None,
         };
         Some(is_all)

@@ -8,6 +8,7 @@ mod waits;
 use super::account::{AccountMemory, Bring, Visit};
 use super::clock::Moment;
 use super::facts::Row;
+use super::managed::ManagedLists;
 use super::plan::{FeaturePlan, FirstPart, Own, PartIndex, Plan, TypeStep, ValueUse};
 use super::programs::{Program, Programs};
 pub(super) use waits::ByReferral;
@@ -67,6 +68,7 @@ const NOWHERE: Target = Target { at: u32::MAX, read: ReadIndex(0) };
 pub(super) struct Ground<'a> {
     pub plan: &'a Plan,
     pub rules: &'a RuleSet,
+    pub managed: &'a ManagedLists,
     pub hasher: &'a KeyHasher,
     pub programs: &'a Programs,
     pub batch: &'a EventBatch,
@@ -110,7 +112,8 @@ impl Chunk {
     #[inline]
     pub(super) fn row<'a>(&'a self, ground: &Ground<'a>, at: usize) -> Row<'a> {
         let reads = ground.plan.reads;
-        let program: &Program = ground.programs.get(self.entries[at].program);
+        let entry = &self.entries[at];
+        let program: &Program = ground.programs.get(entry.program);
         Row {
             batch: ground.batch,
             event: &ground.events[at],
@@ -119,6 +122,8 @@ impl Chunk {
             timezone: &program.timezone,
             rates: &program.rates,
             rules: ground.rules,
+            managed: ground.managed,
+            as_of_ms: entry.as_of_ms(&ground.events[at]),
             hasher: ground.hasher,
             readings: self.readings.get(at * reads..(at + 1) * reads).unwrap_or(&[]),
             ranges: self.ranges.get(at * reads..(at + 1) * reads).unwrap_or(&[]),
@@ -467,7 +472,7 @@ impl Chunk {
 
 /// A table's reading in the words of conditions.
 #[inline]
-fn reading(seen: &state::Reading, feature: &FeaturePlan, complete: bool) -> Reading {
+pub(super) fn reading(seen: &state::Reading, feature: &FeaturePlan, complete: bool) -> Reading {
     let value = match seen.value {
         Value::Unknown => ReadingValue::Unknown,
         Value::Int(value) => ReadingValue::Int(value),

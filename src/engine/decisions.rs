@@ -527,7 +527,7 @@ mod tests {
             let person = DecidedBy::Person { by: "token:a".into(), reason: "seen".into() };
             let decided_by = if is_override { person } else { rule() };
             let cause = DecisionCause {
-                id: String::new(),
+                id: format!("dec-{now_ms}"),
                 decided_by,
                 verdict,
                 reach: DecisionReach::Everywhere,

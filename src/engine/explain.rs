@@ -11,6 +11,7 @@ use super::Engine;
 use super::breaker::{eased, most};
 use super::chunk::{Chunk, Ground};
 use super::decide::{Standing, evidence_order, standing};
+use super::decisions::Decisions;
 use super::facts::Row;
 use super::policy::Thresholds;
 use super::record;
@@ -18,7 +19,7 @@ use super::subject::{subject_key, subjects};
 use crate::event::{EventBatch, Field, Signals, SubjectKind, Verdict};
 use crate::ruleset::cel::{Compiled, Facts, FeatureIndex, ReadIndex, ReadKey, ReadSource, Reading, Term};
 use crate::ruleset::program::{Aggregate, Reach};
-use crate::state::KeyHash;
+use crate::state::{KeyHash, KeyHasher};
 
 /// Why an event was judged as it was.
 #[derive(Clone, Debug)]
@@ -203,7 +204,9 @@ impl Engine {
         reads.sort_unstable_by_key(|read| evidence_order(&self.rules, *read));
         reads.dedup();
         let features = reads.iter().filter_map(|read| self.explain_read(*read, &ground, &row)).collect();
-        let decisions = self.explain_decisions(&row, entry.as_of_ms(row.event));
+        // Those that this event made count for later ones.
+        let before = self.sequence.saturating_sub(1);
+        let decisions = explain_decisions(&self.decisions, &self.hasher, &row, entry.as_of_ms(row.event), before);
         Some(Explanation { program: program.name.to_string(), thresholds, rules, features, decisions })
     }
 
@@ -217,6 +220,7 @@ impl Engine {
         Ground {
             plan: &self.plan,
             rules: &self.rules,
+            managed: &self.managed,
             hasher: &self.hasher,
             programs: &self.programs,
             batch,
@@ -302,37 +306,42 @@ impl Engine {
         let as_of_ms = self.chunk.entries.last().map_or(i64::MAX, |entry| entry.as_of_ms(row.event));
         Watched { feature, keys: self.tables[feature.0 as usize].linked_with(key, as_of_ms) }
     }
+}
 
-    fn explain_decisions(&self, row: &Row<'_>, as_of_ms: i64) -> Vec<DecisionExplained> {
-        let mut found: Vec<DecisionExplained> = Vec::new();
-        let event_type = row.text(Field::Type);
-        for kind in SubjectKind::ALL.iter().filter(|kind| self.decisions.has_kind(**kind)) {
-            for (_, subject) in subjects(row, *kind) {
-                let key = subject_key(&self.hasher, row, *kind, subject);
-                // Those that this event made count for later ones.
-                let earlier = |number: u64| number + 1 < self.sequence;
-                for met in self.decisions.in_force(key, row.event.kind, event_type, as_of_ms, None) {
-                    if earlier(met.cause.sequence) && found.iter().all(|known| known.id != met.cause.id) {
-                        found.push(DecisionExplained {
-                            id: met.cause.id.clone(),
-                            kind: met.kind,
-                            subject: subject.to_owned(),
-                            verdict: met.cause.verdict,
-                            rule: met.cause.rule().map(str::to_owned),
-                            by: met.cause.by().map(str::to_owned),
-                            created_ms: met.cause.created_ms,
-                            expires_ms: met.cause.expires_ms,
-                        });
-                    }
+/// The decisions in force on an event's subjects that were made before so many events had been taken in.
+pub(super) fn explain_decisions(
+    decisions: &Decisions,
+    hasher: &KeyHasher,
+    row: &Row<'_>,
+    as_of_ms: i64,
+    before: u64,
+) -> Vec<DecisionExplained> {
+    let mut found: Vec<DecisionExplained> = Vec::new();
+    let event_type = row.text(Field::Type);
+    for kind in SubjectKind::ALL.iter().filter(|kind| decisions.has_kind(**kind)) {
+        for (_, subject) in subjects(row, *kind) {
+            let key = subject_key(hasher, row, *kind, subject);
+            for met in decisions.in_force(key, row.event.kind, event_type, as_of_ms, None) {
+                if met.cause.sequence < before && found.iter().all(|known| known.id != met.cause.id) {
+                    found.push(DecisionExplained {
+                        id: met.cause.id.clone(),
+                        kind: met.kind,
+                        subject: subject.to_owned(),
+                        verdict: met.cause.verdict,
+                        rule: met.cause.rule().map(str::to_owned),
+                        by: met.cause.by().map(str::to_owned),
+                        created_ms: met.cause.created_ms,
+                        expires_ms: met.cause.expires_ms,
+                    });
                 }
             }
         }
-        found
     }
+    found
 }
 
 /// A value as messages show it.
-fn rendered(of: &Compiled, row: &Row<'_>) -> String {
+pub(super) fn rendered(of: &Compiled, row: &Row<'_>) -> String {
     let mut text = String::new();
     match of.render(row, &mut text) {
         Ok(()) => text,

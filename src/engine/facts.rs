@@ -2,6 +2,7 @@
 
 use jiff::tz::TimeZone;
 
+use super::managed::ManagedLists;
 use super::policy::Rates;
 use crate::event::{Event, EventBatch, Field, Signal, Signals};
 use crate::ruleset::cel::{Facts, ListIndex, ReadIndex, Reading};
@@ -18,6 +19,9 @@ pub(super) struct Row<'a> {
     pub timezone: &'a TimeZone,
     pub rates: &'a Rates,
     pub rules: &'a RuleSet,
+    pub managed: &'a ManagedLists,
+    /// The instant that the event is judged as of.
+    pub as_of_ms: i64,
     pub hasher: &'a KeyHasher,
     /// By [`ReadIndex`]; empty before the first round.
     pub readings: &'a [Reading],
@@ -135,20 +139,27 @@ impl Facts for Row<'_> {
 
     fn in_text_list(&self, list: ListIndex, text: &str) -> bool {
         self.rules.lists[list.0 as usize].list.contains_text(text)
+            || self.managed.list(list).is_some_and(|list| list.contains_text(text, self.as_of_ms))
     }
 
     fn in_domain_list(&self, list: ListIndex, domain: &str) -> bool {
         self.rules.lists[list.0 as usize].list.contains_domain(domain)
+            || self.managed.list(list).is_some_and(|list| list.contains_domain(domain, self.as_of_ms))
     }
 
     fn in_network_list(&self, list: ListIndex, address: &str) -> bool {
-        let list = &self.rules.lists[list.0 as usize].list;
-        address.parse().is_ok_and(|address| list.contains_address(address))
+        let (written, managed) = (&self.rules.lists[list.0 as usize].list, self.managed.list(list));
+        address.parse().is_ok_and(|address| {
+            written.contains_address(address)
+                || managed.is_some_and(|list| list.contains_address(address, self.as_of_ms))
+        })
     }
 
     fn in_date_list(&self, list: ListIndex, timestamp_ms: i64) -> bool {
-        let list = &self.rules.lists[list.0 as usize].list;
-        jiff::Timestamp::from_millisecond(timestamp_ms)
-            .is_ok_and(|instant| list.contains_date(self.timezone.to_datetime(instant).date()))
+        let (written, managed) = (&self.rules.lists[list.0 as usize].list, self.managed.list(list));
+        jiff::Timestamp::from_millisecond(timestamp_ms).is_ok_and(|instant| {
+            let date = self.timezone.to_datetime(instant).date();
+            written.contains_date(date) || managed.is_some_and(|list| list.contains_date(date, self.as_of_ms))
+        })
     }
 }

@@ -13,11 +13,13 @@ use super::decisions::{Decisions, LogPage};
 use super::explain::Watch;
 use super::holds::Holds;
 use super::judgement::{Judgement, Judgements, Outcome, TimePassed};
+use super::managed::ManagedLists;
 use super::parts::{Parts, StateSize};
 use super::plan::{Plan, window_spec};
 use super::policy::Policy;
 use super::programs::Programs;
 use super::quotas::{QuotaChange, QuotaUse, Quotas};
+use super::recorded::Recorded;
 use super::remembered::Remembered;
 use super::shared::{Origin, Sharing};
 use super::tally::Tally;
@@ -61,6 +63,8 @@ pub struct EngineOptions {
     pub retention_ms: i64,
     /// Bound of the memory of windows, identities and decisions, in bytes.
     pub state_max_bytes: usize,
+    /// How many bytes of what verdicts rested on are kept, for [`Engine::why`]; 0: none.
+    pub evidence_bytes: usize,
     /// Rollout counts as 100 %, nothing expires, no breaker opens, and programs have no quotas: for the tests inside rule files.
     pub every_rule_in_force: bool,
     /// Whether changes of decisions are written down, and not only counted.
@@ -82,6 +86,7 @@ impl Default for EngineOptions {
             max_entries: 4096,
             retention_ms: 400 * 24 * HOUR_MS,
             state_max_bytes: 4 << 30,
+            evidence_bytes: 0,
             every_rule_in_force: false,
             tells_decisions: false,
             review_within_ms: 7 * 24 * HOUR_MS,
@@ -111,6 +116,8 @@ pub struct Engine {
     pub(super) tables: Vec<FeatureTable>,
     pub(super) dedup: Dedup,
     pub(super) remembered: Remembered,
+    pub(super) recorded: Recorded,
+    pub(super) managed: ManagedLists,
     pub(super) decisions: Decisions,
     pub(super) holds: Holds,
     pub(super) review_within_ms: i64,
@@ -152,6 +159,8 @@ impl Engine {
             tables: rules.features.iter().map(table).collect(),
             dedup: Dedup::new(options.dedup_span_ms, options.dedup_max_entries),
             remembered: Remembered::default(),
+            recorded: Recorded::new(options.evidence_bytes),
+            managed: ManagedLists::new(&rules),
             decisions: Decisions::default(),
             holds: Holds::new(options.state_max_bytes / HOLDS_SHARE, policy.named()),
             review_within_ms: options.review_within_ms,
@@ -265,7 +274,7 @@ impl Engine {
             dedup: &mut self.dedup,
             remembered: &mut self.remembered,
             decisions: &mut self.decisions,
-            beside_bytes: self.breakers.bytes() + self.holds.bytes(),
+            beside_bytes: self.breakers.bytes() + self.holds.bytes() + self.recorded.bytes() + self.managed.bytes(),
         };
         (parts, &mut self.watch)
     }
@@ -396,6 +405,7 @@ impl Engine {
         let ground = Ground {
             plan: &self.plan,
             rules: &self.rules,
+            managed: &self.managed,
             hasher: &self.hasher,
             programs: &self.programs,
             batch,
@@ -503,7 +513,10 @@ impl Engine {
         }
         let judgement = self.judge_new(batch, events, signals, (at, None), out);
         let rules = self.scratch.bare_rules();
-        self.remembered.remember(first, &judgement, out, rules);
+        let is_more = self.remembered.remember(first, &judgement, out, rules);
+        if is_more && self.recorded.is_on() {
+            self.record_why((batch, events, signals), at, first, (&judgement, out));
+        }
         judgement
     }
 
@@ -519,6 +532,7 @@ impl Engine {
         let ground = Ground {
             plan: &self.plan,
             rules: &self.rules,
+            managed: &self.managed,
             hasher: &self.hasher,
             programs: &self.programs,
             batch,
@@ -564,6 +578,8 @@ impl Engine {
         self.decisions.expire(horizon_ms);
         self.breakers.expire(horizon_ms);
         self.remembered.trim(self.dedup.oldest());
+        self.recorded.trim(self.dedup.oldest());
+        self.managed.expire(horizon_ms);
         self.look_at_quotas();
         let (mut parts, watch) = self.parts();
         watch.look(&mut parts);

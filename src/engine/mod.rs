@@ -18,6 +18,7 @@ mod chunk;
 mod clock;
 mod decide;
 mod decisions;
+mod dossier;
 mod explain;
 mod export;
 mod facts;
@@ -25,6 +26,7 @@ mod holds;
 mod judgement;
 mod lift;
 mod machine;
+mod managed;
 mod overrides;
 mod parts;
 mod plan;
@@ -32,6 +34,7 @@ mod policy;
 mod programs;
 mod quotas;
 mod record;
+mod recorded;
 mod referrers;
 mod reload;
 mod remembered;
@@ -44,6 +47,7 @@ mod subject;
 mod tally;
 mod waiting;
 mod watch;
+mod why;
 
 pub use acts::ActOutcome;
 pub use backfill::{Backfill, Backfilled, Filling};
@@ -56,6 +60,7 @@ pub use decisions::{
     ActiveSet, DecidedBy, DecisionCause, DecisionReach, DecisionRecord, Decisions, InForce, LogPage, LoggedRecord,
     effective, encoded_part,
 };
+pub use dossier::{Dossier, KeptFeature, KnownFact};
 pub use explain::{
     DecisionExplained, Explanation, FeatureExplained, RuleEnd, RuleExplained, ShadowCause, Watched, Witnessed,
 };
@@ -64,6 +69,7 @@ pub use holds::{HeldEvent, Hold, HoldDecision, HoldEnd, HoldName, HoldParty, Hol
 pub use judgement::{Changed, Judgement, Judgements, Outcome, Piece, Raised, TimePassed};
 pub use lift::LiftCount;
 pub use machine::{Engine, EngineOptions};
+pub use managed::{EntryRefused, ManagedView};
 pub use overrides::{Override, OverridesWanted};
 pub use parts::{FeatureSize, StateSize};
 pub use policy::{Policy, ProgramPolicy, Rates, Thresholds};
@@ -76,3 +82,4 @@ pub use shared::{Applied, Change, Next, Origin, RecordKind, RecordName, SharedCh
 pub use standing::{Standing, StandingWanted};
 pub use tally::Tally;
 pub use watch::SaturationChange;
+pub use why::Why;

@@ -68,6 +68,8 @@ pub struct ProgramPolicy {
     pub by_type: Vec<(String, Thresholds)>,
     /// Judge and never stop: every verdict is `allow`, the real one stands in `would_be`.
     pub observe_only: bool,
+    /// Whether its events may ask for a verdict: see `attributes.refguard_test`.
+    pub sandbox: bool,
     /// Whose calendar days are meant.
     pub timezone: TimeZone,
     /// What amounts are worth.
@@ -84,6 +86,7 @@ impl Default for ProgramPolicy {
             thresholds: Thresholds::default(),
             by_type: Vec::new(),
             observe_only: false,
+            sandbox: false,
             timezone: TimeZone::UTC,
             rates: Rates::default(),
             region: DEFAULT_REGION.to_owned(),

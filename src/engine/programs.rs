@@ -28,6 +28,7 @@ pub(super) struct Program {
     pub shared_calendar: Calendar,
     pub rates: Rates,
     pub observe_only: bool,
+    pub sandbox: bool,
     /// Region of telephone numbers without a country code.
     pub region: Box<str>,
     /// By type; the last is for types that nobody names.
@@ -47,6 +48,7 @@ impl Program {
             shared_calendar: Calendar::new(shared.timezone.clone()),
             rates: policy.rates.clone(),
             observe_only: policy.observe_only,
+            sandbox: policy.sandbox,
             region: policy.region.as_str().into(),
             thresholds: named.chain([policy.thresholds]).collect(),
         }

@@ -75,6 +75,7 @@ impl Engine {
         self.programs = Programs::default();
         self.chunk = Chunk::default();
         self.watching = None;
+        self.managed.reload(&rules);
         self.plan = plan;
         self.rules = rules;
         let features = self.rules.features.iter().zip(&self.plan.features);

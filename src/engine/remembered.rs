@@ -46,11 +46,18 @@ impl Remembered {
         self.chunks.iter().map(|chunk| chunk.firsts.len()).sum()
     }
 
-    /// Remembers the verdict on a new event; `rules` are the elements of `rules` without messages.
-    pub(super) fn remember(&mut self, entry: Entry, judgement: &Judgement, judgements: &Judgements, rules: &[u8]) {
+    /// Remembers the verdict on a new event; `rules` are the elements of `rules` without messages. Whether it is more than a plain
+    /// `allow`.
+    pub(super) fn remember(
+        &mut self,
+        entry: Entry,
+        judgement: &Judgement,
+        judgements: &Judgements,
+        rules: &[u8],
+    ) -> bool {
         let (decisions, created) = (judgements.piece(judgement.decisions), judgements.piece(judgement.created));
         if is_plain(judgement) && rules.is_empty() && decisions.is_empty() {
-            return;
+            return false;
         }
         if self.chunks.back().is_none_or(|chunk| chunk.firsts.len() == CHUNK_VERDICTS) {
             // As much text as the one before it took: growing step by step would copy it each time.
@@ -70,6 +77,7 @@ impl Remembered {
         };
         chunk.firsts.push((entry, kept));
         self.bytes = self.bytes + chunk.bytes() - before;
+        true
     }
 
     /// The first verdict on the event of this identity. `parties` tells whether the event has a referrer and a referee,

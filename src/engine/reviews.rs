@@ -209,6 +209,7 @@ impl Engine {
             let ground = Ground {
                 plan: &self.plan,
                 rules: &self.rules,
+                managed: &self.managed,
                 hasher: &self.hasher,
                 programs: &self.programs,
                 batch,

@@ -38,6 +38,14 @@ pub struct StandingWanted {
     pub count: usize,
 }
 
+impl From<DecisionRecord> for Standing {
+    /// With every cause, those that have ended too.
+    fn from(of: DecisionRecord) -> Standing {
+        let DecisionRecord { kind, subject, causes, .. } = of;
+        Standing { kind, id: subject.into(), verdict: effective(&causes).unwrap_or_default(), causes }
+    }
+}
+
 impl Engine {
     /// What an event of this type and time that names these subjects would meet: each of them that has an id of its kind,
     /// spelt as events spell it, in the order given. Without a type, what an event of any type might meet.
@@ -86,6 +94,11 @@ impl Engine {
             }
         }
         (found, None)
+    }
+
+    /// Whether nothing is stopped in a program, whatever stands on its subjects.
+    pub fn only_observes(&self, program: &str) -> bool {
+        self.policy.program(program).observe_only
     }
 
     /// The key of a subject's record.

@@ -37,6 +37,12 @@ pub enum Deed {
     /// The override on a subject is taken away.
     #[serde(rename = "override.delete")]
     DeleteOverride(ActSubject),
+    /// An entry is put into a managed list, in the place of one with the same value.
+    #[serde(rename = "list.put")]
+    PutEntry(PutEntry),
+    /// An entry is taken out of a managed list.
+    #[serde(rename = "list.delete")]
+    DeleteEntry(ListValue),
     /// A review of a hold ends.
     #[serde(rename = "hold.end")]
     EndHold(EndHold),
@@ -68,6 +74,30 @@ pub struct PutOverride {
     /// Why, in words.
     pub reason: String,
     /// Event time at which it ends; `None`: it stays until it is taken away.
+    pub expires_ms: Option<i64>,
+}
+
+/// A value of a managed list, in the form that the list's kind gives it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ListValue {
+    /// The name of the list.
+    pub list: String,
+    /// The value.
+    pub value: String,
+}
+
+/// An entry of a managed list.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PutEntry {
+    /// What is put into which list.
+    pub of: ListValue,
+    /// Who answers for it, in words.
+    pub owner: String,
+    /// Why, in words.
+    pub reason: String,
+    /// Event time at which it ends; `None`: it stays until it is taken out.
     pub expires_ms: Option<i64>,
 }
 
@@ -138,6 +168,8 @@ impl Act {
         match &act.what {
             Deed::PutOverride(put) => put.check()?,
             Deed::DeleteOverride(of) => of.check()?,
+            Deed::PutEntry(put) => put.check()?,
+            Deed::DeleteEntry(of) => of.check()?,
             Deed::EndHold(end) => check_reason(&end.reason)?,
             Deed::Lift(lift) => lift.check()?,
         }
@@ -184,6 +216,25 @@ impl Lift {
             return Err(NoAct::Bounds("programs, rules and hashes have 1 to 1024 bytes"));
         }
         check_reason(reason)
+    }
+}
+
+impl ListValue {
+    fn check(&self) -> Result<(), NoAct> {
+        if fits(&self.list) && fits(&self.value) {
+            return Ok(());
+        }
+        Err(NoAct::Bounds("lists and their values have 1 to 1024 bytes"))
+    }
+}
+
+impl PutEntry {
+    fn check(&self) -> Result<(), NoAct> {
+        self.of.check()?;
+        if self.owner.trim().is_empty() || !fits(&self.owner) {
+            return Err(NoAct::Bounds("an owner has 1 to 1024 bytes"));
+        }
+        check_reason(&self.reason)
     }
 }
 

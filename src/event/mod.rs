@@ -27,7 +27,8 @@ mod time;
 mod verdict;
 
 pub use act::{
-    ACT_NAME_BYTES_MAX, ACT_REASON_BYTES_MAX, Act, ActSubject, Deed, EndHold, HoldEnding, Lift, NoAct, PutOverride,
+    ACT_NAME_BYTES_MAX, ACT_REASON_BYTES_MAX, Act, ActSubject, Deed, EndHold, HoldEnding, Lift, ListValue, NoAct,
+    PutEntry, PutOverride,
 };
 pub use attributes::{AttributeType, AttributeValue, Attributes, attribute};
 pub use batch::{Event, EventBatch, Position, Presence, Span};

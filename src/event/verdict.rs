@@ -81,6 +81,8 @@ words! {
         Decision "decision",
         /// The word of a person.
         Override "override",
+        /// The event itself, which asks for it in a program for tests.
+        Test "test",
     }
 
     /// What a decision can be about.

@@ -7,6 +7,7 @@
 
 mod date;
 mod domain;
+mod managed;
 mod network;
 mod text;
 
@@ -16,6 +17,7 @@ use jiff::civil::Date;
 
 pub use date::DateSet;
 pub use domain::{DOMAIN_BYTES_MAX, DomainSet, canonical_domain};
+pub use managed::{MANAGED_ENTRIES_MAX, ManagedEntry, ManagedList, canonical};
 pub use network::{NetworkSet, canonical_network};
 pub use text::{TextBuildHasher, TextHasher, TextSet};
 

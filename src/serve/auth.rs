@@ -111,6 +111,11 @@ impl Caller {
         Err(Problem::forbidden("program", "this token does not speak for the program of the event"))
     }
 
+    /// Whether the token speaks for every program, those that nobody has heard of too.
+    pub(super) fn speaks_for_all_programs(&self) -> bool {
+        self.known.token.is_for_all_programs()
+    }
+
     /// Refuses a token that does not speak for a source of events.
     pub(super) fn speaks_for_source(&self, source: &str) -> Result<(), Problem> {
         if self.known.token.is_for_source(source) {

@@ -9,6 +9,7 @@ mod act;
 mod auth;
 mod calls;
 mod connection;
+mod customer;
 mod house;
 mod input;
 mod limits;
@@ -21,6 +22,7 @@ mod tls;
 
 pub use calls::audit::AuditRecord;
 pub use connection::ConnectionOptions;
+pub use customer::{CustomerText, CustomerTexts, InLanguages, PartMissing};
 pub use limits::{Allowance, Limited, Limits, Reached};
 pub use observer::Observer;
 pub use openapi::{description, routes};
@@ -102,10 +104,14 @@ pub struct Api {
     pub away: Box<dyn Fn() -> Vec<String> + Send + Sync>,
     /// How many entries a key of the state keeps where its feature does not say: what a rule costs depends on it.
     pub max_entries: u32,
+    /// What customers are told.
+    pub customer_texts: CustomerTexts,
     /// Who counts.
     pub observer: Arc<dyn Observer>,
     /// The description of the API, served as it is.
     pub description: String,
+    /// Whether a call is served beside that answers a constant, to be measured by.
+    pub with_constant: bool,
     /// What it remembers; empty at first.
     pub live: Live,
 }

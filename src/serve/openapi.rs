@@ -8,7 +8,7 @@ use axum::extract::{MatchedPath, Request, State};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
-use axum::routing::get;
+use axum::routing::{get, post};
 use serde_json::{Value, json};
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::{InfoBuilder, OpenApiBuilder};
@@ -31,6 +31,10 @@ pub(super) struct Event;
 /// What is remembered of a verdict.
 #[derive(Debug, ToSchema)]
 pub(super) struct Recalled;
+
+/// A verdict as it was said, or what is remembered of it.
+#[derive(Debug, ToSchema)]
+pub(super) struct SaidOrRecalled;
 
 /// A verdict, or one for each event of a batch.
 #[derive(Debug, ToSchema)]
@@ -92,12 +96,17 @@ fn open_routes() -> OpenApiRouter<Arc<Api>> {
         .routes(route!(calls::decisions::check))
         .routes(route!(calls::decisions::list))
         .routes(route!(calls::lift::lift))
+        .routes(route!(calls::accounts::account))
+        .routes(route!(calls::accounts::export))
         .routes(route!(calls::stream::follow))
         .routes(route!(calls::holds::list))
         .routes(route!(calls::holds::release))
         .routes(route!(calls::holds::uphold))
         .routes(route!(calls::overrides::list, calls::overrides::put, calls::overrides::delete))
+        .routes(route!(calls::lists::lists))
+        .routes(route!(calls::lists::entries, calls::lists::put, calls::lists::delete))
         .routes(route!(calls::rules::list))
+        .routes(route!(calls::explain::explain))
         .routes(route!(calls::tokens::list, calls::tokens::create))
         .routes(route!(calls::tokens::revoke))
         .routes(route!(calls::audit::audit))
@@ -112,6 +121,10 @@ pub fn description(event: &Value, verdict: &Value) -> Value {
     schemas["Event"] = without_dialect(event);
     schemas["Verdict"] = without_dialect(verdict);
     schemas["Recalled"] = recalled(verdict);
+    schemas["SaidOrRecalled"] = json!({"anyOf": [
+        {"$ref": "#/components/schemas/Verdict"},
+        {"$ref": "#/components/schemas/Recalled"},
+    ]});
     schemas["VerdictOrBatch"] = json!({"oneOf": [
         {"$ref": "#/components/schemas/Verdict"},
         {"type": "array", "items": {"oneOf": [
@@ -186,7 +199,10 @@ fn recalled(verdict: &Value) -> Value {
 
 /// What answers.
 pub(super) fn router(api: Arc<Api>) -> Router {
-    let (router, _) = open_routes().split_for_parts();
+    let (mut router, _) = open_routes().split_for_parts();
+    if api.with_constant {
+        router = router.route(calls::constant::PATH, post(calls::constant::constant));
+    }
     router
         .route(
             DESCRIPTION,
@@ -248,12 +264,17 @@ const ROUTES: &[&str] = &[
     "/v1/decisions/check",
     "/v1/decisions",
     "/v1/decisions/lift",
+    "/v1/accounts/{id}",
+    "/v1/accounts/{id}/export",
     "/v1/decisions/stream",
     "/v1/holds",
     "/v1/holds/{id}/release",
     "/v1/holds/{id}/uphold",
     "/v1/overrides",
+    "/v1/lists",
+    "/v1/lists/{name}/entries",
     "/v1/rules",
+    "/v1/explain/{source}/{id}",
     "/v1/tokens",
     "/v1/tokens/{id}",
     "/v1/audit",

@@ -45,7 +45,8 @@ fn every_operation_wants_a_token_and_its_scope() {
             );
             let refused = ask(&other);
             assert_eq!((refused.status, refused.code().as_str()), (403, "scope"), "{method} {path}");
-            let allowed = ask(&served.admin).status;
+            // Of an answer without end the head is enough.
+            let allowed = if path.ends_with("/stream") { served.status_of(&path) } else { ask(&served.admin).status };
             assert!(![401, 403].contains(&allowed), "{method} {path}: {allowed}");
         }
     }

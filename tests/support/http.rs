@@ -178,6 +178,18 @@ impl Served {
         send(&self.address, (head + body).as_bytes())
     }
 
+    /// The status of an answer that may have no end, to the first admin.
+    pub(crate) fn status_of(&self, path: &str) -> u16 {
+        let mut stream = TcpStream::connect(&self.address).expect("it listens");
+        stream.set_read_timeout(Some(PATIENCE)).expect("a timeout is longer than zero");
+        let head = format!("GET {path} HTTP/1.1\r\nhost: refguard\r\nauthorization: Bearer {}\r\n\r\n", self.admin);
+        stream.write_all(head.as_bytes()).expect("it is taken");
+        let mut begin = [0; 12];
+        stream.read_exact(&mut begin).expect("it answers");
+        let begin = String::from_utf8_lossy(&begin);
+        begin.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap_or(0)
+    }
+
     /// Asks as the first admin, about JSON.
     pub(crate) fn ask(&self, method: &str, path: &str, body: &str) -> Answer {
         self.ask_with(method, path, &self.admin, "content-type: application/json\r\n", body)

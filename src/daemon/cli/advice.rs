@@ -1,11 +1,11 @@
 //! What `check` has to say of rules that are right, and will not do what they seem to: those that end soon, those that read
-//! what nothing is configured for, and those that ask for more than is kept.
+//! what nothing is configured for, those that ask for more than is kept, and those that have customers told what has no text.
 //!
 //! Only the daemon knows the clock and the configuration, so this is no part of the loader. Invariant: what is said
 //! depends on the arguments alone, and is in the order of the rules.
 
 use crate::daemon::config::Config;
-use crate::event::{Mode, Signal, write_time_ms};
+use crate::event::{Mode, Signal, nearest, write_time_ms};
 use crate::ruleset::cel::{Compiled, ReadSource};
 use crate::ruleset::program::{Aggregate, Place, Rule, RuleSet};
 
@@ -17,6 +17,7 @@ pub(super) fn of(rules: &RuleSet, config: &Config, now_ms: i64) -> Vec<String> {
     let on = || rules.rules.iter().filter(|rule| rule.mode != Mode::Off);
     let mut found: Vec<String> = on().filter_map(|rule| ending(rule, now_ms)).collect();
     found.extend(on().flat_map(|rule| never_reached(rule, rules, config)));
+    found.extend(untold(rules, config));
     found.extend(Signal::ALL.iter().filter_map(|signal| unconfigured(*signal, rules, config)));
     found
 }
@@ -55,6 +56,22 @@ fn never_reached(rule: &Rule, rules: &RuleSet, config: &Config) -> Vec<String> {
         Some(warning(&rule.place, "never-reached", &message, "raise `max_entries` of the feature, or lower the number"))
     });
     never.collect()
+}
+
+/// Codes for customers without a text.
+fn untold(rules: &RuleSet, config: &Config) -> Vec<String> {
+    let texts = config.customer_texts();
+    let untold = rules.rules.iter().filter(|rule| rule.mode != Mode::Off).filter_map(|rule| {
+        let code = rule.customer.as_deref().filter(|code| texts.codes().all(|known| known != *code))?;
+        let message =
+            format!("there is no text for the code `{code}`, which the rule `{}` has customers told", rule.id);
+        let hint = match nearest(code, texts.codes()) {
+            Some(near) => format!("did you mean `{near}`? Texts of your own stand under `customer_texts`"),
+            None => format!("write one under `customer_texts.{code}`"),
+        };
+        Some(warning(&rule.place, "no-text", &message, &hint))
+    });
+    untold.collect()
 }
 
 /// A signal that some rule reads and for which no file is configured.
@@ -116,7 +133,7 @@ features:
   money: {on: [order.placed], key: [event.account_id], aggregate: sum, value: event.amount_minor, window: 1h}
 rules:
   - {id: a, on: [login.succeeded], when: small > 99 && !ip.tor, score: 1, expires: 2026-05-10}
-  - {id: b, on: [login.succeeded], when: 100 < small || small == 100, score: 1, expires: 2026-05-20}
+  - {id: b, on: [login.succeeded], when: 100 < small || small == 100, score: 1, customer: self_refferal, expires: 2026-05-20}
   - {id: c, on: [login.succeeded], when: size(usual) >= 4097 || money > 1000000 || small < 5000, score: 1}
   - {id: d, on: [login.succeeded], when: size(usual) >= 4096, except: [small >= 500], score: 1, expires: 2026-04-30}
   - {id: e, on: [login.succeeded], when: ip.vpn, mode: off, score: 1, expires: 2026-04-30}
@@ -144,6 +161,8 @@ rules:
             format!("p.yaml:9:10: warning[never-reached]: {}", kept("small", 100, 101, "b")),
             format!("p.yaml:10:10: warning[never-reached]: {}", kept("usual", 4096, 4097, "c")),
             format!("p.yaml:11:10: warning[never-reached]: {}", kept("small", 100, 500, "d")),
+            "p.yaml:9:10: warning[no-text]: there is no text for the code `self_refferal`, which the rule `b` has customers told"
+                .to_owned(),
             "p.yaml:8:10: warning[not-configured]: `ip.tor`, which the rule `a` reads, is never true without `signals.tor`"
                 .to_owned(),
         ];

@@ -3,11 +3,12 @@
 use std::io::Write as _;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::{Failure, failure};
 use crate::daemon::config::{Config, RedisUrl};
 use crate::daemon::{clock, shared};
-use crate::lab::bench::{self, Attack, BenchError, Plan, Traffic};
+use crate::lab::bench::{self, Attack, BenchError, HttpPlan, Plan, Traffic};
 use crate::ruleset::{self, Premises};
 use crate::stream::redis::RedisOptions;
 
@@ -19,8 +20,39 @@ const KEYS_LEAST: u64 = 1000;
 /// More events an account a day than this pass within the time of one.
 const DAILY_MOST: f64 = 86_400.0;
 
+#[derive(Debug, clap::Subcommand)]
+enum What {
+    /// The API: answers a second and waits of `POST /v1/evaluate`, beside a call of the same server that answers a constant.
+    Http(HttpArguments),
+}
+
 #[derive(Debug, clap::Args)]
+struct HttpArguments {
+    /// Connections that ask at once.
+    #[arg(long, value_name = "N", default_value_t = 64, value_parser = clap::value_parser!(u16).range(1..=4000))]
+    connections: u16,
+    /// How long each load goes on, in seconds.
+    #[arg(long, value_name = "SECONDS", default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..=600))]
+    seconds: u16,
+    /// Rounds; the middle one counts.
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..))]
+    rounds: u16,
+    /// Also while the backlog of a topic of this cluster is worked off: makes topics of its own there, and removes them.
+    #[arg(long, value_name = "HOST:PORT")]
+    kafka: Option<String>,
+    /// Events of that backlog.
+    #[arg(long, value_name = "N", default_value_t = 1_000_000, value_parser = clap::value_parser!(u32).range(1..))]
+    backlog: u32,
+    /// Print JSON instead of a table.
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, clap::Args)]
+#[command(args_conflicts_with_subcommands = true)]
 pub(super) struct Arguments {
+    #[command(subcommand)]
+    what: Option<What>,
     /// Sizes of the population, in accounts; paths are measured with the first. 10 million take about 12 GB of memory.
     #[arg(long, value_name = "N", value_delimiter = ',', default_values_t = [100_000, 1_000_000])]
     accounts: Vec<u64>,
@@ -77,10 +109,37 @@ pub(super) struct Arguments {
 }
 
 pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
+    if let Some(What::Http(arguments)) = &arguments.what {
+        return http(arguments);
+    }
     let plan = plan(arguments)?;
     let report = bench::run(&plan, |doing| failure::say(&format!("{doing}\n")))?;
     let text =
         if arguments.json { format!("{:#}\n", bench::render_json(&report)) } else { bench::render_table(&report) };
+    // A reader that has seen enough is no failure.
+    drop(std::io::stdout().lock().write_all(text.as_bytes()));
+    Ok(())
+}
+
+/// Measures the API of a daemon that is this program.
+fn http(arguments: &HttpArguments) -> Result<(), Failure> {
+    let program = std::env::current_exe()
+        .map_err(|error| Failure::usage(format!("the program that runs cannot be found: {error}"), None))?;
+    let plan = HttpPlan {
+        program,
+        connections: usize::from(arguments.connections),
+        span: Duration::from_secs(u64::from(arguments.seconds)),
+        rounds: usize::from(arguments.rounds),
+        backlog: arguments.kafka.clone().map(|broker| (broker, arguments.backlog as usize)),
+        monotonic: clock::monotonic,
+        wall_ms: clock::wall_clock_ms,
+    };
+    let report = bench::measure_http(&plan, &mut |doing| failure::say(&format!("{doing}\n")))?;
+    let text = if arguments.json {
+        format!("{:#}\n", bench::render_http_json(&report))
+    } else {
+        bench::render_http_table(&report)
+    };
     // A reader that has seen enough is no failure.
     drop(std::io::stdout().lock().write_all(text.as_bytes()));
     Ok(())
@@ -157,6 +216,11 @@ impl From<BenchError> for Failure {
             BenchError::Signals(error) => error.into(),
             BenchError::Checkpoint(error) => (*error).into(),
             error @ BenchError::Folder { .. } => Failure::usage(error.to_string(), Some("make room there")),
+            error @ (BenchError::Daemon(_) | BenchError::Call(_) | BenchError::Runtime(_)) => Failure::Told {
+                message: error.to_string(),
+                hint: Some("see whether other programs leave room for it: memory, open files (`ulimit -n`), the folder for temporary files".to_owned()),
+                code: 3,
+            },
         }
     }
 }

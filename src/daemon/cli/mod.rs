@@ -14,8 +14,10 @@ mod explain;
 mod failure;
 mod holds;
 mod keep;
+mod lists;
 mod outlive;
 mod overrides;
+mod rules;
 mod run;
 mod schema;
 mod start;
@@ -76,6 +78,10 @@ enum Command {
     Decisions(decisions::Arguments),
     /// Who may ask a running daemon: its tokens.
     Token(token::Arguments),
+    /// The lists that people keep over the API, and their entries.
+    Lists(lists::Arguments),
+    /// The rules that a running daemon judges by, and how they are doing.
+    Rules(rules::Arguments),
     /// What people and tokens have done: to look at and to check.
     Audit(audit::Arguments),
     /// What waits for a review: to look at, to release, to block for good.
@@ -143,6 +149,8 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::State(arguments) => stored::run(&arguments),
         Command::Decisions(arguments) => decisions::run(&arguments),
         Command::Token(arguments) => token::run(&arguments),
+        Command::Lists(arguments) => lists::run(&arguments),
+        Command::Rules(arguments) => rules::run(&arguments),
         Command::Audit(arguments) => audit::run(&arguments),
         Command::Holds(arguments) => holds::run(&arguments),
         Command::Overrides(arguments) => overrides::run(&arguments),

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::redis;
 use super::sections::{AttributeType, Config, Program, ProgramPolicy, Quota, Score, SomeThresholds, Thresholds};
 use super::stream::{KafkaSource, Sink, Source};
+use super::{customer, redis};
 use crate::engine::QUOTAS_MAX;
 use crate::event::{POINTS, currencies, is_currency, nearest, nearest_type};
 use crate::ruleset::diagnostic::{Diagnostic, Severity};
@@ -32,6 +32,7 @@ pub(super) fn check(config: &Config, root: &Node, reader: &mut Reader) {
         check.source(name, source);
     }
     check.http(config);
+    check.customer_texts(config);
     check.sinks(config);
     check.state(config);
     check.policy(config);
@@ -129,6 +130,13 @@ impl Check<'_> {
             let message = "a certificate and a key belong together".to_owned();
             let diagnostic = self.error(&["http", "tls"], "tls", message);
             self.report(diagnostic.hint("name both `certificate` and `key`; `client_ca` may stand beside them"));
+        }
+    }
+
+    fn customer_texts(&mut self, config: &Config) {
+        for (path, message, hint) in customer::texts(config).1 {
+            let diagnostic = self.error(&path, "customer-text", message);
+            self.report(diagnostic.hint(hint));
         }
     }
 

@@ -25,6 +25,8 @@ settings! {
             "How long a call waits for a verdict at most; a caller asks for less by `Refguard-Deadline-Ms`.";
         degraded_after: Millis = "2s",
             "While a service is away that verdicts wait for, after how long `POST /v1/evaluate` answers what `policy.on_state_unavailable` says.";
+        evidence: Bytes = "64MiB",
+            "How much is kept of what verdicts rested on, for `GET /v1/explain`; the oldest leaves first, and what is older than `dedup.span`. A verdict with a match takes 1 KiB or so, a plain `allow` nothing. It is part of the state, and of `state.max_bytes`.";
         limits: HttpLimits = "{}",
             "How much one token, and one address, may ask. Past it the answer is 429, with `Retry-After`.";
     }

@@ -1,11 +1,12 @@
 //! The configuration: one YAML file, every key with a default, each overridable as `REFGUARD_SECTION__KEY`.
 //!
 //! Sections are declared in `sections` and `stream`, once: reader, defaults, docs, schema and the shipped file come from
-//! there. Relative paths count from the working directory of the process. May import `ruleset`'s YAML and diagnostics and
-//! `event`. The environment is an argument: nothing here reads it by itself. Invariant: a configuration that loaded has
+//! there. Relative paths count from the working directory of the process. May import `ruleset`'s YAML and diagnostics,
+//! `event`, and what checks a value where it is used. The environment is an argument: nothing here reads it by itself. Invariant: a configuration that loaded has
 //! passed every cross check. Tested in `tests/config.rs`.
 
 mod check;
+mod customer;
 mod document;
 mod environment;
 mod http;
@@ -18,6 +19,7 @@ mod stream;
 use std::path::Path;
 use std::sync::Arc;
 
+pub use customer::CustomerWords;
 pub use document::{json_schema, markdown, yaml_file};
 pub use environment::PREFIX;
 pub use http::{Http, HttpAllowance, HttpLimits, HttpTls};

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use super::customer::CustomerWords;
 use super::http::Http;
 use super::setting::{Address, Bytes, Later, Millis, Whole, settings, words};
 use super::stream::{Sinks, Source};
@@ -41,6 +42,8 @@ settings! {
             "Tokens of the API and the audit trail.";
         http: Http = "{}",
             "The API, served where a source is `http: {}`.";
+        customer_texts: BTreeMap<String, BTreeMap<String, CustomerWords>> = "{}" eg "{under_review: {en: {what_to_do: Call us on 8001234567.}}}",
+            "What customers are told, by the `customer` code of rules and by language, where it shall be other than what is shipped in English and Arabic: docs/http.md.";
         metrics: Metrics = "{}",
             "Prometheus metrics and probes.";
         log: Log = "{}",
@@ -217,6 +220,8 @@ settings! {
             "The fields of `event.attributes` that rules can read, with their types. A name has one type in all programs.";
         observe_only: bool = "false",
             "Judge and never stop: every verdict is `allow`, the real one stands in `would_be`.";
+        sandbox: bool = "false",
+            "A program to test a paying service with: an event whose `attributes.refguard_test` is a verdict gets that one, whatever the rules say: docs/integrate-payer.md. Never a program that pays.";
         quota: Quota = "{}" eg "{events_per_second: 2000, keys: 5000000}",
             "How much it may take, so that it does not fill the memory of others.";
     }

@@ -26,6 +26,11 @@ pub fn tls_files(config: &Config) -> Option<TlsFiles> {
     Some(TlsFiles { certificate, key, client_ca: of.client_ca.clone() })
 }
 
+/// How much of what verdicts rested on is kept for it, in bytes.
+pub fn evidence_bytes(config: &Config) -> usize {
+    inbox_name(config).map_or(0, |_| usize::try_from(config.http.evidence.0).unwrap_or(usize::MAX))
+}
+
 /// What bounds its connections.
 pub fn connection_options(config: &Config) -> ConnectionOptions {
     let of = &config.http;

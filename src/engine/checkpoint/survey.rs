@@ -12,8 +12,10 @@ use crate::engine::breaker::Breakers;
 use crate::engine::clock::Clock;
 use crate::engine::decisions::Decisions;
 use crate::engine::holds::Holds;
+use crate::engine::managed::ManagedLists;
 use crate::engine::policy::Policy;
 use crate::engine::quotas::Quotas;
+use crate::engine::recorded::Recorded;
 use crate::engine::referrers::Referrers;
 use crate::engine::remembered::Remembered;
 use crate::engine::waiting::Waiting;
@@ -52,7 +54,7 @@ pub struct Survey {
 }
 
 /// Those parts that are no table, by the place that they have behind the tables.
-const OTHERS: [&str; 8] = [
+const OTHERS: [&str; 10] = [
     "account.referrers",
     "state.identities",
     "state.verdicts",
@@ -61,6 +63,8 @@ const OTHERS: [&str; 8] = [
     "state.breakers",
     "state.watch",
     "state.holds",
+    "state.evidence",
+    "state.lists",
 ];
 const REFERRERS: usize = 0;
 const IDENTITIES: usize = 1;
@@ -70,6 +74,8 @@ const WAITING: usize = 4;
 const BREAKERS: usize = 5;
 const WATCH: usize = 6;
 const HOLDS: usize = 7;
+const EVIDENCE: usize = 8;
+const LISTS: usize = 9;
 
 /// A checkpoint that is being looked at, segment by segment.
 #[derive(Debug, Default)]
@@ -189,6 +195,8 @@ impl Surveying {
                 remembered.restore(reader)?;
                 (VERDICTS, remembered.len())
             }
+            tag::EVIDENCE => (EVIDENCE, evidence(reader)?),
+            tag::LISTS => (LISTS, entries(reader)?),
             tag::DECISIONS => (DECISIONS, Decisions::default().restore_head(reader).map(|_| 0)?),
             tag::DECISION_LOG => (DECISIONS, Decisions::default().restore_log(reader).map(|()| 0)?),
             tag::SUBJECTS if self.begun[2] => {
@@ -234,4 +242,18 @@ impl Surveying {
         self.survey.parts.extend(others);
         Ok(self.survey)
     }
+}
+
+/// How many verdicts a segment has the evidence of.
+fn evidence(reader: &mut ByteReader<'_>) -> Result<usize, Broken> {
+    let mut recorded = Recorded::new(ROOM);
+    recorded.restore(reader)?;
+    Ok(recorded.len())
+}
+
+/// How many entries of managed lists a segment has.
+fn entries(reader: &mut ByteReader<'_>) -> Result<usize, Broken> {
+    let mut managed = ManagedLists::default();
+    managed.restore(reader)?;
+    Ok(managed.len())
 }

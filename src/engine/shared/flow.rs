@@ -24,6 +24,7 @@ macro_rules! ground {
         Ground {
             plan: &$engine.plan,
             rules: &$engine.rules,
+            managed: &$engine.managed,
             hasher: &$engine.hasher,
             programs: &$engine.programs,
             batch: $batch,

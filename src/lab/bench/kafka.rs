@@ -13,6 +13,7 @@ use rdkafka::client::DefaultClientContext;
 
 use super::paths::{self, Middle, Outcome, PathReport};
 use super::{BATCH_EVENTS, BenchError, Plan, READ_EVENTS_MAX};
+use crate::lab::population::Population;
 use crate::ruleset::program::RuleSet;
 use crate::stream::kafka::{ClientOptions, KafkaProducer, KafkaSink, KafkaSource, ProducerOptions, SourceOptions};
 use crate::stream::pipeline::{Input, Observer, Sinks, Work};
@@ -25,7 +26,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 pub(super) fn measure(rules: &Arc<RuleSet>, broker: &str, plan: &Plan) -> Result<PathReport, BenchError> {
     let client = ClientOptions { brokers: vec![broker.to_owned()], settings: Vec::new() };
     let topics = Topics::make(broker)?;
-    fill(&topics.events, &client, plan)?;
+    fill(&topics.events, &client, (&mut plan.population(plan.accounts[0]), plan.events))?;
     let mut runs = 0;
     let measured = paths::compare(rules, plan, |middle| {
         runs += 1;
@@ -35,15 +36,18 @@ pub(super) fn measure(rules: &Arc<RuleSet>, broker: &str, plan: &Plan) -> Result
     measured
 }
 
-/// Writes the events of the first population.
-fn fill(topic: &str, client: &ClientOptions, plan: &Plan) -> Result<(), BenchError> {
+/// Writes so many events of a population.
+pub(super) fn fill(
+    topic: &str,
+    client: &ClientOptions,
+    (population, events): (&mut Population, usize),
+) -> Result<(), BenchError> {
     let producer = KafkaProducer::open(ProducerOptions { client: client.clone(), transactional_id: None })?;
     let sink = producer.topic(topic)?;
-    let mut population = plan.population(plan.accounts[0]);
     let mut text = String::new();
-    for from in (0..plan.events).step_by(BATCH_EVENTS) {
+    for from in (0..events).step_by(BATCH_EVENTS) {
         text.clear();
-        for _ in from..plan.events.min(from + BATCH_EVENTS) {
+        for _ in from..events.min(from + BATCH_EVENTS) {
             population.write_next(&mut text);
         }
         for line in text.lines() {
@@ -54,7 +58,7 @@ fn fill(topic: &str, client: &ClientOptions, plan: &Plan) -> Result<(), BenchErr
 }
 
 /// Two topics, and a name that nobody else uses.
-struct Topics {
+pub(super) struct Topics {
     admin: AdminClient<DefaultClientContext>,
     runtime: tokio::runtime::Runtime,
     name: String,
@@ -64,7 +68,7 @@ struct Topics {
 }
 
 impl Topics {
-    fn make(broker: &str) -> Result<Topics, BenchError> {
+    pub(super) fn make(broker: &str) -> Result<Topics, BenchError> {
         let failed = |doing: &str, detail: String| StreamError::Kafka { doing: doing.to_owned(), detail };
         let admin: AdminClient<DefaultClientContext> = ClientConfig::new()
             .set("bootstrap.servers", broker)
@@ -88,8 +92,13 @@ impl Topics {
         Ok(topics)
     }
 
+    /// The one that events stand in.
+    pub(super) fn events(&self) -> &str {
+        &self.events
+    }
+
     /// The group of a run: each reads the topic from its beginning.
-    fn group(&self, run: usize) -> String {
+    pub(super) fn group(&self, run: usize) -> String {
         format!("{}-{run}", self.name)
     }
 
@@ -124,7 +133,7 @@ impl Topics {
     }
 
     /// Removes the topics, and the groups of so many runs.
-    fn remove(mut self, runs: usize) -> Result<(), BenchError> {
+    pub(super) fn remove(mut self, runs: usize) -> Result<(), BenchError> {
         self.gone = true;
         let groups: Vec<String> = (1..=runs).map(|run| self.group(run)).collect();
         let groups: Vec<&str> = groups.iter().map(String::as_str).collect();

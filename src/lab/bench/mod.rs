@@ -11,6 +11,7 @@ mod conditions;
 mod figures;
 mod folder;
 mod growth;
+mod http;
 mod interpreter;
 mod kafka;
 mod links;
@@ -38,6 +39,9 @@ pub use attack::{Attack, AttackReport, Honest};
 pub use checkpoint::{CheckpointCosts, Waits};
 pub use conditions::{Condition, Conditions};
 pub use growth::{Growth, Table};
+pub use http::{
+    BacklogReport, CallReport, HttpPlan, HttpReport, Waited, measure_http, render_http_json, render_http_table,
+};
 pub use links::Shape;
 pub use packs::BuiltIn;
 pub use paths::PathReport;
@@ -118,6 +122,15 @@ pub enum BenchError {
     /// A checkpoint cannot be written or read.
     #[error(transparent)]
     Checkpoint(Box<CheckpointError>),
+    /// The daemon that is measured.
+    #[error("the daemon that is measured: {0}")]
+    Daemon(std::io::Error),
+    /// A call of the measurement.
+    #[error("a call was not answered: {0}")]
+    Call(#[from] std::io::Error),
+    /// There is no runtime for those who ask.
+    #[error("a runtime cannot be started: {0}")]
+    Runtime(std::io::Error),
     /// There is no place for made-up events.
     #[error("made-up events cannot be written to {}: {source}", path.display())]
     Folder {

@@ -26,6 +26,11 @@ impl BuiltIn {
     /// One component, of two values.
     pub const LINKS: BuiltIn = BuiltIn(include_str!("../../../benches/links/links.yaml"));
 
+    /// Its text.
+    pub(super) fn text(self) -> &'static str {
+        self.0
+    }
+
     /// The rules, ready to run.
     pub fn rules(self) -> Arc<RuleSet> {
         Arc::new(load_from(&self).expect("the built-in packs load").set)

@@ -138,22 +138,26 @@ impl From<Standing> for Subject {
     }
 }
 
+/// For which types of event a cause counts, in words.
+pub(super) fn reach_names(of: &DecisionReach) -> Vec<String> {
+    match of {
+        DecisionReach::Everywhere => vec!["everywhere".to_owned()],
+        DecisionReach::WhereValueMoves => vec!["where_value_moves".to_owned()],
+        DecisionReach::Types(types) => types.iter().map(|name| name.to_string()).collect(),
+    }
+}
+
 impl From<DecisionCause> for Cause {
     fn from(of: DecisionCause) -> Cause {
-        let on = match &of.reach {
-            DecisionReach::Everywhere => vec!["everywhere".to_owned()],
-            DecisionReach::WhereValueMoves => vec!["where_value_moves".to_owned()],
-            DecisionReach::Types(types) => types.iter().map(|name| name.to_string()).collect(),
-        };
         let text = |text: Option<&str>| text.map(str::to_owned);
         Cause {
+            on: reach_names(&of.reach),
             rule: text(of.rule()),
             ruleset: text(of.ruleset()),
             reason: text(of.reason()),
             by: text(of.by()),
             id: of.id,
             verdict: of.verdict.name(),
-            on,
             created: time(of.created_ms),
             expires: of.expires_ms.map(time),
         }

@@ -352,7 +352,7 @@ impl SharedState {
     }
 
     /// Called between works: takes away what nobody sees, and, while nothing is judged, tells the others how far event time has
-    /// come. While something is, that is told every [`CHUNKS_UNTOLD`] chunks.
+    /// come. While something is, that is told every `CHUNKS_UNTOLD` chunks.
     ///
     /// # Errors
     ///
