@@ -209,34 +209,61 @@ fn after_review(inputs: &[Input], place: usize, at: usize) -> Verdict {
         _ => (0, Verdict::Hold),
     };
     let counts = |input: &Input| !matches!(input, Input::Act(_));
-    let (mut events, mut watermark_ms) = (0, i64::MIN);
+    let (mut events, mut watermark_ms, mut is_overdue) = (0, i64::MIN, is_decided || then == Verdict::Hold);
     for (now, input) in inputs[..at].iter().enumerate() {
-        let is_look = match input {
+        // An act is taken in behind the look at time, an event before it.
+        let (is_look, seen) = match input {
             Input::Event(told) | Input::Repeat(_, told) => {
                 watermark_ms = watermark_ms.max(told.time_ms);
                 events += usize::from(counts(input));
-                events % LOOK_EVERY == 0
+                (events % LOOK_EVERY == 0, &inputs[..=now])
             }
-            Input::Act(_) => true,
+            Input::Act(_) => (true, &inputs[..now]),
         };
         if now <= place {
             continue;
         }
-        if is_look && !is_decided && then != Verdict::Hold && of.time_ms + within_ms <= watermark_ms {
-            return then;
+        let now_ms = watermark_ms.max(of.time_ms);
+        if is_look && !is_overdue && of.time_ms + within_ms <= watermark_ms {
+            if then == Verdict::Block || !is_stopped(seen, of, now_ms) {
+                return then;
+            }
+            is_overdue = true;
         }
-        by_rule &= !lifts(input, of.word);
-        by_decision &= !lifts(input, "account");
-        if !by_rule && !by_decision {
-            return Verdict::Allow;
+        let is_blocked = word(seen, seen.len(), of, now_ms) == Some(Verdict::Block);
+        let left = (by_rule && !lifts(input, of.word), by_decision && !lifts(input, "account"));
+        match left {
+            (false, false) if is_blocked => {}
+            (false, false) => return Verdict::Allow,
+            left => (by_rule, by_decision) = left,
         }
         if let Input::Act(Act { what: Deed::EndHold(end), .. }) = input
             && end.hold == hold_id(place)
         {
-            return if end.end == HoldEnding::Release { Verdict::Allow } else { Verdict::Block };
+            match end.end {
+                HoldEnding::Release if is_blocked => {}
+                HoldEnding::Release => return Verdict::Allow,
+                HoldEnding::Uphold => return Verdict::Block,
+            }
         }
     }
     Verdict::Hold
+}
+
+/// Whether something that came behind an event keeps its hold from being released by time.
+fn is_stopped(inputs: &[Input], of: &Told, now_ms: i64) -> bool {
+    if let Some(word) = word(inputs, inputs.len(), of, now_ms) {
+        return word == Verdict::Block;
+    }
+    inputs.iter().enumerate().any(|(at, input)| {
+        let Input::Event(told) = input else { return false };
+        let ttl_ms = match told.word {
+            "account" if told.account == of.account => HOUR_MS,
+            "device" if told.device == of.device => 30 * MINUTE_MS,
+            _ => return false,
+        };
+        now_ms < told.time_ms + ttl_ms && !inputs[at..].iter().any(|input| lifts(input, told.word))
+    })
 }
 
 /// What the verdict on the event at a place, which was this, is at a later place.

@@ -27,6 +27,8 @@ pub enum ActOutcome {
     Held(Box<Hold>),
     /// The hold had ended otherwise before.
     EndedBefore(Box<Hold>),
+    /// The hold cannot be released: this override blocks what it holds.
+    Blocked(Box<Override>),
     /// So much was undone.
     Lifted(LiftCount),
 }
@@ -39,7 +41,7 @@ impl Engine {
         self.end_holds(out);
         let outcome = match &act.what {
             Deed::PutOverride(put) => self.put_override(act, put),
-            Deed::DeleteOverride(of) => self.delete_override(act, of),
+            Deed::DeleteOverride(of) => self.delete_override(of),
             Deed::PutEntry(put) => self.enter(act, put),
             Deed::DeleteEntry(of) => match self.delete_entry(&of.list, &of.value) {
                 true => ActOutcome::Deleted,

@@ -1,10 +1,9 @@
 //! What can be asked of the machine between two batches, without an event: nothing is counted, and no verdict depends on it.
 
-use super::decide::hold_id;
+use super::holds::EventOf;
 use super::judgement::{Judgement, Judgements};
 use super::machine::Engine;
 use super::record::write_recalled;
-use crate::event::Verdict;
 use crate::state::{Entry, Scalar};
 
 impl Engine {
@@ -16,14 +15,11 @@ impl Engine {
         let mut judgements = Judgements::default();
         // Of a plain `allow` nobody knows whether it had two parties: they are told of no event.
         let judgement = self.remembered.recall(entry, false, observe_only, &mut judgements);
-        let current = if judgement.verdict == Verdict::Hold && judgement.held && judgement.would_be.is_none() {
-            self.after_review(program, source, id)
-        } else {
-            None
-        };
+        let of = EventOf { program, source, id, account: "", time_ms: self.dedup.time_ms(entry) };
+        let current = judgement.would_be.is_none().then(|| self.after_review(&judgement, of)).flatten();
         let judgement = Judgement { current, ..judgement };
         let mut out = Vec::new();
-        write_recalled(&mut out, (program, source, id), &judgement, &judgements, &hold_id(program, source, id));
+        write_recalled(&mut out, of, &judgement, &judgements);
         Some(out)
     }
 

@@ -5,7 +5,6 @@ mod raise;
 
 use std::borrow::Cow;
 
-use self::hold::Held;
 use sha2::{Digest, Sha256};
 
 use super::breaker::{Breakers, Seen, eased, most};
@@ -13,11 +12,12 @@ use super::chunk::Entry;
 use super::decisions::{DecidedBy, DecisionCause, DecisionReach, Decisions};
 use super::explain::ShadowCause;
 use super::facts::Row;
-use super::holds::{HOLD, Holds};
+use super::holds::Holds;
 use super::judgement::{Elements, Judgement, Judgements, Outcome, Piece};
 use super::plan::Plan;
 use super::programs::Program;
 use super::record;
+use super::said::{SAID, SOURCE};
 use super::shared::Origin;
 use super::subject::{subject_key, subjects};
 use super::tally::Tally;
@@ -181,12 +181,16 @@ impl Decider<'_> {
             judgement.would_be = Some(judgement.verdict);
             judgement.verdict = Verdict::Allow;
             (referrer.verdict, referee.verdict) = (Verdict::Allow, Verdict::Allow);
+        } else if judgement.verdict > Verdict::Allow && is_own(row) {
+            (judgement.verdict, judgement.cause) = (Verdict::Allow, Cause::None);
+            (referrer.verdict, referee.verdict) = (Verdict::Allow, Verdict::Allow);
         }
         let invited = !row.text(Field::ReferrerId).is_empty();
         judgement.parties = invited.then_some((referrer.verdict, referee.verdict));
-        if judgement.verdict == Verdict::Hold && !late {
-            let made = self.made(row, entry, program, sequence, Verdict::Block);
-            judgement.held = self.hold(row, made, Held { by_score, sides: invited.then_some([referrer, referee]) });
+        let holds_side = invited && [referrer, referee].iter().any(|side| side.verdict == Verdict::Hold);
+        if (judgement.verdict == Verdict::Hold || holds_side) && !late && !over_quota {
+            let as_of_ms = entry.as_of_ms(row.event);
+            (judgement.held, judgement.current) = self.hold(row, as_of_ms, by_score, &judgement);
         }
         if !self.scratch.matches.is_empty() {
             self.write_matches(row, entry, program, sequence, &mut judgement, out);
@@ -460,9 +464,9 @@ pub fn derived_id<'a>(prefix: &str, parts: impl IntoIterator<Item = &'a str>) ->
     id
 }
 
-/// The id of the hold that an event's verdict makes.
-pub(super) fn hold_id(program: &str, source: &str, event_id: &str) -> String {
-    derived_id(HOLD, [program, source, event_id])
+/// Whether refguard itself says this of a verdict that was given: to stop it would hold what somebody has just released.
+fn is_own(row: &Row<'_>) -> bool {
+    row.text(Field::Source) == SOURCE && SAID.contains(&row.text(Field::Type))
 }
 
 /// The place of a reading among those of a verdict: features by name, each at the event's own key first.

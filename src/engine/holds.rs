@@ -1,21 +1,25 @@
 //! What waits for a review: one record for each event whose verdict was `hold`, until a person or time ends it.
 //!
 //! A hold is of one event, where a decision is of a subject. It is named by a hash of its event's name, so that who was told
-//! `hold_id` finds it, and nothing is drawn by lot. One that has ended is remembered for as long as its event is, so that `current` can be told. Invariants: open holds stand
-//! in the order of their reviews, and among those that are due unless they are overdue; ended ones among those that are to be
-//! forgotten; bytes and the count of overdue ones are those of a recount.
+//! `hold_id` finds it, and nothing is drawn by lot; where another event has that name already, since names may be used again, the
+//! event's time goes into the hash too. One that has ended is remembered long after its event is forgotten, so that who asks again
+//! is told what became of it. Programs do not share their room: each that is configured has a part of its own, and the others one
+//! together. Invariants: open holds stand in the order of their reviews, and among those that are due unless they are overdue;
+//! ended ones among those of their share that are to be forgotten; bytes and the count of overdue ones are those of a recount.
 
 mod stored;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 
-use crate::event::Verdict;
+use super::decide::{derived_id, program_name};
+use crate::event::{Cause, Event, EventBatch, Field, Verdict};
 use crate::ruleset::program::OnExpiry;
+use crate::state::KeyHash;
 use stored::HoldsCut;
 
 /// What ids of holds begin with.
-pub(super) const HOLD: &str = "hold";
+const HOLD: &str = "hold";
 
 /// Whose reward a hold keeps back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -106,6 +110,51 @@ pub struct HeldEvent {
     pub currency: Box<str>,
 }
 
+/// The name and content of an event, as far as it takes to tell it from another.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct EventOf<'a> {
+    pub program: &'a str,
+    pub source: &'a str,
+    pub id: &'a str,
+    pub account: &'a str,
+    pub time_ms: i64,
+}
+
+impl<'a> EventOf<'a> {
+    /// What tells an event of a batch from others.
+    pub(super) fn read(batch: &'a EventBatch, event: &Event) -> EventOf<'a> {
+        let text = |field| batch.field(event, field);
+        let (source, id, account) = (text(Field::Source), text(Field::Id), text(Field::AccountId));
+        EventOf { program: program_name(batch, event), source, id, account, time_ms: event.event_time_ms }
+    }
+}
+
+/// What the number of a hold is derived from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HoldName {
+    /// The name of its event.
+    OfEvent,
+    /// The time of its event too: a hold of another event had the number of its name.
+    OfEventAtTime,
+}
+
+impl HoldName {
+    const ALL: [HoldName; 2] = [HoldName::OfEvent, HoldName::OfEventAtTime];
+
+    /// The number of the hold of an event.
+    pub(super) fn number(self, event: EventOf<'_>) -> u64 {
+        let time = event.time_ms.to_string();
+        let time = (self == HoldName::OfEventAtTime).then_some(time.as_str());
+        let parts = [event.program, event.source, event.id].into_iter().chain(time);
+        hold_number(&derived_id(HOLD, parts)).unwrap_or_default()
+    }
+
+    /// The id of the hold of an event.
+    pub(super) fn id(self, event: EventOf<'_>) -> String {
+        hold_name(self.number(event))
+    }
+}
+
 /// A rule that had a part in a hold.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HoldRule {
@@ -156,6 +205,16 @@ pub struct Hold {
     pub rules: Vec<HoldRule>,
     /// The decisions that stood.
     pub decisions: Vec<HoldDecision>,
+    /// The keys of all that the event names: what is decided of them meanwhile may keep it from being released.
+    pub subjects: Box<[KeyHash]>,
+    /// The verdict that was given.
+    pub verdict: Verdict,
+    /// What made it so heavy.
+    pub cause: Cause,
+    /// Its score.
+    pub score: i64,
+    /// What it was for referrer and referee.
+    pub parties: Option<(Verdict, Verdict)>,
     /// Hash of the rule set then.
     pub ruleset: Box<str>,
     /// Event time of its event.
@@ -168,7 +227,7 @@ pub struct Hold {
     pub is_overdue: bool,
     /// What became of it.
     pub state: HoldState,
-    /// What the verdict on its event is now.
+    /// What it is now for whom it holds.
     pub now: Verdict,
     /// How it has ended; `None`: it is open.
     pub end: Option<HoldEnd>,
@@ -178,6 +237,24 @@ impl Hold {
     /// Its id, as verdicts tell it.
     pub fn id(&self) -> String {
         hold_name(self.number)
+    }
+
+    /// What the verdict on its event is now: one that was not `hold` itself, but for a side, stays.
+    pub fn current(&self) -> Verdict {
+        if self.verdict == Verdict::Hold { self.now } else { self.verdict }
+    }
+
+    /// Whether it is of this event, and not of another of the same name.
+    fn is_of(&self, event: EventOf<'_>) -> bool {
+        let HeldEvent { program, source, id, account, .. } = &self.event;
+        let names = [(program, event.program), (source, event.source), (id, event.id), (account, event.account)];
+        self.created_ms == event.time_ms && names.iter().all(|(held, name)| ***held == **name)
+    }
+
+    /// What tells its event from others.
+    pub(super) fn of(&self) -> EventOf<'_> {
+        let HeldEvent { program, source, id, account, .. } = &self.event;
+        EventOf { program, source, id, account, time_ms: self.created_ms }
     }
 
     /// What it takes in memory, about, with its places in order.
@@ -195,6 +272,7 @@ impl Hold {
             + rules.sum::<usize>()
             + decisions.sum::<usize>()
             + self.ruleset.len()
+            + size_of_val(&*self.subjects)
             + end
     }
 }
@@ -211,6 +289,14 @@ pub fn hold_number(id: &str) -> Option<u64> {
     u64::from_str_radix(digits, 16).ok().filter(|_| is_plain)
 }
 
+/// The holds of one program, or of all that are not configured.
+#[derive(Debug, Default)]
+struct Share {
+    /// Ended ones, by when they are forgotten.
+    ended: BTreeSet<(i64, u64)>,
+    bytes: usize,
+}
+
 /// All holds.
 #[derive(Debug, Default)]
 pub struct Holds {
@@ -219,20 +305,46 @@ pub struct Holds {
     reviews: BTreeSet<(i64, u64)>,
     /// Those of them whose time is not over.
     due: BTreeSet<(i64, u64)>,
-    /// Ended ones, by when they are forgotten.
-    ended: BTreeSet<(i64, u64)>,
+    /// By program that is configured; under the empty name those of all others.
+    shares: BTreeMap<Box<str>, Share>,
     overdue: usize,
     bytes: usize,
-    /// No more are made from so many bytes on.
-    bytes_max: usize,
+    /// No more are made of a share from so many bytes on.
+    share_max: usize,
     refused: u64,
     cut: Option<Box<HoldsCut>>,
 }
 
 impl Holds {
-    /// No holds, which take so many bytes at most.
-    pub(super) fn new(bytes_max: usize) -> Holds {
-        Holds { bytes_max, ..Holds::default() }
+    /// No holds, which take so many bytes at most, in equal parts for each of these programs and for all others together.
+    pub(super) fn new<'a>(bytes_max: usize, programs: impl Iterator<Item = &'a str>) -> Holds {
+        let names = std::iter::once("").chain(programs);
+        let shares: BTreeMap<_, _> = names.map(|name| (name.into(), Share::default())).collect();
+        Holds { share_max: bytes_max / shares.len(), shares, ..Holds::default() }
+    }
+
+    /// The share of a program.
+    fn share(&mut self, program: &str) -> &mut Share {
+        let name = if self.shares.contains_key(program) { program } else { "" };
+        self.shares.entry(name.into()).or_default()
+    }
+
+    /// Holds of a program take more.
+    fn add_bytes(&mut self, program: &str, bytes: usize) {
+        self.share(program).bytes += bytes;
+        self.bytes += bytes;
+    }
+
+    /// Holds of a program take less.
+    fn take_bytes(&mut self, program: &str, bytes: usize) {
+        self.share(program).bytes -= bytes;
+        self.bytes -= bytes;
+    }
+
+    /// The hold of this very event, if there is one.
+    pub(super) fn find(&self, event: EventOf<'_>) -> Option<(HoldName, &Hold)> {
+        let holds = HoldName::ALL.iter().map(|name| (*name, self.all.get(&name.number(event))));
+        holds.filter_map(|(name, hold)| Some((name, hold?))).find(|(_, hold)| hold.is_of(event))
     }
 
     /// Whether there are none, ended ones included.
@@ -276,91 +388,99 @@ impl Holds {
         places.filter_map(|place| Some((*place, self.all.get(&place.1)?)))
     }
 
-    /// Makes a hold. Where there is no room, ended ones are forgotten before their time; `false`: it was not made, since all of
-    /// them wait.
-    pub(super) fn make(&mut self, hold: Hold) -> bool {
-        if self.all.get(&hold.number).is_some_and(|known| known.state == HoldState::Open) {
-            // The same event again, after it was forgotten: it waits already.
-            return true;
-        }
-        self.drop_ended(hold.number);
+    /// Makes the hold of an event that has none, under the first number of its that no other has, and answers what it is named by.
+    /// Where there is no room, ended ones of its share are forgotten before their time; `None`: it was not made, since all of them
+    /// wait.
+    pub(super) fn make(&mut self, mut hold: Hold) -> Option<HoldName> {
+        let free = HoldName::ALL.iter().find(|name| !self.all.contains_key(&name.number(hold.of())));
+        let Some(name) = free.copied() else {
+            self.refused += 1;
+            return None;
+        };
+        hold.number = name.number(hold.of());
         let added = hold.bytes();
-        while self.bytes + added > self.bytes_max {
-            let Some((_, number)) = self.ended.first().copied() else {
+        let share_max = self.share_max;
+        loop {
+            let share = self.share(&hold.event.program);
+            if share.bytes + added <= share_max {
+                break;
+            }
+            let Some(place) = share.ended.first().copied() else {
                 self.refused += 1;
-                return false;
+                return None;
             };
-            self.drop_ended(number);
+            self.forget_one(place);
         }
         self.keep(hold.number);
-        self.bytes += added;
+        self.add_bytes(&hold.event.program, added);
         let place = (hold.review_by_ms, hold.number);
         self.reviews.insert(place);
         self.due.insert(place);
         self.all.insert(hold.number, hold);
-        true
+        Some(name)
     }
 
-    /// Forgets one that has ended, if it is there.
-    fn drop_ended(&mut self, number: u64) {
-        let Some((hold, end)) = self.all.get(&number).and_then(|hold| Some((hold, hold.end.as_ref()?))) else { return };
-        let (bytes, place) = (hold.bytes(), (end.forget_ms, number));
-        self.keep(number);
-        self.bytes -= bytes;
-        self.ended.remove(&place);
-        self.all.remove(&number);
-    }
-
-    /// The next one whose time is over at this instant; it is not due any more, and overdue if it is kept.
-    pub(super) fn pop_due(&mut self, watermark_ms: i64) -> Option<u64> {
-        let place = *self.due.first().filter(|(review_by_ms, _)| *review_by_ms <= watermark_ms)?;
-        let number = place.1;
-        if self.all.get(&number)?.on_expiry == OnExpiry::Keep {
-            self.keep(number);
-            self.due.remove(&place);
-            self.overdue += 1;
-            if let Some(hold) = self.all.get_mut(&number) {
-                hold.is_overdue = true;
-            }
+    /// Forgets one that has ended.
+    fn forget_one(&mut self, place: (i64, u64)) {
+        self.keep(place.1);
+        if let Some(hold) = self.all.remove(&place.1) {
+            self.take_bytes(&hold.event.program, hold.bytes());
+            self.share(&hold.event.program).ended.remove(&place);
         }
-        Some(number)
+    }
+
+    /// The next one whose time is over at this instant. It is the next until it has ended or [`Holds::stay_overdue`].
+    pub(super) fn next_due(&self, watermark_ms: i64) -> Option<&Hold> {
+        let (_, number) = self.due.first().filter(|(review_by_ms, _)| *review_by_ms <= watermark_ms)?;
+        self.all.get(number)
+    }
+
+    /// Time does not end one that is open: it is overdue until a person does.
+    pub(super) fn stay_overdue(&mut self, number: u64) {
+        let Some(place) = self.all.get(&number).map(|hold| (hold.review_by_ms, number)) else { return };
+        self.keep(number);
+        if let (true, Some(hold)) = (self.due.remove(&place), self.all.get_mut(&number)) {
+            hold.is_overdue = true;
+            self.overdue += 1;
+        }
     }
 
     /// Ends one that is open.
     pub(super) fn end(&mut self, number: u64, (state, now): (HoldState, Verdict), end: HoldEnd) -> Option<&Hold> {
         self.all.get(&number).filter(|hold| hold.state == HoldState::Open)?;
-        self.keep(number);
-        let hold = self.all.get_mut(&number)?;
-        let place = (hold.review_by_ms, number);
         let forget_ms = end.forget_ms;
-        self.bytes -= hold.bytes();
+        self.change(number, |hold| (hold.state, hold.now, hold.end) = (state, now, Some(end)));
+        let hold = self.all.get_mut(&number)?;
         self.overdue -= usize::from(std::mem::take(&mut hold.is_overdue));
-        (hold.state, hold.now, hold.end) = (state, now, Some(end));
-        self.bytes += hold.bytes();
+        let place = (hold.review_by_ms, number);
         self.reviews.remove(&place);
         self.due.remove(&place);
-        self.ended.insert((forget_ms, number));
-        Some(hold)
+        let program = hold.event.program.clone();
+        self.share(&program).ended.insert((forget_ms, number));
+        self.all.get(&number)
     }
 
     /// An open one stays for these reasons alone.
     pub(super) fn keep_for(&mut self, number: u64, rules: Vec<HoldRule>, decisions: Vec<HoldDecision>) {
+        self.change(number, |hold| (hold.rules, hold.decisions) = (rules, decisions));
+    }
+
+    /// Changes one, and what it takes.
+    fn change(&mut self, number: u64, change: impl FnOnce(&mut Hold)) {
         self.keep(number);
-        if let Some(hold) = self.all.get_mut(&number) {
-            self.bytes -= hold.bytes();
-            (hold.rules, hold.decisions) = (rules, decisions);
-            self.bytes += hold.bytes();
-        }
+        let Some(hold) = self.all.get_mut(&number) else { return };
+        let before = hold.bytes();
+        change(hold);
+        let (after, program) = (hold.bytes(), hold.event.program.clone());
+        self.take_bytes(&program, before);
+        self.add_bytes(&program, after);
     }
 
     /// Forgets those whose time to be remembered is over.
     pub(super) fn forget(&mut self, watermark_ms: i64) {
-        while let Some(place) = self.ended.first().copied().filter(|(forget_ms, _)| *forget_ms <= watermark_ms) {
-            self.keep(place.1);
-            self.ended.remove(&place);
-            if let Some(hold) = self.all.remove(&place.1) {
-                self.bytes -= hold.bytes();
-            }
-        }
+        let is_over = |(forget_ms, _): &(i64, u64)| *forget_ms <= watermark_ms;
+        let over = |share: &Share| share.ended.iter().copied().take_while(is_over).collect::<Vec<_>>();
+        let over: Vec<(i64, u64)> = self.shares.values().flat_map(over).collect();
+        over.into_iter().for_each(|place| self.forget_one(place));
     }
 }

@@ -1,5 +1,6 @@
 //! What the engine says of each event of a batch, before it is written.
 
+use super::holds::HoldName;
 use super::said::Said;
 use crate::event::{Cause, Verdict};
 
@@ -32,10 +33,10 @@ pub struct Judgement {
     pub verdict: Verdict,
     /// What it would have been in a program that is not only observed.
     pub would_be: Option<Verdict>,
-    /// What it is now, of a repeat; `None`: the same.
+    /// What it is now, of an event that was judged before; `None`: the same.
     pub current: Option<Verdict>,
-    /// Somebody is to review it.
-    pub held: bool,
+    /// What the hold that it made is named by; `None`: nobody is to review it.
+    pub held: Option<HoldName>,
     /// What made it so heavy.
     pub cause: Cause,
     /// Sum of the scores of the enforced rules that matched.

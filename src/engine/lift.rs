@@ -106,6 +106,10 @@ impl Engine {
         let by_rules = rules.iter().filter_map(|rule| rule.action);
         let by_decisions = decisions.iter().map(|decision| decision.verdict);
         let now = by_rules.chain(by_decisions).fold(by_score, Verdict::max);
+        if now < Verdict::Hold && self.blocked(hold).is_some() {
+            // A person's word is never lifted, and nothing is said to be released against it.
+            return None;
+        }
         Some(Rest { number: hold.number, rules, decisions, now })
     }
 }

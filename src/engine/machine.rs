@@ -162,7 +162,7 @@ impl Engine {
             recorded: Recorded::new(options.evidence_bytes),
             managed: ManagedLists::new(&rules),
             decisions: Decisions::default(),
-            holds: Holds::new(options.state_max_bytes / HOLDS_SHARE),
+            holds: Holds::new(options.state_max_bytes / HOLDS_SHARE, policy.named()),
             review_within_ms: options.review_within_ms,
             watch: MemoryWatch::new(options.state_max_bytes),
             swept_keys: Vec::new(),
@@ -506,6 +506,11 @@ impl Engine {
                 return Judgement { outcome: Outcome::IdReused, ..Judgement::default() };
             }
         };
+        if entry.moment.late
+            && let Some(judgement) = self.held_before(batch, (events, signals), (at, first), out)
+        {
+            return judgement;
+        }
         let judgement = self.judge_new(batch, events, signals, (at, None), out);
         let rules = self.scratch.bare_rules();
         let is_more = self.remembered.remember(first, &judgement, out, rules);

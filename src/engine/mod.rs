@@ -65,7 +65,7 @@ pub use explain::{
     DecisionExplained, Explanation, FeatureExplained, RuleEnd, RuleExplained, ShadowCause, Watched, Witnessed,
 };
 pub use export::Exported;
-pub use holds::{HeldEvent, Hold, HoldDecision, HoldEnd, HoldParty, HoldRule, HoldState, Holds, hold_number};
+pub use holds::{HeldEvent, Hold, HoldDecision, HoldEnd, HoldName, HoldParty, HoldRule, HoldState, Holds, hold_number};
 pub use judgement::{Changed, Judgement, Judgements, Outcome, Piece, Raised, TimePassed};
 pub use lift::LiftCount;
 pub use machine::{Engine, EngineOptions};

@@ -17,6 +17,9 @@ use crate::state::KeyHash;
 /// Overrides that stand, at most: people write fewer, and a script that runs wild ends here.
 const OVERRIDES_MAX: usize = 100_000;
 
+/// Overrides that one question looks at, at most: the engine judges nothing meanwhile.
+const LOOKED_AT_MAX: usize = 4096;
+
 /// An override that stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Override {
@@ -56,7 +59,7 @@ pub struct OverridesWanted {
 }
 
 impl Override {
-    fn of(record: &DecisionRecord, cause: &DecisionCause) -> Override {
+    pub(super) fn of(record: &DecisionRecord, cause: &DecisionCause) -> Override {
         let text = |text: Option<&str>| text.unwrap_or_default().to_owned();
         Override {
             id: cause.id.clone(),
@@ -113,31 +116,29 @@ impl Engine {
         ActOutcome::Overridden(Box::new(Override::of(record, cause)))
     }
 
-    pub(super) fn delete_override(&mut self, act: &Act, of: &ActSubject) -> ActOutcome {
+    pub(super) fn delete_override(&mut self, of: &ActSubject) -> ActOutcome {
         let key = self.subject(&of.program, of.kind, &of.subject);
-        match self.decisions.delete_override(key) {
-            Some(deleted) if deleted.lives(act.at_ms) => ActOutcome::Deleted,
-            _ => ActOutcome::NotFound,
-        }
+        // Also one whose end has come by the clock: until event time is there it counts.
+        let deleted = self.decisions.delete_override(key);
+        deleted.map_or(ActOutcome::NotFound, |_| ActOutcome::Deleted)
     }
 
-    /// Overrides of a program that stand at an instant, in an order that stays; and where to go on, if there may be more.
-    pub fn overrides(&mut self, wanted: &OverridesWanted, as_of_ms: i64) -> (Vec<Override>, Option<KeyHash>) {
+    /// Overrides of a program that may count for an event to come, in an order that stays; and where to go on, if there may be more.
+    pub fn overrides(&mut self, wanted: &OverridesWanted) -> (Vec<Override>, Option<KeyHash>) {
         if let (Some(kind), Some(id)) = (wanted.kind, &wanted.id) {
             let key = self.spelt(&wanted.program, kind, id).map(|id| self.subject(&wanted.program, kind, &id));
             let record = key.and_then(|key| self.decisions.record(key));
-            let cause = record.and_then(|record| Some((record, record.overridden()?)));
-            let found = cause.filter(|(_, cause)| cause.lives(as_of_ms));
+            let found = record.and_then(|record| Some((record, record.overridden()?)));
             return (found.map(|(record, cause)| Override::of(record, cause)).into_iter().collect(), None);
         }
         let (mut found, mut last) = (Vec::new(), None);
-        for (key, record, cause) in self.decisions.overrides_behind(wanted.behind) {
-            if found.len() == wanted.count {
+        for (looked_at, (key, record, cause)) in self.decisions.overrides_behind(wanted.behind).enumerate() {
+            if looked_at == LOOKED_AT_MAX || found.len() == wanted.count {
                 return (found, last);
             }
             last = Some(key);
             let is_wanted = *record.program == *wanted.program && wanted.kind.is_none_or(|kind| kind == record.kind);
-            if is_wanted && cause.lives(as_of_ms) {
+            if is_wanted {
                 found.push(Override::of(record, cause));
             }
         }

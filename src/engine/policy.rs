@@ -107,6 +107,11 @@ pub struct Policy {
 }
 
 impl Policy {
+    /// The programs that are named.
+    pub(super) fn named(&self) -> impl Iterator<Item = &str> {
+        self.programs.iter().map(|(name, _)| name.as_str())
+    }
+
     /// What holds for this program.
     pub fn program(&self, name: &str) -> &ProgramPolicy {
         self.programs.iter().find(|(program, _)| program == name).map_or(&self.default, |(_, policy)| policy)

@@ -1,6 +1,7 @@
 //! The verdict as its readers see it: one line of JSON, members in the order of docs/verdicts.md.
 
-use super::decide::{Match, hold_id, program_name};
+use super::decide::{Match, program_name};
+use super::holds::EventOf;
 use super::judgement::{Judgement, Judgements, Outcome};
 use crate::event::json::{write_double, write_escaped, write_int, write_string, write_timestamp};
 use crate::event::{Cause, Event, EventBatch, Field, Verdict, write_time_ms};
@@ -37,10 +38,9 @@ pub fn write_verdict(
     if !write_nothing_found(out, judgement) {
         write_findings(out, judgement, judgements);
         out.extend_from_slice(b",\"hold_id\":");
-        if judgement.verdict == Verdict::Hold && judgement.held {
-            write_string(out, &hold_id(program, batch.field(event, Field::Source), batch.field(event, Field::Id)));
-        } else {
-            out.extend_from_slice(b"null");
+        match judgement.held {
+            Some(name) => write_string(out, &name.id(EventOf::read(batch, event))),
+            None => out.extend_from_slice(b"null"),
         }
         out.extend_from_slice(b",\"ruleset\":\"");
     }
@@ -51,13 +51,8 @@ pub fn write_verdict(
 }
 
 /// Appends what is remembered of a verdict on the event of this program, source and id.
-pub(super) fn write_recalled(
-    out: &mut Vec<u8>,
-    (program, source, id): (&str, &str, &str),
-    judgement: &Judgement,
-    judgements: &Judgements,
-    hold: &str,
-) {
+pub(super) fn write_recalled(out: &mut Vec<u8>, of: EventOf<'_>, judgement: &Judgement, judgements: &Judgements) {
+    let EventOf { program, source, id, .. } = of;
     out.extend_from_slice(b"{\"specversion\":\"1\",\"event_id\":");
     write_string(out, id);
     out.extend_from_slice(b",\"source\":");
@@ -80,12 +75,12 @@ pub(super) fn write_recalled(
         out.push(b']');
     }
     out.extend_from_slice(b",\"hold_id\":");
-    match judgement.verdict {
-        Verdict::Hold if judgement.held => write_string(out, hold),
-        _ => out.extend_from_slice(b"null"),
+    match judgement.held {
+        Some(name) => write_string(out, &name.id(of)),
+        None => out.extend_from_slice(b"null"),
     }
     // What a repeat would be told too.
-    write_marks(out, &Judgement { outcome: Outcome::Judged, ..*judgement });
+    write_marks(out, &Judgement { outcome: Outcome::Judged, current: None, ..*judgement });
     out.push(b'}');
 }
 
@@ -142,6 +137,8 @@ fn write_findings(out: &mut Vec<u8>, judgement: &Judgement, judgements: &Judgeme
 fn write_marks(out: &mut Vec<u8>, judgement: &Judgement) {
     if judgement.outcome == Outcome::Repeat {
         out.extend_from_slice(b",\"duplicate\":true");
+    }
+    if judgement.outcome == Outcome::Repeat || judgement.current.is_some() {
         write_word(out, ",\"current\":\"", judgement.current.unwrap_or(judgement.verdict));
     }
     if judgement.late {

@@ -4,9 +4,15 @@
 //! are flat, as docs/events.md has it, so that `reward.released` can be read back as an input.
 
 use super::decide::derived_id;
-use super::holds::{Hold, HoldState};
+use super::holds::{Hold, HoldParty, HoldState};
 use crate::event::Verdict;
 use crate::event::json::{write_int, write_string, write_timestamp};
+
+/// The source of what refguard says.
+pub(super) const SOURCE: &str = "refguard";
+
+/// The types of what it says.
+pub(super) const SAID: &[&str] = &["hold.ended", "verdict.corrected", "reward.released"];
 
 /// Something that is said, and whose account it is about.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,7 +34,9 @@ impl Line {
     fn new(kind: &str, cause: &[&str], time_ms: i64) -> Line {
         let mut out = b"{\"specversion\":\"1.0\",\"id\":".to_vec();
         write_string(&mut out, &derived_id("evt", std::iter::once(kind).chain(cause.iter().copied())));
-        out.extend_from_slice(b",\"source\":\"refguard\",\"type\":");
+        out.extend_from_slice(b",\"source\":");
+        write_string(&mut out, SOURCE);
+        out.extend_from_slice(b",\"type\":");
         write_string(&mut out, kind);
         out.extend_from_slice(b",\"time\":");
         write_timestamp(&mut out, time_ms);
@@ -75,36 +83,63 @@ pub(super) fn of_end(hold: &Hold, moves_value: bool, say: &mut Vec<Said>) {
     line.text("by", &end.by);
     say.push(line.end(key));
 
-    let mut line = Line::new("verdict.corrected", &cause, end.at_ms);
-    about(hold, &id, &mut line);
-    line.text("was", Verdict::Hold.name());
-    line.text("verdict", hold.now.name());
-    line.text("why", why(hold.state));
-    say.push(line.end(key));
-
-    if hold.now < Verdict::Challenge && moves_value && !hold.event.account.is_empty() {
-        let mut line = Line::new("reward.released", &cause, end.at_ms);
+    if hold.current() != hold.verdict {
+        let mut line = Line::new("verdict.corrected", &cause, end.at_ms);
         about(hold, &id, &mut line);
-        line.text("reward_kind", &hold.event.reward_kind);
-        if let Some(amount_minor) = hold.event.amount_minor {
-            write_int(line.name("amount_minor"), amount_minor);
-        }
-        line.text("currency", &hold.event.currency);
+        line.text("was", hold.verdict.name());
+        line.text("verdict", hold.current().name());
+        line.text("why", why(hold.state));
         say.push(line.end(key));
     }
+
+    if hold.now < Verdict::Challenge && moves_value {
+        let event = &hold.event;
+        let [referrer, referee] =
+            [(&event.referrer, HoldParty::Referrer), (&event.account, HoldParty::Referee)].map(Some);
+        let sides = match hold.party {
+            HoldParty::Account => [Some((&event.account, HoldParty::Account)), None],
+            HoldParty::Referrer => [referrer, None],
+            HoldParty::Referee => [None, referee],
+            HoldParty::Both => [referrer, referee],
+        };
+        let sides = sides.into_iter().flatten().filter(|(account, _)| !account.is_empty());
+        sides.for_each(|(account, party)| say.push(released(hold, &id, &cause, (account, party), end.at_ms)));
+    }
+}
+
+/// That the reward of an account is released.
+fn released(hold: &Hold, id: &str, cause: &[&str], (account, party): (&str, HoldParty), at_ms: i64) -> Said {
+    let event = &hold.event;
+    // One of each side is an event of its own.
+    let side = (party != HoldParty::Account).then(|| party.name());
+    let cause: Vec<&str> = cause.iter().copied().chain(side).collect();
+    let mut line = Line::new("reward.released", &cause, at_ms);
+    let referrer = if party == HoldParty::Referrer { "" } else { &*event.referrer };
+    about_side(hold, id, (account, referrer, party), &mut line);
+    line.text("reward_kind", &event.reward_kind);
+    if let Some(amount_minor) = event.amount_minor {
+        write_int(line.name("amount_minor"), amount_minor);
+    }
+    line.text("currency", &event.currency);
+    line.end(account)
 }
 
 /// What all of them have in common.
 fn about(hold: &Hold, id: &str, line: &mut Line) {
+    about_side(hold, id, (&hold.event.account, &hold.event.referrer, hold.party), line);
+}
+
+/// The same with an account in the place of the event's.
+fn about_side(hold: &Hold, id: &str, (account, referrer, party): (&str, &str, HoldParty), line: &mut Line) {
     let event = &hold.event;
     for (name, text) in [
         ("program", &*event.program),
-        ("account_id", &event.account),
-        ("referrer_id", &event.referrer),
+        ("account_id", account),
+        ("referrer_id", referrer),
         ("reward_id", &event.reward),
         ("referral_id", &event.referral),
         ("hold_id", id),
-        ("party", hold.party.name()),
+        ("party", party.name()),
         ("event_source", &event.source),
         ("event_id", &event.id),
         ("event_type", &event.kind),

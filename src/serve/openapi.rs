@@ -60,7 +60,7 @@ problems! {
     TooLarge "It is longer than may be.";
     UnsupportedMediaType "It is of no type that this call takes.";
     Invalid "It is readable, and not valid.";
-    EndedBefore "It has ended before, otherwise.";
+    EndedBefore "It has ended before, otherwise, or an override blocks what it holds.";
     Full "There is as much of it as may be.";
     Unknown "What came of it is not known in time. It is done all the same, and doing it again changes nothing.";
     Deadline "No verdict came in time. It comes all the same: fetch it at `verdict_url`, or ask again.";

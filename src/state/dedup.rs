@@ -126,6 +126,11 @@ impl Dedup {
         self.span_ms
     }
 
+    /// The time of an event that is remembered.
+    pub fn time_ms(&self, entry: Entry) -> i64 {
+        self.held(entry).map_or(i64::MIN, |held| held.time_ms)
+    }
+
     /// An empty memory with the same bounds.
     pub fn begun_anew(&self) -> Dedup {
         Dedup::new(self.span_ms, self.max_entries as u32)

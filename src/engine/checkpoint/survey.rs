@@ -204,9 +204,9 @@ impl Surveying {
                 decisions.restore(reader)?;
                 (DECISIONS, decisions.len())
             }
-            tag::HOLDS => (HOLDS, Holds::new(ROOM).restore_head(reader).map(|()| 0)?),
+            tag::HOLDS => (HOLDS, Holds::new(ROOM, std::iter::empty()).restore_head(reader).map(|()| 0)?),
             tag::REVIEWS => {
-                let mut holds = Holds::new(ROOM);
+                let mut holds = Holds::new(ROOM, std::iter::empty());
                 holds.restore(reader)?;
                 (HOLDS, holds.len())
             }

@@ -3,12 +3,14 @@
 //! It is to be reviewed by the earliest end that what held it names, and does by itself then only what all of them say: one
 //! that shall be kept keeps it, since what nobody reviewed never pays by itself.
 
-use super::{Decider, Made, Side, hold_id, subject_key, subjects};
+use super::{Decider, subject_key, subjects};
 use crate::engine::facts::Row;
-use crate::engine::holds::{HeldEvent, Hold, HoldDecision, HoldParty, HoldRule, HoldState, hold_number};
+use crate::engine::holds::{HeldEvent, Hold, HoldDecision, HoldName, HoldParty, HoldRule, HoldState};
+use crate::engine::judgement::Judgement;
 use crate::event::{Field, SubjectKind, Verdict};
 use crate::ruleset::cel::Facts;
 use crate::ruleset::program::OnExpiry;
+use crate::state::KeyHash;
 
 /// What holds an event, and what it says of its end.
 #[derive(Clone, Copy)]
@@ -18,39 +20,38 @@ struct Reason {
     on_expiry: OnExpiry,
 }
 
-/// What is known of an event that is held.
-pub(super) struct Held {
-    /// What the score alone says.
-    pub(super) by_score: Verdict,
-    /// Referrer and referee, for an event that has both.
-    pub(super) sides: Option<[Side; 2]>,
-}
-
 impl Decider<'_> {
-    /// Makes the hold of an event that was just judged. `false`: there is no room for it.
-    pub(super) fn hold(&mut self, row: &Row<'_>, made: Made<'_>, held: Held) -> bool {
-        let Some(number) = hold_number(&hold_id(row.program, row.text(Field::Source), row.text(Field::Id))) else {
-            return false;
-        };
+    /// Makes the hold of an event that was just judged, and answers what it is named by, if there is room for it, and, where the
+    /// event was held before, what its verdict is now.
+    pub(super) fn hold(
+        &mut self,
+        row: &Row<'_>,
+        as_of_ms: i64,
+        by_score: Verdict,
+        judgement: &Judgement,
+    ) -> (Option<HoldName>, Option<Verdict>) {
+        if self.holds.is_none() {
+            // Over shared state nothing is reviewed, and verdicts say the same.
+            return (Some(HoldName::OfEvent), None);
+        }
         let created_ms = row.event.event_time_ms;
-        let (mut reasons, decisions) = self.held_by_decisions(row, made.as_of_ms);
+        let (mut reasons, decisions) = self.held_by_decisions(row, as_of_ms);
         let rules = self.held_by_rules(created_ms, &mut reasons);
-        if held.by_score == Verdict::Hold {
+        if by_score == Verdict::Hold {
             reasons.push(Reason { until_ms: None, on_expiry: OnExpiry::Keep });
         }
         let until_ms = reasons.iter().filter_map(|reason| reason.until_ms).min();
-        let party = match held.sides.map(|sides| sides.map(|side| side.verdict >= Verdict::Hold)) {
-            None => HoldParty::Account,
-            Some([true, false]) => HoldParty::Referrer,
-            Some([false, true]) => HoldParty::Referee,
-            Some(_) => HoldParty::Both,
-        };
         let hold = Hold {
-            number,
+            number: 0,
             event: event(row),
-            party,
+            party: party(judgement.parties),
             rules,
             decisions,
+            subjects: self.subjects(row),
+            verdict: judgement.verdict,
+            cause: judgement.cause,
+            score: judgement.score,
+            parties: judgement.parties,
             ruleset: self.rules.hash.as_str().into(),
             created_ms,
             review_by_ms: until_ms.unwrap_or(created_ms.saturating_add(self.review_within_ms)),
@@ -60,8 +61,20 @@ impl Decider<'_> {
             now: Verdict::Hold,
             end: None,
         };
-        // Over shared state nothing is reviewed, and verdicts say the same.
-        self.holds.as_mut().is_none_or(|holds| holds.make(hold))
+        let Some(holds) = &mut self.holds else { return (None, None) };
+        let known = holds.find(hold.of()).map(|(name, known)| (Some(name), Some(known.current())));
+        known.unwrap_or_else(|| (holds.make(hold), None))
+    }
+
+    /// The keys of all that an event names.
+    fn subjects(&self, row: &Row<'_>) -> Box<[KeyHash]> {
+        let key = |kind, subject| subject_key(self.hasher, row, kind, subject);
+        let of_kind =
+            |kind: &SubjectKind| subjects(row, *kind).map(|(_, subject)| key(*kind, subject)).collect::<Vec<_>>();
+        let mut keys: Vec<KeyHash> = SubjectKind::ALL.iter().flat_map(of_kind).collect();
+        keys.sort_unstable();
+        keys.dedup();
+        keys.into_boxed_slice()
     }
 
     fn held_by_rules(&self, created_ms: i64, reasons: &mut Vec<Reason>) -> Vec<HoldRule> {
@@ -109,6 +122,19 @@ impl Decider<'_> {
             }
         }
         (reasons, decisions)
+    }
+}
+
+/// Whose reward is held: of the sides those that are `hold`. Where neither is, the event as a whole is held for both, but for one
+/// that is blocked, to whom nothing is released.
+fn party(parties: Option<(Verdict, Verdict)>) -> HoldParty {
+    let Some((referrer, referee)) = parties else { return HoldParty::Account };
+    let held = [referrer, referee].map(|side| side == Verdict::Hold);
+    let open = [referrer, referee].map(|side| side < Verdict::Block);
+    match if held.contains(&true) { held } else { open } {
+        [true, false] => HoldParty::Referrer,
+        [false, true] => HoldParty::Referee,
+        _ => HoldParty::Both,
     }
 }
 

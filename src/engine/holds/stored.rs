@@ -2,6 +2,7 @@
 
 use super::{HeldEvent, Hold, HoldDecision, HoldEnd, HoldParty, HoldRule, HoldState, Holds};
 use crate::engine::remembered::stored::{restore_verdict, store_verdict};
+use crate::event::Cause;
 use crate::ruleset::program::OnExpiry;
 use crate::state::{Broken, ByteReader, ByteWriter, Cuttable, OrderedCut, Segments};
 
@@ -58,7 +59,7 @@ impl Holds {
             let hold = restore_hold(reader)?;
             let place = (hold.review_by_ms, hold.number);
             match &hold.end {
-                Some(end) => drop(self.ended.insert((end.forget_ms, hold.number))),
+                Some(end) => drop(self.share(&hold.event.program).ended.insert((end.forget_ms, hold.number))),
                 None => {
                     self.reviews.insert(place);
                     if hold.is_overdue {
@@ -68,7 +69,7 @@ impl Holds {
                     }
                 }
             }
-            self.bytes += hold.bytes();
+            self.add_bytes(&hold.event.program, hold.bytes());
             if self.all.insert(hold.number, hold).is_some() {
                 return Err(Broken("a hold stands there twice"));
             }
@@ -87,7 +88,7 @@ impl Holds {
 }
 
 fn store_hold(hold: &Hold, writer: &mut ByteWriter) {
-    let Hold { number, event, party, rules, decisions, ruleset, .. } = hold;
+    let Hold { number, event, party, rules, decisions, ruleset, subjects, .. } = hold;
     writer.word(*number);
     store_event(event, writer);
     writer.byte(*party as u8);
@@ -106,6 +107,16 @@ fn store_hold(hold: &Hold, writer: &mut ByteWriter) {
         store_verdict(decision.verdict, writer);
     }
     writer.text(ruleset);
+    writer.count(subjects.len());
+    subjects.iter().for_each(|key| writer.key(*key));
+    store_verdict(hold.verdict, writer);
+    writer.byte(hold.cause as u8);
+    writer.time(hold.score);
+    writer.byte(u8::from(hold.parties.is_some()));
+    if let Some((referrer, referee)) = hold.parties {
+        store_verdict(referrer, writer);
+        store_verdict(referee, writer);
+    }
     writer.time(hold.created_ms);
     writer.time(hold.review_by_ms);
     writer.byte(match hold.on_expiry {
@@ -171,6 +182,11 @@ fn restore_hold(reader: &mut ByteReader<'_>) -> Result<Hold, Broken> {
     });
     let decisions = decisions.collect::<Result<_, Broken>>()?;
     let ruleset = reader.text()?.into();
+    let subjects = (0..reader.count(16)?).map(|_| reader.key()).collect::<Result<_, Broken>>()?;
+    let (verdict, cause) = (restore_verdict(reader)?, usize::from(reader.byte()?));
+    let cause = Cause::ALL.get(cause).copied().ok_or(Broken("a hold of no known cause"))?;
+    let score = reader.time()?;
+    let parties = if reader.flag()? { Some((restore_verdict(reader)?, restore_verdict(reader)?)) } else { None };
     let (created_ms, review_by_ms) = (reader.time()?, reader.time()?);
     let on_expiry = match reader.byte()? {
         0 => OnExpiry::Keep,
@@ -196,6 +212,11 @@ fn restore_hold(reader: &mut ByteReader<'_>) -> Result<Hold, Broken> {
         party,
         rules,
         decisions,
+        subjects,
+        verdict,
+        cause,
+        score,
+        parties,
         ruleset,
         created_ms,
         review_by_ms,

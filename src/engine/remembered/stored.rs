@@ -1,6 +1,7 @@
 //! First verdicts in a checkpoint: one record each, in the order of arrival.
 
 use super::{CHUNK_VERDICTS, Chunk, Remembered};
+use crate::engine::holds::HoldName;
 use crate::engine::judgement::{Judgement, Piece};
 use crate::event::{Cause, Verdict};
 use crate::state::{Broken, ByteReader, ByteWriter, Cuttable, Entry, Segments};
@@ -12,6 +13,11 @@ const LATE: u8 = 4;
 /// It is `hold`, and nobody is to review it for want of room.
 const NOT_HELD: u8 = 8;
 const OVER_QUOTA: u8 = 16;
+/// Its hold is named by the event's time too.
+const HELD_AT_TIME: u8 = 32;
+/// It is not `hold`, and one of its sides is held.
+const SIDE_HELD: u8 = 64;
+const ALL_MARKS: u8 = WOULD_BE | PARTIES | LATE | NOT_HELD | OVER_QUOTA | HELD_AT_TIME | SIDE_HELD;
 
 /// A cut through the verdicts.
 #[derive(Debug)]
@@ -115,14 +121,16 @@ impl Remembered {
 
 pub(in crate::engine) fn store_judgement(judgement: &Judgement, writer: &mut ByteWriter) {
     let Judgement { verdict, would_be, cause, score, parties, late, over_quota, held, .. } = *judgement;
-    let not_held = verdict == Verdict::Hold && !late && !held;
+    let would_be_held = verdict == Verdict::Hold && !late;
     let mark = |is: bool, mark: u8| if is { mark } else { 0 };
     let marks = [
         mark(would_be.is_some(), WOULD_BE),
         mark(parties.is_some(), PARTIES),
         mark(late, LATE),
-        mark(not_held, NOT_HELD),
+        mark(would_be_held && held.is_none(), NOT_HELD),
         mark(over_quota, OVER_QUOTA),
+        mark(held == Some(HoldName::OfEventAtTime), HELD_AT_TIME),
+        mark(!would_be_held && held.is_some(), SIDE_HELD),
     ];
     writer.byte(marks.iter().fold(0, |all, mark| all | mark));
     store_verdict(verdict, writer);
@@ -134,7 +142,7 @@ pub(in crate::engine) fn store_judgement(judgement: &Judgement, writer: &mut Byt
 
 pub(in crate::engine) fn restore_judgement(reader: &mut ByteReader<'_>) -> Result<Judgement, Broken> {
     let marks = reader.byte()?;
-    if marks > WOULD_BE | PARTIES | LATE | NOT_HELD | OVER_QUOTA {
+    if marks & !ALL_MARKS != 0 {
         return Err(Broken("a verdict has marks of no known kind"));
     }
     let verdict = restore_verdict(reader)?;
@@ -145,7 +153,9 @@ pub(in crate::engine) fn restore_judgement(reader: &mut ByteReader<'_>) -> Resul
     let parties = if marks & PARTIES != 0 { Some((restore_verdict(reader)?, restore_verdict(reader)?)) } else { None };
     let (late, over_quota, evidence) = (marks & LATE != 0, marks & OVER_QUOTA != 0, Piece::default());
     // What older versions wrote has no mark, and they reviewed nothing: its hold is named all the same.
-    let held = verdict == Verdict::Hold && !late && marks & NOT_HELD == 0;
+    let is_held = verdict == Verdict::Hold && !late && marks & NOT_HELD == 0 || marks & SIDE_HELD != 0;
+    let name = if marks & HELD_AT_TIME == 0 { HoldName::OfEvent } else { HoldName::OfEventAtTime };
+    let held = is_held.then_some(name);
     Ok(Judgement { verdict, would_be, cause, score, parties, late, over_quota, held, evidence, ..Judgement::default() })
 }
 
@@ -160,17 +170,17 @@ mod tests {
 
     #[test]
     fn a_verdict_is_read_as_it_was_whatever_its_marks() {
-        for marks in 0..16_u8 {
+        for marks in 0..64_u8 {
             let is = |bit: u8| marks & bit != 0;
             let judgement = Judgement {
-                verdict: Verdict::Hold,
+                verdict: if is(16) { Verdict::Block } else { Verdict::Hold },
                 cause: Cause::Score,
                 score: 61,
                 would_be: is(1).then_some(Verdict::Block),
                 parties: is(2).then_some((Verdict::Hold, Verdict::Flag)),
                 late: is(4),
                 over_quota: is(8),
-                held: !is(4),
+                held: is(32).then_some(if is(16) { HoldName::OfEventAtTime } else { HoldName::OfEvent }),
                 ..Judgement::default()
             };
             let mut writer = ByteWriter::default();

@@ -12,7 +12,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::decisions::default_program;
 use super::tokens::time;
-use crate::engine::{ActOutcome, Hold, HoldState, HoldsWanted, ReviewPlace, hold_number};
+use crate::engine::{ActOutcome, Hold, HoldState, HoldsWanted, Override, ReviewPlace, hold_number};
 use crate::event::{ACT_REASON_BYTES_MAX, Deed, EndHold, HoldEnding};
 use crate::records::token::Scope;
 use crate::ruleset::program::OnExpiry;
@@ -333,9 +333,16 @@ async fn end(
     match act::take(api, caller, noted, what).await? {
         ActOutcome::Held(hold) => Ok(Json(HoldView::from(*hold))),
         ActOutcome::EndedBefore(hold) => Err(ended_before(&hold)),
+        ActOutcome::Blocked(word) => Err(blocked(&word)),
         ActOutcome::NotFound => Err(none()),
         _ => Err(Problem::internal()),
     }
+}
+
+fn blocked(word: &Override) -> Problem {
+    let Override { id, kind, subject, by, .. } = word;
+    let detail = format!("the override {id} of {by} blocks the {} {subject}: take that away first", kind.name());
+    Problem::new(StatusCode::CONFLICT, "blocked", detail)
 }
 
 fn ended_before(hold: &Hold) -> Problem {

@@ -172,7 +172,7 @@ fn limit_max() -> usize {
 pub(in crate::serve) struct Overrides {
     /// In an order that stays while they stand.
     overrides: Vec<OverrideView>,
-    /// Where to go on: `after` of the next question; `null`: there is no more.
+    /// Where to go on: `after` of the next question; `null`: there is no more. A page may be empty and have a next one.
     next: Option<String>,
 }
 
@@ -184,7 +184,7 @@ pub(in crate::serve) struct Overrides {
     tag = "decisions",
     security(("token" = ["decisions:write"])),
     params(Wanted),
-    responses((status = 200, description = "As of now.", body = Overrides))
+    responses((status = 200, description = "Those that may count for an event to come.", body = Overrides))
 )]
 pub(in crate::serve) async fn list(
     State(api): State<Arc<Api>>,
@@ -201,9 +201,8 @@ pub(in crate::serve) async fn list(
     if !(1..=LIMIT_MAX).contains(&limit) || id.is_some() && kind.is_none() {
         return Err(bad(format!("`limit` is 1 to {LIMIT_MAX}, and `id` comes with `kind`")));
     }
-    let now_ms = (api.clocks.wall_ms)();
     let wanted = OverridesWanted { program, kind, id, behind, count: limit };
-    let (found, next) = api.ask(move |engine| engine.overrides(&wanted, now_ms)).await?;
+    let (found, next) = api.ask(move |engine| engine.overrides(&wanted)).await?;
     let next = next.map(|key| format!("{:032x}", key.bits()));
     Ok(Json(Overrides { overrides: found.into_iter().map(OverrideView::from).collect(), next }))
 }
@@ -292,7 +291,7 @@ pub(in crate::serve) async fn delete(
     let mut of = subject(program, &kind, id)?;
     spell(&api, &mut of).await?;
     let none = || Problem::not_found("no override stands on this subject");
-    let (now_ms, asked) = ((api.clocks.wall_ms)(), of.clone());
+    let asked = of.clone();
     let wanted = OverridesWanted {
         program: asked.program,
         kind: Some(asked.kind),
@@ -300,7 +299,7 @@ pub(in crate::serve) async fn delete(
         behind: None,
         count: 1,
     };
-    let (found, _) = api.ask(move |engine| engine.overrides(&wanted, now_ms)).await?;
+    let (found, _) = api.ask(move |engine| engine.overrides(&wanted)).await?;
     // What is not there leaves no audit record.
     let found = found.first().ok_or_else(none)?;
     let detail = json!({"override": found.id, "verdict": found.verdict.name(), "by": found.by});
