@@ -138,7 +138,7 @@ impl Decider<'_> {
             && let Some(verdict) = asked_for(row)
         {
             judgement.verdict = verdict;
-            return self.as_asked(row, entry, program, sequence, judgement);
+            return self.as_asked(row, entry, judgement);
         }
         self.match_rules(row, entry, program);
         let (mut referrer, mut referee) = (Side::default(), Side::default());
@@ -200,22 +200,15 @@ impl Decider<'_> {
     }
 
     /// The verdict that an event asks for, on both of its sides; no rule has a part in it.
-    fn as_asked(
-        &mut self,
-        row: &Row<'_>,
-        entry: &Entry,
-        program: &Program,
-        sequence: u64,
-        judgement: Judgement,
-    ) -> Judgement {
+    fn as_asked(&mut self, row: &Row<'_>, entry: &Entry, judgement: Judgement) -> Judgement {
         self.scratch.matches.clear();
-        let verdict = judgement.verdict;
-        let sides = (!row.text(Field::ReferrerId).is_empty()).then_some([Side { verdict, ..Side::default() }; 2]);
-        let held = verdict == Verdict::Hold && !entry.moment.late && {
-            let made = self.made(row, entry, program, sequence, Verdict::Block);
-            self.hold(row, made, Held { by_score: Verdict::Allow, sides })
-        };
-        Judgement { cause: Cause::Test, parties: sides.map(|_| (verdict, verdict)), held, ..judgement }
+        let invited = !row.text(Field::ReferrerId).is_empty();
+        let parties = invited.then_some((judgement.verdict, judgement.verdict));
+        let mut judgement = Judgement { cause: Cause::Test, parties, ..judgement };
+        if judgement.verdict == Verdict::Hold && !entry.moment.late {
+            (judgement.held, judgement.current) = self.hold(row, entry.as_of_ms(row.event), Verdict::Allow, &judgement);
+        }
+        judgement
     }
 
     fn made<'p>(&self, row: &Row<'_>, entry: &Entry, program: &'p Program, sequence: u64, most: Verdict) -> Made<'p> {
