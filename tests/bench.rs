@@ -263,3 +263,18 @@ fn the_api_is_measured_beside_a_call_that_answers_a_constant() {
     let none = support::program::answer(&["bench", "http", "--accounts", "1000"]);
     assert_eq!(none.code, Some(2), "what measures engines measures no API: {}", none.err);
 }
+
+#[test]
+fn the_stream_is_measured_to_its_last_subscriber() {
+    let answer = answer(&["bench", "stream", "--subscribers", "300", "--changes", "3", "--json"]);
+    assert_eq!(answer.code, Some(0), "{}", answer.err);
+    let report: Value = serde_json::from_slice(&answer.out).unwrap();
+    assert_eq!((whole(&report["subscribers"]), whole(&report["changes"])), (300, 3));
+    let took = &report["asked_to_last"];
+    assert!(positive(&took["median_ms"]) <= positive(&took["longest_ms"]));
+    assert!(
+        report["verdict_to_last"]["longest_ms"].as_f64() < took["longest_ms"].as_f64(),
+        "the verdict comes between"
+    );
+    positive(&report["bytes_per_subscriber"]);
+}

@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::{Failure, failure};
 use crate::daemon::config::{Config, RedisUrl};
 use crate::daemon::{clock, shared};
-use crate::lab::bench::{self, Attack, BenchError, HttpPlan, Plan, Traffic};
+use crate::lab::bench::{self, Attack, BenchError, HttpPlan, Plan, StreamPlan, Traffic};
 use crate::ruleset::{self, Premises};
 use crate::stream::redis::RedisOptions;
 
@@ -24,6 +24,8 @@ const DAILY_MOST: f64 = 86_400.0;
 enum What {
     /// The API: answers a second and waits of `POST /v1/evaluate`, beside a call of the same server that answers a constant.
     Http(HttpArguments),
+    /// The stream of decisions: how long a block takes to the last of many subscribers, and what each of them costs in memory.
+    Stream(StreamArguments),
 }
 
 #[derive(Debug, clap::Args)]
@@ -43,6 +45,19 @@ struct HttpArguments {
     /// Events of that backlog.
     #[arg(long, value_name = "N", default_value_t = 1_000_000, value_parser = clap::value_parser!(u32).range(1..))]
     backlog: u32,
+    /// Print JSON instead of a table.
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, clap::Args)]
+struct StreamArguments {
+    /// Subscribers; each is an open file here and in the daemon (`ulimit -n`).
+    #[arg(long, value_name = "N", default_value_t = 10_000, value_parser = clap::value_parser!(u16).range(1..=60_000))]
+    subscribers: u16,
+    /// Changes that they are told, one after the other.
+    #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u16).range(1..))]
+    changes: u16,
     /// Print JSON instead of a table.
     #[arg(long)]
     json: bool,
@@ -109,8 +124,10 @@ pub(super) struct Arguments {
 }
 
 pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
-    if let Some(What::Http(arguments)) = &arguments.what {
-        return http(arguments);
+    match &arguments.what {
+        Some(What::Http(arguments)) => return http(arguments),
+        Some(What::Stream(arguments)) => return stream(arguments),
+        None => {}
     }
     let plan = plan(arguments)?;
     let report = bench::run(&plan, |doing| failure::say(&format!("{doing}\n")))?;
@@ -139,6 +156,28 @@ fn http(arguments: &HttpArguments) -> Result<(), Failure> {
         format!("{:#}\n", bench::render_http_json(&report))
     } else {
         bench::render_http_table(&report)
+    };
+    // A reader that has seen enough is no failure.
+    drop(std::io::stdout().lock().write_all(text.as_bytes()));
+    Ok(())
+}
+
+/// Measures the stream of a daemon that is this program.
+fn stream(arguments: &StreamArguments) -> Result<(), Failure> {
+    let program = std::env::current_exe()
+        .map_err(|error| Failure::usage(format!("the program that runs cannot be found: {error}"), None))?;
+    let plan = StreamPlan {
+        program,
+        subscribers: usize::from(arguments.subscribers),
+        changes: usize::from(arguments.changes),
+        monotonic: clock::monotonic,
+        wall_ms: clock::wall_clock_ms,
+    };
+    let report = bench::measure_stream(&plan, &mut |doing| failure::say(&format!("{doing}\n")))?;
+    let text = if arguments.json {
+        format!("{:#}\n", bench::render_stream_json(&report))
+    } else {
+        bench::render_stream_table(&report)
     };
     // A reader that has seen enough is no failure.
     drop(std::io::stdout().lock().write_all(text.as_bytes()));

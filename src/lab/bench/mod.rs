@@ -20,6 +20,7 @@ mod paths;
 mod redis;
 mod report;
 mod steps;
+mod stream;
 mod workload;
 
 use std::path::PathBuf;
@@ -48,6 +49,7 @@ pub use paths::PathReport;
 pub use redis::RedisReport;
 pub use report::{Report, render_json, render_table};
 pub use steps::{Size, Steps, StepsReport};
+pub use stream::{StreamPlan, StreamReport, Took, measure_stream, render_stream_json, render_stream_table};
 pub use workload::WorkloadReport;
 
 /// Events judged together while the steps are measured.
