@@ -161,7 +161,10 @@ impl Engine {
         out: &mut Judgements,
     ) -> Option<Judgement> {
         let is_reviewed = !self.holds.is_empty() && !self.programs.get(self.chunk.entries[at].program).observe_only;
-        let (name, hold) = self.holds.find(EventOf::read(batch, &events[at])).filter(|_| is_reviewed)?;
+        if !is_reviewed {
+            return None;
+        }
+        let (name, hold) = self.holds.find(EventOf::read(batch, &events[at]))?;
         let rules = out.add(|elements| {
             for held in &hold.rules {
                 // What has left the rules meanwhile cannot be told.
