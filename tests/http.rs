@@ -25,6 +25,8 @@ mod overrides;
 #[path = "support/random.rs"]
 #[expect(dead_code, reason = "a part of it is used")]
 mod random;
+#[path = "http/requests.rs"]
+mod requests;
 #[path = "http/schema.rs"]
 mod schema;
 #[path = "http/stream.rs"]

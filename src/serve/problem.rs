@@ -11,7 +11,7 @@ use utoipa::ToSchema;
 /// The media type of problem details.
 pub const MEDIA_TYPE: &str = "application/problem+json";
 
-/// Why a call did not do what was asked.
+/// Why a call did not do what was asked, or not yet.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Problem {
     /// A name of the kind of problem: `urn:refguard:problem:` and the code.
@@ -33,6 +33,9 @@ pub struct Problem {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false, example = "/v1/verdicts/%2Fshop/e2?program=default")]
     pub verdict_url: Option<String>,
+    /// The request that waits for a second person: then it is no problem, and the answer is 202.
+    #[serde(skip)]
+    pub request: Option<String>,
     /// When to try again, in seconds: the header `Retry-After`.
     #[serde(skip)]
     pub retry_after_s: Option<u32>,
@@ -48,6 +51,7 @@ impl Problem {
             code,
             detail: detail.into(),
             verdict_url: None,
+            request: None,
             retry_after_s: None,
         }
     }
@@ -60,6 +64,12 @@ impl Problem {
     /// 400: what was sent cannot be read.
     pub fn bad_request(code: &'static str, detail: impl Into<String>) -> Problem {
         Problem::new(StatusCode::BAD_REQUEST, code, detail)
+    }
+
+    /// 202: it is done once a second person has agreed to this request.
+    pub fn waits(request: String) -> Problem {
+        let detail = "a second person has to agree: nothing is done yet";
+        Problem { request: Some(request), ..Problem::new(StatusCode::ACCEPTED, "waiting", detail) }
     }
 
     /// 403: the token does not allow it.
@@ -98,6 +108,10 @@ impl Problem {
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        if let Some(request) = &self.request {
+            let waiting = serde_json::json!({"request": request, "state": self.code, "detail": self.detail});
+            return (status, axum::Json(waiting)).into_response();
+        }
         let retry_after_s = self.retry_after_s;
         let body = serde_json::to_vec(&self).expect("a problem is plain text and numbers");
         let mut response = (status, [(header::CONTENT_TYPE, MEDIA_TYPE)], body).into_response();

@@ -10,6 +10,7 @@ pub(super) mod holds;
 pub(super) mod ingest;
 pub(super) mod lists;
 pub(super) mod overrides;
+pub(super) mod requests;
 pub(super) mod rules;
 pub(super) mod stream;
 pub(super) mod tokens;
