@@ -27,6 +27,8 @@ mod overrides;
 #[path = "support/random.rs"]
 #[expect(dead_code, reason = "a part of it is used")]
 mod random;
+#[path = "http/requests.rs"]
+mod requests;
 #[path = "http/said.rs"]
 mod said;
 #[path = "http/schema.rs"]

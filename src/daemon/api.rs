@@ -154,6 +154,7 @@ impl Opened {
             clocks: Clocks { wall_ms: clock::wall_clock_ms, monotonic: clock::monotonic },
             away: Box::new(move || away.away_from_verdicts()),
             max_entries: wiring::premises(config).max_entries,
+            four_eyes: config.policy.four_eyes.iter().map(|of| of.word()).collect(),
             customer_texts: config.customer_texts(),
             observer: metrics.api(),
             description: description().to_string(),

@@ -1,4 +1,5 @@
-//! Records that outlive everything, because people ask for them: tokens of the API, and the audit trail. In SQL.
+//! Records that outlive everything, because people ask for them: tokens of the API, requests that wait for a second person, and the
+//! audit trail. In SQL.
 //!
 //! SQLite in a file of its own by default, PostgreSQL where several instances share them; one text of migrations and of
 //! queries serves both, and so do the tests. It knows SQL and no HTTP; the clock and random bytes come from whoever calls. Invariants: whatever
@@ -7,6 +8,7 @@
 
 pub mod audit;
 mod error;
+pub mod requests;
 pub mod token;
 mod tokens;
 
@@ -24,8 +26,10 @@ use self::audit::{Act, Record};
 use self::tokens::Change;
 
 /// The migrations, in order. One that was released is never changed: what was applied is compared by its checksum.
-const MIGRATIONS: &[(i64, &str, &str)] =
-    &[(1, "tokens and audit", include_str!("migrations/0001_tokens_and_audit.sql"))];
+const MIGRATIONS: &[(i64, &str, &str)] = &[
+    (1, "tokens and audit", include_str!("migrations/0001_tokens_and_audit.sql")),
+    (2, "requests", include_str!("migrations/0002_requests.sql")),
+];
 /// How long a connection is waited for.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// Connections to PostgreSQL. SQLite has one writer at a time in any case.

@@ -3,6 +3,7 @@
 use sqlx::{AnyConnection, Row as _};
 
 use super::audit::{Act, Record};
+use super::requests::Step;
 use super::token::{ALL, Scope, Secret, SecretHash, Token, Wanted};
 use super::{Records, RecordsError};
 
@@ -11,6 +12,7 @@ pub(super) enum Change<'a> {
     Nothing,
     Create(&'a Token),
     Revoke(&'a str),
+    Request(Step<'a>),
 }
 
 impl Change<'_> {
@@ -22,6 +24,7 @@ impl Change<'_> {
     /// Changes it; answers how many rows were.
     pub(super) async fn apply(&self, connection: &mut AnyConnection, at_ms: i64) -> Result<u64, sqlx::Error> {
         match self {
+            Change::Request(step) => step.apply(connection, at_ms).await,
             Change::Nothing => Ok(0),
             Change::Create(token) => insert(connection, token).await,
             Change::Revoke(id) => {

@@ -12,6 +12,8 @@ use super::{Api, Problem};
 use crate::engine::ActOutcome;
 use crate::event::{Act, Deed};
 use crate::records::audit;
+use crate::records::requests::{Request, RequestState};
+use crate::records::token::{ALL, Scope};
 use crate::stream::inbox::{Answered, Lane, NotTaken, Parcel};
 
 /// How many hexadecimal digits of the hash of its audit record an act is named by.
@@ -29,15 +31,91 @@ pub(super) struct Noted<'a> {
 }
 
 /// Does something, and answers what came of it.
+///
+/// What takes a second person (`policy.four_eyes`) is kept as a request instead, and answered by [`Problem::waits`].
 pub(super) async fn take(api: &Api, caller: &Caller, noted: Noted<'_>, what: Deed) -> Result<ActOutcome, Problem> {
-    let at_ms = (api.clocks.wall_ms)();
+    if api.four_eyes.contains(&word_of(noted.action)) {
+        return Err(ask(api, caller, noted, what).await?);
+    }
+    let (at_ms, by) = ((api.clocks.wall_ms)(), caller.actor());
+    let actor = by.clone();
+    record_and_hand_on(api, &actor, noted, Act { id: String::new(), at_ms, by, what }).await
+}
+
+/// What of `policy.four_eyes` an action falls under: the word before its dot. Lifting in bulk ends holds.
+fn word_of(action: &str) -> &str {
+    match action.split('.').next().unwrap_or(action) {
+        "decisions" => "hold",
+        word => word,
+    }
+}
+
+/// Keeps what is asked for until a second person decides.
+async fn ask(api: &Api, caller: &Caller, noted: Noted<'_>, what: Deed) -> Result<Problem, Problem> {
     let Noted { action, subject, detail } = noted;
-    let actor = caller.actor();
-    let record = audit::Act { at_ms, actor: &actor, action, subject, detail: detail.to_string() };
+    let mut random = [0; 8];
+    getrandom::fill(&mut random).map_err(|error| {
+        tracing::error!(%error, "the system has no random bytes");
+        Problem::internal()
+    })?;
+    let id = format!("req-{:016x}", u64::from_le_bytes(random));
+    let (at_ms, actor) = ((api.clocks.wall_ms)(), caller.actor());
+    let (program, scope) = match &what {
+        Deed::PutOverride(put) => (put.of.program.clone(), Scope::DecisionsWrite),
+        Deed::DeleteOverride(of) => (of.program.clone(), Scope::DecisionsWrite),
+        Deed::Lift(lift) => (lift.program.clone().unwrap_or_else(|| ALL.to_owned()), Scope::DecisionsWrite),
+        Deed::EndHold(end) => (program_of_hold(api, &end.hold).await?, Scope::DecisionsWrite),
+        // What holds for all programs.
+        _ if word_of(action) == "list" => (ALL.to_owned(), Scope::ListsWrite),
+        _ => (ALL.to_owned(), Scope::DecisionsWrite),
+    };
+    let act = Act { id: id.clone(), at_ms, by: actor.clone(), what };
+    let request = Request {
+        id: id.clone(),
+        at_ms,
+        actor,
+        action: action.to_owned(),
+        subject: subject.to_owned(),
+        program,
+        scope: scope.name().to_owned(),
+        detail: detail.to_string(),
+        act: act.line(),
+        state: RequestState::Waiting,
+        decided_by: None,
+    };
+    let record = api.records.ask(&request).await.map_err(|error| Api::records_away(&error))?;
+    tracing::info!(action, by = caller.id(), audit = record.number, hash = record.hash, request = id, "somebody asks");
+    Ok(Problem::waits(id))
+}
+
+async fn program_of_hold(api: &Api, hold: &str) -> Result<String, Problem> {
+    let hold = hold.to_owned();
+    let program = api.ask(move |engine| engine.hold(&hold).map(|hold| hold.event.program.to_string())).await?;
+    program.ok_or_else(|| Problem::not_found("there is no such hold"))
+}
+
+/// Does what somebody has asked for and somebody else has agreed to: both answer for it.
+pub(super) async fn done(
+    api: &Api,
+    approver: &str,
+    (action, subject): (&str, &str),
+    request: &str,
+    asked: Act,
+) -> Result<ActOutcome, Problem> {
+    let detail = serde_json::json!({"request": request, "asked_by": asked.by});
+    let by = format!("{}, {approver}", asked.by);
+    let act = Act { at_ms: (api.clocks.wall_ms)(), by, ..asked };
+    record_and_hand_on(api, approver, Noted { action, subject, detail }, act).await
+}
+
+/// Writes the audit record, and hands the act on, which has its id from that.
+async fn record_and_hand_on(api: &Api, actor: &str, noted: Noted<'_>, act: Act) -> Result<ActOutcome, Problem> {
+    let Noted { action, subject, detail } = noted;
+    let record = audit::Act { at_ms: act.at_ms, actor, action, subject, detail: detail.to_string() };
     let record = api.records.note(&record).await.map_err(|error| Api::records_away(&error))?;
-    tracing::info!(action, by = caller.id(), audit = record.number, hash = record.hash, "somebody acts");
+    tracing::info!(action, by = actor, audit = record.number, hash = record.hash, "somebody acts");
     let id = format!("act-{}", &record.hash[..ID_DIGITS]);
-    let text = Act { id, at_ms, by: actor, what }.line();
+    let text = Act { id, ..act }.line();
     let (told, answers) = oneshot::channel();
     let events = std::iter::once(0..text.len()).collect();
     // Whoever asked may be gone.

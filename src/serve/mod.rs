@@ -104,6 +104,8 @@ pub struct Api {
     pub away: Box<dyn Fn() -> Vec<String> + Send + Sync>,
     /// How many entries a key of the state keeps where its feature does not say: what a rule costs depends on it.
     pub max_entries: u32,
+    /// What takes a second person: words before the dot of an action, such as `override`.
+    pub four_eyes: Vec<&'static str>,
     /// What customers are told.
     pub customer_texts: CustomerTexts,
     /// Who counts.

@@ -105,6 +105,9 @@ fn open_routes() -> OpenApiRouter<Arc<Api>> {
         .routes(route!(calls::overrides::list, calls::overrides::put, calls::overrides::delete))
         .routes(route!(calls::lists::lists))
         .routes(route!(calls::lists::entries, calls::lists::put, calls::lists::delete))
+        .routes(route!(calls::requests::list))
+        .routes(route!(calls::requests::approve))
+        .routes(route!(calls::requests::reject))
         .routes(route!(calls::rules::list))
         .routes(route!(calls::explain::explain))
         .routes(route!(calls::tokens::list, calls::tokens::create))
@@ -121,6 +124,11 @@ pub fn description(event: &Value, verdict: &Value) -> Value {
     schemas["Event"] = without_dialect(event);
     schemas["Verdict"] = without_dialect(verdict);
     schemas["Recalled"] = recalled(verdict);
+    schemas["Waiting"] = json!({"type": "object", "required": ["request", "state", "detail"], "properties": {
+        "request": {"type": "string", "description": "Its id, for whoever decides."},
+        "state": {"const": "waiting"},
+        "detail": {"type": "string"},
+    }});
     schemas["SaidOrRecalled"] = json!({"anyOf": [
         {"$ref": "#/components/schemas/Verdict"},
         {"$ref": "#/components/schemas/Recalled"},
@@ -146,6 +154,12 @@ pub fn description(event: &Value, verdict: &Value) -> Value {
     }
     let operations = document["paths"].as_object_mut().into_iter().flat_map(|paths| paths.values_mut());
     for operation in operations.filter_map(Value::as_object_mut).flat_map(|path| path.values_mut()) {
+        if operation["responses"]["504"]["$ref"] == "#/components/responses/Unknown" {
+            operation["responses"]["202"] = json!({
+                "description": "It takes a second person (`policy.four_eyes`): nothing is done yet.",
+                "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Waiting"}}},
+            });
+        }
         for (status, name, _) in COMMON {
             operation["responses"][status] = json!({"$ref": format!("#/components/responses/{name}")});
         }
@@ -273,6 +287,9 @@ const ROUTES: &[&str] = &[
     "/v1/overrides",
     "/v1/lists",
     "/v1/lists/{name}/entries",
+    "/v1/requests",
+    "/v1/requests/{id}/approve",
+    "/v1/requests/{id}/reject",
     "/v1/rules",
     "/v1/explain/{source}/{id}",
     "/v1/tokens",

@@ -11,13 +11,13 @@ use utoipa::ToSchema;
 /// The media type of problem details.
 pub const MEDIA_TYPE: &str = "application/problem+json";
 
-/// Why a call did not do what was asked.
+/// Why a call did not do what was asked, or not yet.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Problem {
     /// A name of the kind of problem: `urn:refguard:problem:` and the code.
     #[serde(rename = "type")]
-    #[schema(example = "urn:refguard:problem:missing_id")]
-    pub kind: String,
+    #[schema(example = "urn:refguard:problem:missing_id", value_type = String)]
+    pub kind: Box<str>,
     /// The kind in words.
     #[schema(example = "Unprocessable Entity")]
     pub title: &'static str,
@@ -31,8 +31,11 @@ pub struct Problem {
     pub detail: String,
     /// Where the verdict can be fetched later.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(nullable = false, example = "/v1/verdicts/%2Fshop/e2?program=default")]
-    pub verdict_url: Option<String>,
+    #[schema(nullable = false, example = "/v1/verdicts/%2Fshop/e2?program=default", value_type = Option<String>)]
+    pub verdict_url: Option<Box<str>>,
+    /// The request that waits for a second person: then it is no problem, and the answer is 202.
+    #[serde(skip)]
+    pub request: Option<Box<str>>,
     /// When to try again, in seconds: the header `Retry-After`.
     #[serde(skip)]
     pub retry_after_s: Option<u32>,
@@ -42,12 +45,13 @@ impl Problem {
     /// A problem with this status and code.
     pub fn new(status: StatusCode, code: &'static str, detail: impl Into<String>) -> Problem {
         Problem {
-            kind: format!("urn:refguard:problem:{code}"),
+            kind: format!("urn:refguard:problem:{code}").into(),
             title: status.canonical_reason().unwrap_or("Problem"),
             status: status.as_u16(),
             code,
             detail: detail.into(),
             verdict_url: None,
+            request: None,
             retry_after_s: None,
         }
     }
@@ -60,6 +64,12 @@ impl Problem {
     /// 400: what was sent cannot be read.
     pub fn bad_request(code: &'static str, detail: impl Into<String>) -> Problem {
         Problem::new(StatusCode::BAD_REQUEST, code, detail)
+    }
+
+    /// 202: it is done once a second person has agreed to this request.
+    pub fn waits(request: String) -> Problem {
+        let detail = "a second person has to agree: nothing is done yet";
+        Problem { request: Some(request.into()), ..Problem::new(StatusCode::ACCEPTED, "waiting", detail) }
     }
 
     /// 403: the token does not allow it.
@@ -98,6 +108,10 @@ impl Problem {
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        if let Some(request) = &self.request {
+            let waiting = serde_json::json!({"request": request, "state": self.code, "detail": self.detail});
+            return (status, axum::Json(waiting)).into_response();
+        }
         let retry_after_s = self.retry_after_s;
         let body = serde_json::to_vec(&self).expect("a problem is plain text and numbers");
         let mut response = (status, [(header::CONTENT_TYPE, MEDIA_TYPE)], body).into_response();

@@ -148,7 +148,7 @@ impl Submission {
                 let detail =
                     "no verdict came in time; the event is judged all the same, and asking again counts it once";
                 let late = Problem::new(StatusCode::GATEWAY_TIMEOUT, "deadline", detail);
-                Err(Problem { verdict_url: self.verdict_url(), ..late })
+                Err(Problem { verdict_url: self.verdict_url().map(Into::into), ..late })
             }
         }
     }

@@ -170,6 +170,16 @@ impl Client {
         let mut answer = answered.map_err(away)?;
         let status = answer.status().as_u16();
         let text = answer.body_mut().with_config().limit(ANSWER_BYTES_MAX).read_to_string().map_err(away)?;
+        if status == 202
+            && let Ok(value) = serde_json::from_str::<Value>(&text)
+            && let Some(request) = value["request"].as_str()
+        {
+            return Err(Failure::Told {
+                message: format!("a second person has to agree to request {request}: nothing is done yet"),
+                hint: Some(format!("with another token: `refguard requests approve {request}`")),
+                code: 1,
+            });
+        }
         if (200..300).contains(&status) {
             return Ok(serde_json::from_str(&text).unwrap_or_default());
         }

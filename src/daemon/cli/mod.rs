@@ -17,6 +17,7 @@ mod keep;
 mod lists;
 mod outlive;
 mod overrides;
+mod requests;
 mod rules;
 mod run;
 mod schema;
@@ -80,6 +81,8 @@ enum Command {
     Token(token::Arguments),
     /// The lists that people keep over the API, and their entries.
     Lists(lists::Arguments),
+    /// What one person has asked for and a second one has to agree to.
+    Requests(requests::Arguments),
     /// The rules that a running daemon judges by, and how they are doing.
     Rules(rules::Arguments),
     /// What people and tokens have done: to look at and to check.
@@ -150,6 +153,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Decisions(arguments) => decisions::run(&arguments),
         Command::Token(arguments) => token::run(&arguments),
         Command::Lists(arguments) => lists::run(&arguments),
+        Command::Requests(arguments) => requests::run(&arguments),
         Command::Rules(arguments) => rules::run(&arguments),
         Command::Audit(arguments) => audit::run(&arguments),
         Command::Holds(arguments) => holds::run(&arguments),

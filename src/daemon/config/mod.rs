@@ -25,9 +25,9 @@ pub use environment::PREFIX;
 pub use http::{Http, HttpAllowance, HttpLimits, HttpTls};
 pub use redis::RedisUrl;
 pub use sections::{
-    Alerts, AttributeType, Backend, Cache, CacheSize, Config, Copies, Decisions, DecisionsRedis, Dedup, Engine, Log,
-    LogFormat, LogLevel, Metrics, Mfa, OnStateUnavailable, Policy, Program, ProgramPolicy, Quota, Quotas, Records,
-    Redis, Rules, Score, Signals, SomeThresholds, State, Thresholds, TypePolicy,
+    Alerts, AttributeType, Backend, Cache, CacheSize, Config, Copies, Decisions, DecisionsRedis, Dedup, Engine,
+    FourEyes, Log, LogFormat, LogLevel, Metrics, Mfa, OnStateUnavailable, Policy, Program, ProgramPolicy, Quota,
+    Quotas, Records, Redis, Rules, Score, Signals, SomeThresholds, State, Thresholds, TypePolicy,
 };
 pub use setting::{Address, Bytes, Key, Later, Millis, Scalar, Section, Setting, Shape, Whole};
 pub use stream::{KafkaSink, KafkaSource, Mapping, Sink, Sinks, Source, Standard};

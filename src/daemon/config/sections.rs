@@ -150,6 +150,8 @@ settings! {
             "Other thresholds for some event types.";
         programs: BTreeMap<String, ProgramPolicy> = "{}" eg "{gold: {thresholds: {block: 90}}}",
             "Other thresholds for some programs; they come before those of types.";
+        four_eyes: Vec<FourEyes> = "[]" eg "[override, hold]",
+            "What takes a second person: `override` (put and taken away), `hold` (released and upheld), `list` (entries of managed lists put in and taken out). One token asks, another agrees: docs/http.md.";
         on_state_unavailable: OnStateUnavailable = "fail_closed",
             "What is answered while state cannot be read. Read and not acted upon by this version, whose state is always there.";
         review_within: Millis = "7d",
@@ -389,6 +391,17 @@ impl From<AttributeType> for crate::event::AttributeType {
     }
 }
 
+impl FourEyes {
+    /// What the actions begin with that it is about.
+    pub fn word(self) -> &'static str {
+        match self {
+            FourEyes::Override => "override",
+            FourEyes::Hold => "hold",
+            FourEyes::List => "list",
+        }
+    }
+}
+
 /// A summed score.
 pub type Score = Whole<0, 1000000>;
 
@@ -410,6 +423,16 @@ words! {
         FailOpen = "fail_open",
         /// Hold.
         FailClosed = "fail_closed",
+    }
+
+    /// What takes a second person.
+    FourEyes {
+        /// Overrides.
+        Override = "override",
+        /// Ends of holds.
+        Hold = "hold",
+        /// Entries of managed lists.
+        List = "list",
     }
 
     /// Type of an attribute.

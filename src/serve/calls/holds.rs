@@ -339,13 +339,13 @@ async fn end(
     }
 }
 
-fn blocked(word: &Override) -> Problem {
+pub(super) fn blocked(word: &Override) -> Problem {
     let Override { id, kind, subject, by, .. } = word;
     let detail = format!("the override {id} of {by} blocks the {} {subject}: take that away first", kind.name());
     Problem::new(StatusCode::CONFLICT, "blocked", detail)
 }
 
-fn ended_before(hold: &Hold) -> Problem {
+pub(super) fn ended_before(hold: &Hold) -> Problem {
     let detail = format!("it has ended before: {}", hold.state.name());
     Problem::new(StatusCode::CONFLICT, "ended", detail)
 }

@@ -11,6 +11,7 @@ pub(super) mod ingest;
 pub(super) mod lift;
 pub(super) mod lists;
 pub(super) mod overrides;
+pub(super) mod requests;
 pub(super) mod rules;
 pub(super) mod stream;
 pub(super) mod tokens;
