@@ -28,7 +28,7 @@ mod reloads;
 mod world;
 
 use auditor::{Auditor, Expected};
-use compare::{compare, compare_repeat};
+use compare::{compare, compare_held, compare_repeat, is_repeat};
 use random::Random;
 use world::Fact;
 
@@ -71,11 +71,20 @@ fn audit(rules: &Arc<RuleSet>, history: &History, auditor: &mut Auditor) {
     let mut next = 0;
     for (input, fact) in history {
         let Some(fact) = fact else { continue };
+        let errors_before = auditor.errors;
         let shown = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| match auditor.expect(fact, next) {
             Expected::Refused => *auditor.counts.entry("refused").or_default() += 1,
             Expected::Repeat(first) => {
                 *auditor.counts.entry("repeats").or_default() += 1;
                 compare_repeat(lines[next], lines[first]);
+                next += 1;
+            }
+            Expected::Judged(judged) if judged.late && is_repeat(lines[next]) => {
+                // Its name was forgotten, and its hold was not: it is answered by that, and nothing is judged.
+                *auditor.counts.entry("held before").or_default() += 1;
+                compare_held(lines[next], &lines[..next]);
+                auditor.errors = errors_before;
+                auditor.created(fact, &[]);
                 next += 1;
             }
             Expected::Judged(judged) => {

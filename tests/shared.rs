@@ -5,7 +5,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that meets what it does not expect has failed")]
 
 use std::cell::RefCell;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use refguard::engine::{
@@ -303,11 +303,27 @@ fn values(lines: &[u8]) -> String {
     text.lines().map(of).collect()
 }
 
+/// Compares verdicts but for what holds are for: over shared records nothing is reviewed, so an event whose name was forgotten
+/// is judged anew there, and answered by its hold where there is one.
 fn assert_alike(shared: &str, embedded: &str, of: &str) {
+    let is_repeat = |line: &str| line.contains("\"duplicate\":true");
+    let id = |line: &str| line.split(',').find(|part| part.starts_with("\"event_id\":")).map(str::to_owned);
+    let without_current =
+        |line: &str| if is_repeat(line) { line.to_owned() } else { line.replace(",\"current\":\"hold\"", "") };
+    let mut held = BTreeSet::new();
     for (at, (one, other)) in shared.lines().zip(embedded.lines()).enumerate() {
-        assert_eq!(one, other, "{of}: event {at}");
+        if is_repeat(one) != is_repeat(other) {
+            assert!(
+                one.contains("\"late\":true") || other.contains("\"late\":true"),
+                "{of}: event {at}: {one}, {other}"
+            );
+            held.extend(id(one));
+        }
+        if id(one).is_none_or(|id| !held.contains(&id)) {
+            assert_eq!(without_current(one), without_current(other), "{of}: event {at}");
+        }
     }
-    assert_eq!(shared.len(), embedded.len(), "{of}");
+    assert_eq!(shared.lines().count(), embedded.lines().count(), "{of}");
 }
 
 #[test]

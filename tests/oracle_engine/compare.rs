@@ -49,3 +49,21 @@ pub(crate) fn compare_repeat(line: &str, first: &str) {
     first["current"] = first["verdict"].clone();
     assert_eq!(line, first, "a repeat");
 }
+
+/// Whether a line answers with an earlier verdict.
+pub(crate) fn is_repeat(line: &str) -> bool {
+    line.contains("\"duplicate\":true")
+}
+
+/// What is answered by a hold says what the line that made it said.
+pub(crate) fn compare_held(line: &str, before: &[&str]) {
+    let verdict: Value = serde_json::from_str(line).unwrap();
+    assert!(verdict["hold_id"].is_string(), "nothing but a hold is remembered for so long");
+    let of_hold = |line: &&&str| line.contains(verdict["hold_id"].as_str().unwrap()) && !is_repeat(line);
+    let first: Value = serde_json::from_str(before.iter().find(of_hold).expect("something made the hold")).unwrap();
+    for name in
+        ["event_id", "source", "program", "time", "account_id", "verdict", "cause", "score", "parties", "decisions"]
+    {
+        assert_eq!(verdict[name], first[name], "{name}");
+    }
+}

@@ -10,6 +10,8 @@ use crate::{options, pack, replay, world};
 const TABLE: u8 = 2;
 const KEYS: u8 = 3;
 const KEYS_OF: u8 = 14;
+/// Subjects of decisions, which have their places in the log of them; holds, their order; that log.
+const NEWER: [u8; 4] = [10, 16, 17, 18];
 const COMPONENT: u8 = 12;
 const EDGE: u8 = 4;
 const NAMED: u8 = 8;
@@ -111,6 +113,12 @@ fn the_first_format_is_read_as_what_is_written_now() {
         assert!(first.iter().any(|segment| segment[0] == KEYS && segment.len() > 1000));
         assert!(first.iter().all(|segment| segment[0] < KEYS_OF));
         let read = restored(&first, &rules, options()).unwrap();
-        assert!(segments(&read) == written, "seed {seed}");
+        // It knew nothing of holds, nor of the log of decisions.
+        let known =
+            |all: Vec<Vec<u8>>| -> Vec<Vec<u8>> { all.into_iter().filter(|of| !NEWER.contains(&of[0])).collect() };
+        let (read, written) = (known(segments(&read)), known(written));
+        let other: Vec<u8> =
+            read.iter().zip(&written).filter(|(one, other)| one != other).map(|(one, _)| one[0]).collect();
+        assert!(read == written, "seed {seed}: of {} and {} parts those of {other:?}", read.len(), written.len());
     }
 }
