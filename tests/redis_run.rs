@@ -60,7 +60,7 @@ impl Setting {
     fn config(&self, instance: &str) -> PathBuf {
         let folder = self.folder.path();
         let Setting { address, input, verdicts, group, redis, .. } = self;
-        let soon = "{session.timeout.ms: \"6000\", heartbeat.interval.ms: \"300\", reconnect.backoff.max.ms: \"500\"}";
+        let soon = "{session.timeout.ms: \"6000\", max.poll.interval.ms: \"20000\", heartbeat.interval.ms: \"300\", reconnect.backoff.max.ms: \"500\"}";
         let text = format!(
             "sources: {{mixed: {{kafka: {{brokers: [\"{address}\"], topics: [{input}], group: {group}, properties: {soon}}}}}}}\n\
              sinks: {{verdicts: {{kafka: {{topic: {verdicts}}}}}}}\n\
