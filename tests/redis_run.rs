@@ -60,10 +60,12 @@ impl Setting {
     fn config(&self, instance: &str) -> PathBuf {
         let folder = self.folder.path();
         let Setting { address, input, verdicts, group, redis, .. } = self;
-        let soon = "{session.timeout.ms: \"6000\", max.poll.interval.ms: \"20000\", heartbeat.interval.ms: \"300\", reconnect.backoff.max.ms: \"500\"}";
+        // Readers of committed records wait for so long for what somebody has begun and did not live to commit.
+        let open = "{transaction.timeout.ms: \"20000\"}";
+        let soon = "{session.timeout.ms: \"6000\", heartbeat.interval.ms: \"300\", reconnect.backoff.max.ms: \"500\"}";
         let text = format!(
             "sources: {{mixed: {{kafka: {{brokers: [\"{address}\"], topics: [{input}], group: {group}, properties: {soon}}}}}}}\n\
-             sinks: {{verdicts: {{kafka: {{topic: {verdicts}}}}}}}\n\
+             sinks: {{verdicts: {{kafka: {{topic: {verdicts}, properties: {open}}}}}}}\n\
              rules: {{path: {}, settle: 50ms}}\n\
              state: {{backend: redis, path: {}, key_file: {}, redis: {{{redis}, patience: 1s}}}}\n\
              engine: {{commit_interval: 20ms}}\n\
