@@ -5,7 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use refguard::stream::pipeline::Notice;
 
 use crate::auditor::{Auditor, Expected};
-use crate::compare::{compare, compare_repeat};
+use crate::compare::{compare, compare_held, compare_repeat, is_repeat};
 use crate::disk::lock;
 use crate::outside::World;
 use crate::record::Input;
@@ -57,6 +57,11 @@ fn judge(auditor: &mut Auditor, fact: &Fact, lines: &[&str], next: usize) -> boo
     match auditor.expect(fact, next) {
         Expected::Refused => return false,
         Expected::Repeat(first) => compare_repeat(lines[next], lines[first]),
+        Expected::Judged(judged) if judged.late && is_repeat(lines[next]) => {
+            // Its name was forgotten, and its hold was not: it is answered by that, and nothing is judged.
+            compare_held(lines[next], &lines[..next]);
+            auditor.created(fact, &[]);
+        }
         Expected::Judged(judged) => {
             let created = compare(lines[next], &judged);
             auditor.created(fact, &created);
