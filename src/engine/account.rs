@@ -322,12 +322,6 @@ impl AccountMemory {
         }
     }
 
-    /// Forgets an account. What is kept by account and device or country cannot be found by the account alone.
-    pub(super) fn forget(&mut self, key: KeyHash) {
-        self.tables.iter_mut().for_each(|table| table.forget(key));
-        self.referrers.iter_mut().for_each(|referrers| referrers.forget(key));
-    }
-
     /// Goes over to other tables: those that both know keep what they hold, the rest begin empty. Answers for each of the
     /// tables now which of those before it is.
     pub(super) fn reload(
