@@ -38,9 +38,8 @@ impl Engine {
         let entry = &self.chunk.entries[events.len() - 1];
         let (place, at_ms) = (entry.program, entry.as_of_ms(event));
         self.forget_traces(place, account, None, &mut |_, _| {});
+        self.decisions.erase(self.account_subject(place, account));
         let program = self.programs.get(place).name.clone();
-        let subject = self.subject(&program, SubjectKind::Account, account);
-        self.decisions.erase(subject);
         let is_of = |of: &Box<str>, name: &str| **of == *name;
         let open = self.holds.reviews_behind(None).map(|(_, hold)| hold);
         let of_account =
@@ -102,6 +101,12 @@ impl Engine {
         let features = by_account.flat_map(|(of, _)| self.keys_of_feature(of, place, id).map(move |key| (of, key)));
         let features = features.collect();
         KeysOfAccount { account: self.hasher.key(program.part, &[id]).of_class(program.class), features }
+    }
+
+    /// The key of an account as a subject of decisions.
+    pub(super) fn account_subject(&self, place: usize, account: &str) -> KeyHash {
+        let part = |text| self.hasher.part(Scalar::Text(text));
+        self.hasher.key(self.programs.get(place).part, &[part(SubjectKind::Account.name()), part(account)])
     }
 
     /// The key of a feature at an account; where it counts by units of the calendar, one for each that an event may still read.

@@ -16,7 +16,7 @@ use crate::engine::chunk::{ByReferral, Entry, Ground};
 use crate::engine::erasure::erased_account;
 use crate::engine::judgement::{Judgement, Judgements, Outcome};
 use crate::engine::subject::{subject_key, subjects};
-use crate::event::{Event, EventBatch, Field, Signals, SubjectKind};
+use crate::event::{Event, EventBatch, Field, Signals};
 use crate::state::{self, Broken, KeyHash, Sighting};
 
 /// What planning and applying read; no function, since the rest of the engine changes meanwhile.
@@ -431,8 +431,7 @@ impl<'a> SharedChunk<'a> {
                 changed.push((record as u32, table as u32));
             }
         });
-        let program = engine.programs.get(place).name.clone();
-        let subject = engine.subject(&program, SubjectKind::Account, account);
+        let subject = engine.account_subject(place, account);
         engine.decisions.erase(subject);
     }
 
