@@ -69,9 +69,11 @@ deny:
 
 # cargo-fuzz wants flags of a nightly compiler; RUSTC_BOOTSTRAP lets the stable one take them. There is no address sanitizer: this
 # crate has no unsafe code, and the C libraries below it, built with one, do not pass librdkafka's configure. New inputs go below
-# the target directory; those worth keeping are copied to fuzz/corpus by hand.
+# the target directory; those worth keeping are copied to fuzz/corpus by hand. The lock file is a copy each time: what is fuzzed
+# is what ships.
 fuzz:
 	@sh scripts/setup fuzz
+	@cp Cargo.lock fuzz/Cargo.lock
 	@set -e; for name in $$(basename -s .rs fuzz/fuzz_targets/*.rs); do \
 	    echo "fuzz: $$name for $(FUZZ_SECONDS) s"; \
 	    mkdir -p "$$CARGO_TARGET_DIR/fuzz-corpus/$$name" "fuzz/corpus/$$name"; \

@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fs;
 use std::path::Path;
+use std::process::Command;
 
 #[path = "tidy/planted.rs"]
 mod planted;
@@ -463,6 +464,14 @@ fn assert_none(wrong: Vec<String>) {
 }
 
 // -- the repository -----------------------------------------------------------------------------------------------
+
+/// A link leads to somewhere on the machine of who made it. Outside a checkout, as in an archive, nothing can add one.
+#[test]
+fn no_link_is_checked_in() {
+    let listed = Command::new("git").args(["ls-files", "--stage"]).current_dir(env!("CARGO_MANIFEST_DIR")).output();
+    let listed = listed.map(|listed| String::from_utf8_lossy(&listed.stdout).into_owned()).unwrap_or_default();
+    assert_none(listed.lines().filter(|line| line.starts_with("120000 ")).map(str::to_owned).collect());
+}
 
 #[test]
 fn modules_import_only_what_is_below_them() {

@@ -61,3 +61,33 @@ fn two_at_the_same_keys_lose_and_double_nothing_on_a_cluster() {
     let cluster = Cluster::start();
     check(&[cluster.nodes[0].port]);
 }
+
+/// How many events of a partition are in doubt after it was assigned, and those of one chunk.
+const CHUNK: u64 = 256;
+
+/// One falls asleep, another goes on with its partition, and the first wakes up with events that it has already read: of these
+/// nothing is counted twice.
+fn check_zombie(nodes: &[u16]) {
+    let logins = |numbers: std::ops::Range<u64>| -> Vec<Login> { numbers.map(|number| login(0, number)).collect() };
+    let mut zombie = Judge::new(nodes, RULES, 0);
+    // It knows its partition by then: of more events than are in doubt at first.
+    zombie.judge(&logins(0..2 * CHUNK));
+    let mut heir = Judge::new(nodes, RULES, 0);
+    heir.judge(&logins(0..6 * CHUNK));
+    zombie.judge(&logins(2 * CHUNK..6 * CHUNK));
+    let all = 6 * CHUNK + 1;
+    let told = heir.judge(&logins(6 * CHUNK..all));
+    assert!(told.contains(&format!("\"{all} {all} {all} {all}\"")), "of {all} events: {told}");
+}
+
+#[test]
+fn who_wakes_up_doubles_nothing_on_one_server() {
+    let redis = Redis::start();
+    check_zombie(&[redis.port]);
+}
+
+#[test]
+fn who_wakes_up_doubles_nothing_on_a_cluster() {
+    let cluster = Cluster::start();
+    check_zombie(&[cluster.nodes[0].port]);
+}

@@ -5,6 +5,7 @@ use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, SystemTime};
 
 use serde_json::{Value, json};
@@ -251,13 +252,15 @@ pub(crate) fn event(id: &str, source: &str, data: Value) -> Value {
     json!({"specversion": "1.0", "id": id, "source": source, "type": "referral.completed", "time": now(), "data": data})
 }
 
+/// The time, and never the same one twice: what is sorted by time is then sorted as it was sent.
 #[expect(clippy::disallowed_methods, reason = "events of the API are of now")]
 fn now() -> String {
+    static LAST_MS: AtomicI64 = AtomicI64::new(0);
     let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).expect("it is after 1970");
+    let now_ms = i64::try_from(since.as_millis()).expect("it is before the year 292278994");
+    let later_ms = |last_ms| now_ms.max(last_ms + 1);
+    let before_ms = LAST_MS.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |last_ms| Some(later_ms(last_ms)));
     let mut text = Vec::new();
-    refguard::event::write_time_ms(
-        &mut text,
-        i64::try_from(since.as_millis()).expect("it is before the year 292278994"),
-    );
+    refguard::event::write_time_ms(&mut text, later_ms(before_ms.expect("it is always updated")));
     String::from_utf8(text).expect("a time is text")
 }

@@ -240,6 +240,11 @@ impl<'a> SharedChunk<'a> {
         matches!(self.standings.get(at), Some(Standing::New))
     }
 
+    /// Whether somebody has judged one of the events before: what has come of it may stand there already.
+    pub fn has_again(&self) -> bool {
+        self.standings.iter().any(|standing| matches!(standing, Standing::Again(_)))
+    }
+
     /// Ends it, once what has changed is written.
     pub fn finish(self) {
         let SharedChunk { engine, mut sharing, out, .. } = self;

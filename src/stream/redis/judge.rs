@@ -39,6 +39,17 @@ pub struct SharedCounts {
     pub swept: AtomicU64,
 }
 
+/// What has become of a try.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Attempt {
+    Written,
+    /// Somebody else was faster.
+    Overtaken,
+    /// Another has judged events of it before, though its partition was ours: this one slept, and its partitions went to the other.
+    /// Nothing was written: without the places nobody knows what stands there.
+    Known,
+}
+
 /// A partition that this engine reads.
 #[derive(Clone, Copy, Debug)]
 struct Own {
@@ -287,8 +298,9 @@ impl SharedState {
         let mut chunk = SharedChunk::open(engine, batch, signals, (part, origins), out);
         loop {
             match self.attempt(&mut chunk, in_doubt, origins) {
-                Ok(true) => break,
-                Ok(false) => {
+                Ok(Attempt::Written) => break,
+                Ok(Attempt::Known) => {}
+                Ok(Attempt::Overtaken) => {
                     self.counts.conflicts.fetch_add(1, Ordering::Relaxed);
                     self.chunk_max = (self.chunk_max / 2).max(CHUNK_MIN);
                     // So the next chunk is smaller by more than a step.
@@ -306,7 +318,7 @@ impl SharedState {
                     }
                 }
             }
-            // A part of it may stand there already.
+            // A part of it may stand there already, if not all.
             in_doubt = true;
             chunk.again();
         }
@@ -323,8 +335,13 @@ impl SharedState {
         Ok(())
     }
 
-    /// Fetches, judges and writes a chunk; `false`: somebody else was faster.
-    fn attempt(&mut self, chunk: &mut SharedChunk<'_>, in_doubt: bool, origins: &[Origin]) -> Result<bool, RedisError> {
+    /// Fetches, judges and writes a chunk.
+    fn attempt(
+        &mut self,
+        chunk: &mut SharedChunk<'_>,
+        in_doubt: bool,
+        origins: &[Origin],
+    ) -> Result<Attempt, RedisError> {
         let store = connected(&mut self.store)?;
         self.token = self.token.wrapping_add(1);
         let mut places = Places::new();
@@ -338,17 +355,22 @@ impl SharedState {
                 place.is_some_and(|place| *place >= origin.offset)
             };
             let values = values.iter().map(|value| value.as_deref());
-            if chunk.give(values, &applied, self.token).map_err(RedisError::broken)? == Next::Write {
+            let next = chunk.give(values, &applied, self.token).map_err(RedisError::broken)?;
+            if chunk.has_again() && !in_doubt {
+                return Ok(Attempt::Known);
+            }
+            if next == Next::Write {
                 break;
             }
         }
-        store.write(&Outcome {
+        let is_written = store.write(&Outcome {
             state: chunk.state_changes().collect(),
             verdicts: chunk.verdict_changes().collect(),
             origins,
             horizon_ms: chunk.horizon_ms(),
             token: self.token,
-        })
+        })?;
+        Ok(if is_written { Attempt::Written } else { Attempt::Overtaken })
     }
 
     /// Called between works: takes away what nobody sees, and, while nothing is judged, tells the others how far event time has
