@@ -160,7 +160,9 @@ pub(in crate::serve) async fn explain(
     let OfProgram { program } = asked::query(query)?;
     caller.speaks_for_program(&program)?;
     caller.speaks_for_source(&source)?;
-    let asked = api.ask(move |engine| Some((engine.why(&program, &source, &id)?, Arc::clone(engine.rules())))).await?;
+    let asked = api
+        .ask_of_verdicts(move |engine| Some((engine.why(&program, &source, &id)?, Arc::clone(engine.rules()))))
+        .await?;
     let Some((why, rules)) = asked else {
         return Err(Problem::not_found("no verdict on an event of this program, source and id is remembered"));
     };

@@ -43,7 +43,7 @@ pub(in crate::serve) async fn verdict(
     let OfProgram { program } = asked::query(query)?;
     caller.speaks_for_program(&program)?;
     caller.speaks_for_source(&source)?;
-    let recalled = api.ask(move |engine| engine.recall(&program, &source, &id)).await?;
+    let recalled = api.ask_of_verdicts(move |engine| engine.recall(&program, &source, &id)).await?;
     let Some(recalled) = recalled else {
         return Err(Problem::not_found("no verdict on an event of this program, source and id is remembered"));
     };
