@@ -72,19 +72,26 @@ fn column(values: &[Value], name: &str) -> Vec<String> {
     values.iter().map(|value| value[name].as_str().map_or_else(|| value[name].to_string(), str::to_owned)).collect()
 }
 
+/// What a command says that tells people alone what it has done.
+fn done(served: &Served, words: &[&str]) -> String {
+    let told = told(served, words);
+    assert_eq!((told.code, told.out.as_slice()), (Some(0), &b""[..]), "{words:?}: {}", told.err);
+    told.err
+}
+
+/// Has something of each kind: a hold, which it answers, an override, an entry of a list, decisions.
+fn filled(served: &Served) -> String {
+    served.batch("/v1/evaluate", &["a", "b", "c"].map(|account| referral(account, account, "d1")));
+    let said = done(served, &["overrides", "put", "account", "omar", "block", "--reason", "ticket 7"]);
+    assert_eq!(said, "account omar: block from here on\n");
+    done(served, &["lists", "put", "agents", "agent-7", "--owner", "partners", "--reason", "books for others"]);
+    hold(served, "e1")
+}
+
 #[test]
 fn people_see_tables_and_programs_json() {
     let served = served("");
-    let held = hold(&served, "e1");
-    served.batch("/v1/evaluate", &["a", "b", "c"].map(|account| referral(account, account, "d1")));
-    let done = |words: &[&str]| {
-        let told = told(&served, words);
-        assert_eq!((told.code, told.out.as_slice()), (Some(0), &b""[..]), "{words:?}: {}", told.err);
-        told.err
-    };
-    let said = done(&["overrides", "put", "account", "omar", "block", "--reason", "ticket 7"]);
-    assert_eq!(said, "account omar: block from here on\n");
-    done(&["lists", "put", "agents", "agent-7", "--owner", "partners", "--reason", "books for others"]);
+    let held = filled(&served);
     let token = served.admin.split('_').nth(1).unwrap().to_owned();
 
     for (words, heads, cells) in [
@@ -131,7 +138,13 @@ fn people_see_tables_and_programs_json() {
     }
     assert_eq!(column(&values(&served, &["holds", "list", "--account", "sara"]), "id"), [held.as_str()]);
     assert_eq!(values(&served, &["holds", "list", "--program", "gold"]), [json!(null); 0]);
+}
 
+#[test]
+fn what_is_done_is_told_and_done() {
+    let served = served("");
+    let held = filled(&served);
+    let done = |words: &[&str]| done(&served, words);
     let said = done(&["holds", "release", &held, "--reason", "she called back"]);
     assert_eq!(said, format!("released {held}: the verdict is allow now\n"));
     assert_eq!(done(&["overrides", "delete", "account", "omar"]), "account omar: what rules decide counts again\n");

@@ -34,7 +34,7 @@ pub(super) struct Named<'a> {
 }
 
 impl<'a> Named<'a> {
-    /// Reads what [`write`] wrote.
+    /// Reads what [`write()`] wrote.
     pub(super) fn read(bytes: &'a [u8]) -> Option<Named<'a>> {
         let (count, rest) = bytes.split_first()?;
         let (keys, mut rest) = rest.split_at_checked(usize::from(*count) * KEY_BYTES)?;
