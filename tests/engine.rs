@@ -24,6 +24,8 @@ mod components;
 mod corrections;
 #[path = "engine/decisions.rs"]
 mod decisions;
+#[path = "engine/erasure.rs"]
+mod erasure;
 #[path = "engine/holds.rs"]
 mod holds;
 #[path = "engine/known.rs"]
@@ -32,6 +34,8 @@ mod known;
 mod lift;
 #[path = "engine/lists.rs"]
 mod lists;
+#[path = "engine/observed.rs"]
+mod observed;
 #[path = "engine/overrides.rs"]
 mod overrides;
 #[path = "support/pack.rs"]

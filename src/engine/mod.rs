@@ -20,6 +20,7 @@ mod corrections;
 mod decide;
 mod decisions;
 mod dossier;
+mod erasure;
 mod explain;
 mod export;
 mod facts;
