@@ -20,6 +20,8 @@ mod breaker;
 mod by_id;
 #[path = "engine/components.rs"]
 mod components;
+#[path = "engine/corrections.rs"]
+mod corrections;
 #[path = "engine/decisions.rs"]
 mod decisions;
 #[path = "engine/erasure.rs"]

@@ -3,9 +3,10 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that meets what it does not expect has failed")]
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use refguard::engine::{ActOutcome, CheckpointStep, Engine, EngineOptions, Restoring, derived_id};
+use refguard::engine::{ActOutcome, CheckpointStep, Engine, EngineOptions, Judgements, Restoring, derived_id};
 use refguard::event::{Act, ActSubject, Deed, EndHold, HoldEnding, Lift, PutOverride, SubjectKind, Verdict};
 use refguard::lab::Replay;
 use refguard::ruleset::program::RuleSet;
@@ -281,8 +282,13 @@ fn current(inputs: &[Input], place: usize, at: usize, verdict: &str) -> Verdict 
     }
 }
 
+/// Every event is kept by name.
+fn options() -> EngineOptions {
+    EngineOptions { named_bytes: 1 << 20, ..EngineOptions::default() }
+}
+
 fn replay(rules: &Arc<RuleSet>) -> Replay {
-    Replay::new(Arc::clone(rules), &SignalConfig::default(), EngineOptions::default()).unwrap()
+    Replay::new(Arc::clone(rules), &SignalConfig::default(), options()).unwrap()
 }
 
 /// Judges some of the inputs in batches of at most so many events.
@@ -332,7 +338,7 @@ fn sorted(out: &[u8]) -> Vec<&[u8]> {
 #[test]
 fn verdicts_are_those_of_a_recount_whatever_the_batch() {
     let rules = pack::rules(RULES);
-    let mut seen = std::collections::BTreeMap::<String, usize>::new();
+    let mut seen = BTreeMap::<String, usize>::new();
     for seed in 1..13 {
         let inputs = history(&mut Random(seed), 1500);
         let mut whole = Vec::new();
@@ -368,8 +374,79 @@ fn verdicts_are_those_of_a_recount_whatever_the_batch() {
     assert!(all.iter().chain(&more).all(|case| seen.get(*case).is_some_and(|times| *times > 30)), "{seen:?}");
 }
 
+/// Follows what is said as corrected: each goes on from what was told before.
+fn follow<'a>(
+    said: impl Iterator<Item = &'a [u8]>,
+    told: &mut BTreeMap<String, Vec<String>>,
+    seen: &mut BTreeMap<String, usize>,
+) {
+    for said in said {
+        let line: Value = serde_json::from_slice(said).unwrap();
+        if line["type"] != "verdict.corrected" {
+            continue;
+        }
+        let text = |name: &str| line["data"][name].as_str().unwrap().to_owned();
+        let before = told.insert(text("event_id"), vec![text("verdict")]);
+        assert!(before.is_some_and(|before| before.contains(&text("was"))), "{line}");
+        *seen.entry(text("why")).or_default() += 1;
+    }
+}
+
+#[test]
+fn whoever_follows_what_is_said_knows_what_every_verdict_is_now() {
+    let rules = pack::rules(RULES);
+    let mut seen = BTreeMap::new();
+    for seed in 40..48 {
+        // Within the span in which events are remembered.
+        let inputs = history(&mut Random(seed), 1200);
+        let (mut replay, mut told, mut firsts) = (replay(&rules), BTreeMap::new(), BTreeMap::new());
+        let now = |replay: &mut Replay, id: &str| {
+            let recalled = replay.engine().recall("default", "/shop", id).unwrap();
+            let recalled: Value = serde_json::from_slice(&recalled).unwrap();
+            ["verdict", "current"].map(|name| recalled[name].as_str().unwrap().to_owned())
+        };
+        for (at, input) in inputs.iter().enumerate() {
+            let mut out = Vec::new();
+            judge(&mut replay, std::slice::from_ref(input), at, 1, &mut out);
+            if matches!(input, Input::Event(_)) {
+                let [verdict, current] = now(&mut replay, &format!("e{at}"));
+                // An event of before the end of a word that was not looked at yet meets it still, and whoever asks does not.
+                told.insert(format!("e{at}"), vec![verdict.clone(), current]);
+                firsts.insert(at, verdict);
+            }
+            let said = out.split(|byte| *byte == b'\n').filter_map(|line| line.strip_prefix(b"said "));
+            follow(said, &mut told, &mut seen);
+        }
+        let mut last = Judgements::default();
+        replay.engine().pass_time(&mut last);
+        replay.engine().end_holds(&mut last);
+        follow(last.said.iter().map(|said| &*said.line), &mut told, &mut seen);
+        for (place, verdict) in firsts {
+            let id = format!("e{place}");
+            let [_, current_] = now(&mut replay, &id);
+            assert!(told[&id].contains(&current_), "seed {seed}, {id}, what was said last: {:?}", told[&id]);
+            // Time is looked at once more behind the last input.
+            let mut all = inputs.clone();
+            all.push(Input::Act(Act {
+                id: "end".into(),
+                at_ms: 0,
+                by: "token:t".into(),
+                what: Deed::DeleteOverride(nobody()),
+            }));
+            assert_eq!(current_, current(&all, place, all.len(), &verdict).name(), "seed {seed}, {id}, by a recount");
+        }
+    }
+    let whys = ["hold.released", "hold.upheld", "hold.expired", "hold.lifted"];
+    let more = ["override.put", "override.deleted", "override.expired"];
+    assert!(whys.iter().chain(&more).all(|why| seen.get(*why).is_some_and(|times| *times > 4)), "{seen:?}");
+}
+
+fn nobody() -> ActSubject {
+    ActSubject { program: "default".to_owned(), kind: SubjectKind::Account, subject: "nobody".to_owned() }
+}
+
 fn restored(segments: &[Vec<u8>], rules: &Arc<RuleSet>) -> Engine {
-    let mut restoring = Restoring::new(Arc::clone(rules), EngineOptions::default());
+    let mut restoring = Restoring::new(Arc::clone(rules), options());
     segments.iter().for_each(|segment| restoring.take(segment).unwrap());
     restoring.finish().unwrap().0
 }

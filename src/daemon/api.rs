@@ -16,6 +16,7 @@ use crate::records::token::Secret;
 use crate::serve::{self, Api, Bound, Clocks, Live, ServeError, Server};
 use crate::stream::decision_log::DecisionHub;
 use crate::stream::inbox::{Inbox, InboxSource, inbox};
+use crate::stream::journal::Journal;
 use crate::stream::pipeline::Question;
 
 /// Questions that wait for the engine, at most.
@@ -136,7 +137,7 @@ impl Opened {
         self,
         config: &Config,
         metrics: &Arc<Metrics>,
-        decisions: Arc<DecisionHub>,
+        (decisions, journal): (Arc<DecisionHub>, &Arc<Journal>),
         with_constant: bool,
     ) -> Result<Server, ApiError> {
         let Opened { bound, records, inbox, acts, ask } = self;
@@ -145,6 +146,7 @@ impl Opened {
             inbox,
             acts,
             questions: ask,
+            journal: Arc::clone(journal),
             decisions,
             streams: wiring::stream_options(config),
             records,

@@ -10,7 +10,7 @@ mod telling;
 mod together;
 
 pub use api::{
-    bounds, connection_options, evidence_bytes, inbox_mapping, inbox_name, limits, stream_options, tls_files,
+    asked_options, bounds, connection_options, inbox_mapping, inbox_name, limits, stream_options, tls_files,
 };
 pub use recovery::{copy_options, groups, journal_topic, store};
 pub use sinks::{LettersAt, Outlets, Standing, alert_options, letters_at, resend_options, shared_sinks, sinks, stdout};
@@ -130,6 +130,7 @@ pub fn engine_options(config: &Config, key: &StateKey) -> EngineOptions {
         retention_ms: config.state.retention.0,
         state_max_bytes: usize::try_from(config.state.max_bytes.0).unwrap_or(usize::MAX),
         evidence_bytes: 0,
+        named_bytes: 0,
         every_rule_in_force: false,
         tells_decisions: config.sinks.decisions.is_some() || has_followers(config),
         review_within_ms: config.policy.review_within.0,

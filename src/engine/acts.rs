@@ -38,10 +38,11 @@ impl Engine {
     /// afterwards: an override may stand on what no rule looks at.
     pub fn act(&mut self, act: &Act, out: &mut Judgements) -> ActOutcome {
         // What time has ended a person comes too late for.
+        self.pass_time(out);
         self.end_holds(out);
         let outcome = match &act.what {
-            Deed::PutOverride(put) => self.put_override(act, put),
-            Deed::DeleteOverride(of) => self.delete_override(of),
+            Deed::PutOverride(put) => self.put_override(act, put, out),
+            Deed::DeleteOverride(of) => self.delete_override(act, of, out),
             Deed::PutEntry(put) => self.enter(act, put),
             Deed::DeleteEntry(of) => match self.delete_entry(&of.list, &of.value) {
                 true => ActOutcome::Deleted,

@@ -57,6 +57,8 @@ mod tag {
     pub(super) const DECISION_LOG: u8 = 18;
     /// What verdicts rested on.
     pub(super) const EVIDENCE: u8 = 32;
+    /// Whom and what events are about.
+    pub(super) const NAMED: u8 = 34;
     /// Entries of managed lists.
     pub(super) const LISTS: u8 = 33;
 }
@@ -111,6 +113,7 @@ impl Engine {
         self.dedup.store(&[tag::IDENTITIES], put);
         self.remembered.store(&[tag::VERDICTS], put);
         self.recorded.store(&[tag::EVIDENCE], put);
+        self.named.store(&[tag::NAMED], put);
         self.managed.store(&[tag::LISTS], put);
         self.decisions.store(&[tag::SUBJECTS], put);
         self.holds.store(&[tag::REVIEWS], put);
@@ -133,6 +136,7 @@ impl Engine {
         self.dedup.begin_cut(&[tag::IDENTITIES]);
         self.remembered.begin_cut(&[tag::VERDICTS]);
         self.recorded.begin_cut(&[tag::EVIDENCE]);
+        self.named.begin_cut(&[tag::NAMED]);
         self.managed.begin_cut(&[tag::LISTS]);
         self.decisions.begin_cut(&[tag::SUBJECTS]);
         self.holds.begin_cut(&[tag::REVIEWS]);
@@ -172,6 +176,7 @@ impl Engine {
         self.dedup.cancel_cut();
         self.remembered.cancel_cut();
         self.recorded.cancel_cut();
+        self.named.cancel_cut();
         self.managed.cancel_cut();
         self.decisions.cancel_cut();
         self.holds.cancel_cut();
@@ -197,6 +202,7 @@ impl Engine {
             4 => self.holds.store_cut(budget_bytes, put),
             5 => self.recorded.store_cut(budget_bytes, put),
             6 => self.managed.store_cut(budget_bytes, put),
+            7 => self.named.store_cut(budget_bytes, put),
             _ => return None,
         };
         Some(is_all)

@@ -458,7 +458,7 @@ pub fn derived_id<'a>(prefix: &str, parts: impl IntoIterator<Item = &'a str>) ->
 }
 
 /// Whether refguard itself says this of a verdict that was given: to stop it would hold what somebody has just released.
-fn is_own(row: &Row<'_>) -> bool {
+pub(super) fn is_own(row: &Row<'_>) -> bool {
     row.text(Field::Source) == SOURCE && SAID.contains(&row.text(Field::Type))
 }
 

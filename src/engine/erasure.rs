@@ -40,7 +40,7 @@ impl Engine {
         self.forget_traces(place, account, None, &mut |_, _| {});
         self.decisions.erase(self.account_subject(place, account));
         let program = self.programs.get(place).name.clone();
-        let is_of = |of: &Box<str>, name: &str| **of == *name;
+        let is_of = |of: &str, name: &str| of == name;
         let open = self.holds.reviews_behind(None).map(|(_, hold)| hold);
         let of_account =
             open.filter(|hold| is_of(&hold.event.program, &program) && is_of(&hold.event.account, account));

@@ -5,7 +5,6 @@
 //! reading are found by feeding the same log once more to an engine that is told which keys to watch for.
 
 use std::collections::BTreeSet;
-use std::ops::Range;
 
 use super::Engine;
 use super::breaker::{eased, most};
@@ -16,7 +15,7 @@ use super::facts::Row;
 use super::policy::Thresholds;
 use super::record;
 use super::subject::{subject_key, subjects};
-use crate::event::{EventBatch, Field, Signals, SubjectKind, Verdict};
+use crate::event::{Event, EventBatch, Field, Signals, SubjectKind, Verdict};
 use crate::ruleset::cel::{Compiled, Facts, FeatureIndex, ReadIndex, ReadKey, ReadSource, Reading, Term};
 use crate::ruleset::program::{Aggregate, Reach};
 use crate::state::{KeyHash, KeyHasher};
@@ -191,7 +190,7 @@ impl Engine {
     pub fn explain(&self, batch: &EventBatch, signals: &[Signals], at: usize) -> Option<Explanation> {
         let chunk = self.chunk.entries.len();
         let range = at + 1 - chunk..at + 1;
-        let ground = self.ground(batch, signals, range);
+        let ground = self.ground(batch, &batch.events[range.clone()], &signals[range]);
         let entry = self.chunk.entries.last().filter(|entry| entry.is_new())?;
         let row = self.chunk.row(&ground, chunk - 1);
         let program = self.programs.get(entry.program);
@@ -214,8 +213,8 @@ impl Engine {
     pub(super) fn ground<'a>(
         &'a self,
         batch: &'a EventBatch,
+        events: &'a [Event],
         signals: &'a [Signals],
-        range: Range<usize>,
     ) -> Ground<'a> {
         Ground {
             plan: &self.plan,
@@ -224,8 +223,8 @@ impl Engine {
             hasher: &self.hasher,
             programs: &self.programs,
             batch,
-            events: &batch.events[range.clone()],
-            signals: &signals[range],
+            events,
+            signals,
             started_ms: self.started_ms.unwrap_or(i64::MAX),
         }
     }

@@ -13,7 +13,7 @@ use super::decisions::{Decisions, LogPage, Observed};
 use super::erasure::up_to_erasure;
 use super::explain::Watch;
 use super::holds::Holds;
-use super::judgement::{Judgement, Judgements, Outcome, TimePassed};
+use super::judgement::{Judgement, Judgements, Outcome};
 use super::managed::ManagedLists;
 use super::parts::{Parts, StateSize};
 use super::plan::{Plan, window_spec};
@@ -66,6 +66,9 @@ pub struct EngineOptions {
     pub state_max_bytes: usize,
     /// How many bytes of what verdicts rested on are kept, for [`Engine::why`]; 0: none.
     pub evidence_bytes: usize,
+    /// How many bytes of whom and what the newest events are about are kept, so that the word of a person reaches verdicts that were given;
+    /// 0: none.
+    pub named_bytes: usize,
     /// Rollout counts as 100 %, nothing expires, no breaker opens, and programs have no quotas: for the tests inside rule files.
     pub every_rule_in_force: bool,
     /// Whether changes of decisions are written down, and not only counted.
@@ -88,6 +91,7 @@ impl Default for EngineOptions {
             retention_ms: 400 * 24 * HOUR_MS,
             state_max_bytes: 4 << 30,
             evidence_bytes: 0,
+            named_bytes: 0,
             every_rule_in_force: false,
             tells_decisions: false,
             review_within_ms: 7 * 24 * HOUR_MS,
@@ -118,6 +122,7 @@ pub struct Engine {
     pub(super) dedup: Dedup,
     pub(super) remembered: Remembered,
     pub(super) recorded: Recorded,
+    pub(super) named: Recorded,
     pub(super) managed: ManagedLists,
     pub(super) decisions: Decisions,
     pub(super) holds: Holds,
@@ -161,6 +166,7 @@ impl Engine {
             dedup: Dedup::new(options.dedup_span_ms, options.dedup_max_entries),
             remembered: Remembered::default(),
             recorded: Recorded::new(options.evidence_bytes),
+            named: Recorded::new(options.named_bytes),
             managed: ManagedLists::new(&rules),
             decisions: Decisions::default(),
             holds: Holds::new(options.state_max_bytes / HOLDS_SHARE, policy.named()),
@@ -275,53 +281,13 @@ impl Engine {
             dedup: &mut self.dedup,
             remembered: &mut self.remembered,
             decisions: &mut self.decisions,
-            beside_bytes: self.breakers.bytes() + self.holds.bytes() + self.recorded.bytes() + self.managed.bytes(),
+            beside_bytes: self.breakers.bytes()
+                + self.holds.bytes()
+                + self.recorded.bytes()
+                + self.named.bytes()
+                + self.managed.bytes(),
         };
         (parts, &mut self.watch)
-    }
-
-    /// A partition comes into use: it holds the watermark back until it shows an event or a tick releases it.
-    pub fn assign(&mut self, partition: u32) {
-        self.clock.assign(partition);
-    }
-
-    /// A partition goes out of use.
-    pub fn revoke(&mut self, partition: u32) {
-        self.clock.revoke(partition);
-    }
-
-    /// All partitions go out of use: they are those of sources that another process read.
-    pub fn revoke_all(&mut self) {
-        self.clock.revoke_all();
-    }
-
-    /// A partition was read to its end at this reading of the clock.
-    pub fn tick(&mut self, partition: u32, clock_ms: i64) {
-        self.clock.tick(partition, clock_ms);
-    }
-
-    /// Notes how far event time has come, after the events that were judged: at fixed places while events come, and for
-    /// who calls this where a tick stood in the log.
-    pub fn note_time(&self, out: &mut Judgements) {
-        if let Some(watermark_ms) = self.clock.watermark_ms() {
-            let events = out.events.len() as u32;
-            out.times.push(TimePassed { events, watermark_ms, horizon_ms: self.clock.horizon_ms() });
-        }
-    }
-
-    /// Ends what ends by the event time that is known, after a tick; at fixed places while events come that is done anyhow.
-    pub fn pass_time(&mut self, out: &mut Judgements) {
-        if let Some(watermark_ms) = self.clock.watermark_ms() {
-            self.decisions.pass_time(watermark_ms);
-            self.tell_decisions(watermark_ms, out);
-        }
-    }
-
-    /// Tells what has become of decisions.
-    pub(super) fn tell_decisions(&mut self, at_ms: i64, out: &mut Judgements) {
-        if self.decisions.is_touched() {
-            self.decisions.tell(at_ms, out);
-        }
     }
 
     /// Some of the decisions that stand, as they are told, behind a key: so many are looked at.
@@ -342,8 +308,10 @@ impl Engine {
         self.in_chunks(&batch.events, part, |engine, chunk| {
             engine.judge_chunk(batch, chunk.start, &signals[chunk.clone()], out);
             engine.erase(batch, &batch.events[chunk], out);
-            if engine.keep_up() {
+            if engine.is_at_upkeep() {
+                // What time ends is told before it is forgotten.
                 engine.pass_time(out);
+                engine.keep_up();
                 engine.note_time(out);
                 engine.end_holds(out);
             }
@@ -372,9 +340,14 @@ impl Engine {
         up_to_erasure(&events[..CHUNK_EVENTS.min(events.len()).min(to_upkeep as usize)])
     }
 
+    /// Whether this is one of the fixed places of upkeep.
+    fn is_at_upkeep(&self) -> bool {
+        self.sequence.is_multiple_of(UPKEEP_EVENTS)
+    }
+
     /// Does the upkeep if this is one of its fixed places, and says whether it is.
     pub(super) fn keep_up(&mut self) -> bool {
-        let due = self.sequence.is_multiple_of(UPKEEP_EVENTS);
+        let due = self.is_at_upkeep();
         if due {
             self.upkeep();
         }
@@ -388,7 +361,8 @@ impl Engine {
         batch: &'a EventBatch,
         signals: &'a [Signals],
     ) -> impl Iterator<Item = (&'a Event, impl Facts + 'a)> + 'a {
-        let ground = self.ground(batch, signals, batch.events.len() - self.chunk.entries.len()..batch.events.len());
+        let from = batch.events.len() - self.chunk.entries.len();
+        let ground = self.ground(batch, &batch.events[from..], &signals[from..]);
         let row = move |(at, event)| (event, self.chunk.row(&ground, at));
         ground.events.iter().enumerate().map(row)
     }
@@ -524,6 +498,7 @@ impl Engine {
         if is_more && self.recorded.is_on() {
             self.record_why((batch, events, signals), at, first, (&judgement, out));
         }
+        self.name((batch, events, signals), at, first, is_more);
         judgement
     }
 
@@ -586,6 +561,7 @@ impl Engine {
         self.breakers.expire(horizon_ms);
         self.remembered.trim(self.dedup.oldest());
         self.recorded.trim(self.dedup.oldest());
+        self.named.trim(self.dedup.oldest());
         self.managed.expire(horizon_ms);
         self.look_at_quotas();
         let (mut parts, watch) = self.parts();

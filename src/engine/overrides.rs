@@ -7,8 +7,10 @@
 use std::borrow::Cow;
 
 use super::acts::ActOutcome;
+use super::corrections::Change;
 use super::decide::derived_id;
 use super::decisions::{DecidedBy, DecisionCause, DecisionReach, DecisionRecord};
+use super::judgement::Judgements;
 use super::machine::Engine;
 use crate::event::{Act, ActSubject, PutOverride, SubjectKind, Verdict};
 use crate::ruleset::program::OnExpiry;
@@ -82,7 +84,7 @@ impl Engine {
         self.spelling.read(kind, &region, text).map(Cow::into_owned)
     }
 
-    pub(super) fn put_override(&mut self, act: &Act, put: &PutOverride) -> ActOutcome {
+    pub(super) fn put_override(&mut self, act: &Act, put: &PutOverride, out: &mut Judgements) -> ActOutcome {
         let ActSubject { program, kind, subject } = &put.of;
         let key = self.subject(program, *kind, subject);
         let standing = self.decisions.record(key).and_then(|record| Some((record, record.overridden()?)));
@@ -108,7 +110,11 @@ impl Engine {
             origin: None,
         };
         let subject = || (program.as_str().into(), *kind, subject.as_str().into());
+        let as_of_ms = self.words_as_of_ms();
+        let reached = self.reached(&[key], as_of_ms);
         self.decisions.put_override(key, subject, cause);
+        let change = Change { why: "override.put", cause: &act.id, at_ms: act.at_ms };
+        self.say_corrected(&reached, as_of_ms, change, out);
         // Events are to say whom they are about, whether or not a rule asks.
         kind.signal().into_iter().for_each(|signal| self.plan.signals.insert(signal));
         let record = self.decisions.record(key).expect("the override was just put on it");
@@ -116,11 +122,18 @@ impl Engine {
         ActOutcome::Overridden(Box::new(Override::of(record, cause)))
     }
 
-    pub(super) fn delete_override(&mut self, of: &ActSubject) -> ActOutcome {
+    pub(super) fn delete_override(&mut self, act: &Act, of: &ActSubject, out: &mut Judgements) -> ActOutcome {
         let key = self.subject(&of.program, of.kind, &of.subject);
+        if self.decisions.record(key).and_then(DecisionRecord::overridden).is_none() {
+            return ActOutcome::NotFound;
+        }
+        let as_of_ms = self.words_as_of_ms();
+        let reached = self.reached(&[key], as_of_ms);
         // Also one whose end has come by the clock: until event time is there it counts.
-        let deleted = self.decisions.delete_override(key);
-        deleted.map_or(ActOutcome::NotFound, |_| ActOutcome::Deleted)
+        self.decisions.delete_override(key);
+        let change = Change { why: "override.deleted", cause: &act.id, at_ms: act.at_ms };
+        self.say_corrected(&reached, as_of_ms, change, out);
+        ActOutcome::Deleted
     }
 
     /// Overrides of a program that may count for an event to come, in an order that stays; and where to go on, if there may be more.

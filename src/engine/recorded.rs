@@ -1,8 +1,8 @@
-//! What verdicts rested on, as it was when they were given: for whoever asks why, later.
+//! Texts about events that were judged, the newest in a bounded number of bytes: what verdicts rested on, for whoever asks why, later;
+//! whom and what events are about.
 //!
-//! A text for each verdict that was more than a plain `allow`, the newest of them in a bounded number of bytes; nothing where no
-//! bytes are allowed. They stand in chunks that leave whole, so that in the steady state nothing is allocated. No verdict depends on
-//! them. Invariant: at most as many chunks as were allowed.
+//! Nothing is kept where no bytes are allowed. Texts stand in chunks that leave whole, so that in the steady state nothing is allocated. No verdict depends on
+//! them. Invariants: at most as many chunks as were allowed; identities ascend.
 
 use std::collections::VecDeque;
 
@@ -83,9 +83,17 @@ impl Recorded {
 
     /// What was kept of the event of this identity.
     pub(super) fn find(&self, entry: Entry) -> Option<&[u8]> {
-        let of = |chunk: &'_ Chunk| chunk.ends.iter().rposition(|(known, _)| *known == entry);
-        let (chunk, place) = self.chunks.iter().rev().find_map(|chunk| Some((chunk, of(chunk)?)))?;
+        let after = self.chunks.partition_point(|chunk| chunk.ends.first().is_some_and(|(first, _)| *first <= entry));
+        let chunk = self.chunks.get(after.checked_sub(1)?)?;
+        let place = chunk.ends.binary_search_by_key(&entry, |(known, _)| *known).ok()?;
         Some(chunk.piece(place))
+    }
+
+    /// All that is kept.
+    pub(super) fn newest_first(&self) -> impl Iterator<Item = (Entry, &[u8])> {
+        let of = |chunk: &'_ Chunk| (0..chunk.ends.len()).rev();
+        let places = self.chunks.iter().rev().flat_map(move |chunk| of(chunk).map(move |place| (chunk, place)));
+        places.map(|(chunk, place)| (chunk.ends[place].0, chunk.piece(place)))
     }
 
     /// Drops what was kept of identities before this one, which are forgotten.
@@ -217,10 +225,12 @@ mod tests {
         recorded.trim(Entry::of_number(5000));
         assert_eq!(recorded.find(Entry::of_number(4999)), None);
         // One that is longer than a chunk has one for itself.
-        recorded.record(Entry::of_number(7), |out| out.resize(2 * CHUNK_BYTES, b'y'));
-        come(&mut recorded, 8..10);
-        assert_eq!(recorded.find(Entry::of_number(7)).map(<[u8]>::len), Some(2 * CHUNK_BYTES));
-        assert_eq!(recorded.find(Entry::of_number(9)), Some(&*text(9)));
+        recorded.record(Entry::of_number(5007), |out| out.resize(2 * CHUNK_BYTES, b'y'));
+        come(&mut recorded, 5008..5010);
+        assert_eq!(recorded.find(Entry::of_number(5007)).map(<[u8]>::len), Some(2 * CHUNK_BYTES));
+        assert_eq!(recorded.find(Entry::of_number(5009)), Some(&*text(5009)));
+        let newest: Vec<Entry> = recorded.newest_first().map(|(entry, _)| entry).collect();
+        assert_eq!(newest, [5009, 5008, 5007].map(Entry::of_number));
         let off = Recorded::new(0);
         assert!(!off.is_on());
     }

@@ -10,6 +10,7 @@ pub(super) mod stored;
 
 use std::collections::VecDeque;
 
+use super::holds::HoldName;
 use super::judgement::{Judgement, Judgements, Outcome, Piece};
 use crate::event::{Cause, Verdict};
 use crate::state::Entry;
@@ -99,6 +100,16 @@ impl Remembered {
             created: out.add_bytes(chunk.piece(first.created)),
             ..*first
         }
+    }
+
+    /// The first verdict on the event of this identity.
+    pub(super) fn verdict(&self, entry: Entry) -> Verdict {
+        self.find(entry).map_or(Verdict::Allow, |(_, first)| first.verdict)
+    }
+
+    /// What the hold is named by that the event of this identity made.
+    pub(super) fn held(&self, entry: Entry) -> Option<HoldName> {
+        self.find(entry)?.1.held
     }
 
     fn find(&self, entry: Entry) -> Option<(&Chunk, &Judgement)> {

@@ -1,7 +1,6 @@
 //! Holds as people and time end them, and what verdicts that were given are now.
 
 use super::acts::ActOutcome;
-use super::chunk::Ground;
 use super::decide::Match;
 use super::decisions::{DecisionCause, DecisionReach, DecisionRecord};
 use super::facts::Row;
@@ -115,10 +114,15 @@ impl Engine {
         let since_ms = self.clock.watermark_ms().unwrap_or(at_ms).max(hold.created_ms).max(at_ms);
         let forget_ms = since_ms.saturating_add(self.retention_ms.max(self.dedup.span_ms()));
         let end = HoldEnd { at_ms, forget_ms, reason: reason.into(), by: by.into() };
-        if let Some(hold) = self.holds.end(number, (state, now), end) {
+        let as_of_ms = self.words_as_of_ms();
+        let was = self.current_of_hold(hold, as_of_ms);
+        if self.holds.end(number, (state, now), end).is_none() {
+            return;
+        }
+        if let Some(hold) = self.holds.get(number) {
             let kind = &hold.event.kind;
             let moves_value = DecisionReach::WhereValueMoves.covers(EventKind::from_name(kind), kind);
-            said::of_end(hold, moves_value, &mut out.said);
+            said::of_end(hold, [was, self.current_of_hold(hold, as_of_ms)], moves_value, &mut out.said);
         }
     }
 
@@ -209,17 +213,7 @@ impl Engine {
             return None;
         }
         if self.decisions.overrides() > 0 {
-            let ground = Ground {
-                plan: &self.plan,
-                rules: &self.rules,
-                managed: &self.managed,
-                hasher: &self.hasher,
-                programs: &self.programs,
-                batch,
-                events,
-                signals,
-                started_ms: self.started_ms.unwrap_or(i64::MAX),
-            };
+            let ground = self.ground(batch, events, signals);
             let row = self.chunk.row(&ground, at);
             let now_ms = self.chunk.entries[at].moment.watermark_ms.max(events[at].event_time_ms);
             if let Some(word) = self.overridden(&row, now_ms) {

@@ -5,6 +5,7 @@
 
 use super::decide::derived_id;
 use super::holds::{Hold, HoldParty, HoldState};
+use super::named::Named;
 use crate::event::Verdict;
 use crate::event::json::{write_int, write_string, write_timestamp};
 
@@ -60,36 +61,79 @@ impl Line {
         }
     }
 
+    fn correction(&mut self, of: &Correction) {
+        self.text("was", of.was.name());
+        self.text("verdict", of.now.name());
+        self.text("why", of.why);
+    }
+
     fn end(mut self, key: &str) -> Said {
         self.out.extend_from_slice(b"}}");
         Said { key: key.into(), line: self.out }
     }
 }
 
+/// What a verdict was and is now.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Correction {
+    pub was: Verdict,
+    pub now: Verdict,
+    /// In a word.
+    pub why: &'static str,
+    pub at_ms: i64,
+}
+
+/// That the verdict on an event that made a hold is another now.
+pub(super) fn corrected_hold(hold: &Hold, cause: &[&str], of: &Correction) -> Said {
+    let mut line = Line::new("verdict.corrected", cause, of.at_ms);
+    about(hold, &hold.id(), &mut line);
+    line.correction(of);
+    line.end(account_of(hold))
+}
+
+/// The same of an event that made none.
+pub(super) fn corrected(event: &Named<'_>, cause: &[&str], of: &Correction) -> Said {
+    let Named { program, source, id, kind, account, referrer, reward, referral, .. } = *event;
+    let cause: Vec<&str> = cause.iter().copied().chain([program, source, id]).collect();
+    let mut line = Line::new("verdict.corrected", &cause, of.at_ms);
+    for (name, text) in [
+        ("program", program),
+        ("account_id", account),
+        ("referrer_id", referrer),
+        ("reward_id", reward),
+        ("referral_id", referral),
+        ("event_source", source),
+        ("event_id", id),
+        ("event_type", kind),
+    ] {
+        line.text(name, text);
+    }
+    line.correction(of);
+    line.end(if account.is_empty() { referrer } else { account })
+}
+
+/// Whose it is.
+fn account_of(hold: &Hold) -> &str {
+    if hold.event.account.is_empty() { &hold.event.referrer } else { &hold.event.account }
+}
+
 /// What is said of a hold that has just ended: that it has, how the verdict on its event has changed, and that the reward is
 /// released where it is.
-pub(super) fn of_end(hold: &Hold, moves_value: bool, say: &mut Vec<Said>) {
+pub(super) fn of_end(hold: &Hold, [was, now]: [Verdict; 2], moves_value: bool, say: &mut Vec<Said>) {
     let Some(end) = &hold.end else { return };
     let id = hold.id();
     let created = hold.created_ms.to_string();
     let cause = [id.as_str(), created.as_str(), hold.state.name()];
-    let key = if hold.event.account.is_empty() { &hold.event.referrer } else { &hold.event.account };
-
     let mut line = Line::new("hold.ended", &cause, end.at_ms);
     about(hold, &id, &mut line);
     line.text("state", hold.state.name());
     line.text("verdict", hold.now.name());
     line.text("reason", &end.reason);
     line.text("by", &end.by);
-    say.push(line.end(key));
+    say.push(line.end(account_of(hold)));
 
-    if hold.current() != hold.verdict {
-        let mut line = Line::new("verdict.corrected", &cause, end.at_ms);
-        about(hold, &id, &mut line);
-        line.text("was", hold.verdict.name());
-        line.text("verdict", hold.current().name());
-        line.text("why", why(hold.state));
-        say.push(line.end(key));
+    if was != now {
+        say.push(corrected_hold(hold, &cause, &Correction { was, now, why: why(hold.state), at_ms: end.at_ms }));
     }
 
     if hold.now < Verdict::Challenge && moves_value {

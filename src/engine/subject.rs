@@ -17,6 +17,17 @@ pub(super) fn subjects<'a>(row: &'a Row<'a>, kind: SubjectKind) -> impl Iterator
     accounts.chain(thing.map(|thing| (None, thing))).filter(|(_, subject)| !subject.is_empty())
 }
 
+/// The keys of all that an event names, each once.
+pub(super) fn subject_keys(hasher: &KeyHasher, row: &Row<'_>) -> impl Iterator<Item = KeyHash> {
+    SubjectKind::ALL.iter().flat_map(move |kind| {
+        subjects(row, *kind).enumerate().filter_map(move |(place, (_, subject))| {
+            // One account in two roles is one subject.
+            let is_known = subjects(row, *kind).take(place).any(|(_, earlier)| earlier == subject);
+            (!is_known).then(|| subject_key(hasher, row, *kind, subject))
+        })
+    })
+}
+
 /// The key of a subject's record.
 pub(super) fn subject_key(hasher: &KeyHasher, row: &Row<'_>, kind: SubjectKind, subject: &str) -> KeyHash {
     let part = |text| hasher.part(Scalar::Text(text));

@@ -4,7 +4,7 @@
 //! Recorded for verdicts that are more than a plain `allow`, where that is wanted ([`EngineOptions::evidence_bytes`](super::EngineOptions)). It
 //! is written as JSON at once, since what it says of an event is gone with the event's chunk.
 
-use super::chunk::{Entry, Ground};
+use super::chunk::Entry;
 use super::decide::evidence_order;
 use super::explain::{DecisionExplained, explain_decisions, rendered};
 use super::facts::Row;
@@ -55,17 +55,7 @@ impl Engine {
         (judgement, judgements): (&Judgement, &Judgements),
         out: &mut Vec<u8>,
     ) {
-        let ground = Ground {
-            plan: &self.plan,
-            rules: &self.rules,
-            managed: &self.managed,
-            hasher: &self.hasher,
-            programs: &self.programs,
-            batch,
-            events,
-            signals,
-            started_ms: self.started_ms.unwrap_or(i64::MAX),
-        };
+        let ground = self.ground(batch, events, signals);
         let row = self.chunk.row(&ground, at);
         out.extend_from_slice(b"{\"verdict\":");
         write_verdict(out, batch, &events[at], judgement, judgements, &self.rules.hash);

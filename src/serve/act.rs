@@ -2,10 +2,11 @@
 //!
 //! First comes its audit record, from which it has its id, then its place among the inputs, and the answer once that is on the
 //! disk. So nothing is changed without a record; a record without a change is a call that was refused by what had changed
-//! meanwhile, or that ended with the process.
+//! meanwhile, or that ended with the process. Acts take effect in the order of their records: one goes from the one to the other
+//! at a time.
 
 use serde_json::Value;
-use tokio::sync::oneshot;
+use tokio::sync::{Mutex, oneshot};
 
 use super::auth::Caller;
 use super::{Api, Problem};
@@ -108,22 +109,42 @@ pub(super) async fn done(
     record_and_hand_on(api, approver, Noted { action, subject, detail }, act).await
 }
 
+/// Lets one act after the other go from its record to its place among the inputs.
+#[derive(Debug, Default)]
+pub(super) struct Order(Mutex<()>);
+
+impl Order {
+    /// Waits for a record, and hands on what comes of it before another record is begun.
+    async fn keep<R, T>(
+        &self,
+        record: impl Future<Output = Result<R, Problem>>,
+        hand_on: impl FnOnce(R) -> Result<T, Problem>,
+    ) -> Result<T, Problem> {
+        let _alone = self.0.lock().await;
+        hand_on(record.await?)
+    }
+}
+
 /// Writes the audit record, and hands the act on, which has its id from that.
 async fn record_and_hand_on(api: &Api, actor: &str, noted: Noted<'_>, act: Act) -> Result<ActOutcome, Problem> {
     let Noted { action, subject, detail } = noted;
     let record = audit::Act { at_ms: act.at_ms, actor, action, subject, detail: detail.to_string() };
-    let record = api.records.note(&record).await.map_err(|error| Api::records_away(&error))?;
-    tracing::info!(action, by = actor, audit = record.number, hash = record.hash, "somebody acts");
-    let id = format!("act-{}", &record.hash[..ID_DIGITS]);
-    let text = Act { id, ..act }.line();
-    let (told, answers) = oneshot::channel();
-    let events = std::iter::once(0..text.len()).collect();
-    // Whoever asked may be gone.
-    let answer = Box::new(move |answered| drop(told.send(answered)));
-    api.acts.put(Lane::Asking, Parcel { text, events, answer }).map_err(|refused| match refused {
-        NotTaken::Full => Problem::overloaded(),
-        NotTaken::Closed => Problem::stopping(),
-    })?;
+    let record = async { api.records.note(&record).await.map_err(|error| Api::records_away(&error)) };
+    let hand_on = |record: audit::Record| {
+        tracing::info!(action, by = actor, audit = record.number, hash = record.hash, "somebody acts");
+        let id = format!("act-{}", &record.hash[..ID_DIGITS]);
+        let text = Act { id, ..act }.line();
+        let (told, answers) = oneshot::channel();
+        let events = std::iter::once(0..text.len()).collect();
+        // Whoever asked may be gone.
+        let answer = Box::new(move |answered| drop(told.send(answered)));
+        api.acts.put(Lane::Asking, Parcel { text, events, answer }).map_err(|refused| match refused {
+            NotTaken::Full => Problem::overloaded(),
+            NotTaken::Closed => Problem::stopping(),
+        })?;
+        Ok(answers)
+    };
+    let answers = api.live.acting.keep(record, hand_on).await?;
     let answered = match tokio::time::timeout(api.bounds.answer_timeout, answers).await {
         Ok(Ok(answered)) => answered,
         // Dropped undone.
@@ -141,5 +162,47 @@ async fn record_and_hand_on(api: &Api, actor: &str, noted: Noted<'_>, act: Act) 
             Err(Problem::internal())
         }
         Some(Answered::Verdict { .. }) | None => Err(Problem::internal()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::{Cell, RefCell};
+    use std::task::Poll;
+
+    use super::*;
+
+    #[test]
+    fn acts_are_handed_on_in_the_order_of_their_records() {
+        const ACTS: usize = 10;
+        let (order, records, handed) = (Order::default(), Cell::new(0), RefCell::new(Vec::new()));
+        let act = || async {
+            let record = async {
+                let number = records.replace(records.get() + 1);
+                // Whose record is earlier is told later.
+                for _ in number..ACTS {
+                    tokio::task::yield_now().await;
+                }
+                Ok(number)
+            };
+            let hand_on = |number| {
+                handed.borrow_mut().push(number);
+                Ok(())
+            };
+            order.keep(record, hand_on).await
+        };
+        let runtime = tokio::runtime::Builder::new_current_thread().build().expect("it takes no thread");
+        runtime.block_on(async {
+            let mut acts: Vec<_> = (0..ACTS).map(|_| Box::pin(act())).collect();
+            let mut done = [false; ACTS];
+            std::future::poll_fn(|context| {
+                for (act, done) in acts.iter_mut().zip(&mut done) {
+                    *done = *done || act.as_mut().poll(context).is_ready();
+                }
+                if done.iter().all(|done| *done) { Poll::Ready(()) } else { Poll::Pending }
+            })
+            .await;
+        });
+        assert_eq!(handed.into_inner(), (0..ACTS).collect::<Vec<_>>());
     }
 }

@@ -47,6 +47,7 @@ use crate::records::Records;
 use crate::records::audit::Act;
 use crate::stream::decision_log::DecisionHub;
 use crate::stream::inbox::Inbox;
+use crate::stream::journal::Journal;
 use crate::stream::pipeline::Question;
 
 /// Threads that serve. Parsing is most of the work, and the engine wants a core of its own.
@@ -86,6 +87,8 @@ pub struct Api {
     pub acts: Inbox,
     /// Where the engine is asked.
     pub questions: Sender<Question>,
+    /// What answers rest on, on the disk.
+    pub journal: Arc<Journal>,
     /// The log of decisions.
     pub decisions: Arc<DecisionHub>,
     /// How its streams are bounded.
@@ -125,6 +128,8 @@ pub struct Live {
     /// The hash of the rules in force, as of the last second.
     ruleset: Mutex<String>,
     streams: streams::Streams,
+    /// The order of what people do.
+    acting: act::Order,
     /// Set once the end has begun; `None`: nothing is served yet.
     stopped: Option<watch::Receiver<bool>>,
 }
@@ -142,19 +147,59 @@ impl Api {
         reached.into()
     }
 
-    /// Asks the engine something.
+    /// Asks the engine something. What people have done that the answer may rest on is on the disk.
     async fn ask<T: Send + 'static>(
         &self,
         question: impl FnOnce(&mut Engine) -> T + Send + 'static,
     ) -> Result<T, Problem> {
+        self.ask_resting(Journal::acted, question).await
+    }
+
+    /// The same of verdicts: the events are on the disk too.
+    async fn ask_of_verdicts<T: Send + 'static>(
+        &self,
+        question: impl FnOnce(&mut Engine) -> T + Send + 'static,
+    ) -> Result<T, Problem> {
+        self.ask_resting(Journal::next, question).await
+    }
+
+    /// Asks the engine something, whose answer rests on the entries of the journal below a number, as of then.
+    async fn ask_resting<T: Send + 'static>(
+        &self,
+        rests_on: fn(&Journal) -> u64,
+        question: impl FnOnce(&mut Engine) -> T + Send + 'static,
+    ) -> Result<T, Problem> {
         let (told, answer) = oneshot::channel();
+        let journal = Arc::clone(&self.journal);
         // Whoever asked may be gone.
-        let question: Question = Box::new(move |engine| drop(told.send(question(engine))));
+        let question: Question = Box::new(move |engine| {
+            let answer = question(engine);
+            drop(told.send((answer, rests_on(&journal))));
+        });
         self.questions.try_send(question).map_err(|_| Problem::overloaded())?;
-        match tokio::time::timeout(QUESTION_PATIENCE, answer).await {
-            Ok(Ok(answer)) => Ok(answer),
-            Ok(Err(_)) => Err(Problem::stopping()),
-            Err(_) => Err(Problem::unavailable("the engine waits for a service that is away")),
+        let (answer, below) = match tokio::time::timeout(QUESTION_PATIENCE, answer).await {
+            Ok(Ok(answered)) => answered,
+            Ok(Err(_)) => return Err(Problem::stopping()),
+            Err(_) => return Err(Problem::unavailable("the engine waits for a service that is away")),
+        };
+        if self.journal.synced() < below {
+            self.sync().await?;
+        }
+        Ok(answer)
+    }
+
+    /// Has on the disk what was taken in: the writer may wait for a service that is away, and no answer does for that.
+    async fn sync(&self) -> Result<(), Problem> {
+        let journal = Arc::clone(&self.journal);
+        let synced = tokio::task::spawn_blocking(move || journal.sync());
+        match tokio::time::timeout(QUESTION_PATIENCE, synced).await {
+            Ok(Ok(Ok(()))) => Ok(()),
+            Ok(Ok(Err(error))) => {
+                tracing::error!(%error, hint = error.hint(), "an answer rests on what cannot be written");
+                Err(Problem::unavailable("what the answer rests on cannot be written"))
+            }
+            Ok(Err(_)) => Err(Problem::internal()),
+            Err(_) => Err(Problem::unavailable("the disk does not answer")),
         }
     }
 

@@ -12,7 +12,7 @@ use axum::routing::{get, post};
 use serde_json::{Value, json};
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::{InfoBuilder, OpenApiBuilder};
-use utoipa::{ToResponse, ToSchema};
+use utoipa::{IntoResponses, ToResponse, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes as route;
 
@@ -64,6 +64,20 @@ problems! {
     Full "There is as much of it as may be.";
     Unknown "What came of it is not known in time. It is done all the same, and doing it again changes nothing.";
     Deadline "No verdict came in time. It comes all the same: fetch it at `verdict_url`, or ask again.";
+}
+
+/// How the body of a call is refused.
+#[derive(IntoResponses)]
+#[expect(dead_code, reason = "the macro of the description reads it")]
+pub(super) enum BodyRefusals {
+    #[response(status = 408)]
+    BodyTimeout(#[ref_response] BodyTimeout),
+    #[response(status = 413)]
+    TooLarge(#[ref_response] TooLarge),
+    #[response(status = 415)]
+    UnsupportedMediaType(#[ref_response] UnsupportedMediaType),
+    #[response(status = 422)]
+    Invalid(#[ref_response] Invalid),
 }
 
 /// What every call may answer beside its own.

@@ -106,6 +106,8 @@ pub struct Journal {
     settled: AtomicU64,
     /// Entries below are in the topic.
     shipped: AtomicU64,
+    /// The number of the entry behind the newest one with what a person does.
+    acted: AtomicU64,
     bytes: AtomicU64,
     /// A write or a sync has failed: nobody knows what is on the disk, and nothing is told of it any more.
     is_broken: AtomicBool,
@@ -140,6 +142,7 @@ impl Journal {
             synced: AtomicU64::new(next),
             settled: AtomicU64::new(0),
             shipped: AtomicU64::new(0),
+            acted: AtomicU64::new(0),
             bytes: AtomicU64::new(bytes),
             is_broken: AtomicBool::new(false),
         })
@@ -248,6 +251,16 @@ impl Journal {
     /// Entries with lower numbers are on the disk.
     pub fn synced(&self) -> u64 {
         self.synced.load(Ordering::Acquire)
+    }
+
+    /// Notes that what a person does is in an entry below a number, and in none behind it.
+    pub fn note_act(&self, number: u64) {
+        self.acted.fetch_max(number, Ordering::AcqRel);
+    }
+
+    /// What people have done is in entries below.
+    pub fn acted(&self) -> u64 {
+        self.acted.load(Ordering::Acquire)
     }
 
     /// The number of the next entry.

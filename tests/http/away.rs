@@ -2,7 +2,8 @@
 
 use serde_json::{Value, json};
 
-use crate::support::http::{Served, configured, referral};
+use crate::holds::HELD;
+use crate::support::http::{Served, configured, event, referral};
 use crate::support::kafka::{Kafka, unique};
 use crate::support::{kcat, until};
 
@@ -66,6 +67,50 @@ fn while_the_cluster_is_away_the_policy_answers_and_the_rules_later() {
         let (_, page) = crate::support::program::get(&served.metrics, "/metrics");
         assert!(page.lines().any(|line| line.starts_with("refguard_degraded_answers_total{cause=\"s")), "{page}");
     }
+}
+
+#[test]
+fn what_is_told_of_an_act_is_on_the_disk_though_its_own_answer_is_stuck() {
+    let mut kafka = Kafka::start();
+    let input = kafka.topic("orders", 1);
+    let mut served = between_topics(&kafka, &input, "http: {degraded_after: 300ms, answer_timeout: 2s}");
+    std::fs::write(served.folder.path().join("rules/telephone.yaml"), HELD).expect("there is room");
+    served.stop();
+    served.restart();
+    let mut asks = event("e1", "/shop", json!({"account_id": "a", "channel": "call_centre", "reward_id": "r1"}));
+    asks["type"] = json!("reward.requested");
+    let hold = served.ask("POST", "/v1/evaluate", &asks.to_string()).json()["hold_id"].clone();
+    let release = format!("/v1/holds/{}/release", hold.as_str().expect("it is held"));
+    let block = json!({"kind": "account", "id": "z", "verdict": "block", "reason": "r"}).to_string();
+    assert_eq!(served.ask("PUT", "/v1/overrides", &block).status, 200);
+    assert!(until(|| served.metric("refguard_commits_total") > Some(0.0)), "places and outputs are committed");
+    kafka.kill();
+    let mut asked = 0;
+    assert!(until(|| {
+        asked += 1;
+        let answer = served.ask("POST", "/v1/evaluate", &referral(&format!("x{asked}"), "b", "d1").to_string());
+        answer.status == 200 && answer.json()["degraded"] == json!(true)
+    }));
+    // Nobody writes them to the disk while a commit is stuck, and whoever acted is told that it is not known.
+    for (method, path, body) in
+        [("POST", release.as_str(), r#"{"reason": "r"}"#), ("DELETE", "/v1/overrides?kind=account&id=z", "")]
+    {
+        let stuck = served.ask(method, path, body);
+        assert_eq!((stuck.status, stuck.code().as_str()), (504, "deadline"), "{method} {path}");
+    }
+    let again = served.ask("POST", &release, r#"{"reason": "r"}"#);
+    assert_eq!((again.status, &again.json()["state"]), (200, &json!("released")), "{again:?}");
+    assert_eq!(served.ask("DELETE", "/v1/overrides?kind=account&id=z", "").status, 404, "it is gone");
+    served.kill();
+    kafka.restart();
+    served.restart();
+    let again = served.ask("POST", &release, r#"{"reason": "r"}"#);
+    assert_eq!((again.status, &again.json()["state"]), (200, &json!("released")), "{again:?}");
+    let now = served.ask("GET", "/v1/verdicts/%2Fshop/e1", "").json();
+    assert_eq!(now["current"], "allow", "{now}");
+    assert_eq!(served.ask("GET", "/v1/overrides", "").json()["overrides"], json!([]));
+    let released = served.ask("GET", "/v1/audit", "").body.matches("hold.release").count();
+    assert_eq!(released, 1, "it was done once");
 }
 
 #[test]

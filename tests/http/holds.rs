@@ -104,6 +104,41 @@ fn a_review_holds_over_kills_and_is_said_once() {
 }
 
 #[test]
+fn an_end_is_said_once_where_nobody_is_killed() {
+    let mut served = served();
+    let (_, released) = asked(&served, "e1", "a");
+    let (_, upheld) = asked(&served, "e2", "b");
+    asked(&served, "e3", "c");
+    for _ in 0..3 {
+        assert_eq!(end(&served, &released, "release").status, 200);
+        assert_eq!(end(&served, &upheld, "uphold").status, 200);
+    }
+    // What an orderly end has written does not come again.
+    served.stop();
+    served.restart();
+    assert_eq!(end(&served, &released, "release").status, 200);
+    served.stop();
+    let said = std::fs::read_to_string(served.folder.path().join("verdicts.jsonl.events")).expect("it is written");
+    let said: Vec<Value> = said.lines().map(|line| serde_json::from_str(line).expect("it is JSON")).collect();
+    let text = |line: &Value, name: &str| line["data"][name].as_str().unwrap_or("-").to_owned();
+    let names = ["event_id", "account_id", "reward_id", "was", "verdict", "why", "state", "reason"];
+    let told: Vec<String> = said
+        .iter()
+        .map(|line| {
+            format!("{} {}", line["type"].as_str().unwrap_or("-"), names.map(|name| text(line, name)).join(" "))
+        })
+        .collect();
+    let expected = [
+        "hold.ended e1 a r-e1 - allow - released she called back",
+        "verdict.corrected e1 a r-e1 hold allow hold.released - -",
+        "reward.released e1 a r-e1 - - - - -",
+        "hold.ended e2 b r-e2 - block - upheld she called back",
+        "verdict.corrected e2 b r-e2 hold block hold.upheld - -",
+    ];
+    assert_eq!(told, expected);
+}
+
+#[test]
 fn who_may_not_end_a_hold_learns_nothing_of_it() {
     let served = served();
     let (_, verdict) = asked(&served, "e1", "a");

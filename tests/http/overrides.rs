@@ -196,3 +196,71 @@ fn an_override_that_ends_lets_rules_speak_again() {
     let told = served.ask("POST", "/v1/evaluate", &after.to_string()).json();
     assert_eq!((&told["verdict"], &told["cause"]), (&json!("block"), &json!("rule")), "{told}");
 }
+
+#[test]
+fn acts_take_effect_in_the_order_of_their_records() {
+    const PEOPLE: usize = 8;
+    const WORDS: usize = 16;
+    let mut served = Served::start_with("{verdicts: {file: VERDICTS}, decisions: {file: VERDICTS.decisions}}", "");
+    std::thread::scope(|scope| {
+        for person in 0..PEOPLE {
+            let served = &served;
+            scope.spawn(move || {
+                for word in 0..WORDS {
+                    let reason = format!("{person}: {word}");
+                    let wanted = json!({"kind": "account", "id": "a", "verdict": "block", "reason": reason});
+                    let put = served.ask("PUT", "/v1/overrides", &wanted.to_string());
+                    assert_eq!(put.status, 200, "{put:?}");
+                }
+            });
+        }
+    });
+    let records = served.ask("GET", "/v1/audit", "").json();
+    let records = records.as_array().expect("it is a list").iter().filter(|of| of["action"] == "override.put");
+    let recorded: Vec<String> = records
+        .map(|of| {
+            let detail: Value = serde_json::from_str(of["detail"].as_str().expect("it is text")).expect("it is JSON");
+            detail["reason"].as_str().expect("it is text").to_owned()
+        })
+        .collect();
+    served.stop();
+    let told = std::fs::read_to_string(served.folder.path().join("verdicts.jsonl.decisions")).expect("it is written");
+    let told = told.lines().map(|line| serde_json::from_str::<Value>(line).expect("it is JSON"));
+    let taken: Vec<String> = told.filter_map(|line| Some(line["causes"][0]["reason"].as_str()?.to_owned())).collect();
+    assert_eq!(recorded.len(), PEOPLE * WORDS);
+    assert_eq!(taken, recorded);
+}
+
+#[test]
+fn a_word_is_what_the_verdicts_are_now_that_were_given() {
+    let mut served = Served::start_with("{verdicts: {file: VERDICTS}, events: {file: VERDICTS.events}}", "");
+    assert_eq!(judged(&served, "e1", "a"), pair("allow", "none"));
+    assert_eq!(judged(&served, "e2", "b"), pair("allow", "none"));
+    let current = |served: &Served, id: &str| {
+        let found = served.ask("GET", &format!("/v1/verdicts/%2Fshop/{id}"), "").json();
+        assert_eq!(found["verdict"], "allow", "a verdict is never revised: {found}");
+        found["current"].as_str().unwrap_or_default().to_owned()
+    };
+    served.kill();
+    served.restart();
+    assert_eq!(put(&served, "account", "a", "block").status, 200);
+    assert_eq!(["e1", "e2"].map(|id| current(&served, id)), ["block", "allow"]);
+    // By the journal, and by the checkpoint of an orderly end.
+    served.kill();
+    served.restart();
+    assert_eq!(["e1", "e2"].map(|id| current(&served, id)), ["block", "allow"]);
+    served.stop();
+    served.restart();
+    assert_eq!(["e1", "e2"].map(|id| current(&served, id)), ["block", "allow"]);
+    assert_eq!(served.ask("DELETE", "/v1/overrides?kind=account&id=a", "").status, 204);
+    assert_eq!(current(&served, "e1"), "allow");
+    served.stop();
+    let said = std::fs::read_to_string(served.folder.path().join("verdicts.jsonl.events")).expect("it is written");
+    let mut said: Vec<Value> = said.lines().map(|line| serde_json::from_str(line).expect("it is JSON")).collect();
+    // What was out when the process was killed may come again, and is the same.
+    said.dedup();
+    let text = |line: &Value, name: &str| line["data"][name].as_str().unwrap_or("-").to_owned();
+    let names = ["event_id", "account_id", "was", "verdict", "why"];
+    let told: Vec<String> = said.iter().map(|line| names.map(|name| text(line, name)).join(" ")).collect();
+    assert_eq!(told, ["e1 a allow block override.put", "e1 a block allow override.deleted"]);
+}

@@ -1,13 +1,14 @@
 //! What `check` has to say of rules that are right, and will not do what they seem to: those that end soon, those that read
-//! what nothing is configured for, those that ask for more than is kept, and those that have customers told what has no text.
+//! what nothing is configured for, those that ask for more than is kept, those that have customers told what has no text, and those
+//! whose holds would end by themselves where none are made.
 //!
 //! Only the daemon knows the clock and the configuration, so this is no part of the loader. Invariant: what is said
 //! depends on the arguments alone, and is in the order of the rules.
 
-use crate::daemon::config::Config;
-use crate::event::{Mode, Signal, nearest, write_time_ms};
+use crate::daemon::config::{Backend, Config};
+use crate::event::{Mode, Signal, Verdict, nearest, write_time_ms};
 use crate::ruleset::cel::{Compiled, ReadSource};
-use crate::ruleset::program::{Aggregate, Place, Rule, RuleSet};
+use crate::ruleset::program::{Aggregate, Decide, OnExpiry, Place, Rule, RuleSet};
 
 /// How long before its end a rule is told of: 14 days.
 const NOTICE_MS: i64 = 14 * 86_400_000;
@@ -18,6 +19,7 @@ pub(super) fn of(rules: &RuleSet, config: &Config, now_ms: i64) -> Vec<String> {
     let mut found: Vec<String> = on().filter_map(|rule| ending(rule, now_ms)).collect();
     found.extend(on().flat_map(|rule| never_reached(rule, rules, config)));
     found.extend(untold(rules, config));
+    found.extend(on().filter_map(|rule| unreviewed(rule, config)));
     found.extend(Signal::ALL.iter().filter_map(|signal| unconfigured(*signal, rules, config)));
     found
 }
@@ -72,6 +74,20 @@ fn untold(rules: &RuleSet, config: &Config) -> Vec<String> {
         Some(warning(&rule.place, "no-text", &message, &hint))
     });
     untold.collect()
+}
+
+/// What shall become of holds by themselves, where state is shared and there are no holds.
+fn unreviewed(rule: &Rule, config: &Config) -> Option<String> {
+    let ends = |decide: &&Decide| decide.verdict == Verdict::Hold && decide.on_expiry != OnExpiry::Keep;
+    rule.decide.iter().find(ends).filter(|_| config.state.backend == Backend::Redis)?;
+    let message = format!(
+        "the rule `{}` says by `on_expiry` what becomes of its holds, and over state in Redis there are none: nothing is \
+         reviewed, released or blocked",
+        rule.id
+    );
+    let hint =
+        "whoever pays waits for a decision of yours there (docs/redis.md); `state.backend: embedded` makes holds";
+    Some(warning(&rule.place, "no-reviews", &message, hint))
 }
 
 /// A signal that some rule reads and for which no file is configured.
@@ -137,6 +153,9 @@ rules:
   - {id: c, on: [login.succeeded], when: size(usual) >= 4097 || money > 1000000 || small < 5000, score: 1}
   - {id: d, on: [login.succeeded], when: size(usual) >= 4096, except: [small >= 500], score: 1, expires: 2026-04-30}
   - {id: e, on: [login.succeeded], when: ip.vpn, mode: off, score: 1, expires: 2026-04-30}
+  - {id: f, on: [order.placed], when: money > 5, score: 1, decide: [{subject: account, verdict: hold, ttl: 1d, on_expiry: release}]}
+  - {id: g, on: [order.placed], when: money > 5, score: 1, decide: [{subject: account, verdict: hold, ttl: 1d, on_expiry: keep}]}
+  - {id: h, on: [order.placed], when: money > 5, score: 1, decide: [{subject: account, verdict: block, ttl: 1d}]}
 ";
     /// 2026-05-01T00:00:00Z.
     const MAY_MS: i64 = 1_777_593_600_000;
@@ -176,5 +195,16 @@ rules:
         config.state.max_entries.0 = 5000;
         let found = heads(&config);
         assert!(!found.iter().any(|one| one.contains("ip.tor") || one.contains("`usual`")), "{found:?}");
+    }
+
+    #[test]
+    fn holds_that_end_by_themselves_are_of_embedded_state() {
+        let mut config = Config::default();
+        assert!(!heads(&config).iter().any(|one| one.contains("no-reviews")));
+        config.state.backend = Backend::Redis;
+        let found = heads(&config);
+        let unreviewed: Vec<&String> = found.iter().filter(|one| one.contains("no-reviews")).collect();
+        let [only] = unreviewed[..] else { panic!("{found:?}") };
+        assert!(only.starts_with("p.yaml:13:10: warning[no-reviews]: the rule `f` says by `on_expiry`"), "{only}");
     }
 }

@@ -98,8 +98,7 @@ fn judge_all(
         tracing::warn!(path = %config.state.key_file.display(), "made the key of the state: keep a copy of it");
     }
     let signals = Setup::signals(loaded, &start.rules, &opened.key)?;
-    let options =
-        EngineOptions { evidence_bytes: wiring::evidence_bytes(config), ..wiring::engine_options(config, &opened.key) };
+    let options = wiring::asked_options(config, wiring::engine_options(config, &opened.key));
     let premises = wiring::premises(config);
     let State { owner: _owner, mut engine, past, newest, alerts, said } =
         state::take(folder, &start.rules, (&options, opened.key.seals()), &premises)?;
@@ -140,7 +139,8 @@ fn judge_all(
     let later = recovery::settle_in(&mut keeper, &mut engine, &plan, current, counted, is_read, &handing)?;
     reloader.wanted = later.unwrap_or(reloader.wanted);
     let mirroring = mirror::start(config, hub.as_ref(), ask, metrics)?;
-    let api = api.zip(hub).map(|(api, hub)| api.serve(config, metrics, hub, arguments.with_constant)).transpose()?;
+    let (journal, constant) = (keeper.journal(), arguments.with_constant);
+    let api = api.zip(hub).map(|(api, hub)| api.serve(config, metrics, (hub, journal), constant)).transpose()?;
     // Before it is told: whoever reads the line may ask at once.
     readiness.ready();
     let rules = engine.rules();

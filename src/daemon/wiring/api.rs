@@ -4,6 +4,7 @@ use std::num::NonZeroU32;
 use std::time::Duration;
 
 use crate::daemon::config::{Config, HttpAllowance, Millis, OnStateUnavailable};
+use crate::engine::EngineOptions;
 use crate::event::Verdict;
 use crate::event::mapping::Mapping;
 use crate::serve::{Allowance, Bounds, ConnectionOptions, Limits, StreamOptions, TlsFiles};
@@ -26,9 +27,17 @@ pub fn tls_files(config: &Config) -> Option<TlsFiles> {
     Some(TlsFiles { certificate, key, client_ca: of.client_ca.clone() })
 }
 
-/// How much of what verdicts rested on is kept for it, in bytes.
-pub fn evidence_bytes(config: &Config) -> usize {
-    inbox_name(config).map_or(0, |_| usize::try_from(config.http.evidence.0).unwrap_or(usize::MAX))
+/// What the engine keeps for whoever asks by it: what verdicts rested on, and whom and what events are about. Of the latter a sixteenth
+/// of the state, and so little that one look at all of it is short.
+pub fn asked_options(config: &Config, options: EngineOptions) -> EngineOptions {
+    const NAMED_BYTES_MAX: usize = 256 << 20;
+    const SHARE: usize = 16;
+    if inbox_name(config).is_none() {
+        return options;
+    }
+    let evidence_bytes = usize::try_from(config.http.evidence.0).unwrap_or(usize::MAX);
+    let named_bytes = (options.state_max_bytes / SHARE).min(NAMED_BYTES_MAX);
+    EngineOptions { evidence_bytes, named_bytes, ..options }
 }
 
 /// What bounds its connections.

@@ -143,6 +143,7 @@ impl Restoring {
             tag::IDENTITIES if self.has_dedup => engine.dedup.restore_identities(&mut reader)?,
             tag::VERDICTS => engine.remembered.restore(&mut reader)?,
             tag::EVIDENCE => engine.recorded.restore(&mut reader)?,
+            tag::NAMED => engine.named.restore(&mut reader)?,
             tag::LISTS => engine.managed.restore(&mut reader)?,
             tag::DECISIONS if self.decisions.is_none() => {
                 self.decisions = Some(engine.decisions.restore_head(&mut reader)?);

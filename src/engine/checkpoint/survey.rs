@@ -54,7 +54,7 @@ pub struct Survey {
 }
 
 /// Those parts that are no table, by the place that they have behind the tables.
-const OTHERS: [&str; 10] = [
+const OTHERS: [&str; 11] = [
     "account.referrers",
     "state.identities",
     "state.verdicts",
@@ -65,6 +65,7 @@ const OTHERS: [&str; 10] = [
     "state.holds",
     "state.evidence",
     "state.lists",
+    "state.named",
 ];
 const REFERRERS: usize = 0;
 const IDENTITIES: usize = 1;
@@ -76,6 +77,7 @@ const WATCH: usize = 6;
 const HOLDS: usize = 7;
 const EVIDENCE: usize = 8;
 const LISTS: usize = 9;
+const NAMED: usize = 10;
 
 /// A checkpoint that is being looked at, segment by segment.
 #[derive(Debug, Default)]
@@ -195,7 +197,8 @@ impl Surveying {
                 remembered.restore(reader)?;
                 (VERDICTS, remembered.len())
             }
-            tag::EVIDENCE => (EVIDENCE, evidence(reader)?),
+            tag::EVIDENCE => (EVIDENCE, texts(reader)?),
+            tag::NAMED => (NAMED, texts(reader)?),
             tag::LISTS => (LISTS, entries(reader)?),
             tag::DECISIONS => (DECISIONS, Decisions::default().restore_head(reader).map(|_| 0)?),
             tag::DECISION_LOG => (DECISIONS, Decisions::default().restore_log(reader).map(|()| 0)?),
@@ -244,8 +247,8 @@ impl Surveying {
     }
 }
 
-/// How many verdicts a segment has the evidence of.
-fn evidence(reader: &mut ByteReader<'_>) -> Result<usize, Broken> {
+/// How many events a segment has texts about.
+fn texts(reader: &mut ByteReader<'_>) -> Result<usize, Broken> {
     let mut recorded = Recorded::new(ROOM);
     recorded.restore(reader)?;
     Ok(recorded.len())

@@ -7,10 +7,11 @@ use super::{Decider, subject_key, subjects};
 use crate::engine::facts::Row;
 use crate::engine::holds::{HeldEvent, Hold, HoldDecision, HoldName, HoldParty, HoldRule, HoldState};
 use crate::engine::judgement::Judgement;
+use crate::engine::subject::subject_keys;
 use crate::event::{Field, SubjectKind, Verdict};
 use crate::ruleset::cel::Facts;
 use crate::ruleset::program::OnExpiry;
-use crate::state::KeyHash;
+use crate::state::{KeyHash, KeyHasher};
 
 /// What holds an event, and what it says of its end.
 #[derive(Clone, Copy)]
@@ -47,7 +48,7 @@ impl Decider<'_> {
             party: party(judgement.parties),
             rules,
             decisions,
-            subjects: self.subjects(row),
+            subjects: keys_of_all(self.hasher, row),
             verdict: judgement.verdict,
             cause: judgement.cause,
             score: judgement.score,
@@ -64,17 +65,6 @@ impl Decider<'_> {
         let Some(holds) = &mut self.holds else { return (None, None) };
         let known = holds.find(hold.of()).map(|(name, known)| (Some(name), Some(known.current())));
         known.unwrap_or_else(|| (holds.make(hold), None))
-    }
-
-    /// The keys of all that an event names.
-    fn subjects(&self, row: &Row<'_>) -> Box<[KeyHash]> {
-        let key = |kind, subject| subject_key(self.hasher, row, kind, subject);
-        let of_kind =
-            |kind: &SubjectKind| subjects(row, *kind).map(|(_, subject)| key(*kind, subject)).collect::<Vec<_>>();
-        let mut keys: Vec<KeyHash> = SubjectKind::ALL.iter().flat_map(of_kind).collect();
-        keys.sort_unstable();
-        keys.dedup();
-        keys.into_boxed_slice()
     }
 
     fn held_by_rules(&self, created_ms: i64, reasons: &mut Vec<Reason>) -> Vec<HoldRule> {
@@ -163,4 +153,11 @@ fn event(row: &Row<'_>) -> HeldEvent {
         amount_minor: row.event.presence.has(Field::AmountMinor).then_some(row.event.amount_minor),
         currency: text(Field::Currency),
     }
+}
+
+/// The keys of all that an event names, in order.
+fn keys_of_all(hasher: &KeyHasher, row: &Row<'_>) -> Box<[KeyHash]> {
+    let mut keys: Vec<KeyHash> = subject_keys(hasher, row).collect();
+    keys.sort_unstable();
+    keys.into_boxed_slice()
 }

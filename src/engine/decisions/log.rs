@@ -332,6 +332,21 @@ impl Decisions {
         }
     }
 
+    /// The subjects whose overrides end by an instant that event time comes to, and how far it had come.
+    pub(in crate::engine) fn overrides_ending(&self, to_ms: i64) -> (i64, Vec<KeyHash>) {
+        let from_ms = self.log.as_of_ms;
+        if self.overridden.is_empty() || to_ms <= from_ms {
+            return (from_ms, Vec::new());
+        }
+        let last = KeyHash::from_bits(u128::MAX);
+        let passed = (Bound::Excluded((from_ms, last)), Bound::Included((to_ms, last)));
+        let ends = |key: &KeyHash| {
+            let end_ms = self.records.get(key)?.overridden()?.expires_ms?;
+            (from_ms < end_ms && end_ms <= to_ms).then_some(*key)
+        };
+        (from_ms, self.expiries.range(passed).filter_map(|(_, key)| ends(key)).collect())
+    }
+
     /// Event time has come to an instant: what ends by then ends in the log.
     pub(in crate::engine) fn pass_time(&mut self, to_ms: i64) {
         if !self.log.is_kept || to_ms <= self.log.as_of_ms {

@@ -5,10 +5,11 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::extract::{Path, Query, State};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use serde_json::value::RawValue;
-use utoipa::{IntoParams, ToSchema};
+use utoipa::ToSchema;
 
+use super::asked::{self, OfProgram};
 use super::decisions::{Subject, reach_names};
 use super::holds::HoldView;
 use super::tokens::time;
@@ -23,21 +24,6 @@ use crate::serve::{Api, Problem};
 
 /// Holds that are told of an account, at most.
 const HOLDS_MAX: usize = 100;
-
-/// Which program.
-#[derive(Debug, Deserialize, IntoParams)]
-#[into_params(parameter_in = Query)]
-#[serde(deny_unknown_fields)]
-pub(in crate::serve) struct OfProgram {
-    /// The program.
-    #[serde(default = "default_program")]
-    #[param(default = "default", required = false)]
-    program: String,
-}
-
-fn default_program() -> String {
-    "default".to_owned()
-}
 
 /// What a customer may be told of an account. It says what is stopped, since when and until when, and what to do; it never says how
 /// that was found out.
@@ -227,9 +213,8 @@ fn asked(
     path: Result<Path<String>, PathRejection>,
     query: Result<Query<OfProgram>, QueryRejection>,
 ) -> Result<(String, String), Problem> {
-    let Path(account) = path.map_err(|rejection| Problem::bad_request("bad_path", rejection.body_text()))?;
-    let Query(OfProgram { program }) =
-        query.map_err(|rejection| Problem::bad_request("bad_query", rejection.body_text()))?;
+    let account: String = asked::path(path)?;
+    let OfProgram { program } = asked::query(query)?;
     caller.speaks_for_program(&program)?;
     Ok((program, account))
 }

@@ -8,13 +8,12 @@ use axum::extract::{Query, State};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
+use super::asked;
+use super::paging::Limit;
 use crate::records::audit::Record;
 use crate::records::token::Scope;
 use crate::serve::auth::Caller;
 use crate::serve::{Api, Problem};
-
-/// Records of an answer, at most and where nothing is said.
-const LIMIT_MAX: i64 = 1000;
 
 /// Which records.
 #[derive(Debug, Deserialize, IntoParams)]
@@ -26,13 +25,9 @@ pub(in crate::serve) struct Span {
     #[param(default = 0, minimum = 0, required = false)]
     after: i64,
     /// How many at most.
-    #[serde(default = "limit_max")]
-    #[param(default = 1000, minimum = 1, maximum = 1000, required = false)]
-    limit: i64,
-}
-
-fn limit_max() -> i64 {
-    LIMIT_MAX
+    #[serde(default)]
+    #[param(value_type = usize, default = 1000, minimum = 1, maximum = 1000, required = false)]
+    limit: Limit,
 }
 
 /// A record of the audit trail. `hash` is SHA-256, in hex, of the JSON array `[number, at_ms, actor, action, subject, detail,
@@ -87,11 +82,10 @@ pub(in crate::serve) async fn audit(
     query: Result<Query<Span>, QueryRejection>,
 ) -> Result<Json<Vec<AuditRecord>>, Problem> {
     caller.needs(Scope::Admin)?;
-    let bad = |detail: String| Problem::bad_request("bad_query", detail);
-    let Query(Span { after, limit }) = query.map_err(|rejection| bad(rejection.body_text()))?;
-    if after < 0 || !(1..=LIMIT_MAX).contains(&limit) {
-        return Err(bad(format!("`after` is a number of a record, and `limit` is 1 to {LIMIT_MAX}")));
+    let Span { after, limit: Limit(limit) } = asked::query(query)?;
+    if after < 0 {
+        return Err(asked::bad_query("`after` is a number of a record"));
     }
-    let records = api.records.audit(after, limit).await.map_err(|error| Api::records_away(&error))?;
+    let records = api.records.audit(after, limit as i64).await.map_err(|error| Api::records_away(&error))?;
     Ok(Json(records.into_iter().map(AuditRecord::from).collect()))
 }

@@ -6,8 +6,10 @@ use axum::Json;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State};
 use serde::{Deserialize, Serialize};
-use utoipa::{IntoParams, ToSchema};
+use utoipa::ToSchema;
 
+use super::asked::{self, default_program};
+use super::paging::{Cursor, Subjects};
 use super::tokens::time;
 use crate::engine::{DecisionCause, DecisionReach, Engine, Standing, StandingWanted, effective};
 use crate::event::{SubjectKind, Verdict};
@@ -15,10 +17,6 @@ use crate::records::token::Scope;
 use crate::serve::auth::Caller;
 use crate::serve::input::Sent;
 use crate::serve::{Api, Problem};
-use crate::state::KeyHash;
-
-/// Subjects of an answer, at most and where nothing is said.
-const LIMIT_MAX: usize = 1000;
 
 /// Raw fields of an event that is not told, as docs/events.md has them. What is not what its field wants names nobody.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -62,10 +60,6 @@ pub(in crate::serve) struct Fields {
     merchant_id: Option<String>,
     /// A member of staff.
     agent_id: Option<String>,
-}
-
-pub(super) fn default_program() -> String {
-    "default".to_owned()
 }
 
 impl Fields {
@@ -199,10 +193,7 @@ pub(in crate::serve) struct Checked {
     request_body = Fields,
     responses(
         (status = 200, description = "As of now.", body = Checked),
-        (status = 408, response = crate::serve::openapi::BodyTimeout),
-        (status = 413, response = crate::serve::openapi::TooLarge),
-        (status = 415, response = crate::serve::openapi::UnsupportedMediaType),
-        (status = 422, response = crate::serve::openapi::Invalid),
+        crate::serve::openapi::BodyRefusals,
     )
 )]
 pub(in crate::serve) async fn check(State(api): State<Arc<Api>>, sent: Sent) -> Result<Json<Checked>, Problem> {
@@ -221,41 +212,14 @@ pub(in crate::serve) async fn check(State(api): State<Arc<Api>>, sent: Sent) -> 
     Ok(Json(Checked { verdict, would_be, subjects }))
 }
 
-/// Which decisions.
-#[derive(Debug, Deserialize, IntoParams)]
-#[into_params(parameter_in = Query)]
-#[serde(deny_unknown_fields)]
-pub(in crate::serve) struct Wanted {
-    /// The program.
-    #[serde(default = "default_program")]
-    #[param(default = "default", required = false)]
-    program: String,
-    /// Only subjects of this kind, such as `account`.
-    #[param(nullable = false)]
-    kind: Option<String>,
-    /// Only this subject, as an event would write it; with `kind`.
-    #[param(nullable = false)]
-    id: Option<String>,
-    /// Goes on behind an earlier answer: its `next`.
-    #[param(nullable = false)]
-    after: Option<String>,
-    /// How many at most.
-    #[serde(default = "limit_max")]
-    #[param(default = 1000, minimum = 1, maximum = 1000, required = false)]
-    limit: usize,
-}
-
-fn limit_max() -> usize {
-    LIMIT_MAX
-}
-
 /// Subjects under a decision.
 #[derive(Debug, Serialize, ToSchema)]
 pub(in crate::serve) struct Page {
     /// In an order that stays while they stand.
     subjects: Vec<Subject>,
     /// Where to go on: `after` of the next question; `null`: there is no more. A page may be empty and have a next one.
-    next: Option<String>,
+    #[schema(value_type = Option<String>)]
+    next: Option<Cursor>,
 }
 
 /// Lists the subjects of a program under a decision.
@@ -265,41 +229,23 @@ pub(in crate::serve) struct Page {
     operation_id = "decisions",
     tag = "decisions",
     security(("token" = ["decisions:read"])),
-    params(Wanted),
+    params(Subjects),
     responses((status = 200, description = "As of now.", body = Page))
 )]
 pub(in crate::serve) async fn list(
     State(api): State<Arc<Api>>,
     caller: Caller,
-    query: Result<Query<Wanted>, QueryRejection>,
+    query: Result<Query<Subjects>, QueryRejection>,
 ) -> Result<Json<Page>, Problem> {
     caller.needs(Scope::DecisionsRead)?;
-    let bad = |detail: String| Problem::bad_request("bad_query", detail);
-    let Query(Wanted { program, kind, id, after, limit }) = query.map_err(|rejection| bad(rejection.body_text()))?;
-    caller.speaks_for_program(&program)?;
-    let kind = kind.map(|name| kind_named(&name)).transpose().map_err(bad)?;
-    let forged = || bad("`after` is the `next` of an earlier answer".to_owned());
-    let behind = after.map(|text| cursor(&text).ok_or_else(forged)).transpose()?;
-    if !(1..=LIMIT_MAX).contains(&limit) || id.is_some() && kind.is_none() {
-        return Err(bad(format!("`limit` is 1 to {LIMIT_MAX}, and `id` comes with `kind`")));
-    }
+    let subjects = asked::query(query)?;
+    caller.speaks_for_program(&subjects.program)?;
+    let (kind, behind, count) = (subjects.kind()?, subjects.behind(), subjects.count());
     let now_ms = (api.clocks.wall_ms)();
-    let wanted = StandingWanted { program, kind, id, behind, count: limit };
+    let Subjects { program, id, .. } = subjects;
+    let wanted = StandingWanted { program, kind, id, behind, count };
     let listed = move |engine: &mut Engine| (engine.standing(&wanted, now_ms), engine.only_observes(&wanted.program));
     let ((found, next), only_observes) = api.ask(listed).await?;
-    let next = next.map(|key| format!("{:032x}", key.bits()));
     let subjects = found.into_iter().map(|standing| Subject::new(standing, only_observes)).collect();
-    Ok(Json(Page { subjects, next }))
-}
-
-/// The kind of subject of a name, or what is wrong with it.
-pub(super) fn kind_named(name: &str) -> Result<SubjectKind, String> {
-    let known = || SubjectKind::ALL.iter().map(|kind| kind.name()).collect::<Vec<_>>().join(", ");
-    SubjectKind::from_name(name).ok_or_else(|| format!("`kind` is one of {}", known()))
-}
-
-/// The place that a cursor names.
-pub(super) fn cursor(text: &str) -> Option<KeyHash> {
-    let is_hex = text.len() == 32 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
-    u128::from_str_radix(text, 16).ok().filter(|_| is_hex).map(KeyHash::from_bits)
+    Ok(Json(Page { subjects, next: next.map(Cursor::from) }))
 }

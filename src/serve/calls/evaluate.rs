@@ -48,11 +48,8 @@ const DEADLINE_MS_MAX: u64 = 60_000;
     responses(
         (status = 200, description = "The verdict; of a batch an array, in its order, with a problem where an event was refused.",
          body = crate::serve::openapi::VerdictOrBatch),
-        (status = 408, response = crate::serve::openapi::BodyTimeout),
+        crate::serve::openapi::BodyRefusals,
         (status = 409, response = crate::serve::openapi::IdReused),
-        (status = 413, response = crate::serve::openapi::TooLarge),
-        (status = 415, response = crate::serve::openapi::UnsupportedMediaType),
-        (status = 422, response = crate::serve::openapi::Invalid),
         (status = 504, response = crate::serve::openapi::Deadline),
     )
 )]

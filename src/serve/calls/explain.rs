@@ -7,28 +7,14 @@ use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::extract::{Path, Query, State};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use utoipa::{IntoParams, ToSchema};
+use utoipa::ToSchema;
 
+use super::asked::{self, OfProgram};
 use crate::engine::Why;
 use crate::records::token::Scope;
 use crate::ruleset::program::RuleSet;
 use crate::serve::auth::Caller;
 use crate::serve::{Api, Problem};
-
-/// Which program.
-#[derive(Debug, Deserialize, IntoParams)]
-#[into_params(parameter_in = Query)]
-#[serde(deny_unknown_fields)]
-pub(in crate::serve) struct OfProgram {
-    /// The program of the event.
-    #[serde(default = "default_program")]
-    #[param(default = "default", required = false)]
-    program: String,
-}
-
-fn default_program() -> String {
-    "default".to_owned()
-}
 
 /// Why a verdict was given.
 #[derive(Debug, Serialize, ToSchema)]
@@ -170,12 +156,13 @@ pub(in crate::serve) async fn explain(
     query: Result<Query<OfProgram>, QueryRejection>,
 ) -> Result<Json<Explanation>, Problem> {
     caller.needs(Scope::RulesRead)?;
-    let Path((source, id)) = path.map_err(|rejection| Problem::bad_request("bad_path", rejection.body_text()))?;
-    let Query(OfProgram { program }) =
-        query.map_err(|rejection| Problem::bad_request("bad_query", rejection.body_text()))?;
+    let (source, id): (String, String) = asked::path(path)?;
+    let OfProgram { program } = asked::query(query)?;
     caller.speaks_for_program(&program)?;
     caller.speaks_for_source(&source)?;
-    let asked = api.ask(move |engine| Some((engine.why(&program, &source, &id)?, Arc::clone(engine.rules())))).await?;
+    let asked = api
+        .ask_of_verdicts(move |engine| Some((engine.why(&program, &source, &id)?, Arc::clone(engine.rules()))))
+        .await?;
     let Some((why, rules)) = asked else {
         return Err(Problem::not_found("no verdict on an event of this program, source and id is remembered"));
     };

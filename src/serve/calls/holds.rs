@@ -8,9 +8,10 @@ use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
-use utoipa::{IntoParams, ToSchema};
+use utoipa::{IntoParams, IntoResponses, ToSchema};
 
-use super::decisions::default_program;
+use super::asked::{self, default_program};
+use super::paging::{Cursor, Limit};
 use super::tokens::time;
 use crate::engine::{ActOutcome, Hold, HoldState, HoldsWanted, Override, ReviewPlace, hold_number};
 use crate::event::{ACT_REASON_BYTES_MAX, Deed, EndHold, HoldEnding};
@@ -20,9 +21,6 @@ use crate::serve::act::{self, Noted};
 use crate::serve::auth::Caller;
 use crate::serve::input::Sent;
 use crate::serve::{Api, Problem};
-
-/// Holds of an answer, at most and where nothing is said.
-const LIMIT_MAX: usize = 1000;
 
 /// What is held.
 #[derive(Debug, Serialize, ToSchema)]
@@ -168,16 +166,12 @@ pub(in crate::serve) struct Wanted {
     #[param(nullable = false)]
     account_id: Option<String>,
     /// Goes on behind an earlier answer: its `next`.
-    #[param(nullable = false)]
-    after: Option<String>,
+    #[param(value_type = Option<String>, nullable = false)]
+    after: Option<Cursor>,
     /// How many at most.
-    #[serde(default = "limit_max")]
-    #[param(default = 1000, minimum = 1, maximum = 1000, required = false)]
-    limit: usize,
-}
-
-fn limit_max() -> usize {
-    LIMIT_MAX
+    #[serde(default)]
+    #[param(value_type = usize, default = 1000, minimum = 1, maximum = 1000, required = false)]
+    limit: Limit,
 }
 
 /// Holds that wait for a review.
@@ -186,17 +180,8 @@ pub(in crate::serve) struct Reviews {
     /// Those that are to be reviewed first come first.
     holds: Vec<HoldView>,
     /// Where to go on: `after` of the next question; `null`: there is no more. A page may be empty and have a next one.
-    next: Option<String>,
-}
-
-fn place(text: &str) -> Option<ReviewPlace> {
-    let is_hex = text.len() == 32 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
-    let bits = u128::from_str_radix(text, 16).ok().filter(|_| is_hex)?;
-    Some(((bits >> 64) as i64, bits as u64))
-}
-
-fn cursor((review_by_ms, number): ReviewPlace) -> String {
-    format!("{review_by_ms:016x}{number:016x}")
+    #[schema(value_type = Option<String>)]
+    next: Option<Cursor>,
 }
 
 /// Lists the holds of a program that wait for a review.
@@ -215,17 +200,12 @@ pub(in crate::serve) async fn list(
     query: Result<Query<Wanted>, QueryRejection>,
 ) -> Result<Json<Reviews>, Problem> {
     caller.needs(Scope::DecisionsWrite)?;
-    let bad = |detail: String| Problem::bad_request("bad_query", detail);
-    let Query(Wanted { program, account_id, after, limit }) = query.map_err(|rejection| bad(rejection.body_text()))?;
+    let Wanted { program, account_id, after, limit } = asked::query(query)?;
     caller.speaks_for_program(&program)?;
-    let forged = || bad("`after` is the `next` of an earlier answer".to_owned());
-    let behind = after.map(|text| place(&text).ok_or_else(forged)).transpose()?;
-    if !(1..=LIMIT_MAX).contains(&limit) {
-        return Err(bad(format!("`limit` is 1 to {LIMIT_MAX}")));
-    }
-    let wanted = HoldsWanted { program, account: account_id, behind, count: limit };
+    let behind = after.map(ReviewPlace::from);
+    let wanted = HoldsWanted { program, account: account_id, behind, count: limit.0 };
     let (found, next) = api.ask(move |engine| engine.open_holds(&wanted)).await?;
-    Ok(Json(Reviews { holds: found.into_iter().map(HoldView::from).collect(), next: next.map(cursor) }))
+    Ok(Json(Reviews { holds: found.into_iter().map(HoldView::from).collect(), next: next.map(Cursor::from) }))
 }
 
 /// Why a review ends so.
@@ -235,6 +215,18 @@ pub(in crate::serve) struct Review {
     /// Why. Whoever looks at it later reads this.
     #[schema(min_length = 1, max_length = 4096)]
     reason: String,
+}
+
+/// How the end of a review is refused.
+#[derive(IntoResponses)]
+#[expect(dead_code, reason = "the macro of the description reads it")]
+enum EndRefusals {
+    #[response(status = 404)]
+    NotFound(#[ref_response] crate::serve::openapi::NotFound),
+    #[response(status = 409)]
+    EndedBefore(#[ref_response] crate::serve::openapi::EndedBefore),
+    #[response(status = 504)]
+    Unknown(#[ref_response] crate::serve::openapi::Unknown),
 }
 
 /// Lets what is held go: the verdict on its event is `allow` now, and `reward.released` is said.
@@ -248,13 +240,8 @@ pub(in crate::serve) struct Review {
     request_body = Review,
     responses(
         (status = 200, description = "It is released, now or before.", body = HoldView),
-        (status = 404, response = crate::serve::openapi::NotFound),
-        (status = 408, response = crate::serve::openapi::BodyTimeout),
-        (status = 409, response = crate::serve::openapi::EndedBefore),
-        (status = 413, response = crate::serve::openapi::TooLarge),
-        (status = 415, response = crate::serve::openapi::UnsupportedMediaType),
-        (status = 422, response = crate::serve::openapi::Invalid),
-        (status = 504, response = crate::serve::openapi::Unknown),
+        crate::serve::openapi::BodyRefusals,
+        EndRefusals,
     )
 )]
 pub(in crate::serve) async fn release(
@@ -276,13 +263,8 @@ pub(in crate::serve) async fn release(
     request_body = Review,
     responses(
         (status = 200, description = "It is upheld, now or before.", body = HoldView),
-        (status = 404, response = crate::serve::openapi::NotFound),
-        (status = 408, response = crate::serve::openapi::BodyTimeout),
-        (status = 409, response = crate::serve::openapi::EndedBefore),
-        (status = 413, response = crate::serve::openapi::TooLarge),
-        (status = 415, response = crate::serve::openapi::UnsupportedMediaType),
-        (status = 422, response = crate::serve::openapi::Invalid),
-        (status = 504, response = crate::serve::openapi::Unknown),
+        crate::serve::openapi::BodyRefusals,
+        EndRefusals,
     )
 )]
 pub(in crate::serve) async fn uphold(
@@ -301,7 +283,7 @@ async fn end(
 ) -> Result<Json<HoldView>, Problem> {
     let caller = &sent.caller;
     caller.needs(Scope::DecisionsWrite)?;
-    let Path(id) = path.map_err(|rejection| Problem::bad_request("bad_path", rejection.body_text()))?;
+    let id: String = asked::path(path)?;
     let Review { reason } = sent.value()?;
     if reason.trim().is_empty() || reason.len() > ACT_REASON_BYTES_MAX {
         let detail = format!("`reason` says in 1 to {ACT_REASON_BYTES_MAX} bytes why");

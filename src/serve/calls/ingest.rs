@@ -58,11 +58,8 @@ pub(in crate::serve) enum Receipts {
     ),
     responses(
         (status = 202, description = "On the disk; of a batch each element says what became of its event.", body = Receipts),
-        (status = 408, response = crate::serve::openapi::BodyTimeout),
+        crate::serve::openapi::BodyRefusals,
         (status = 409, response = crate::serve::openapi::IdReused),
-        (status = 413, response = crate::serve::openapi::TooLarge),
-        (status = 415, response = crate::serve::openapi::UnsupportedMediaType),
-        (status = 422, response = crate::serve::openapi::Invalid),
         (status = 504, response = crate::serve::openapi::Deadline),
     )
 )]

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use utoipa::ToSchema;
 
-use super::decisions::default_program;
+use super::asked::default_program;
 use super::tokens::time;
 use crate::engine::{ActOutcome, LiftCount};
 use crate::event::{ACT_REASON_BYTES_MAX, Deed, Lift, parse_time_ms};
@@ -113,10 +113,7 @@ impl LiftWanted {
     request_body = LiftWanted,
     responses(
         (status = 200, description = "What was undone, or would be.", body = LiftView),
-        (status = 408, response = crate::serve::openapi::BodyTimeout),
-        (status = 413, response = crate::serve::openapi::TooLarge),
-        (status = 415, response = crate::serve::openapi::UnsupportedMediaType),
-        (status = 422, response = crate::serve::openapi::Invalid),
+        crate::serve::openapi::BodyRefusals,
         (status = 504, response = crate::serve::openapi::Unknown),
     )
 )]

@@ -10,6 +10,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use utoipa::{IntoParams, ToSchema};
 
+use super::asked;
+use super::paging::Limit;
 use super::tokens::time;
 use crate::engine::{ActOutcome, ManagedView};
 use crate::event::{ACT_NAME_BYTES_MAX, ACT_REASON_BYTES_MAX, Deed, ListValue, PutEntry, parse_time_ms};
@@ -19,9 +21,6 @@ use crate::serve::act::{self, Noted};
 use crate::serve::auth::Caller;
 use crate::serve::input::Sent;
 use crate::serve::{Api, Problem};
-
-/// Entries of an answer, at most and where nothing is said.
-const LIMIT_MAX: usize = 1000;
 
 /// A list that people keep.
 #[derive(Debug, Serialize, ToSchema)]
@@ -136,13 +135,9 @@ pub(in crate::serve) struct Span {
     #[param(nullable = false)]
     after: Option<String>,
     /// How many at most.
-    #[serde(default = "limit_max")]
-    #[param(default = 1000, minimum = 1, maximum = 1000, required = false)]
-    limit: usize,
-}
-
-fn limit_max() -> usize {
-    LIMIT_MAX
+    #[serde(default)]
+    #[param(value_type = usize, default = 1000, minimum = 1, maximum = 1000, required = false)]
+    limit: Limit,
 }
 
 /// Entries of a list.
@@ -174,12 +169,8 @@ pub(in crate::serve) async fn entries(
     query: Result<Query<Span>, QueryRejection>,
 ) -> Result<Json<Entries>, Problem> {
     needs_all(&caller)?;
-    let Path(name) = path.map_err(|rejection| Problem::bad_request("bad_path", rejection.body_text()))?;
-    let bad = |detail: String| Problem::bad_request("bad_query", detail);
-    let Query(Span { after, limit }) = query.map_err(|rejection| bad(rejection.body_text()))?;
-    if !(1..=LIMIT_MAX).contains(&limit) {
-        return Err(bad(format!("`limit` is 1 to {LIMIT_MAX}")));
-    }
+    let name: String = asked::path(path)?;
+    let Span { after, limit: Limit(limit) } = asked::query(query)?;
     let now_ms = (api.clocks.wall_ms)();
     let found = api.ask(move |engine| engine.managed_entries(&name, after.as_deref(), limit, now_ms)).await?;
     let (found, has_more) = found.ok_or_else(no_such_list)?;
@@ -200,12 +191,9 @@ pub(in crate::serve) async fn entries(
     request_body = EntryWanted,
     responses(
         (status = 200, description = "It is in.", body = EntryView),
+        crate::serve::openapi::BodyRefusals,
         (status = 404, response = crate::serve::openapi::NotFound),
-        (status = 408, response = crate::serve::openapi::BodyTimeout),
         (status = 409, response = crate::serve::openapi::Full),
-        (status = 413, response = crate::serve::openapi::TooLarge),
-        (status = 415, response = crate::serve::openapi::UnsupportedMediaType),
-        (status = 422, response = crate::serve::openapi::Invalid),
         (status = 504, response = crate::serve::openapi::Unknown),
     )
 )]
@@ -216,7 +204,7 @@ pub(in crate::serve) async fn put(
 ) -> Result<Json<EntryView>, Problem> {
     let caller = &sent.caller;
     needs_all(caller)?;
-    let Path(list) = path.map_err(|rejection| Problem::bad_request("bad_path", rejection.body_text()))?;
+    let list: String = asked::path(path)?;
     let EntryWanted { value, owner, reason, expires } = sent.value()?;
     let now_ms = (api.clocks.wall_ms)();
     let value = canonical(kind_of(&api, &list).await?, &value).map_err(wrong)?;
@@ -280,9 +268,8 @@ pub(in crate::serve) async fn delete(
     query: Result<Query<OfValue>, QueryRejection>,
 ) -> Result<StatusCode, Problem> {
     needs_all(&caller)?;
-    let Path(list) = path.map_err(|rejection| Problem::bad_request("bad_path", rejection.body_text()))?;
-    let Query(OfValue { value }) =
-        query.map_err(|rejection| Problem::bad_request("bad_query", rejection.body_text()))?;
+    let list: String = asked::path(path)?;
+    let OfValue { value } = asked::query(query)?;
     let value = canonical(kind_of(&api, &list).await?, &value).map_err(wrong)?;
     let gone = || Problem::not_found("the list has no such entry");
     let (of, now_ms) = ((list.clone(), value.clone()), (api.clocks.wall_ms)());

@@ -1,6 +1,7 @@
 //! The calls of the API, a file for each thing that is asked for. Each describes itself where it is answered.
 
 pub(super) mod accounts;
+mod asked;
 pub(super) mod audit;
 pub(super) mod constant;
 pub(super) mod decisions;
@@ -11,6 +12,7 @@ pub(super) mod ingest;
 pub(super) mod lift;
 pub(super) mod lists;
 pub(super) mod overrides;
+mod paging;
 pub(super) mod requests;
 pub(super) mod rules;
 pub(super) mod stream;

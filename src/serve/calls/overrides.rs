@@ -10,20 +10,16 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use utoipa::{IntoParams, ToSchema};
 
-use super::decisions::{cursor, default_program, kind_named};
+use super::asked::{self, default_program, kind_named};
+use super::paging::{Cursor, Subjects};
 use super::tokens::time;
 use crate::engine::{ActOutcome, Override, OverridesWanted};
-use crate::event::{
-    ACT_NAME_BYTES_MAX, ACT_REASON_BYTES_MAX, ActSubject, Deed, PutOverride, SubjectKind, Verdict, parse_time_ms,
-};
+use crate::event::{ACT_NAME_BYTES_MAX, ACT_REASON_BYTES_MAX, ActSubject, Deed, PutOverride, Verdict, parse_time_ms};
 use crate::records::token::Scope;
 use crate::serve::act::{self, Noted};
 use crate::serve::auth::Caller;
 use crate::serve::input::Sent;
 use crate::serve::{Api, Problem};
-
-/// Overrides of an answer, at most and where nothing is said.
-const LIMIT_MAX: usize = 1000;
 
 /// An override that stands.
 #[derive(Debug, Serialize, ToSchema)]
@@ -139,41 +135,14 @@ fn noted(of: &ActSubject) -> String {
     format!("{}/{}/{}", of.program, of.kind.name(), of.subject)
 }
 
-/// Which overrides.
-#[derive(Debug, Deserialize, IntoParams)]
-#[into_params(parameter_in = Query)]
-#[serde(deny_unknown_fields)]
-pub(in crate::serve) struct Wanted {
-    /// The program.
-    #[serde(default = "default_program")]
-    #[param(default = "default", required = false)]
-    program: String,
-    /// Only those on subjects of this kind, such as `account`.
-    #[param(nullable = false)]
-    kind: Option<String>,
-    /// Only the one on this subject, as an event would write it; with `kind`.
-    #[param(nullable = false)]
-    id: Option<String>,
-    /// Goes on behind an earlier answer: its `next`.
-    #[param(nullable = false)]
-    after: Option<String>,
-    /// How many at most.
-    #[serde(default = "limit_max")]
-    #[param(default = 1000, minimum = 1, maximum = 1000, required = false)]
-    limit: usize,
-}
-
-fn limit_max() -> usize {
-    LIMIT_MAX
-}
-
 /// Overrides that stand.
 #[derive(Debug, Serialize, ToSchema)]
 pub(in crate::serve) struct Overrides {
     /// In an order that stays while they stand.
     overrides: Vec<OverrideView>,
     /// Where to go on: `after` of the next question; `null`: there is no more. A page may be empty and have a next one.
-    next: Option<String>,
+    #[schema(value_type = Option<String>)]
+    next: Option<Cursor>,
 }
 
 /// Lists the overrides of a program that stand.
@@ -183,28 +152,23 @@ pub(in crate::serve) struct Overrides {
     operation_id = "overrides",
     tag = "decisions",
     security(("token" = ["decisions:write"])),
-    params(Wanted),
+    params(Subjects),
     responses((status = 200, description = "Those that may count for an event to come.", body = Overrides))
 )]
 pub(in crate::serve) async fn list(
     State(api): State<Arc<Api>>,
     caller: Caller,
-    query: Result<Query<Wanted>, QueryRejection>,
+    query: Result<Query<Subjects>, QueryRejection>,
 ) -> Result<Json<Overrides>, Problem> {
     caller.needs(Scope::DecisionsWrite)?;
-    let bad = |detail: String| Problem::bad_request("bad_query", detail);
-    let Query(Wanted { program, kind, id, after, limit }) = query.map_err(|rejection| bad(rejection.body_text()))?;
-    caller.speaks_for_program(&program)?;
-    let kind: Option<SubjectKind> = kind.map(|name| kind_named(&name)).transpose().map_err(bad)?;
-    let forged = || bad("`after` is the `next` of an earlier answer".to_owned());
-    let behind = after.map(|text| cursor(&text).ok_or_else(forged)).transpose()?;
-    if !(1..=LIMIT_MAX).contains(&limit) || id.is_some() && kind.is_none() {
-        return Err(bad(format!("`limit` is 1 to {LIMIT_MAX}, and `id` comes with `kind`")));
-    }
-    let wanted = OverridesWanted { program, kind, id, behind, count: limit };
+    let subjects = asked::query(query)?;
+    caller.speaks_for_program(&subjects.program)?;
+    let (kind, behind, count) = (subjects.kind()?, subjects.behind(), subjects.count());
+    let Subjects { program, id, .. } = subjects;
+    let wanted = OverridesWanted { program, kind, id, behind, count };
     let (found, next) = api.ask(move |engine| engine.overrides(&wanted)).await?;
-    let next = next.map(|key| format!("{:032x}", key.bits()));
-    Ok(Json(Overrides { overrides: found.into_iter().map(OverrideView::from).collect(), next }))
+    let overrides = found.into_iter().map(OverrideView::from).collect();
+    Ok(Json(Overrides { overrides, next: next.map(Cursor::from) }))
 }
 
 /// Puts an override on a subject, in the place of one that stands there.
@@ -220,11 +184,8 @@ pub(in crate::serve) async fn list(
     request_body = OverrideWanted,
     responses(
         (status = 200, description = "It stands.", body = OverrideView),
-        (status = 408, response = crate::serve::openapi::BodyTimeout),
+        crate::serve::openapi::BodyRefusals,
         (status = 409, response = crate::serve::openapi::Full),
-        (status = 413, response = crate::serve::openapi::TooLarge),
-        (status = 415, response = crate::serve::openapi::UnsupportedMediaType),
-        (status = 422, response = crate::serve::openapi::Invalid),
         (status = 504, response = crate::serve::openapi::Unknown),
     )
 )]
@@ -285,8 +246,7 @@ pub(in crate::serve) async fn delete(
     query: Result<Query<Of>, QueryRejection>,
 ) -> Result<StatusCode, Problem> {
     caller.needs(Scope::DecisionsWrite)?;
-    let bad = |rejection: QueryRejection| Problem::bad_request("bad_query", rejection.body_text());
-    let Query(Of { program, kind, id }) = query.map_err(bad)?;
+    let Of { program, kind, id } = asked::query(query)?;
     caller.speaks_for_program(&program)?;
     let mut of = subject(program, &kind, id)?;
     spell(&api, &mut of).await?;

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::{IntoParams, ToSchema};
 
+use super::asked;
 use super::holds::{blocked, ended_before};
 use super::tokens::time;
 use crate::engine::ActOutcome;
@@ -101,10 +102,9 @@ pub(in crate::serve) async fn list(
     query: Result<Query<Wanted>, QueryRejection>,
 ) -> Result<Json<Vec<RequestView>>, Problem> {
     caller.needs(Scope::DecisionsWrite)?;
-    let bad = |detail: String| Problem::bad_request("bad_query", detail);
-    let Query(Wanted { state }) = query.map_err(|rejection| bad(rejection.body_text()))?;
+    let Wanted { state } = asked::query(query)?;
     let state = RequestState::from_name(&state)
-        .ok_or_else(|| bad("`state` is `waiting`, `approved`, `done` or `rejected`".to_owned()))?;
+        .ok_or_else(|| asked::bad_query("`state` is `waiting`, `approved`, `done` or `rejected`"))?;
     let requests = api.records.requests(state, LIMIT_MAX).await.map_err(|error| Api::records_away(&error))?;
     let seen = requests.into_iter().filter(|request| may_see(&caller, request).is_ok());
     Ok(Json(seen.map(RequestView::from).collect()))
@@ -117,7 +117,7 @@ async fn asked_by_another(
     path: Result<Path<String>, PathRejection>,
 ) -> Result<Request, Problem> {
     caller.needs(Scope::DecisionsWrite)?;
-    let Path(id) = path.map_err(|rejection| Problem::bad_request("bad_path", rejection.body_text()))?;
+    let id: String = asked::path(path)?;
     let request = api.records.request(&id).await.map_err(|error| Api::records_away(&error))?;
     let request = request.ok_or_else(|| Problem::not_found("there is no request of this id"))?;
     may_see(caller, &request)?;

@@ -21,6 +21,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 use utoipa::IntoParams;
 
+use super::asked;
 use crate::engine::encoded_part;
 use crate::event::json::write_timestamp;
 use crate::records::token::Scope;
@@ -72,8 +73,7 @@ pub(in crate::serve) async fn follow(
     query: Result<Query<Wanted>, QueryRejection>,
 ) -> Result<Response, Problem> {
     caller.needs(Scope::DecisionsRead)?;
-    let bad = |code, detail: String| Problem::bad_request(code, detail);
-    let Query(Wanted { program }) = query.map_err(|rejection| bad("bad_query", rejection.body_text()))?;
+    let Wanted { program } = asked::query(query)?;
     let programs = match program {
         Some(program) => {
             caller.speaks_for_program(&program)?;

@@ -9,6 +9,7 @@ use axum::http::StatusCode;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::asked;
 use crate::event::{parse_time_ms, write_time_ms};
 use crate::records::token::{Scope, Secret, Token, Wanted};
 use crate::serve::auth::Caller;
@@ -165,10 +166,7 @@ pub(in crate::serve) async fn list(
     request_body = TokenWanted,
     responses(
         (status = 201, description = "Made.", body = NewToken),
-        (status = 408, response = crate::serve::openapi::BodyTimeout),
-        (status = 413, response = crate::serve::openapi::TooLarge),
-        (status = 415, response = crate::serve::openapi::UnsupportedMediaType),
-        (status = 422, response = crate::serve::openapi::Invalid),
+        crate::serve::openapi::BodyRefusals,
     )
 )]
 pub(in crate::serve) async fn create(
@@ -211,7 +209,7 @@ pub(in crate::serve) async fn revoke(
     path: Result<Path<String>, PathRejection>,
 ) -> Result<StatusCode, Problem> {
     caller.needs(Scope::Admin)?;
-    let Path(id) = path.map_err(|rejection| Problem::bad_request("bad_path", rejection.body_text()))?;
+    let id: String = asked::path(path)?;
     let revoked = api.records.revoke_token(&id, &caller.actor(), (api.clocks.wall_ms)()).await;
     let record = revoked.map_err(|error| Api::records_away(&error))?;
     let record = record.ok_or_else(|| Problem::not_found("there is no token of this id that counts"))?;

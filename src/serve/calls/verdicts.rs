@@ -6,27 +6,11 @@ use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::extract::{Path, Query, State};
 use axum::http::header;
 use axum::response::{IntoResponse as _, Response};
-use serde::Deserialize;
-use utoipa::IntoParams;
 
+use super::asked::{self, OfProgram};
 use crate::records::token::Scope;
 use crate::serve::auth::Caller;
 use crate::serve::{Api, Problem};
-
-/// Which program.
-#[derive(Debug, Deserialize, IntoParams)]
-#[into_params(parameter_in = Query)]
-#[serde(deny_unknown_fields)]
-pub(in crate::serve) struct OfProgram {
-    /// The program of the event.
-    #[serde(default = "default_program")]
-    #[param(default = "default", required = false)]
-    program: String,
-}
-
-fn default_program() -> String {
-    "default".to_owned()
-}
 
 /// Tells the verdict on an event that was judged within `dedup.span`.
 ///
@@ -55,12 +39,11 @@ pub(in crate::serve) async fn verdict(
     query: Result<Query<OfProgram>, QueryRejection>,
 ) -> Result<Response, Problem> {
     caller.needs(Scope::Evaluate)?;
-    let bad = |detail: String| Problem::bad_request("bad_path", detail);
-    let Path((source, id)) = path.map_err(|rejection| bad(rejection.body_text()))?;
-    let Query(OfProgram { program }) = query.map_err(|rejection| bad(rejection.body_text()))?;
+    let (source, id): (String, String) = asked::path(path)?;
+    let OfProgram { program } = asked::query(query)?;
     caller.speaks_for_program(&program)?;
     caller.speaks_for_source(&source)?;
-    let recalled = api.ask(move |engine| engine.recall(&program, &source, &id)).await?;
+    let recalled = api.ask_of_verdicts(move |engine| engine.recall(&program, &source, &id)).await?;
     let Some(recalled) = recalled else {
         return Err(Problem::not_found("no verdict on an event of this program, source and id is remembered"));
     };

@@ -264,6 +264,9 @@ impl Keeper {
             } else {
                 self.companion.position
             };
+            if !work.acts.is_empty() {
+                self.journal.note_act(work.entry);
+            }
         }
         for run in &runs {
             self.companion.places[run.place as usize].1 = Some(run.next);
