@@ -10,7 +10,7 @@ mod telling;
 mod together;
 
 pub use api::{
-    bounds, connection_options, evidence_bytes, inbox_mapping, inbox_name, limits, stream_options, tls_files,
+    bounds, connection_options, evidence_bytes, gateway, inbox_mapping, inbox_name, limits, stream_options, tls_files,
 };
 pub use recovery::{copy_options, groups, journal_topic, store};
 pub use sinks::{LettersAt, Outlets, Standing, alert_options, letters_at, resend_options, shared_sinks, sinks, stdout};
