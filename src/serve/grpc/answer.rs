@@ -159,7 +159,7 @@ fn set(name: &str, value: &str) -> HeaderValueOption {
 /// What access logs can show.
 fn metadata(found: &Found, verdict: Verdict, reason: Option<&str>) -> Struct {
     let subjects = u32::try_from(found.subjects).unwrap_or(u32::MAX);
-    let would_be = (found.verdict != verdict).then_some(found.verdict.name());
+    let would_be = found.is_observed.then_some(found.verdict.name());
     let optional = [("reason", reason), ("decision", found.decision.as_deref()), ("would_be", would_be)];
     let always = [
         ("verdict", text(verdict.name())),
