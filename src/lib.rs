@@ -11,7 +11,7 @@
 //! - [`alerts`]: many matches of one rule, told as one;
 //! - [`stream`]: files and Kafka, and the threads around the engine;
 //! - [`records`]: tokens and the audit trail, in SQL;
-//! - [`serve`]: the API over HTTP;
+//! - [`serve`]: the API over HTTP, and gRPC for gateways;
 //! - [`lab`]: tools around the same engine;
 //! - [`daemon`]: configuration, wiring, metrics and the commands.
 

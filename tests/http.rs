@@ -10,6 +10,8 @@ mod conformance;
 mod decisions;
 #[path = "http/explain.rs"]
 mod explain;
+#[path = "http/ext_authz.rs"]
+mod ext_authz;
 #[path = "support/followed.rs"]
 mod followed;
 #[path = "http/holds.rs"]

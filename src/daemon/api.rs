@@ -79,7 +79,7 @@ pub fn open(config: &Config) -> Result<(Option<Opened>, Ends), ApiError> {
     if wiring::inbox_name(config).is_none() {
         return Ok((None, Ends { inboxes: None, questions, ask }));
     }
-    let bound = Bound::open(&config.http.listen.0, wiring::tls_files(config))?;
+    let bound = Bound::open(&config.http.listen.0, wiring::tls_files(config), wiring::gateway(config))?;
     let records = bound.runtime().block_on(Records::open(&config.records.url)).map_err(ServeError::from)?;
     first_token(&bound, &records, &config.http.admin_token_file)?;
     let ((inbox, events), (acts, taken)) = (inbox(), inbox());
@@ -165,6 +165,9 @@ impl Opened {
         };
         let server = bound.serve(api, wiring::connection_options(config))?;
         tracing::info!(address = %server.address(), "the API");
+        if let Some(address) = server.gateway_address() {
+            tracing::info!(%address, "external authorization");
+        }
         Ok(server)
     }
 }

@@ -10,7 +10,7 @@ mod telling;
 mod together;
 
 pub use api::{
-    asked_options, bounds, connection_options, inbox_mapping, inbox_name, limits, stream_options, tls_files,
+    asked_options, bounds, connection_options, gateway, inbox_mapping, inbox_name, limits, stream_options, tls_files,
 };
 pub use recovery::{copy_options, groups, journal_topic, store};
 pub use sinks::{LettersAt, Outlets, Standing, alert_options, letters_at, resend_options, shared_sinks, sinks, stdout};

@@ -1,6 +1,6 @@
 //! The listener and its connections: bounded in number, and each in time, whatever the other side does.
 //!
-//! HTTP/1.1. A head that does not come in time, an answer that nobody takes, a handshake that does not end: the connection is
+//! HTTP/1.1 for the API, HTTP/2 for gRPC. A head that does not come in time, an answer that nobody takes, a handshake that does not end: the connection is
 //! closed. More connections than there is room for wait in the system's queue.
 
 use std::future::Future;
@@ -14,7 +14,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::extract::Request;
 use hyper::body::Incoming;
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
@@ -28,6 +28,11 @@ use super::tls::Tls;
 const HEAD_BYTES_MAX: usize = 32 << 10;
 /// The most headers of a request.
 const HEADERS_MAX: usize = 64;
+/// Calls at once over one connection of HTTP/2.
+const STREAMS_MAX: u32 = 256;
+/// Bytes that a call, and a connection of HTTP/2, may have on the way before they are read.
+const STREAM_WINDOW: u32 = 64 << 10;
+const CONNECTION_WINDOW: u32 = 1 << 20;
 /// How long is waited before the next try, once the system cannot accept.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
@@ -44,6 +49,15 @@ pub struct ConnectionOptions {
     pub drain: Duration,
 }
 
+/// Which version of HTTP a listener speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Speaks {
+    /// HTTP/1.1.
+    Http1,
+    /// HTTP/2, known beforehand or by ALPN.
+    Http2,
+}
+
 /// The address that a call comes from.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Peer(pub(super) SocketAddr);
@@ -53,6 +67,7 @@ pub(super) async fn serve(
     listener: TcpListener,
     tls: Option<Arc<Tls>>,
     router: Router,
+    speaks: Speaks,
     options: ConnectionOptions,
     mut stop: watch::Receiver<bool>,
 ) {
@@ -68,8 +83,8 @@ pub(super) async fn serve(
         };
         match accepted {
             Ok((stream, peer)) => {
-                let connection =
-                    Connection { peer, tls: tls.clone(), router: router.clone(), options, stop: stop.clone() };
+                let (tls, router, stop) = (tls.clone(), router.clone(), stop.clone());
+                let connection = Connection { peer, tls, router, speaks, options, stop };
                 tokio::spawn(async move {
                     connection.serve(stream).await;
                     drop(permit);
@@ -95,6 +110,7 @@ struct Connection {
     peer: SocketAddr,
     tls: Option<Arc<Tls>>,
     router: Router,
+    speaks: Speaks,
     options: ConnectionOptions,
     stop: watch::Receiver<bool>,
 }
@@ -119,20 +135,47 @@ impl Connection {
             request.extensions_mut().insert(Peer(peer));
             router.clone().oneshot(request)
         });
-        let stream = Timed { stream, patience: options.write_timeout, waits: None };
-        let connection = hyper::server::conn::http1::Builder::new()
-            .timer(TokioTimer::new())
-            .header_read_timeout(options.head_timeout)
-            .max_buf_size(HEAD_BYTES_MAX)
-            .max_headers(HEADERS_MAX)
-            .serve_connection(TokioIo::new(stream), service);
-        let mut connection = std::pin::pin!(connection);
-        let ended = tokio::select! {
-            ended = connection.as_mut() => ended,
-            () = told(&mut stop) => {
-                // What is under way is answered.
-                connection.as_mut().graceful_shutdown();
-                connection.await
+        let ended = match self.speaks {
+            Speaks::Http1 => {
+                let stream = Timed { stream, writes: Patience::new(options.write_timeout), reads: None };
+                let connection = hyper::server::conn::http1::Builder::new()
+                    .timer(TokioTimer::new())
+                    .header_read_timeout(options.head_timeout)
+                    .max_buf_size(HEAD_BYTES_MAX)
+                    .max_headers(HEADERS_MAX)
+                    .serve_connection(TokioIo::new(stream), service);
+                let mut connection = std::pin::pin!(connection);
+                tokio::select! {
+                    ended = connection.as_mut() => ended,
+                    () = told(&mut stop) => {
+                        // What is under way is answered.
+                        connection.as_mut().graceful_shutdown();
+                        connection.await
+                    }
+                }
+            }
+            Speaks::Http2 => {
+                // A connection may be quiet for as long as the other side answers pings; so one that says nothing for longer
+                // than a ping and its answer take is gone, or never began.
+                let reads = Some(Patience::new(options.head_timeout * 3));
+                let stream = Timed { stream, writes: Patience::new(options.write_timeout), reads };
+                let connection = hyper::server::conn::http2::Builder::new(TokioExecutor::new())
+                    .timer(TokioTimer::new())
+                    .keep_alive_interval(options.head_timeout)
+                    .keep_alive_timeout(options.head_timeout)
+                    .max_header_list_size(HEAD_BYTES_MAX as u32)
+                    .max_concurrent_streams(STREAMS_MAX)
+                    .initial_stream_window_size(STREAM_WINDOW)
+                    .initial_connection_window_size(CONNECTION_WINDOW)
+                    .serve_connection(TokioIo::new(stream), service);
+                let mut connection = std::pin::pin!(connection);
+                tokio::select! {
+                    ended = connection.as_mut() => ended,
+                    () = told(&mut stop) => {
+                        connection.as_mut().graceful_shutdown();
+                        connection.await
+                    }
+                }
             }
         };
         if let Err(error) = ended {
@@ -141,26 +184,39 @@ impl Connection {
     }
 }
 
-/// A connection whose other side must take what is written, if not all at once, then some of it in time.
-struct Timed<S> {
-    stream: S,
-    patience: Duration,
-    /// Until when something must have been taken; `None`: nothing waits.
-    waits: Option<Pin<Box<Sleep>>>,
+/// How long something may be waited for, and until when it is.
+struct Patience {
+    span: Duration,
+    /// `None`: nothing is waited for.
+    until: Option<Pin<Box<Sleep>>>,
 }
 
-impl<S> Timed<S> {
+impl Patience {
+    fn new(span: Duration) -> Patience {
+        Patience { span, until: None }
+    }
+
+    /// The same, or that it took too long.
     fn bound<T>(&mut self, polled: Poll<io::Result<T>>, context: &mut Context<'_>) -> Poll<io::Result<T>> {
         if polled.is_ready() {
-            self.waits = None;
+            self.until = None;
             return polled;
         }
-        let waits = self.waits.get_or_insert_with(|| Box::pin(tokio::time::sleep(self.patience)));
-        match waits.as_mut().poll(context) {
+        let until = self.until.get_or_insert_with(|| Box::pin(tokio::time::sleep(self.span)));
+        match until.as_mut().poll(context) {
             Poll::Ready(()) => Poll::Ready(Err(io::ErrorKind::TimedOut.into())),
             Poll::Pending => Poll::Pending,
         }
     }
+}
+
+/// A connection whose other side must take what is written, if not all at once, then some of it in time; and, where it is asked to, say
+/// something in time.
+struct Timed<S> {
+    stream: S,
+    writes: Patience,
+    /// `None`: what is read is bounded elsewhere.
+    reads: Option<Patience>,
 }
 
 impl<S: AsyncRead + Unpin> AsyncRead for Timed<S> {
@@ -169,23 +225,27 @@ impl<S: AsyncRead + Unpin> AsyncRead for Timed<S> {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_read(context, buffer)
+        let polled = Pin::new(&mut self.stream).poll_read(context, buffer);
+        match &mut self.reads {
+            Some(reads) => reads.bound(polled, context),
+            None => polled,
+        }
     }
 }
 
 impl<S: AsyncWrite + Unpin> AsyncWrite for Timed<S> {
     fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let polled = Pin::new(&mut self.stream).poll_write(context, bytes);
-        self.bound(polled, context)
+        self.writes.bound(polled, context)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         let polled = Pin::new(&mut self.stream).poll_flush(context);
-        self.bound(polled, context)
+        self.writes.bound(polled, context)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         let polled = Pin::new(&mut self.stream).poll_shutdown(context);
-        self.bound(polled, context)
+        self.writes.bound(polled, context)
     }
 }

@@ -12,7 +12,7 @@ const EVERY: Duration = Duration::from_secs(1);
 const USED_EVERY: u32 = 10;
 
 /// Goes on until it is aborted.
-pub(super) async fn keep(api: Arc<Api>, tls: Option<Arc<Tls>>) {
+pub(super) async fn keep(api: Arc<Api>, certificates: Vec<Arc<Tls>>) {
     let mut is_away = false;
     for round in (0..=u32::MAX).cycle() {
         api.limits.forget((api.clocks.wall_ms)());
@@ -32,12 +32,14 @@ pub(super) async fn keep(api: Arc<Api>, tls: Option<Arc<Tls>>) {
         if round % USED_EVERY == 0 {
             note_used(&api).await;
         }
-        match tls.as_ref().map(|tls| tls.look()) {
-            Some(Ok(true)) => tracing::info!("other certificates are in force"),
-            Some(Err(error)) => {
-                tracing::error!(%error, "certificates cannot be read again: those of before are in force")
+        for tls in &certificates {
+            match tls.look() {
+                Ok(true) => tracing::info!("other certificates are in force"),
+                Err(error) => {
+                    tracing::error!(%error, "certificates cannot be read again: those of before are in force")
+                }
+                Ok(false) => {}
             }
-            Some(Ok(false)) | None => {}
         }
         api.live.streams.forget().await;
         if let Ok(hash) = api.ask(|engine| engine.rules().hash.clone()).await {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use axum::body::{Body, to_bytes};
+use axum::body::{Body, Bytes, to_bytes};
 use axum::extract::{FromRequest, Request};
 use axum::http::{HeaderMap, StatusCode, header};
 use serde::de::DeserializeOwned;
@@ -78,9 +78,23 @@ impl FromRequest<Arc<Api>> for Sent {
 }
 
 async fn read(body: Body, headers: &HeaderMap, caller: &Caller, api: &Api) -> Result<String, Problem> {
-    let max = api.bounds.body_bytes_max;
+    let bytes = bytes(body, headers, caller, api, (api.bounds.body_bytes_max, "http.max_body")).await?;
+    let text = simdutf8::compat::from_utf8(&bytes).map_err(|error| {
+        Problem::bad_request("not_utf8", format!("the bytes are not UTF-8 from byte {} on", error.valid_up_to()))
+    })?;
+    Ok(text.to_owned())
+}
+
+/// The bytes of a body, at most so many as a setting says.
+pub(super) async fn bytes(
+    body: Body,
+    headers: &HeaderMap,
+    caller: &Caller,
+    api: &Api,
+    (max, setting): (usize, &'static str),
+) -> Result<Bytes, Problem> {
     let too_large = || {
-        let detail = format!("the body has more than {max} bytes (http.max_body)");
+        let detail = format!("the body has more than {max} bytes ({setting})");
         Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", detail)
     };
     let declared = headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
@@ -97,10 +111,7 @@ async fn read(body: Body, headers: &HeaderMap, caller: &Caller, api: &Api) -> Re
         }
     };
     api.limits.take_bytes(caller.address, caller.id(), bytes.len()).map_err(|reached| api.limited(reached))?;
-    let text = simdutf8::compat::from_utf8(&bytes).map_err(|error| {
-        Problem::bad_request("not_utf8", format!("the bytes are not UTF-8 from byte {} on", error.valid_up_to()))
-    })?;
-    Ok(text.to_owned())
+    Ok(bytes)
 }
 
 /// Whether a body was longer than may be, by its error: the length is in a cause.

@@ -10,19 +10,23 @@ mod auth;
 mod calls;
 mod connection;
 mod customer;
+mod grpc;
 mod house;
 mod input;
 mod limits;
 mod observer;
 mod openapi;
+mod port;
 mod problem;
 mod streams;
 mod submit;
 mod tls;
 
 pub use calls::audit::AuditRecord;
+pub use calls::decisions::subject_fields;
 pub use connection::ConnectionOptions;
 pub use customer::{CustomerText, CustomerTexts, InLanguages, PartMissing};
+pub use grpc::{FieldOrigin, GatewayOptions, Origin, PROGRAM_EXTENSION, Reading, TYPE_EXTENSION};
 pub use limits::{Allowance, Limited, Limits, Reached};
 pub use observer::Observer;
 pub use openapi::{description, routes};
@@ -36,7 +40,7 @@ use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::Sender;
+use crossbeam_channel::{Sender, TrySendError};
 use tokio::runtime::Runtime;
 use tokio::sync::{oneshot, watch};
 
@@ -49,6 +53,8 @@ use crate::stream::decision_log::DecisionHub;
 use crate::stream::inbox::Inbox;
 use crate::stream::journal::Journal;
 use crate::stream::pipeline::Question;
+use connection::Speaks;
+use port::Port;
 
 /// Threads that serve. Parsing is most of the work, and the engine wants a core of its own.
 const WORKERS: usize = 2;
@@ -176,7 +182,10 @@ impl Api {
             let answer = question(engine);
             drop(told.send((answer, rests_on(&journal))));
         });
-        self.questions.try_send(question).map_err(|_| Problem::overloaded())?;
+        self.questions.try_send(question).map_err(|refused| match refused {
+            TrySendError::Full(_) => Problem::overloaded(),
+            TrySendError::Disconnected(_) => Problem::stopping(),
+        })?;
         let (answer, below) = match tokio::time::timeout(QUESTION_PATIENCE, answer).await {
             Ok(Ok(answered)) => answered,
             Ok(Err(_)) => return Err(Problem::stopping()),
@@ -232,10 +241,12 @@ impl Api {
 #[derive(Debug, thiserror::Error)]
 pub enum ServeError {
     /// The address cannot be listened on.
-    #[error("cannot listen on {listen} (http.listen): {source}")]
+    #[error("cannot listen on {listen} ({setting}): {source}")]
     Listen {
         /// The address, as configured.
         listen: String,
+        /// The setting that names it.
+        setting: &'static str,
         /// What the system says.
         source: io::Error,
     },
@@ -255,51 +266,51 @@ impl ServeError {
     pub fn hint(&self) -> &'static str {
         match self {
             ServeError::Listen { source, .. } if source.kind() == io::ErrorKind::AddrInUse => {
-                "something listens there already, maybe another refguard: choose another `http.listen`, or port 0 for any free one"
+                "something listens there already, maybe another refguard: choose another address, or port 0 for any free one"
             }
-            ServeError::Listen { .. } => {
-                "`http.listen` must be an address of this machine, and a port that you may use"
-            }
+            ServeError::Listen { .. } => "it must be an address of this machine, and a port that you may use",
             ServeError::Start(_) => "raise the limits of threads and open files",
-            ServeError::Tls(_) => "`http.tls` wants PEM files that belong together and that refguard may read",
+            ServeError::Tls(_) => "it wants PEM files that belong together and that refguard may read",
             ServeError::Records(error) => error.hint(),
         }
     }
 }
 
-/// A port that is taken, and the runtime that will serve it.
+/// Where gateways are answered, and how.
+#[derive(Clone, Debug)]
+pub struct Gateway {
+    /// The address, as configured.
+    pub listen: String,
+    /// Certificates; `None`: without TLS.
+    pub tls: Option<TlsFiles>,
+    /// How questions are answered.
+    pub options: GatewayOptions,
+}
+
+/// Ports that are taken, and the runtime that will serve them.
 #[derive(Debug)]
 pub struct Bound {
     runtime: Runtime,
-    listener: std::net::TcpListener,
-    address: SocketAddr,
-    tls: Option<Arc<Tls>>,
+    port: Port,
+    gateways: Option<(Port, GatewayOptions)>,
 }
 
 impl Bound {
-    /// Takes the port. Connections wait until [`Bound::serve`].
+    /// Takes the ports. Connections wait until [`Bound::serve`].
     ///
     /// # Errors
     ///
     /// [`ServeError`].
-    pub fn open(listen: &str, tls: Option<TlsFiles>) -> Result<Bound, ServeError> {
-        let tls = tls.map(Tls::open).transpose()?.map(Arc::new);
-        let bind = || {
-            let listener = std::net::TcpListener::bind(listen)?;
-            listener.set_nonblocking(true)?;
-            let address = listener.local_addr()?;
-            Ok((listener, address))
-        };
-        let (listener, address) = bind().map_err(|source| ServeError::Listen { listen: listen.to_owned(), source })?;
+    pub fn open(listen: &str, tls: Option<TlsFiles>, gateway: Option<Gateway>) -> Result<Bound, ServeError> {
         let mut runtime = tokio::runtime::Builder::new_multi_thread();
         let runtime = runtime.worker_threads(WORKERS).thread_name("http").enable_all().build();
         let runtime = runtime.map_err(ServeError::Start)?;
-        Ok(Bound { runtime, listener, address, tls })
-    }
-
-    /// Where it listens: with the real port, where 0 was configured.
-    pub fn address(&self) -> SocketAddr {
-        self.address
+        let port = Port::open(listen, "http.listen", tls, &runtime)?;
+        let open = |Gateway { listen, tls, options }| {
+            Port::open(&listen, "http.grpc.listen", tls, &runtime).map(|port| (port, options))
+        };
+        let gateways = gateway.map(open).transpose()?;
+        Ok(Bound { runtime, port, gateways })
     }
 
     /// The runtime, for what is done before anything is served.
@@ -313,26 +324,33 @@ impl Bound {
     ///
     /// [`ServeError`].
     pub fn serve(self, mut api: Api, options: ConnectionOptions) -> Result<Server, ServeError> {
-        let Bound { runtime, listener, address, tls } = self;
+        let Bound { runtime, port, gateways } = self;
+        let Port { listener, address, tls } = port;
         let (stop, stopped) = watch::channel(false);
         api.live.stopped = Some(stopped.clone());
         let api = Arc::new(api);
         api.live.tokens.replace(runtime.block_on(api.records.tokens())?);
-        let listener = {
-            let _context = runtime.enter();
-            tokio::net::TcpListener::from_std(listener).map_err(ServeError::Start)?
-        };
+        let gateway_address = gateways.as_ref().map(|(port, _)| port.address);
         let run = move || {
             runtime.block_on(async {
-                let house = tokio::spawn(house::keep(Arc::clone(&api), tls.clone()));
-                connection::serve(listener, tls, openapi::router(Arc::clone(&api)), options, stopped).await;
+                let of_gateways = gateways.as_ref().and_then(|(port, _)| port.tls.clone());
+                let certificates = tls.iter().cloned().chain(of_gateways).collect();
+                let house = tokio::spawn(house::keep(Arc::clone(&api), certificates));
+                let for_gateways = gateways
+                    .map(|(port, of)| tokio::spawn(grpc::serve(port, Arc::clone(&api), of, options, stopped.clone())));
+                let router = openapi::router(Arc::clone(&api));
+                connection::serve(listener, tls, router, Speaks::Http1, options, stopped).await;
+                if let Some(serving) = for_gateways {
+                    // It has panicked at worst, which has been told.
+                    drop(serving.await);
+                }
                 house.abort();
                 house::note_used(&api).await;
                 api.records.close().await;
             });
         };
         let thread = std::thread::Builder::new().name("http".to_owned()).spawn(run).map_err(ServeError::Start)?;
-        Ok(Server { address, stop, thread: Some(thread) })
+        Ok(Server { address, gateway_address, stop, thread: Some(thread) })
     }
 }
 
@@ -340,6 +358,7 @@ impl Bound {
 #[derive(Debug)]
 pub struct Server {
     address: SocketAddr,
+    gateway_address: Option<SocketAddr>,
     stop: watch::Sender<bool>,
     thread: Option<JoinHandle<()>>,
 }
@@ -348,6 +367,11 @@ impl Server {
     /// Where it listens.
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Where gateways are answered, if they are.
+    pub fn gateway_address(&self) -> Option<SocketAddr> {
+        self.gateway_address
     }
 }
 

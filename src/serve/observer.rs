@@ -12,6 +12,9 @@ pub trait Observer: Send + Sync {
     /// Verdicts were asked for, and came after so long.
     fn evaluated(&self, took: Duration);
 
+    /// A gateway was answered after so long.
+    fn authorized(&self, took: Duration);
+
     /// Verdicts were given without state, since this service is away.
     fn degraded(&self, cause: &str, verdicts: usize);
 

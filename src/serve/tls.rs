@@ -21,12 +21,18 @@ pub struct TlsFiles {
     pub key: PathBuf,
     /// Certificates of the authorities that a client must be known to; `None`: clients need no certificate.
     pub client_ca: Option<PathBuf>,
+    /// The setting that names these, for whoever reads what is wrong with them.
+    pub setting: &'static str,
+    /// The protocol that is spoken over it, as ALPN names it.
+    pub protocol: &'static [u8],
 }
 
 /// Why there is no TLS.
 #[derive(Debug, thiserror::Error)]
-#[error("http.tls: {path}: {why}")]
+#[error("{setting}: {path}: {why}")]
 pub struct TlsError {
+    /// The setting.
+    setting: &'static str,
     /// The file.
     path: PathBuf,
     /// What is wrong with it.
@@ -89,8 +95,9 @@ impl TlsFiles {
     }
 
     fn read(&self) -> Result<Arc<ServerConfig>, TlsError> {
-        let wrong = |path: &Path, why: String| TlsError { path: path.to_owned(), why };
-        let chain = certificates(&self.certificate)?;
+        let setting = self.setting;
+        let wrong = |path: &Path, why: String| TlsError { setting, path: path.to_owned(), why };
+        let chain = certificates(&self.certificate, setting)?;
         let key = PrivateKeyDer::from_pem_file(&self.key).map_err(|error| wrong(&self.key, error.to_string()))?;
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
@@ -100,7 +107,7 @@ impl TlsFiles {
             None => builder.with_no_client_auth(),
             Some(path) => {
                 let mut roots = RootCertStore::empty();
-                for root in certificates(path)? {
+                for root in certificates(path, setting)? {
                     roots.add(root).map_err(|error| wrong(path, error.to_string()))?;
                 }
                 let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider);
@@ -109,13 +116,13 @@ impl TlsFiles {
         };
         let config = builder.with_single_cert(chain, key);
         let mut config = config.map_err(|error| wrong(&self.key, error.to_string()))?;
-        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        config.alpn_protocols = vec![self.protocol.to_vec()];
         Ok(Arc::new(config))
     }
 }
 
-fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
-    let wrong = |why: String| TlsError { path: path.to_owned(), why };
+fn certificates(path: &Path, setting: &'static str) -> Result<Vec<CertificateDer<'static>>, TlsError> {
+    let wrong = |why: String| TlsError { setting, path: path.to_owned(), why };
     let read: Result<Vec<_>, _> = CertificateDer::pem_file_iter(path).and_then(Iterator::collect);
     let certificates = read.map_err(|error| wrong(error.to_string()))?;
     if certificates.is_empty() { Err(wrong("there is no certificate in it".to_owned())) } else { Ok(certificates) }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::sections::{AttributeType, Config, Program, ProgramPolicy, Quota, Score, SomeThresholds, Thresholds};
 use super::stream::{KafkaSource, Sink, Source};
-use super::{customer, redis};
+use super::{customer, gateway, redis};
 use crate::engine::QUOTAS_MAX;
 use crate::event::{POINTS, currencies, is_currency, nearest, nearest_type};
 use crate::ruleset::diagnostic::{Diagnostic, Severity};
@@ -125,11 +125,19 @@ impl Check<'_> {
                 diagnostic.hint("the API has one inbox: tell its senders apart by the `source` of their events"),
             );
         }
-        let tls = &config.http.tls;
-        if tls.certificate.is_some() != tls.key.is_some() || tls.client_ca.is_some() && tls.key.is_none() {
-            let message = "a certificate and a key belong together".to_owned();
-            let diagnostic = self.error(&["http", "tls"], "tls", message);
-            self.report(diagnostic.hint("name both `certificate` and `key`; `client_ca` may stand beside them"));
+        for (tls, path) in
+            [(&config.http.tls, ["http", "tls"].as_slice()), (&config.http.grpc.tls, &["http", "grpc", "tls"])]
+        {
+            if tls.certificate.is_some() != tls.key.is_some() || tls.client_ca.is_some() && tls.key.is_none() {
+                let message = "a certificate and a key belong together".to_owned();
+                let diagnostic = self.error(path, "tls", message);
+                self.report(diagnostic.hint("name both `certificate` and `key`; `client_ca` may stand beside them"));
+            }
+        }
+        for gateway::Fault { path, message, hint } in gateway::faults(config) {
+            let path: Vec<&str> = path.iter().map(String::as_str).collect();
+            let diagnostic = self.error(&path, "gateway", message);
+            self.report(diagnostic.hint(hint));
         }
     }
 

@@ -9,6 +9,7 @@ mod check;
 mod customer;
 mod document;
 mod environment;
+mod gateway;
 mod http;
 mod mapping;
 mod redis;
@@ -22,7 +23,7 @@ use std::sync::Arc;
 pub use customer::CustomerWords;
 pub use document::{json_schema, markdown, yaml_file};
 pub use environment::PREFIX;
-pub use http::{Http, HttpAllowance, HttpLimits, HttpTls};
+pub use http::{Http, HttpAllowance, HttpGrpc, HttpGrpcDeny, HttpGrpcOrigin, HttpLimits, HttpTls};
 pub use redis::RedisUrl;
 pub use sections::{
     Alerts, AttributeType, Backend, Cache, CacheSize, Config, Copies, Decisions, DecisionsRedis, Dedup, Engine,

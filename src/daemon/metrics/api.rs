@@ -24,6 +24,7 @@ impl Metrics {
     /// What counts the calls of the API. Shows its counts from 0 on.
     pub fn api(&self) -> Arc<dyn Observer> {
         self.families.evaluate_latency_seconds.with_label_values(NONE);
+        self.families.ext_authz_latency_seconds.with_label_values(NONE);
         for limited in Limited::ALL {
             self.families.rate_limited_total.with_label_values(&[limited.name()]);
         }
@@ -47,6 +48,10 @@ impl Observer for ApiCounts {
 
     fn evaluated(&self, took: Duration) {
         self.families.evaluate_latency_seconds.with_label_values(NONE).observe(took.as_secs_f64());
+    }
+
+    fn authorized(&self, took: Duration) {
+        self.families.ext_authz_latency_seconds.with_label_values(NONE).observe(took.as_secs_f64());
     }
 
     fn degraded(&self, cause: &str, verdicts: usize) {

@@ -106,8 +106,10 @@ families! {
         "From the arrival of an event to its verdict in the sink's hands.";
     Histogram evaluate_latency_seconds [] "seconds"
         "From the call of `POST /v1/evaluate` to its verdicts, the journal's sync included.";
+    Histogram ext_authz_latency_seconds [] "seconds"
+        "From a gateway's question to its answer.";
     Counter degraded_answers_total ["cause"] "verdicts"
-        "Verdicts that were given without state, by policy.on_state_unavailable, since a service was away; by the setting that configures it. Page on it.";
+        "Verdicts that were given without state, by policy.on_state_unavailable, since a service was away, or to gateways since the engine took too long; by the setting that configures it. Page on it.";
     Counter http_requests_total ["route" "status"] "calls"
         "Calls of the API that were answered; what is no call of it is `other`.";
     Counter rate_limited_total ["scope"] "calls"

@@ -3,11 +3,14 @@
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-use crate::daemon::config::{Config, HttpAllowance, Millis, OnStateUnavailable};
+use crate::daemon::config::{Config, HttpAllowance, HttpGrpcDeny, HttpGrpcOrigin, HttpTls, Millis, OnStateUnavailable};
 use crate::engine::EngineOptions;
 use crate::event::Verdict;
 use crate::event::mapping::Mapping;
-use crate::serve::{Allowance, Bounds, ConnectionOptions, Limits, StreamOptions, TlsFiles};
+use crate::serve::{
+    Allowance, Bounds, ConnectionOptions, FieldOrigin, Gateway, GatewayOptions, Limits, Origin, Reading, StreamOptions,
+    TlsFiles, subject_fields,
+};
 
 /// The source whose events come by the API; `None`: the API is not served.
 pub fn inbox_name(config: &Config) -> Option<&String> {
@@ -22,9 +25,49 @@ pub fn inbox_mapping(config: &Config) -> Option<Mapping> {
 
 /// Its certificates; `None`: it speaks plain HTTP.
 pub fn tls_files(config: &Config) -> Option<TlsFiles> {
-    let of = &config.http.tls;
+    certificates(&config.http.tls, "http.tls", b"http/1.1")
+}
+
+fn certificates(of: &HttpTls, setting: &'static str, protocol: &'static [u8]) -> Option<TlsFiles> {
     let (certificate, key) = (of.certificate.clone()?, of.key.clone()?);
-    Some(TlsFiles { certificate, key, client_ca: of.client_ca.clone() })
+    Some(TlsFiles { certificate, key, client_ca: of.client_ca.clone(), setting, protocol })
+}
+
+/// Where gateways are answered; `None`: nowhere.
+pub fn gateway(config: &Config) -> Option<Gateway> {
+    let of = &config.http.grpc;
+    let listen = of.listen.as_ref()?.0.clone();
+    let field = |name: &'static str| {
+        let origin = origin(of.fields.get(name)?);
+        Some(FieldOrigin { name, origin, is_required: of.required.iter().any(|required| required == name) })
+    };
+    let fields = subject_fields().filter_map(field).collect();
+    let options = GatewayOptions {
+        reading: Reading { program: origin(&of.program), event_type: origin(&of.event_type), fields },
+        deny_from: match of.deny_from {
+            HttpGrpcDeny::Challenge => Verdict::Challenge,
+            HttpGrpcDeny::Hold => Verdict::Hold,
+            HttpGrpcDeny::Block => Verdict::Block,
+        },
+        message_bytes_max: usize::try_from(of.max_message.0).unwrap_or(usize::MAX),
+        answer_timeout: span(of.answer_timeout),
+        calls_max: count(of.max_calls.0),
+    };
+    Some(Gateway { listen, tls: certificates(&of.tls, "http.grpc.tls", b"h2"), options })
+}
+
+/// Where a value is. A configuration that loaded says one place; the address of the connection is the one that is left.
+fn origin(of: &HttpGrpcOrigin) -> Origin {
+    let HttpGrpcOrigin { header, hop, cookie, query, extension, constant, .. } = of;
+    match (header, hop, cookie, query, extension, constant) {
+        (Some(name), Some(hop), ..) => Origin::Hop(name.to_ascii_lowercase(), count(hop.0)),
+        (Some(name), None, ..) => Origin::Header(name.to_ascii_lowercase()),
+        (_, _, Some(name), ..) => Origin::Cookie(name.clone()),
+        (_, _, _, Some(name), ..) => Origin::Query(name.clone()),
+        (_, _, _, _, Some(name), _) => Origin::Extension(name.clone()),
+        (.., Some(value)) => Origin::Const(value.clone()),
+        _ => Origin::Peer,
+    }
 }
 
 /// What the engine keeps for whoever asks by it: what verdicts rested on, and whom and what events are about. Of the latter a sixteenth

@@ -62,27 +62,56 @@ pub(in crate::serve) struct Fields {
     agent_id: Option<String>,
 }
 
+/// Which kinds of subject the value of a field names, by field.
+const SUBJECT_FIELDS: &[(&str, &[SubjectKind])] = &[
+    ("account_id", &[SubjectKind::Account]),
+    ("referrer_id", &[SubjectKind::Account]),
+    ("recipient_id", &[SubjectKind::Account]),
+    ("device_id", &[SubjectKind::Device]),
+    ("ip", &[SubjectKind::Ip, SubjectKind::IpPrefix]),
+    ("email", &[SubjectKind::Email]),
+    ("phone", &[SubjectKind::Phone]),
+    ("payment_fingerprint", &[SubjectKind::Payment]),
+    ("referral_code", &[SubjectKind::ReferralCode]),
+    ("referral_id", &[SubjectKind::Referral]),
+    ("reward_id", &[SubjectKind::Reward]),
+    ("order_id", &[SubjectKind::Order]),
+    ("campaign", &[SubjectKind::Campaign]),
+    ("merchant_id", &[SubjectKind::Merchant]),
+    ("agent_id", &[SubjectKind::Agent]),
+];
+
+/// The fields that name subjects.
+pub fn subject_fields() -> impl Iterator<Item = &'static str> {
+    SUBJECT_FIELDS.iter().map(|(name, _)| *name)
+}
+
+/// Which kinds of subject the value of a field names; none for what is no such field.
+pub(in crate::serve) fn kinds_of(field: &str) -> &'static [SubjectKind] {
+    SUBJECT_FIELDS.iter().find(|(name, _)| *name == field).map_or(&[], |(_, kinds)| kinds)
+}
+
 impl Fields {
     fn subjects(self) -> Vec<(SubjectKind, String)> {
-        let named = [
-            (SubjectKind::Account, self.account_id),
-            (SubjectKind::Account, self.referrer_id),
-            (SubjectKind::Account, self.recipient_id),
-            (SubjectKind::Device, self.device_id),
-            (SubjectKind::Ip, self.ip.clone()),
-            (SubjectKind::IpPrefix, self.ip),
-            (SubjectKind::Email, self.email),
-            (SubjectKind::Phone, self.phone),
-            (SubjectKind::Payment, self.payment_fingerprint),
-            (SubjectKind::ReferralCode, self.referral_code),
-            (SubjectKind::Referral, self.referral_id),
-            (SubjectKind::Reward, self.reward_id),
-            (SubjectKind::Order, self.order_id),
-            (SubjectKind::Campaign, self.campaign),
-            (SubjectKind::Merchant, self.merchant_id),
-            (SubjectKind::Agent, self.agent_id),
+        let values = [
+            self.account_id,
+            self.referrer_id,
+            self.recipient_id,
+            self.device_id,
+            self.ip,
+            self.email,
+            self.phone,
+            self.payment_fingerprint,
+            self.referral_code,
+            self.referral_id,
+            self.reward_id,
+            self.order_id,
+            self.campaign,
+            self.merchant_id,
+            self.agent_id,
         ];
-        named.into_iter().filter_map(|(kind, text)| Some((kind, text?))).collect()
+        let named = SUBJECT_FIELDS.iter().zip(values).filter_map(|((_, kinds), value)| Some((kinds, value?)));
+        named.flat_map(|(kinds, value)| kinds.iter().map(move |kind| (*kind, value.clone()))).collect()
     }
 }
 
@@ -248,4 +277,20 @@ pub(in crate::serve) async fn list(
     let ((found, next), only_observes) = api.ask(listed).await?;
     let subjects = found.into_iter().map(|standing| Subject::new(standing, only_observes)).collect();
     Ok(Json(Page { subjects, next: next.map(Cursor::from) }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_field_names_subjects_of_its_kinds() {
+        for (name, kinds) in SUBJECT_FIELDS {
+            let fields = serde_json::json!({*name: "x"});
+            let fields: Fields = serde_json::from_value(fields).unwrap_or_else(|error| panic!("{name}: {error}"));
+            let expected: Vec<(SubjectKind, String)> = kinds.iter().map(|kind| (*kind, "x".to_owned())).collect();
+            assert_eq!(fields.subjects(), expected, "{name}");
+            assert_eq!(kinds_of(name), *kinds);
+        }
+    }
 }
