@@ -3,7 +3,7 @@
 set -eu
 cd "$(dirname "$0")/.."
 api=${1:-http://127.0.0.1:8080}
-token=${2:-secrets/admin.token}
+token=${2:-${CARGO_TARGET_DIR:-target}/run/admin.token}
 curl --silent --show-error --fail-with-body "$api/v1/evaluate" \
     --header "Authorization: Bearer $(cat "$token")" \
     --header 'Content-Type: application/cloudevents+json' \

@@ -22,6 +22,8 @@ mod by_id;
 mod components;
 #[path = "engine/decisions.rs"]
 mod decisions;
+#[path = "engine/erasure.rs"]
+mod erasure;
 #[path = "engine/holds.rs"]
 mod holds;
 #[path = "engine/known.rs"]
@@ -30,6 +32,8 @@ mod known;
 mod lift;
 #[path = "engine/lists.rs"]
 mod lists;
+#[path = "engine/observed.rs"]
+mod observed;
 #[path = "engine/overrides.rs"]
 mod overrides;
 #[path = "support/pack.rs"]

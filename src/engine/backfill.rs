@@ -16,6 +16,7 @@
 use super::Engine;
 use super::chunk::Entry;
 use super::clock::Clock;
+use super::erasure::up_to_erasure;
 use super::machine::CHUNK_EVENTS;
 use super::plan::FeaturePlan;
 use super::quotas::Meters;
@@ -160,11 +161,12 @@ impl Engine {
     fn backfill_whole(&mut self, batch: &EventBatch, signals: &[Signals]) -> Backfilled {
         let mut tally = Backfilled::default();
         let first = self.dedup.next();
-        self.in_chunks(0..batch.events.len(), |engine, chunk| {
+        self.in_chunks(&batch.events, 0..batch.events.len(), |engine, chunk| {
             engine.place(batch, &batch.events[chunk.clone()]);
             tally.take(&engine.chunk.entries);
             engine.count(batch, chunk.start, &signals[chunk.clone()], None);
             engine.sequence += chunk.len() as u64;
+            engine.erase_history(batch, &batch.events[chunk], None);
             engine.keep_up();
         });
         self.dedup.note_unjudged(first);
@@ -175,11 +177,14 @@ impl Engine {
         let mut tally = Backfilled::default();
         let taking_part = self.taking_part(filling);
         let horizon_ms = self.clock.horizon_ms();
-        for (from, signals) in (0..).step_by(CHUNK_EVENTS).zip(signals.chunks(CHUNK_EVENTS)) {
+        let mut from = 0;
+        while from < signals.len() {
+            let size = up_to_erasure(&batch.events[from..signals.len().min(from + CHUNK_EVENTS)]);
+            let (events, signals) = (&batch.events[from..from + size], &signals[from..from + size]);
             // No place of upkeep comes while there are no events to judge.
             self.look_at_quotas();
             self.exchange(filling);
-            self.place(batch, &batch.events[from..from + signals.len()]);
+            self.place(batch, events);
             self.exchange(filling);
             tally.take(&self.chunk.entries);
             // What events that are judged can still see stays, and what history can still add to is not refused.
@@ -187,6 +192,8 @@ impl Engine {
                 entry.moment.horizon_ms = entry.moment.horizon_ms.min(horizon_ms);
             }
             self.count(batch, from, signals, Some(&taking_part));
+            self.erase_history(batch, events, Some(&taking_part));
+            from += size;
         }
         tally
     }

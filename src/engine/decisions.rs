@@ -18,6 +18,7 @@ use crate::event::{EventKind, SubjectKind, Verdict};
 use crate::ruleset::program::OnExpiry;
 use crate::state::KeyHash;
 pub(super) use lift::Lifted;
+pub(super) use log::Observed;
 pub use log::{ActiveSet, LogPage, LoggedRecord, encoded_part};
 use log::{DecisionLog, EndReason, InLog};
 use stored::DecisionsCut;
@@ -382,6 +383,19 @@ impl Decisions {
         self.close_if_empty(key);
         self.move_verdict(before, after);
         Some(deleted)
+    }
+
+    /// Forgets a subject with all that stands on it, people's words included.
+    pub(super) fn erase(&mut self, key: KeyHash) {
+        self.keep(key);
+        let Some(record) = self.records.get_mut(&key) else { return };
+        let (before, bytes) = (record.effective(), record.bytes());
+        record.causes.clear();
+        self.bytes = self.bytes + record.bytes() - bytes;
+        self.overridden.remove(&key);
+        self.touch(key, EndReason::Erased);
+        self.close_if_empty(key);
+        self.move_verdict(before, None);
     }
 
     /// The record of a subject, made if there is none; it must be kept for a checkpoint that is under way.

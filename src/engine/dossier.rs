@@ -94,7 +94,7 @@ impl Engine {
 }
 
 /// The field with the account that a feature counts by, if it counts by nothing else.
-fn account_field(feature: &Feature) -> Option<Field> {
+pub(super) fn account_field(feature: &Feature) -> Option<Field> {
     let [only] = feature.key.as_slice() else { return None };
     match only.leaf() {
         Some(Leaf::Text(field @ (Field::AccountId | Field::ReferrerId | Field::RecipientId))) => Some(field),

@@ -9,7 +9,8 @@ use super::checkpoint::Cut;
 use super::chunk::{ByReferral, Chunk, Entry, Ground};
 use super::clock::Clock;
 use super::decide::{Decider, Scratch, program_name};
-use super::decisions::{Decisions, LogPage};
+use super::decisions::{Decisions, LogPage, Observed};
+use super::erasure::up_to_erasure;
 use super::explain::Watch;
 use super::holds::Holds;
 use super::judgement::{Judgement, Judgements, Outcome, TimePassed};
@@ -185,7 +186,7 @@ impl Engine {
             rules,
         };
         engine.quotas.open(&mut engine.tables, engine.accounts.tables_mut(), None);
-        engine.decisions.keep_log(options.tells_decisions);
+        engine.decisions.keep_log(options.tells_decisions, Observed::of(&engine.policy));
         engine
     }
 
@@ -338,8 +339,9 @@ impl Engine {
     /// As [`Engine::judge`], for some of the events: the parts of a batch make the same of it as the whole.
     pub fn judge_part(&mut self, batch: &EventBatch, signals: &[Signals], part: Range<usize>, out: &mut Judgements) {
         assert_eq!(batch.events.len(), signals.len(), "signals were derived for every event of the batch");
-        self.in_chunks(part, |engine, chunk| {
-            engine.judge_chunk(batch, chunk.start, &signals[chunk], out);
+        self.in_chunks(&batch.events, part, |engine, chunk| {
+            engine.judge_chunk(batch, chunk.start, &signals[chunk.clone()], out);
+            engine.erase(batch, &batch.events[chunk], out);
             if engine.keep_up() {
                 engine.pass_time(out);
                 engine.note_time(out);
@@ -350,19 +352,24 @@ impl Engine {
 
     /// Cuts some of the events of a batch into chunks and hands them over, one after the other. None reaches over a place
     /// of upkeep, for which [`Engine::keep_up`] is called behind each.
-    pub(super) fn in_chunks(&mut self, part: Range<usize>, mut take: impl FnMut(&mut Engine, Range<usize>)) {
+    pub(super) fn in_chunks(
+        &mut self,
+        events: &[Event],
+        part: Range<usize>,
+        mut take: impl FnMut(&mut Engine, Range<usize>),
+    ) {
         let mut from = part.start;
         while from < part.end {
-            let size = self.chunk_size(part.end - from);
+            let size = self.next_chunk(&events[from..part.end]);
             take(self, from..from + size);
             from += size;
         }
     }
 
-    /// How many events the next chunk has, of so many that are left.
-    pub(super) fn chunk_size(&self, left: usize) -> usize {
+    /// How many of the events that are left the next chunk has at most.
+    pub fn next_chunk(&self, events: &[Event]) -> usize {
         let to_upkeep = UPKEEP_EVENTS - self.sequence % UPKEEP_EVENTS;
-        CHUNK_EVENTS.min(left).min(to_upkeep as usize)
+        up_to_erasure(&events[..CHUNK_EVENTS.min(events.len()).min(to_upkeep as usize)])
     }
 
     /// Does the upkeep if this is one of its fixed places, and says whether it is.

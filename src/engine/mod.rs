@@ -19,6 +19,7 @@ mod clock;
 mod decide;
 mod decisions;
 mod dossier;
+mod erasure;
 mod explain;
 mod export;
 mod facts;

@@ -3,8 +3,8 @@
 //! Tables keep hashes, and a decision or a message names the referrer in clear, so its id is kept here. When an account
 //! was referred is told by the table behind `account.referred_at`; this holds, for each account, the referrers by the
 //! instants that the table may answer. So both follow one rule, late events and idle accounts included. May import
-//! `state`'s keys. Invariants: an account without referrals does not exist; each account stands once in the queue, under
-//! its latest referral or an earlier instant.
+//! `state`'s keys. Invariants: an account without referrals does not exist; each account stands in the queue under its
+//! latest referral or an earlier instant, once unless it was erased in between.
 
 mod stored;
 
@@ -177,6 +177,14 @@ impl Referrers {
             self.bytes -= RECORD_BYTES + record.referrals.iter().map(Referral::bytes).sum::<usize>();
             self.keep(account);
             self.records.remove(&account);
+        }
+    }
+
+    /// Forgets an account. What stands of it in the queue finds nobody, or one that came again.
+    pub(super) fn forget(&mut self, account: KeyHash) {
+        self.keep(account);
+        if let Some(record) = self.records.remove(&account) {
+            self.bytes -= RECORD_BYTES + record.referrals.iter().map(Referral::bytes).sum::<usize>();
         }
     }
 

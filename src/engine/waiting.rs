@@ -172,6 +172,21 @@ impl Waiting {
         self.found.drain(..).rev()
     }
 
+    /// Events of this account wait no more: it is forgotten.
+    pub(super) fn forget(&mut self, account: KeyHash) {
+        let mut number = self.chains.get(&account).map_or(NONE, |chain| chain.newest);
+        if number != NONE {
+            self.touched.iter_mut().for_each(|touched| touched.push(account));
+        }
+        while number != NONE
+            && let Some(place) = number.checked_sub(self.first)
+        {
+            let record = &mut self.records[place as usize];
+            record.late = None;
+            number = record.earlier;
+        }
+    }
+
     /// Those that the horizon has passed wait no more.
     pub(super) fn expire(&mut self, horizon_ms: i64) {
         while let Some(record) = self.records.front()

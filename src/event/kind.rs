@@ -46,7 +46,7 @@ kinds! {
     "account.created" [AccountId] active keeps "`account_id` is the new account; `referrer_id`, if given, the account that invited it";
     "account.updated" [AccountId] active keeps "`account_id` is the account whose details changed; `changed` says which";
     "account.closed" [AccountId] active keeps "`account_id` is the account that its owner closed";
-    "account.erased" [AccountId] passive keeps "`account_id` is the account to be forgotten";
+    "account.erased" [AccountId] passive keeps "`account_id` is the account that is forgotten: docs/operate.md";
     "login.succeeded" [AccountId] active keeps "`account_id` is the account logged into";
     "login.failed" [] passive keeps "`account_id`, if the name exists, is the account that was tried";
     "password.reset" [AccountId] active keeps "`account_id` is the account with a new password";

@@ -88,6 +88,11 @@ impl Replay {
         &self.judgements.said
     }
 
+    /// What has become of decisions with the last batch or act, as their log tells it, a line each; only where that is wanted.
+    pub fn changes(&self) -> impl Iterator<Item = &[u8]> {
+        self.judgements.changed.iter().map(|changed| self.judgements.piece(changed.line))
+    }
+
     /// The machine.
     pub fn engine(&mut self) -> &mut Engine {
         &mut self.engine

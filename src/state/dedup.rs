@@ -15,7 +15,7 @@ use std::ops::Range;
 use prefetch_index::prefetch_index;
 
 use super::KeyHash;
-use super::index::{Index, Vacancy};
+use super::index::{Coming, Index, Vacancy};
 use super::planted::{Defect, is_planted};
 use stored::DedupCut;
 
@@ -71,6 +71,8 @@ pub struct Dedup {
     span_ms: i64,
     max_entries: u64,
     index: Index,
+    /// The identities of a checkpoint that is read, until all are there.
+    coming: Coming,
     chunks: VecDeque<Vec<Held>>,
     /// A freed chunk, for the next that is needed: in the steady state nothing is allocated.
     spare: Option<Vec<Held>>,
@@ -107,6 +109,7 @@ impl Dedup {
             span_ms,
             max_entries: u64::from(max_entries.clamp(1, ENTRIES_LIMIT)),
             index: Index::new(),
+            coming: Coming::default(),
             chunks: VecDeque::new(),
             spare: None,
             first: 0,

@@ -10,6 +10,10 @@
 //! next empty word (linear probing, deletion by backward shift); all tags of a segment agree in their first `depth` bits,
 //! and the directory's entries for these bits name it.
 
+mod build;
+
+pub(super) use build::Coming;
+
 use prefetch_index::prefetch_index;
 
 use super::KeyHash;
@@ -115,7 +119,12 @@ impl Index {
 
     #[inline]
     fn segment_of(&self, key: KeyHash) -> usize {
-        self.directory[leading(tag_of(key), self.depth)] as usize
+        self.segment_of_tag(tag_of(key))
+    }
+
+    #[inline]
+    fn segment_of_tag(&self, tag: u32) -> usize {
+        self.directory[leading(tag, self.depth)] as usize
     }
 
     /// Asks for the first words of a key's search, and does not wait for them.
@@ -135,7 +144,7 @@ impl Index {
     #[inline]
     pub(super) fn find(&self, key: KeyHash, is_it: impl FnMut(u32) -> bool) -> Result<u32, Vacancy> {
         let segment = &self.segments[self.segment_of(key)];
-        segment.place(key, is_it).map(|place| slot(segment.words[place]))
+        segment.place(tag_of(key), is_it).map(|place| slot(segment.words[place]))
     }
 
     /// Adds a key where [`Index::find`] has just not found it.
@@ -145,7 +154,7 @@ impl Index {
         let at = self.segment_of(key);
         let segment = &mut self.segments[at];
         if segment.is_full() {
-            self.make_room(key);
+            self.make_room(tag_of(key));
             let at = self.segment_of(key);
             self.segments[at].put(word);
         } else {
@@ -155,11 +164,11 @@ impl Index {
         self.keys += 1;
     }
 
-    /// Makes room for one more word in the segment of this key.
+    /// Makes room for one more word in the segment of this tag.
     #[cold]
-    fn make_room(&mut self, key: KeyHash) {
+    fn make_room(&mut self, tag: u32) {
         loop {
-            let at = self.segment_of(key);
+            let at = self.segment_of_tag(tag);
             let segment = &mut self.segments[at];
             let before = segment.words.len();
             if !segment.is_full() {
@@ -169,7 +178,7 @@ impl Index {
                 segment.resize((before * 2).max(SEGMENT_WORDS_MIN));
                 self.words += segment.words.len() - before;
             } else {
-                let prefix = leading(tag_of(key), segment.depth);
+                let prefix = leading(tag, segment.depth);
                 self.split(at, prefix);
             }
         }
@@ -201,7 +210,7 @@ impl Index {
     pub(super) fn replace(&mut self, key: KeyHash, from: u32, to: u32) {
         let at = self.segment_of(key);
         let segment = &mut self.segments[at];
-        if let Ok(place) = segment.place(key, |slot| slot == from) {
+        if let Ok(place) = segment.place(tag_of(key), |slot| slot == from) {
             segment.words[place] = word(tag_of(key), to);
         }
     }
@@ -211,7 +220,7 @@ impl Index {
     pub(super) fn remove(&mut self, key: KeyHash, slot: u32) {
         let at = self.segment_of(key);
         let segment = &mut self.segments[at];
-        let Ok(place) = segment.place(key, |candidate| candidate == slot) else { return };
+        let Ok(place) = segment.place(tag_of(key), |candidate| candidate == slot) else { return };
         segment.close(place);
         segment.used -= 1;
         self.keys -= 1;
@@ -249,14 +258,14 @@ impl Segment {
         None
     }
 
-    /// The place of this key, or the empty one at which its search ended.
+    /// The place of the key with this tag, or the empty one at which its search ended.
     #[inline]
-    fn place(&self, key: KeyHash, mut is_it: impl FnMut(u32) -> bool) -> Result<usize, Vacancy> {
+    fn place(&self, wanted: u32, mut is_it: impl FnMut(u32) -> bool) -> Result<usize, Vacancy> {
         let mask = self.words.len().wrapping_sub(1);
-        let mut place = tag_of(key) as usize & mask;
+        let mut place = wanted as usize & mask;
         // An empty segment has no words.
         while let Some(word) = self.words.get(place).filter(|word| **word != EMPTY) {
-            if tag(*word) == tag_of(key) && is_it(slot(*word)) {
+            if tag(*word) == wanted && is_it(slot(*word)) {
                 return Ok(place);
             }
             place = (place + 1) & mask;
@@ -384,6 +393,51 @@ mod tests {
         }
         for number in 0..10_000 {
             assert_eq!(index.find(key(number), |slot| u64::from(slot) == number).ok(), Some(number as u32));
+        }
+    }
+
+    /// What came together is found like what came one by one, the last slot of a key that came again included.
+    fn check_built(keys: &[KeyHash]) {
+        let (mut coming, mut model) = (Coming::default(), BTreeMap::new());
+        for (slot, key) in (0..).zip(keys) {
+            coming.push(*key, slot);
+            model.insert((key.low, key.high), slot);
+        }
+        let (index, came_again) = coming.build(|one, other| keys[one as usize] == keys[other as usize]);
+        assert_eq!((index.keys(), came_again), (model.len(), keys.len() - model.len()));
+        for key in keys {
+            let found = index.find(*key, |slot| keys[slot as usize] == *key);
+            assert_eq!(found.ok(), model.get(&(key.low, key.high)).copied());
+        }
+        assert!(index.find(KeyHash { low: u64::MAX, high: u64::MAX }, |_| false).is_err());
+        assert!(index.segments.iter().all(|segment| segment.used as usize * FULL.1 <= segment.words.len() * FULL.0));
+        assert_eq!(index.words, index.segments.iter().map(|segment| segment.words.len()).sum::<usize>());
+        assert_eq!(index.keys(), index.segments.iter().map(|segment| segment.used as usize).sum::<usize>());
+    }
+
+    #[test]
+    fn what_came_together_is_found() {
+        let spread = |number: u64| KeyHash { low: number.wrapping_mul(0x9e37_79b9_7f4a_7c15), high: number };
+        for count in [0, 1, 6, 7, 1000, 5529, 5530, 6144, 6145, 100_000] {
+            check_built(&(0..count).map(spread).collect::<Vec<_>>());
+        }
+        // Some that came again, tags that are shared, and all in one segment of many.
+        check_built(&(0..20_000).map(|number| spread(number % 15_000)).collect::<Vec<_>>());
+        check_built(&(0..20_000).map(|number| key(number as u16)).collect::<Vec<_>>());
+        check_built(&(0..20_000).map(|number| KeyHash { low: number, high: 0 }).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn what_came_together_takes_no_more_memory_than_one_by_one() {
+        for count in [1000u64, 10_000, 50_000, 90_000] {
+            let (mut coming, mut index) = (Coming::default(), Index::new());
+            let spread = |number: u64| KeyHash { low: number.wrapping_mul(0x9e37_79b9_7f4a_7c15), high: number };
+            for number in 0..count {
+                coming.push(spread(number), number as u32);
+                add(&mut index, spread(number), number as u32);
+            }
+            let (built, _) = coming.build(|_, _| false);
+            assert!(built.bytes() <= index.bytes() * 5 / 4, "{count}: {} beside {}", built.bytes(), index.bytes());
         }
     }
 

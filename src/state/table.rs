@@ -15,7 +15,7 @@ use siphasher::sip128::{Hasher128, SipHasher13};
 
 use super::classes::Classes;
 use super::cut::SlotCut;
-use super::index::{Index, SLOT_MAX, Vacancy};
+use super::index::{Coming, Index, SLOT_MAX, Vacancy};
 use super::slab::{Slab, Slot};
 use super::summary::Summary as _;
 use super::window::{Lost, Window, feed, out_of_reach};
@@ -32,6 +32,8 @@ pub(super) struct Table<W: Window> {
     rule: W::Rule,
     reach_ms: i64,
     index: Index,
+    /// The keys of a checkpoint that is read, until all are there.
+    coming: Coming,
     slab: Slab<W>,
     /// What was lost to the bound of entries, by slot; kept until it is out of reach. Rare, hence outside the slots.
     dropped: BTreeMap<u32, Dropped<W::Summary>>,
@@ -75,6 +77,7 @@ impl<W: Window> Table<W> {
             rule,
             reach_ms,
             index: Index::new(),
+            coming: Coming::default(),
             slab: Slab::new(),
             dropped: BTreeMap::new(),
             summarised: 0,
@@ -315,13 +318,30 @@ impl<W: Window> Table<W> {
             let nothing_left = window.expire(&self.rule, horizon_ms);
             self.spilled = self.spilled + window.spilled_bytes() - before;
             if nothing_left && !window.is_truncated() {
-                self.spilled -= window.spilled_bytes();
-                self.index.remove(key, slot);
-                self.slab.remove(slot);
-                self.classes.left(key);
+                self.take_out(key, slot);
             }
             self.classes.grew(key, grown, outside(self.spilled, self.summarised, &self.dropped));
         }
+    }
+
+    /// Forgets a key.
+    pub(super) fn forget(&mut self, key: KeyHash) {
+        let Ok(slot) = self.find(key, NO_SLOT) else { return };
+        self.keep_slot(slot);
+        let grown = outside(self.spilled, self.summarised, &self.dropped);
+        if let Some(dropped) = self.dropped.remove(&slot) {
+            self.summarised -= dropped.summary.bytes();
+        }
+        self.take_out(key, slot);
+        self.classes.grew(key, grown, outside(self.spilled, self.summarised, &self.dropped));
+    }
+
+    /// Takes a key out of its slot, and what its window has outside.
+    fn take_out(&mut self, key: KeyHash, slot: u32) {
+        self.spilled -= self.slab.get(slot).window.spilled_bytes();
+        self.index.remove(key, slot);
+        self.slab.remove(slot);
+        self.classes.left(key);
     }
 
     /// Drops what no reading can see of what a key lost; at last the mark that it lost something.

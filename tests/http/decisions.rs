@@ -168,3 +168,22 @@ fn rules_tell_how_they_are_doing() {
         (&json!("accounts_per_device"), &json!(2), &json!(false))
     );
 }
+
+#[test]
+fn a_program_that_is_only_observed_stops_nobody_and_says_what_would_be() {
+    let served = Served::start("programs: {gold: {observe_only: true}}\n");
+    for at in 0..3 {
+        let data =
+            json!({"program": "gold", "account_id": format!("a-{at}"), "referrer_id": "inviter", "device_id": "d"});
+        let answer = served.ask("POST", "/v1/evaluate", &event(&format!("e-{at}"), "/shop", data).to_string());
+        assert_eq!((answer.status, &answer.json()["verdict"]), (200, &json!("allow")), "{answer:?}");
+    }
+    let asked = json!({"program": "gold", "account_id": "inviter"}).to_string();
+    let checked = served.ask("POST", "/v1/decisions/check", &asked).json();
+    assert_eq!((&checked["verdict"], &checked["would_be"]), (&json!("allow"), &json!("hold")), "{checked}");
+    let subject = &checked["subjects"][0];
+    assert_eq!((&subject["verdict"], &subject["would_be"]), (&json!("allow"), &json!("hold")), "{checked}");
+    let listed = served.ask("GET", "/v1/decisions?program=gold", "").json();
+    let subject = &listed["subjects"][0];
+    assert_eq!((&subject["verdict"], &subject["would_be"]), (&json!("allow"), &json!("hold")), "{listed}");
+}

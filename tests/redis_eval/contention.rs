@@ -81,6 +81,22 @@ fn check_zombie(nodes: &[u16]) {
 }
 
 #[test]
+fn who_goes_on_with_a_partition_knows_first_how_far_the_others_are() {
+    const AHEAD_S: u64 = 43_200;
+    let redis = Redis::start();
+    let at = |partition: u32, number: u64, at_s: u64| Login { at_s, ..login(partition, number) };
+    let mut slow = Judge::new(&[redis.port], RULES, 1);
+    slow.judge(&[at(1, 0, AHEAD_S - 7200)]);
+    slow.idle();
+    let mut ahead = Judge::new(&[redis.port], RULES, 0);
+    ahead.judge(&[at(0, 0, AHEAD_S)]);
+    ahead.idle();
+    // An hour and a half is more than is allowed, and counts as long as the other partition is no further.
+    let told = Judge::new(&[redis.port], RULES, 0).judge(&[at(0, 0, AHEAD_S), at(0, 1, AHEAD_S - 5400)]);
+    assert!(!told.contains("\"late\":true"), "{told}");
+}
+
+#[test]
 fn who_wakes_up_doubles_nothing_on_one_server() {
     let redis = Redis::start();
     check_zombie(&[redis.port]);

@@ -221,7 +221,7 @@ settings! {
         attributes: BTreeMap<String, AttributeType> = "{}" eg "{store_tier: string}",
             "The fields of `event.attributes` that rules can read, with their types. A name has one type in all programs.";
         observe_only: bool = "false",
-            "Judge and never stop: every verdict is `allow`, the real one stands in `would_be`.";
+            "Judge and never stop: every verdict is `allow`, the real one stands in `would_be`, and decisions are told to nobody.";
         sandbox: bool = "false",
             "A program to test a paying service with: an event whose `attributes.refguard_test` is a verdict gets that one, whatever the rules say: docs/integrate-payer.md. Never a program that pays.";
         quota: Quota = "{}" eg "{events_per_second: 2000, keys: 5000000}",

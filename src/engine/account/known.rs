@@ -1,4 +1,4 @@
-//! What is remembered of one account, for whoever asks without an event.
+//! What is remembered of one account, for whoever asks without an event; and its end.
 
 use super::{AccountMemory, Memory, Seen, unpack};
 use crate::state::{KeyHash, Op};
@@ -42,5 +42,11 @@ impl AccountMemory {
         }
         let referrer = referred_ms.zip(self.referrers.as_ref()).and_then(|(at, referrers)| referrers.of(key, at));
         (known, referrer)
+    }
+
+    /// Forgets an account. What is kept by account and device or country cannot be found by the account alone.
+    pub(in crate::engine) fn forget(&mut self, key: KeyHash) {
+        self.tables.iter_mut().for_each(|table| table.forget(key));
+        self.referrers.iter_mut().for_each(|referrers| referrers.forget(key));
     }
 }

@@ -268,6 +268,7 @@ impl Restoring {
                 Owner::Nobody => {}
             }
         }
+        self.engine.dedup.restored();
         let limits = self.decisions.ok_or(Broken("its decisions are missing"))?;
         let engine = &mut self.engine;
         engine.decisions.restored(limits, self.has_log)?;

@@ -13,6 +13,7 @@ use sha2::{Digest, Sha256};
 
 use super::{DecisionCause, DecisionReach, DecisionRecord, Decisions, effective};
 use crate::engine::judgement::Judgements;
+use crate::engine::policy::Policy;
 use crate::event::Verdict;
 use crate::event::json::{write_string, write_timestamp};
 use crate::state::{Broken, ByteReader, ByteWriter, KeyHash};
@@ -58,6 +59,10 @@ pub(in crate::engine) enum EndReason {
     OverrideDeleted,
     /// What rules had decided was undone.
     Lifted,
+    /// The account was erased.
+    Erased,
+    /// Its program is only observed from now on.
+    Observed,
 }
 
 impl EndReason {
@@ -67,6 +72,8 @@ impl EndReason {
             EndReason::Expired => "expired",
             EndReason::OverrideDeleted => "override_deleted",
             EndReason::Lifted => "lifted",
+            EndReason::Erased => "erased",
+            EndReason::Observed => "observed",
         }
     }
 }
@@ -117,6 +124,27 @@ pub struct LogPage {
     pub next: Option<KeyHash>,
 }
 
+/// The programs that are only observed: what is decided there stops nobody, so it is told to nobody.
+#[derive(Clone, Debug, Default)]
+pub(in crate::engine) struct Observed {
+    /// Those that are configured.
+    named: BTreeMap<Box<str>, bool>,
+    /// Whether all others are.
+    others: bool,
+}
+
+impl Observed {
+    /// By what holds for programs.
+    pub(in crate::engine) fn of(policy: &Policy) -> Observed {
+        let named = policy.programs.iter().map(|(name, of)| (name.as_str().into(), of.observe_only)).collect();
+        Observed { named, others: policy.default.observe_only }
+    }
+
+    fn has(&self, program: &str) -> bool {
+        self.named.get(program).copied().unwrap_or(self.others)
+    }
+}
+
 /// What is known of the log beside the records.
 #[derive(Clone, Debug, Default)]
 pub(super) struct DecisionLog {
@@ -124,6 +152,8 @@ pub(super) struct DecisionLog {
     is_kept: bool,
     /// Whether lines are wanted.
     is_told: bool,
+    /// Of which programs nothing stands in it.
+    observed: Observed,
     /// The number of the last change.
     pub(super) number: u64,
     /// Causes that end at this instant or earlier have ended.
@@ -239,10 +269,11 @@ impl DecisionRecord {
 }
 
 impl Decisions {
-    /// Counts changes from here on; `is_told`: and writes them down.
-    pub(in crate::engine) fn keep_log(&mut self, is_told: bool) {
+    /// Counts changes from here on, but for programs that are only observed; `is_told`: and writes them down.
+    pub(in crate::engine) fn keep_log(&mut self, is_told: bool, observed: Observed) {
         self.log.is_kept = true;
         self.log.is_told = is_told;
+        self.log.observed = observed;
     }
 
     /// Counts no changes: the records are another's.
@@ -339,7 +370,8 @@ impl Decisions {
         else {
             return;
         };
-        let verdict = self.records.get(&key).and_then(|record| record.verdict_at(log.as_of_ms));
+        let told = self.records.get(&key).filter(|record| !log.observed.has(&record.program));
+        let verdict = told.and_then(|record| record.verdict_at(log.as_of_ms));
         if verdict.is_none() && before.is_none() {
             return;
         }
@@ -395,7 +427,8 @@ impl Decisions {
         Ok(())
     }
 
-    /// All records are there: sums what stands. Records of a checkpoint that knew no log get their numbers now.
+    /// All records are there: sums what stands. Records of a checkpoint that knew no log get their numbers now. Those of a program that
+    /// is observed and was not, or was and is not, are told next.
     pub(super) fn restored_log(&mut self, has_log: bool) -> Result<(), Broken> {
         if !self.log.is_kept {
             return Ok(());
@@ -403,15 +436,19 @@ impl Decisions {
         let as_of_ms = self.log.as_of_ms;
         for key in &self.subjects {
             let Some(record) = self.records.get_mut(key) else { continue };
-            if !has_log {
+            let is_observed = self.log.observed.has(&record.program);
+            if !has_log && !is_observed {
                 self.log.number += 1;
                 record.in_log.number = self.log.number;
             }
             if record.in_log.number > self.log.number {
                 return Err(Broken("a decision has a number that was not reached"));
             }
-            let verdict = record.verdict_at(as_of_ms).filter(|_| record.in_log.number > 0);
-            match verdict {
+            let verdict = record.verdict_at(as_of_ms);
+            if verdict.is_some() && (record.in_log.number > 0) == is_observed {
+                self.log.touched.push((*key, EndReason::Observed));
+            }
+            match verdict.filter(|_| record.in_log.number > 0) {
                 Some(verdict) => record.in_log.sum = record.sum(record.in_log.number, verdict, as_of_ms),
                 None => record.in_log = InLog::default(),
             }

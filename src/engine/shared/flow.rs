@@ -13,9 +13,10 @@ use super::records::{RecordKind, RecordName, TOKEN_BYTES};
 use super::{Applied, Origin, Sharing};
 use crate::engine::Engine;
 use crate::engine::chunk::{ByReferral, Entry, Ground};
+use crate::engine::erasure::erased_account;
 use crate::engine::judgement::{Judgement, Judgements, Outcome};
 use crate::engine::subject::{subject_key, subjects};
-use crate::event::{Event, EventBatch, Field, Signals};
+use crate::event::{Event, EventBatch, Field, Signals, SubjectKind};
 use crate::state::{self, Broken, KeyHash, Sighting};
 
 /// What planning and applying read; no function, since the rest of the engine changes meanwhile.
@@ -212,6 +213,7 @@ impl<'a> SharedChunk<'a> {
                     if self.is_wanting() {
                         return Ok(Next::Fetch);
                     }
+                    self.erase();
                     self.note_changes(token)?;
                     self.step = Step::Judged;
                 }
@@ -238,11 +240,6 @@ impl<'a> SharedChunk<'a> {
     /// Whether nothing was known of the event at a place of the chunk.
     pub fn is_new(&self, at: usize) -> bool {
         matches!(self.standings.get(at), Some(Standing::New))
-    }
-
-    /// Whether somebody has judged one of the events before: what has come of it may stand there already.
-    pub fn has_again(&self) -> bool {
-        self.standings.iter().any(|standing| matches!(standing, Standing::Again(_)))
     }
 
     /// Ends it, once what has changed is written.
@@ -308,6 +305,11 @@ impl<'a> SharedChunk<'a> {
             }
         }
         engine.chunk.entries.clone_from(&self.entries);
+        if let Some((account, place)) = self.erased() {
+            let keys = self.engine.keys_of_account(place, account);
+            let keys = keys.features.into_iter().map(|(_, key)| key).chain([keys.account]);
+            keys.for_each(|key| self.sharing.records.want(RecordKind::Windows, Some(place), key));
+        }
         self.step = Step::Identities;
     }
 
@@ -334,20 +336,16 @@ impl<'a> SharedChunk<'a> {
             };
             let number = state::Entry::of_number(at as u64);
             let sighting = match standing {
-                Standing::New | Standing::Again(_) => Sighting::New(number),
-                Standing::Repeat(_) | Standing::RepeatOf(_) => Sighting::Repeat(number),
+                Standing::New => Sighting::New(number),
+                // Verdicts are written last: what came of it stands in the records, and is not to be counted once more.
+                Standing::Again(_) | Standing::Repeat(_) | Standing::RepeatOf(_) => Sighting::Repeat(number),
                 Standing::Reused => Sighting::Reused(number),
             };
-            if let Sighting::New(_) = sighting {
+            if let Standing::New | Standing::Again(_) = standing {
                 seen.insert(identity.key, at);
             }
             self.standings.push(standing);
-            let entry = &mut self.engine.chunk.entries[at];
-            entry.sighting = Some(sighting);
-            if let Standing::Again(record) = standing {
-                // What it was then: event time may be elsewhere now.
-                entry.moment.late = identity::was_late(self.sharing.records.value(record))?;
-            }
+            self.engine.chunk.entries[at].sighting = Some(sighting);
         }
         Ok(())
     }
@@ -420,6 +418,28 @@ impl<'a> SharedChunk<'a> {
             bringer.bring(place, engine.plan.features[place].offset_ms, ops, table);
         });
         bringer.fault.map_or(Ok(()), Err)
+    }
+
+    /// Forgets the account that the last event erases. Where somebody has judged that before, what he wrote is whole, and what came
+    /// after it is not to be forgotten.
+    fn erase(&mut self) {
+        let Some((account, place)) = self.erased().filter(|_| self.is_new(self.events.len() - 1)) else { return };
+        let SharedChunk { engine, sharing, .. } = self;
+        let Sharing { records, changed, .. } = &mut **sharing;
+        engine.forget_traces(place, account, None, &mut |table, key| {
+            if let Some(record) = records.find(RecordKind::Windows, key) {
+                changed.push((record as u32, table as u32));
+            }
+        });
+        let program = engine.programs.get(place).name.clone();
+        let subject = engine.subject(&program, SubjectKind::Account, account);
+        engine.decisions.erase(subject);
+    }
+
+    /// The account that the last event erases, and the place of its program.
+    fn erased(&self) -> Option<(&'a str, usize)> {
+        let account = erased_account(self.batch, self.events.last()?)?;
+        Some((account, self.entries.last()?.program))
     }
 
     /// Judges the events. A subject that is decided about and was not asked for is wanted then.

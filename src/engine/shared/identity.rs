@@ -45,14 +45,6 @@ impl Head {
     }
 }
 
-/// Whether the event of a record came too late to be counted.
-pub(super) fn was_late(record: &[u8]) -> Result<bool, Broken> {
-    match record.get(HEAD_BYTES..).filter(|body| !body.is_empty()) {
-        Some(body) => Ok(restore_judgement(&mut ByteReader::new(body))?.late),
-        None => Ok(false),
-    }
-}
-
 /// A verdict that was just given.
 pub(super) struct Given<'a> {
     pub(super) judgement: &'a Judgement,

@@ -190,11 +190,6 @@ impl Engine {
         self.sharing.as_ref().map_or(horizon_ms, |sharing| sharing.forgotten_ms(horizon_ms))
     }
 
-    /// How many events the next chunk has at most, of so many that are left.
-    pub fn next_chunk(&self, left: usize) -> usize {
-        self.chunk_size(left)
-    }
-
     /// Forgets what the records of the last chunk held.
     fn clear_shared(&mut self) {
         self.tables.iter_mut().chain(self.accounts.tables_mut()).for_each(FeatureTable::clear);

@@ -413,14 +413,15 @@ pub(in crate::serve) async fn export(
         "exports what is kept about an account"
     );
     let (of, everywhere) = ((program.clone(), account_id.clone()), caller.speaks_for_all_programs());
-    let kept = api.ask(move |engine| engine.dossier(&of.0, &of.1, everywhere)).await?;
+    let kept = move |engine: &mut Engine| (engine.dossier(&of.0, &of.1, everywhere), engine.only_observes(&of.0));
+    let (kept, only_observes) = api.ask(kept).await?;
     let held = all_holds(&api, &program, &account_id).await?;
     let Dossier { as_of_ms, decision, facts, referrer, features } = kept;
     Ok(Json(AccountExport {
         program,
         account_id,
         as_of: as_of_ms.map(time),
-        decision: decision.map(|record| Subject::from(Standing::from(record))),
+        decision: decision.map(|record| Subject::new(Standing::from(record), only_observes)),
         holds: held.into_iter().map(HoldView::from).collect(),
         facts: Facts::of(&facts, referrer),
         features: features.into_iter().filter_map(FeatureOf::of).collect(),

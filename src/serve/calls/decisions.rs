@@ -9,8 +9,8 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::tokens::time;
-use crate::engine::{DecisionCause, DecisionReach, Standing, StandingWanted, effective};
-use crate::event::SubjectKind;
+use crate::engine::{DecisionCause, DecisionReach, Engine, Standing, StandingWanted, effective};
+use crate::event::{SubjectKind, Verdict};
 use crate::records::token::Scope;
 use crate::serve::auth::Caller;
 use crate::serve::input::Sent;
@@ -99,8 +99,13 @@ pub(in crate::serve) struct Subject {
     kind: &'static str,
     /// Its id, as decisions spell it: a mailbox, a number in E.164.
     id: String,
-    /// The word of a person if there is one, else the gravest of its causes; `allow` without one.
+    /// The word of a person if there is one, else the gravest of its causes; `allow` without one, and in a program that is only
+    /// observed.
     verdict: &'static str,
+    /// What it would be, if the program were not only observed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    would_be: Option<&'static str>,
     /// Why.
     causes: Vec<Cause>,
 }
@@ -130,12 +135,18 @@ pub(in crate::serve) struct Cause {
     expires: Option<String>,
 }
 
-impl From<Standing> for Subject {
-    fn from(of: Standing) -> Subject {
+impl Subject {
+    pub(super) fn new(of: Standing, only_observes: bool) -> Subject {
         let Standing { kind, id, verdict, causes } = of;
         let causes = causes.into_iter().map(Cause::from).collect();
-        Subject { kind: kind.name(), id, verdict: verdict.name(), causes }
+        let (verdict, would_be) = told(verdict, only_observes);
+        Subject { kind: kind.name(), id, verdict, would_be, causes }
     }
+}
+
+/// A verdict as it is told, and what it would be if its program were not only observed.
+fn told(verdict: Verdict, only_observes: bool) -> (&'static str, Option<&'static str>) {
+    if only_observes { (Verdict::Allow.name(), Some(verdict.name())) } else { (verdict.name(), None) }
 }
 
 /// For which types of event a cause counts, in words.
@@ -167,8 +178,13 @@ impl From<DecisionCause> for Cause {
 /// What stands on each subject that was named.
 #[derive(Debug, Serialize, ToSchema)]
 pub(in crate::serve) struct Checked {
-    /// What an event with all of them would meet: the gravest word of a person if there is one, else the gravest of all.
+    /// What an event with all of them would meet: the gravest word of a person if there is one, else the gravest of all. `allow` in a
+    /// program that is only observed.
     verdict: &'static str,
+    /// What it would be, if the program were not only observed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    would_be: Option<&'static str>,
     /// Each that has an id of its kind, in the order of the fields.
     subjects: Vec<Subject>,
 }
@@ -195,9 +211,14 @@ pub(in crate::serve) async fn check(State(api): State<Arc<Api>>, sent: Sent) -> 
     sent.caller.speaks_for_program(&fields.program)?;
     let (program, event_type) = (std::mem::take(&mut fields.program), fields.event_type.take());
     let (subjects, now_ms) = (fields.subjects(), (api.clocks.wall_ms)());
-    let standing = api.ask(move |engine| engine.check(&program, &subjects, event_type.as_deref(), now_ms)).await?;
-    let verdict = effective(standing.iter().flat_map(|standing| &standing.causes)).unwrap_or_default().name();
-    Ok(Json(Checked { verdict, subjects: standing.into_iter().map(Subject::from).collect() }))
+    let checked = move |engine: &mut Engine| {
+        (engine.check(&program, &subjects, event_type.as_deref(), now_ms), engine.only_observes(&program))
+    };
+    let (standing, only_observes) = api.ask(checked).await?;
+    let verdict = effective(standing.iter().flat_map(|standing| &standing.causes)).unwrap_or_default();
+    let (verdict, would_be) = told(verdict, only_observes);
+    let subjects = standing.into_iter().map(|standing| Subject::new(standing, only_observes)).collect();
+    Ok(Json(Checked { verdict, would_be, subjects }))
 }
 
 /// Which decisions.
@@ -264,9 +285,11 @@ pub(in crate::serve) async fn list(
     }
     let now_ms = (api.clocks.wall_ms)();
     let wanted = StandingWanted { program, kind, id, behind, count: limit };
-    let (found, next) = api.ask(move |engine| engine.standing(&wanted, now_ms)).await?;
+    let listed = move |engine: &mut Engine| (engine.standing(&wanted, now_ms), engine.only_observes(&wanted.program));
+    let ((found, next), only_observes) = api.ask(listed).await?;
     let next = next.map(|key| format!("{:032x}", key.bits()));
-    Ok(Json(Page { subjects: found.into_iter().map(Subject::from).collect(), next }))
+    let subjects = found.into_iter().map(|standing| Subject::new(standing, only_observes)).collect();
+    Ok(Json(Page { subjects, next }))
 }
 
 /// The kind of subject of a name, or what is wrong with it.

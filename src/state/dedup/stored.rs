@@ -2,7 +2,7 @@
 //!
 //! Identities keep their numbers, by which their verdicts are found.
 
-use super::{CHUNK_ENTRIES, Dedup, Entry, Held, NUMBERS, PASS, slot_of};
+use super::{CHUNK_ENTRIES, Dedup, Entry, Held, NUMBERS, slot_of};
 use crate::state::KeyHash;
 use crate::state::checkpoint::{Broken, ByteReader, ByteWriter, Segments};
 use crate::state::cut::Cuttable;
@@ -150,40 +150,32 @@ impl Dedup {
         }
     }
 
-    /// Reads identities until the end of a segment of theirs.
+    /// Reads identities until the end of a segment of theirs. They are known once all of them are there, see
+    /// [`Dedup::restored`].
     ///
     /// # Errors
     ///
     /// More than there can be, or one cut short.
     pub fn restore_identities(&mut self, reader: &mut ByteReader<'_>) -> Result<(), Broken> {
-        let mut pass = Vec::with_capacity(PASS);
         while !reader.is_empty() {
-            // They wait for the index together.
-            while !reader.is_empty() && pass.len() < PASS {
-                let held = Held { key: reader.key()?, time_ms: reader.time()?, fingerprint: reader.word()? };
-                self.index.prefetch(held.key);
-                pass.push(held);
+            let held = Held { key: reader.key()?, time_ms: reader.time()?, fingerprint: reader.word()? };
+            if self.held >= NUMBERS / 2 {
+                return Err(Broken("there are more identities than can be"));
             }
-            pass.drain(..).try_for_each(|held| self.restore_identity(held))?;
+            self.coming.push(held.key, slot_of(self.first + self.held));
+            if self.chunks.back().is_none_or(|chunk| chunk.len() == CHUNK_ENTRIES) {
+                self.chunks.push_back(Vec::with_capacity(CHUNK_ENTRIES));
+            }
+            let chunk = self.chunks.back_mut().expect("a chunk with room was just made sure of");
+            chunk.push(held);
+            self.held += 1;
         }
         Ok(())
     }
 
-    fn restore_identity(&mut self, held: Held) -> Result<(), Broken> {
-        if self.held >= NUMBERS / 2 {
-            return Err(Broken("there are more identities than can be"));
-        }
-        let slot = slot_of(self.first + self.held);
-        match self.index.find(held.key, |slot| self.at_slot(slot).key == held.key) {
-            Ok(older) => self.index.replace(held.key, older, slot),
-            Err(vacancy) => self.index.insert(held.key, vacancy, slot),
-        }
-        if self.chunks.back().is_none_or(|chunk| chunk.len() == CHUNK_ENTRIES) {
-            self.chunks.push_back(Vec::with_capacity(CHUNK_ENTRIES));
-        }
-        let chunk = self.chunks.back_mut().expect("a chunk with room was just made sure of");
-        chunk.push(held);
-        self.held += 1;
-        Ok(())
+    /// All identities are there. Of a key that came again the newest counts.
+    pub fn restored(&mut self) {
+        let mut coming = std::mem::take(&mut self.coming);
+        (self.index, _) = coming.build(|one, other| self.at_slot(one).key == self.at_slot(other).key);
     }
 }

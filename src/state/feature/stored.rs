@@ -173,6 +173,11 @@ impl FeatureTable {
         each_window!(&mut self.kind, table => table.clear(), ());
     }
 
+    /// Forgets a key, as if it had never come. A component cannot: its nodes are each other's.
+    pub fn forget(&mut self, key: KeyHash) {
+        each_window!(&mut self.kind, table => table.forget(key), ());
+    }
+
     /// Whether a key is remembered.
     pub fn has(&self, key: KeyHash) -> bool {
         each_window!(&self.kind, table => table.has(key), false)

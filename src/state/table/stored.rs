@@ -18,8 +18,7 @@ use crate::state::{KeyHash, Limit, Op};
 const TRUNCATED: u8 = 1;
 const DROPPED: u8 = 2;
 
-/// Keys that are put in together.
-const PASS_KEYS: usize = 64;
+const TWICE: Broken = Broken("a key stands there twice");
 
 /// A key as it was read, with what it lost.
 type Record<W> = (KeyHash, W, Option<Dropped<<W as Window>::Summary>>);
@@ -139,24 +138,18 @@ impl<W: Window> Table<W> {
         found.map(|slot| store_window(&self.slab, &self.dropped, slot, writer)).is_ok()
     }
 
-    /// Reads some dozens of keys before it puts them in, so that they wait for the index together.
+    /// Reads keys into slots; they are found once all of them are there, see [`Table::restored`].
     pub(in crate::state) fn restore_keys(&mut self, reader: &mut ByteReader<'_>) -> Result<(), Broken> {
-        let mut pass = Vec::with_capacity(PASS_KEYS);
         while !reader.is_empty() {
-            while !reader.is_empty() && pass.len() < PASS_KEYS {
-                let read = Self::restore_key(reader)?;
-                self.index.prefetch(read.0);
-                pass.push(read);
+            let (key, window, dropped) = Self::restore_key(reader)?;
+            let grown = self.outside();
+            let slot = self.hold(key, window)?;
+            self.coming.push(key, slot);
+            if let Some(dropped) = dropped {
+                self.summarised += dropped.summary.bytes();
+                self.dropped.insert(slot, dropped);
             }
-            for (key, window, dropped) in pass.drain(..) {
-                let grown = self.outside();
-                let slot = self.put(key, window)?;
-                if let Some(dropped) = dropped {
-                    self.summarised += dropped.summary.bytes();
-                    self.dropped.insert(slot, dropped);
-                }
-                self.classes.grew(key, grown, self.outside());
-            }
+            self.classes.grew(key, grown, self.outside());
         }
         Ok(())
     }
@@ -197,12 +190,18 @@ impl<W: Window> Table<W> {
 
     fn put(&mut self, key: KeyHash, window: W) -> Result<u32, Broken> {
         let found = self.index.find(key, |slot| self.slab.get(slot).key == key);
-        let Err(vacancy) = found else { return Err(Broken("a key stands there twice")) };
+        let Err(vacancy) = found else { return Err(TWICE) };
+        let slot = self.hold(key, window)?;
+        self.index.insert(key, vacancy, slot);
+        Ok(slot)
+    }
+
+    /// Puts a key and its window into a slot, where the index does not find it yet.
+    fn hold(&mut self, key: KeyHash, window: W) -> Result<u32, Broken> {
         if self.slab.slots() >= SLOT_MAX as usize {
             return Err(Broken("a table has more keys than there are slots"));
         }
         let slot = self.slab.insert(key);
-        self.index.insert(key, vacancy, slot);
         self.classes.came(key);
         self.spilled += window.spilled_bytes();
         self.slab.get_mut(slot).window = window;
@@ -211,6 +210,12 @@ impl<W: Window> Table<W> {
 
     /// All keys are there.
     pub(in crate::state) fn restored(&mut self) -> Result<(), Broken> {
+        let key = |slot| self.slab.get(slot).key;
+        let (index, came_again) = self.coming.build(|one, other| key(one) == key(other));
+        if came_again > 0 {
+            return Err(TWICE);
+        }
+        self.index = index;
         self.grown_max = if self.limit >= Limit::Busy { 0 } else { self.grown().saturating_add(self.grown_max) };
         Ok(())
     }

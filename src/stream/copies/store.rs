@@ -19,7 +19,7 @@ use url::Url;
 
 use super::{CopyError, CopyName};
 use crate::stream::checkpoint::{self, CheckpointError};
-use crate::stream::disk::Folder;
+use crate::stream::disk::{Folder, create_private};
 
 /// How much is sent or asked for at once: a store takes at most 10,000 parts of an object.
 const PART_BYTES: usize = 16 << 20;
@@ -140,7 +140,7 @@ impl Store {
     /// [`CopyError`]; a damaged one gets no name.
     pub fn fetch(&self, name: &CopyName, folder: &Path) -> Result<PathBuf, CopyError> {
         let (place, aside) = (self.place(&name.to_string()), folder.join(ASIDE));
-        let mut file = File::create(&aside).map_err(io("writing", &aside))?;
+        let mut file = create_private(&aside).map_err(io("writing", &aside))?;
         self.runtime.block_on(self.receive(&place, &mut file, &aside))?;
         file.sync_all().map_err(io("writing", &aside))?;
         let folder = Folder::at(folder);

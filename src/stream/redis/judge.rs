@@ -39,17 +39,6 @@ pub struct SharedCounts {
     pub swept: AtomicU64,
 }
 
-/// What has become of a try.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Attempt {
-    Written,
-    /// Somebody else was faster.
-    Overtaken,
-    /// Another has judged events of it before, though its partition was ours: this one slept, and its partitions went to the other.
-    /// Nothing was written: without the places nobody knows what stands there.
-    Known,
-}
-
 /// A partition that this engine reads.
 #[derive(Clone, Copy, Debug)]
 struct Own {
@@ -201,8 +190,9 @@ impl SharedState {
             let shown = clock::exchange(connected(&mut shared.store)?, &own)?;
             let newest_ms = shown.get(&name).map(|pace| pace.newest_ms);
             let newest_ms = newest_ms.filter(|newest| is_kept && *newest != i64::MIN);
-            newest_ms.into_iter().for_each(|newest_ms| engine.resume(number, newest_ms));
+            // How far the others are comes first: ours alone would take event time past them.
             shared.hear(engine, &shown);
+            newest_ms.into_iter().for_each(|newest_ms| engine.resume(number, newest_ms));
             Ok(())
         })
     }
@@ -268,7 +258,7 @@ impl SharedState {
         let origins: Vec<Origin> = batch.events.iter().map(|event| self.origin(event)).collect();
         let mut from = 0;
         while from < batch.events.len() {
-            let size = engine.next_chunk(batch.events.len() - from).min(self.chunk_max);
+            let size = engine.next_chunk(&batch.events[from..]).min(self.chunk_max);
             let part = from..from + size;
             self.judge_chunk(engine, (batch, signals), (part.clone(), &origins[part]), out, is_over)?;
             from += size;
@@ -298,9 +288,8 @@ impl SharedState {
         let mut chunk = SharedChunk::open(engine, batch, signals, (part, origins), out);
         loop {
             match self.attempt(&mut chunk, in_doubt, origins) {
-                Ok(Attempt::Written) => break,
-                Ok(Attempt::Known) => {}
-                Ok(Attempt::Overtaken) => {
+                Ok(true) => break,
+                Ok(false) => {
                     self.counts.conflicts.fetch_add(1, Ordering::Relaxed);
                     self.chunk_max = (self.chunk_max / 2).max(CHUNK_MIN);
                     // So the next chunk is smaller by more than a step.
@@ -318,7 +307,7 @@ impl SharedState {
                     }
                 }
             }
-            // A part of it may stand there already, if not all.
+            // A part of it may stand there already.
             in_doubt = true;
             chunk.again();
         }
@@ -335,13 +324,8 @@ impl SharedState {
         Ok(())
     }
 
-    /// Fetches, judges and writes a chunk.
-    fn attempt(
-        &mut self,
-        chunk: &mut SharedChunk<'_>,
-        in_doubt: bool,
-        origins: &[Origin],
-    ) -> Result<Attempt, RedisError> {
+    /// Fetches, judges and writes a chunk; `false`: somebody else was faster.
+    fn attempt(&mut self, chunk: &mut SharedChunk<'_>, in_doubt: bool, origins: &[Origin]) -> Result<bool, RedisError> {
         let store = connected(&mut self.store)?;
         self.token = self.token.wrapping_add(1);
         let mut places = Places::new();
@@ -355,22 +339,17 @@ impl SharedState {
                 place.is_some_and(|place| *place >= origin.offset)
             };
             let values = values.iter().map(|value| value.as_deref());
-            let next = chunk.give(values, &applied, self.token).map_err(RedisError::broken)?;
-            if chunk.has_again() && !in_doubt {
-                return Ok(Attempt::Known);
-            }
-            if next == Next::Write {
+            if chunk.give(values, &applied, self.token).map_err(RedisError::broken)? == Next::Write {
                 break;
             }
         }
-        let is_written = store.write(&Outcome {
+        store.write(&Outcome {
             state: chunk.state_changes().collect(),
             verdicts: chunk.verdict_changes().collect(),
             origins,
             horizon_ms: chunk.horizon_ms(),
             token: self.token,
-        })?;
-        Ok(if is_written { Attempt::Written } else { Attempt::Overtaken })
+        })
     }
 
     /// Called between works: takes away what nobody sees, and, while nothing is judged, tells the others how far event time has

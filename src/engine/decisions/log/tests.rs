@@ -4,7 +4,7 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use super::super::{DecidedBy, DecisionCause, DecisionReach, Decisions};
-use super::ActiveSet;
+use super::{ActiveSet, Observed};
 use crate::engine::judgement::Judgements;
 use crate::event::{SubjectKind, Verdict};
 use crate::ruleset::program::OnExpiry;
@@ -123,7 +123,7 @@ impl Story {
 
 fn kept() -> Decisions {
     let mut decisions = Decisions::default();
-    decisions.keep_log(true);
+    decisions.keep_log(true, Observed::default());
     decisions
 }
 
@@ -137,7 +137,7 @@ fn stored_and_read(decisions: &Decisions, is_told: bool) -> Decisions {
     decisions.store_log(&mut log);
     decisions.store(&[0], &mut |part| parts.push(part.to_vec()));
     let mut read = Decisions::default();
-    read.keep_log(is_told);
+    read.keep_log(is_told, Observed::default());
     let limits = read.restore_head(&mut ByteReader::new(head.as_bytes())).unwrap();
     read.restore_log(&mut ByteReader::new(log.as_bytes())).unwrap();
     parts.iter().for_each(|part| read.restore(&mut ByteReader::new(&part[1..])).unwrap());
@@ -203,7 +203,7 @@ fn a_restart_anywhere_goes_on_with_the_same_lines() {
 fn what_is_not_told_is_counted_all_the_same() {
     let (mut one, mut other) = (Story::new(7), Story::new(7));
     let (mut told, mut counted) = (kept(), Decisions::default());
-    counted.keep_log(false);
+    counted.keep_log(false, Observed::default());
     let mut lines = Judgements::default();
     for _ in 0..300 {
         one.step(&mut told, &mut Judgements::default());
@@ -220,7 +220,7 @@ fn what_nobody_numbered_is_numbered_when_it_is_read() {
         story.step(&mut decisions, &mut Judgements::default());
     }
     let mut read = Decisions::default();
-    read.keep_log(true);
+    read.keep_log(true, Observed::default());
     let mut parts = Vec::new();
     decisions.store(&[0], &mut |part| parts.push(part.to_vec()));
     parts.iter().for_each(|part| read.restore(&mut ByteReader::new(&part[1..])).unwrap());
