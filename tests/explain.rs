@@ -244,6 +244,17 @@ fn an_exception_and_a_decision_in_force_are_told() {
 }
 
 #[test]
+fn one_reading_is_told_once_whether_its_key_is_written_out_or_not() {
+    let folder = folder();
+    let pack = PACK.replace("when: logins_1h >= 2", "when: logins_1h.at(event.account_id) >= 2");
+    fs::write(folder.path().join("rules/small.yaml"), pack).unwrap();
+    let told = told(folder.path(), &["--event", "r1"]);
+    let logins = told["features"].as_array().unwrap().iter().filter(|read| read["feature"] == "logins_1h");
+    let own: Vec<&Value> = logins.map(|read| &read["own"]).collect();
+    assert_eq!(own, [&json!(true)], "{told}");
+}
+
+#[test]
 fn a_term_that_was_not_needed_says_so() {
     let folder = folder();
     let pack = PACK.replace("accounts_per_device_1d > 1 &&", "accounts_per_device_1d > 5 &&");

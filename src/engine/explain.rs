@@ -174,6 +174,22 @@ impl Watch {
     }
 }
 
+/// Each reading once: one at a key that is written out can be at the event's own, or at that of another.
+fn once(read: impl Iterator<Item = FeatureExplained>) -> Vec<FeatureExplained> {
+    let mut told: Vec<FeatureExplained> = Vec::new();
+    for read in read {
+        // A key with an empty part reads as nothing; `same` reads two keys, and tells both.
+        let same = |other: &&mut FeatureExplained| {
+            read.watched.is_some() && other.watched == read.watched && other.key == read.key
+        };
+        match told.iter_mut().find(same) {
+            Some(other) => other.own |= read.own,
+            None => told.push(read),
+        }
+    }
+    told
+}
+
 impl Engine {
     /// Watches for these keys from now on; see [`Engine::witnessed`].
     pub fn watch(&mut self, keys: Vec<Watched>) {
@@ -202,7 +218,7 @@ impl Engine {
             judged_by.iter().flat_map(|rule| self.rules.rules[*rule as usize].evidence()).collect();
         reads.sort_unstable_by_key(|read| evidence_order(&self.rules, *read));
         reads.dedup();
-        let features = reads.iter().filter_map(|read| self.explain_read(*read, &ground, &row)).collect();
+        let features = once(reads.iter().filter_map(|read| self.explain_read(*read, &ground, &row)));
         // Those that this event made count for later ones.
         let before = self.sequence.saturating_sub(1);
         let decisions = explain_decisions(&self.decisions, &self.hasher, &row, entry.as_of_ms(row.event), before);

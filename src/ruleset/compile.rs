@@ -6,6 +6,7 @@
 mod absence;
 mod features;
 mod lists;
+mod macros;
 mod names;
 mod rules;
 
@@ -71,6 +72,8 @@ pub(super) fn compile(
     let prints = features::MacroPrints::of(&definitions.macros);
     let mut untyped = features::untyped_scope(&definitions);
     untyped.set_attributes(premises.attributes.clone());
+    let mut macros = macros::Macros::of(&definitions.macros);
+    macros.check(&mut untyped, reader);
     let compiled: Vec<_> = definitions
         .features
         .iter()
@@ -81,6 +84,7 @@ pub(super) fn compile(
     }
     let mut scope = features::typed_scope(&definitions, &compiled);
     scope.set_attributes(premises.attributes.clone());
+    macros.check(&mut scope, reader);
     set.features = compiled.into_iter().flatten().collect();
     let rules = std::mem::take(&mut definitions.rules);
     // A faulty feature has left its place to the next, so that no index would be right.
@@ -144,7 +148,7 @@ fn bound_costs(set: &RuleSet, premises: &Premises, rules: &[PackRule], reader: &
                 )
             }
             _ => format!(
-                "its conditions can take {} steps: a comprehension inside another one, or one over a large set",
+                "its expressions can take {} steps: a comprehension inside another one, or one over a large set",
                 cost.steps
             ),
         };
@@ -209,8 +213,7 @@ fn wanted(set: &RuleSet) -> (SignalSet, Presence) {
     }
     let on = || set.rules.iter().filter(|rule| rule.mode != Mode::Off);
     for rule in on() {
-        rules::expressions(rule).for_each(|compiled| add(compiled.uses()));
-        rule.message.iter().for_each(|message| add(message.uses()));
+        rule.expressions().for_each(|compiled| add(compiled.uses()));
     }
     on().flat_map(|rule| &rule.decide).filter_map(rules::subject_signal).for_each(|signal| signals.insert(signal));
     (signals, fields)
@@ -266,16 +269,16 @@ fn warn_unused(set: &RuleSet, definitions: &Definitions, rules: &[PackRule], rea
             reader.push(warning.hint("it costs memory for every key; take it out if nothing else needs it"));
         }
     }
-    let words: BTreeSet<&str> =
-        names::all_texts(definitions, rules).flat_map(|source| names::words(&source.text)).collect();
+    let texts = names::all_texts(definitions, rules).map(|source| source.text.as_str());
+    let words = macros::words_used(texts, &definitions.macros);
     for list in definitions.lists.iter().filter(|list| !words.contains(list.name.text.as_str())) {
         let name = &list.name;
-        reader.push(name.warning("unused", format!("no expression uses the list `{}`", name.text)));
+        reader.push(name.warning("unused", format!("no rule or feature uses the list `{}`", name.text)));
     }
     for definition in &definitions.macros {
         if !words.contains(definition.name.text.as_str()) {
             let name = &definition.name;
-            reader.push(name.warning("unused", format!("no expression uses the macro `{}`", name.text)));
+            reader.push(name.warning("unused", format!("no rule or feature uses the macro `{}`", name.text)));
         }
     }
 }

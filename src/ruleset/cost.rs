@@ -1,7 +1,7 @@
 //! How much work a rule can be at most for one event: told when it is loaded, so that no rule can stall the stream.
 //!
-//! The bound has two parts: the steps of its conditions, and the entries of state that its features walk through to be
-//! read. It is of the worst event there can be: late, at a key that keeps as many entries as it may. Most events
+//! The bound has two parts: the steps of its expressions, and the entries of state that its features walk through to be
+//! read. Message, groups and ids of decisions count like conditions: what they read is read for every event. It is of the worst event there can be: late, at a key that keeps as many entries as it may. Most events
 //! cost a few steps. A feature is shared by all rules that read it, and counts in full for each.
 
 use super::cel::{ReadIndex, ReadKey, ReadSource};
@@ -10,7 +10,7 @@ use super::program::{Aggregate, Feature, Reach, Rule, RuleSet};
 /// What a rule can cost at most for one event.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Cost {
-    /// Parts of its conditions that are evaluated, and members that they walk through.
+    /// Parts of its expressions that are evaluated, and members that they walk through.
     pub steps: u64,
     /// Reads of state: features, and facts about accounts.
     pub reads: u64,
@@ -34,11 +34,10 @@ pub fn of(set: &RuleSet, rule: &Rule, max_entries: u32) -> Cost {
         }
         _ => 0,
     };
-    let conditions = || std::iter::once(&rule.when).chain(&rule.except);
-    let mut reads: Vec<ReadIndex> = conditions().flat_map(|compiled| &compiled.uses().reads).copied().collect();
+    let mut reads: Vec<ReadIndex> = rule.expressions().flat_map(|compiled| &compiled.uses().reads).copied().collect();
     reads.sort_unstable();
     reads.dedup();
-    let steps = conditions().map(|compiled| compiled.steps(&members));
+    let steps = rule.expressions().map(|compiled| compiled.steps(&members));
     Cost {
         steps: steps.fold(0, u64::saturating_add),
         reads: reads.len() as u64,
@@ -48,8 +47,7 @@ pub fn of(set: &RuleSet, rule: &Rule, max_entries: u32) -> Cost {
 
 /// The feature that costs a rule most, and how many entries reading it walks through at most.
 pub fn dearest<'a>(set: &'a RuleSet, rule: &Rule, max_entries: u32) -> Option<(&'a str, u64)> {
-    let compiled = std::iter::once(&rule.when).chain(&rule.except);
-    let features = compiled.flat_map(|compiled| &compiled.uses().reads).filter_map(|read| {
+    let features = rule.expressions().flat_map(|compiled| &compiled.uses().reads).filter_map(|read| {
         let ReadSource::Feature { feature, .. } = &set.reads.get(*read).source else { return None };
         let feature = &set.features[feature.0 as usize];
         Some((feature.name.as_str(), entries(feature, max_entries)))

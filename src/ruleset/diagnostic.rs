@@ -115,6 +115,18 @@ pub fn has_errors(found: &[Diagnostic]) -> bool {
     found.iter().any(|diagnostic| diagnostic.severity == Severity::Error)
 }
 
+/// A text as a message quotes it, in one line: what cannot be seen is escaped, quotes and backslashes stand as they are.
+pub fn visible(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for char in text.chars() {
+        match char {
+            '"' | '\'' | '\\' => out.push(char),
+            char => out.extend(char.escape_debug()),
+        }
+    }
+    out
+}
+
 /// The findings as people read them, sorted, each with its line underlined; `coloured` for a terminal.
 ///
 /// The first line of each is `path:line:column: error[code]: message`, as compilers write it, so that editors can jump.

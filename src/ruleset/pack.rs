@@ -15,7 +15,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use super::cel::{Segment, Source, is_reserved};
-use super::diagnostic::{Diagnostic, SourceFile};
+use super::diagnostic::{Diagnostic, SourceFile, visible};
 use super::yaml::{self, Entry, Node, Reader};
 use crate::event::{KINDS, Mode, nearest, nearest_type};
 
@@ -164,7 +164,7 @@ fn name(reader: &mut Reader, node: &Node, what: &str) -> Option<Name> {
 fn identifier(reader: &mut Reader, entry: &Entry, what: &str) -> Option<Name> {
     let name = Name::of_key(entry);
     if is_reserved(&entry.key) || entry.key.len() > NAME_BYTES_MAX {
-        let message = format!("`{}` cannot be the name of {what}", entry.key.escape_debug());
+        let message = format!("`{}` cannot be the name of {what}", visible(&entry.key));
         let hint = "use letters, digits and `_`, and no word that conditions already have, such as `event` or `ip`";
         reader.push(name.error("bad-name", message).hint(hint));
         return None;
@@ -178,7 +178,7 @@ fn identifier_after_dot(reader: &mut Reader, entry: &Entry, what: &str) -> Optio
     let letters = entry.key.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
     let starts = entry.key.bytes().next().is_some_and(|first| !first.is_ascii_digit());
     if !letters || !starts || entry.key.len() > NAME_BYTES_MAX {
-        let message = format!("`{}` cannot be the name of {what}", entry.key.escape_debug());
+        let message = format!("`{}` cannot be the name of {what}", visible(&entry.key));
         reader.push(name.error("bad-name", message).hint("use letters, digits and `_`"));
         return None;
     }
@@ -241,7 +241,7 @@ fn types(reader: &mut Reader, node: &Node) -> Option<Vec<String>> {
 fn group(reader: &mut Reader, node: &Node, text: &str) -> Vec<&'static str> {
     let group = text.strip_suffix('*').filter(|group| group.ends_with('.') && !group.contains('*'));
     let Some(group) = group else {
-        let message = format!("`{}` is no event type and no group of them", text.escape_debug());
+        let message = format!("`{}` is no event type and no group of them", visible(text));
         reader.push(node.error("bad-name", message).hint("a group is written like `reward.*`"));
         return Vec::new();
     };
@@ -249,7 +249,7 @@ fn group(reader: &mut Reader, node: &Node, text: &str) -> Vec<&'static str> {
     let types: Vec<&str> = KINDS.iter().map(|kind| kind.name).filter(known).collect();
     if types.is_empty() {
         let groups = KINDS.iter().filter_map(|kind| kind.name.split_once('.')).map(|(group, _)| group);
-        let message = format!("refguard knows no event type that begins with `{}`", group.escape_debug());
+        let message = format!("refguard knows no event type that begins with `{}`", visible(group));
         let hint = match nearest(group.trim_end_matches('.'), groups) {
             Some(known) => format!("did you mean `{known}.*`?"),
             None => "types that it does not know are written out".to_owned(),

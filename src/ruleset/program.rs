@@ -341,6 +341,17 @@ pub struct Rule {
 }
 
 impl Rule {
+    /// Every compiled expression, those of its message included.
+    pub fn expressions(&self) -> impl Iterator<Item = &Compiled> {
+        let ids = self.decide.iter().filter_map(|decide| match &decide.subject {
+            DecideSubject::ById(_, id) => Some(id),
+            DecideSubject::Role(_) | DecideSubject::Thing(_) | DecideSubject::Members(_) => None,
+        });
+        let parts = self.group_by.iter().map(|part| &part.value);
+        let message = self.message.iter().flat_map(Template::expressions);
+        std::iter::once(&self.when).chain(&self.except).chain(parts).chain(ids).chain(message)
+    }
+
     /// What its verdicts rest on: the readings of its condition, its exceptions and its message, one as often as it is named.
     pub fn evidence(&self) -> impl Iterator<Item = ReadIndex> {
         let conditions = std::iter::once(&self.when).chain(&self.except).map(Compiled::uses);

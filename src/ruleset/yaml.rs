@@ -17,7 +17,7 @@ use std::sync::Arc;
 
 use saphyr_parser::{Event, Marker, Parser, ScalarStyle, ScanError};
 
-use super::diagnostic::{Diagnostic, SourceFile};
+use super::diagnostic::{Diagnostic, SourceFile, visible};
 use place::Places;
 pub use read::{CalendarUnit, Fields, Reader, Width, parse_bytes, parse_duration_ms, suggest};
 
@@ -120,7 +120,7 @@ impl Node {
         match &self.kind {
             _ if self.is_null() => Cow::Borrowed("nothing"),
             Kind::Scalar(scalar) if scalar.text.chars().count() > 40 => Cow::Borrowed("a long text"),
-            Kind::Scalar(scalar) => Cow::Owned(format!("`{}`", scalar.text.escape_debug())),
+            Kind::Scalar(scalar) => Cow::Owned(format!("`{}`", visible(&scalar.text))),
             Kind::List(_) => Cow::Borrowed("a list"),
             Kind::Map(_) => Cow::Borrowed("a map"),
         }
@@ -301,7 +301,7 @@ impl Builder<'_> {
             Some(_) if self.found.len() >= Reader::FOUND_MAX => {}
             Some(first) => {
                 let line = self.file.line_column(first).0;
-                let message = format!("the key `{}` stands here a second time", scalar.text.escape_debug());
+                let message = format!("the key `{}` stands here a second time", visible(&scalar.text));
                 let hint = format!("the first is on line {line}");
                 self.found.push(Diagnostic::error("duplicate-key", self.file, span.clone(), message).hint(hint));
             }

@@ -176,14 +176,15 @@ impl Maker {
     fn timestamp(&mut self, depth: usize) -> String {
         if depth == 0 {
             let leaves = [
-                "2026-05-01T10:05:00Z",
-                "2024-02-29T23:59:59.25Z",
-                "1969-12-31T23:59:59.999Z",
-                "0001-01-01T00:00:00Z",
-                "9999-12-31T23:59:59Z",
-                "2026-02-30T00:00:00Z",
+                "'2026-05-01T10:05:00Z'",
+                "'2024-02-29T23:59:59.25Z'",
+                "'1969-12-31T23:59:59.999Z'",
+                "'0001-01-01T00:00:00Z'",
+                "'9999-12-31T23:59:59Z'",
+                // Written out as it is, it would be refused.
+                "burst ? '2026-02-30T00:00:00Z' : ''",
             ];
-            return format!("timestamp('{}')", self.random.pick(&leaves));
+            return format!("timestamp({})", self.random.pick(&leaves));
         }
         let depth = depth - 1;
         match self.random.below(3) {
@@ -195,8 +196,9 @@ impl Maker {
 
     fn duration(&mut self, depth: usize) -> String {
         if depth == 0 {
-            let leaves = ["0s", "90s", "1h30m", "1.5s", "-36h", "250ms", "8760h", "1us", "x"];
-            return format!("duration('{}')", self.random.pick(&leaves));
+            let leaves =
+                ["'0s'", "'90s'", "'1h30m'", "'1.5s'", "'-36h'", "'250ms'", "'8760h'", "'1us'", "burst ? 'x' : '1s'"];
+            return format!("duration({})", self.random.pick(&leaves));
         }
         let depth = depth - 1;
         match self.random.below(4) {
@@ -311,6 +313,12 @@ const DIFFERENCES: &[(&str, Answer, Answer, &str)] = &[
     ("'a' == 1", Answer::Refused, Answer::Is(false), "a type clash is told when the rule is loaded"),
     ("event.amount > 5", Answer::Refused, Answer::Fault, "a misspelt field is told when the rule is loaded"),
     ("unknown_name || true", Answer::Refused, Answer::Is(true), "an unknown name is told when the rule is loaded"),
+    (
+        "burst || duration('1d') > duration('2h')",
+        Answer::Refused,
+        Answer::Is(true),
+        "what is no span of time is told when the rule is loaded",
+    ),
     ("'1' in [1, 2]", Answer::Refused, Answer::Is(false), "a type clash in `in` is told when the rule is loaded"),
     ("(true ? 1 : 'a') == 1", Answer::Refused, Answer::Is(true), "both sides of a choice have one type"),
     ("ratio(1, 0) == 0.0", Answer::Is(true), Answer::Fault, "a function of ours"),

@@ -47,6 +47,15 @@ fn a_rule_that_concludes_from_absence_is_told_so_however_it_is_written() {
         ("size(devices) == 0", Some("devices")),
         ("!(device.id in devices)", Some("devices")),
         ("overlap(devices, devices.at(event.referrer_id)) == 0", Some("devices")),
+        ("devices.exists(d, d == device.id) == false", Some("devices")),
+        ("!devices.at(event.referrer_id).exists_one(d, d == device.id)", Some("devices")),
+        ("devices.all(d, d != device.id)", Some("devices")),
+        ("size(devices.filter(d, d != device.id)) == 0", Some("devices")),
+        ("ratio(orders, 10) < 0.5", Some("orders")),
+        ("100 * orders / 7 < 50", Some("orders")),
+        ("double(orders) * 0.5 < 1.0", Some("orders")),
+        ("referral_depth(event.account_id) == 0", Some("referral_depth")),
+        ("referral_depth(event.account_id) < 1 && complete(orders)", None),
         ("account.new_device", Some("account.new_device")),
         ("account.new_country == true", Some("account.new_country")),
         ("!known(account.last_active)", Some("account.last_active")),
@@ -58,6 +67,12 @@ fn a_rule_that_concludes_from_absence_is_told_so_however_it_is_written() {
         ("least < 5", None),
         ("!fast", None),
         ("device.id in devices", None),
+        ("devices.exists(d, d == device.id)", None),
+        ("!devices.all(d, d != device.id)", None),
+        ("!(ratio(orders, 10) < 0.5)", None),
+        ("spent > 5 && ratio(orders, spent) < 0.5", None),
+        ("referral_depth(event.account_id) > 1", None),
+        ("complete(devices) && devices.all(d, d != device.id)", None),
         ("!account.new_device", None),
         ("!known(event.email) && !has(event.ip) && event.amount_minor == 0", None),
         ("event.channel == \"!known(\" && orders > 1", None),
@@ -199,6 +214,42 @@ fn a_faulty_feature_is_told_once() {
             found(features, &format!("on: [order.placed], when: '{when}'")).into_iter().map(|one| one.0).collect();
         assert_eq!(codes, ["unknown-field", "unknown-name"], "{when}");
     }
+}
+
+#[test]
+fn a_share_of_whole_numbers_is_refused_whatever_the_divisor() {
+    for (when, refused) in [
+        ("orders / 3 > 0.5", true),
+        ("0.5 < orders / 3", true),
+        ("orders / 3 == 0.5", true),
+        ("event.amount_minor / 100 >= 0.5", true),
+        ("-(orders / 3) < -0.5", true),
+        ("(orders > 1 ? orders / 3 : 0) > 0.5", true),
+        ("double(orders / 3) > 0.5", true),
+        ("ratio(1, orders / 3) > 0.5", true),
+        ("(orders / 3) * 0.5 > 1.0", true),
+        ("orders / later > 0", true),
+        ("orders / 3 > 1", false),
+        ("int(orders / 3) > 0.5", false),
+        ("double(int(orders / 3)) > 0.5", false),
+        ("100 * orders / 3 > 50.5", false),
+        ("ratio(orders, 3) > 0.5", false),
+        ("double(orders) / 3.0 > 0.5", false),
+        ("7 / 2 > 0.5", false),
+    ] {
+        let codes: Vec<_> =
+            found(FEATURES, &format!("on: [order.placed], when: '{when}'")).into_iter().map(|one| one.0).collect();
+        assert_eq!(codes, if refused { vec!["cut-share"] } else { vec![] }, "{when}");
+    }
+}
+
+#[test]
+fn a_name_in_a_key_is_taken_for_a_text_or_another_name_that_a_key_can_read() {
+    let features =
+        |key: &str| format!("features:\n  x1: {{on: [order.placed], key: [{key}], aggregate: count, window: 1h}}\n");
+    let hint = |key: &str| found(&features(key), "on: [order.placed], when: x1 > 1").remove(0).1;
+    assert!(hint("\"x2\"").contains("'\"x2\"'"), "a feature cannot be a part of a key: {}", hint("\"x2\""));
+    assert!(hint("acount").contains("`account`"), "{}", hint("acount"));
 }
 
 #[test]

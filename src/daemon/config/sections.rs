@@ -153,7 +153,7 @@ settings! {
         four_eyes: Vec<FourEyes> = "[]" eg "[override, hold]",
             "What takes a second person: `override` (put and taken away), `hold` (released and upheld), `list` (entries of managed lists put in and taken out). One token asks, another agrees: docs/http.md.";
         on_state_unavailable: OnStateUnavailable = "fail_closed",
-            "What is answered while state cannot be read. Read and not acted upon by this version, whose state is always there.";
+            "What `POST /v1/evaluate` answers while a service is away that verdicts wait for (Kafka): `fail_closed` holds, `fail_open` allows; such a verdict is marked `degraded`. Every event waits all the same and is judged once the service is back; while Redis is away, that is all.";
         review_within: Millis = "7d",
             "How long a hold waits for a review where no rule says otherwise by the `ttl` of a decision `hold`. Event time, longer than zero.";
     }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use super::function::{Function, Operator};
 use super::guards::{Guards, Passed, TextOf, constant_last, holds_for};
-use super::node::{Node, NodeKind, Question};
+use super::node::{Node, NodeKind, Quantity, Question};
 use super::value::Value;
 use super::{ReadIndex, Type};
 
@@ -96,6 +96,17 @@ impl Absence {
             NodeKind::Ask(Question::Known, read) if !wanted => self.conclude(Sign::Unknown, [*read], held),
             NodeKind::Read(read) if node.ty == Type::Bool && wanted => self.conclude(Sign::Claim, [*read], held),
             NodeKind::Hashed(Operator::In, _, set) if !wanted => self.conclude(Sign::Few, counted(set), held),
+            // Of an empty set nothing exists, and everything holds.
+            NodeKind::Comprehension(of) => {
+                let holds = match of.quantity {
+                    Quantity::All => Some(true),
+                    Quantity::Exists | Quantity::ExistsOne => Some(false),
+                    Quantity::Collect => None,
+                };
+                if holds == Some(wanted) {
+                    self.conclude(Sign::Few, counted(&of.range), held);
+                }
+            }
             NodeKind::Operator(operator, sides) => {
                 if let [left, right] = sides.as_slice() {
                     self.look_at_comparison(*operator, [left, right], wanted, held);
@@ -182,7 +193,16 @@ pub(super) fn counted(node: &Node) -> Vec<ReadIndex> {
         NodeKind::Function(Function::Size | Function::Overlap | Function::Double | Function::Int, of) => {
             of.iter().flat_map(counted).collect()
         }
-        NodeKind::Operator(Operator::Add | Operator::Subtract, of) => of.iter().flat_map(counted).collect(),
+        NodeKind::Operator(Operator::Add | Operator::Subtract | Operator::Multiply, of) => {
+            of.iter().flat_map(counted).collect()
+        }
+        // The share of what two features counted is not small while both are young.
+        NodeKind::Function(Function::Ratio, of) if of.last().is_some_and(|by| by.constant().is_some()) => {
+            of.first().map(counted).unwrap_or_default()
+        }
+        // By 0 there is no quotient of whole numbers.
+        NodeKind::Operator(Operator::Divide, of) => of.first().map(counted).unwrap_or_default(),
+        NodeKind::Comprehension(of) if of.quantity == Quantity::Collect => counted(&of.range),
         _ => Vec::new(),
     }
 }

@@ -1,12 +1,16 @@
 //! A look at an expression's characters before it is parsed: bounds that keep the parser safe, the pairs of
 //! brackets, by which diagnostics underline whole calls, and the signs before operands, of which the parser drops pairs.
 //!
-//! The parser recurses for brackets and chains of operators alike, so both count towards one depth.
+//! The parser recurses for brackets and chains of operators alike, so both count towards one depth. What people write by the
+//! habits of other languages is refused here too, since the parser's own words would not help them.
+
+mod foreign;
 
 use std::collections::BTreeMap;
 use std::ops::Range;
 
 use crate::event::ascii_digit;
+use crate::ruleset::diagnostic::visible;
 
 /// The longest expression, in bytes.
 pub(super) const TEXT_BYTES_MAX: usize = 16 * 1024;
@@ -56,11 +60,20 @@ impl Outline {
 /// One level of brackets that is open.
 struct Level {
     open: usize,
+    /// Whether its bracket only groups: a parenthesis that calls nothing.
+    groups: bool,
     /// Operators since the level began, or since its last comma, `&&` or `||`.
     chain: usize,
     /// Conditional operators since the level began, or since its last comma.
     choices: usize,
     members: usize,
+}
+
+/// What a string literal is by the letters before it.
+#[derive(Clone, Copy)]
+struct Literal {
+    raw: bool,
+    bytes: bool,
 }
 
 struct Scan<'a> {
@@ -72,6 +85,10 @@ struct Scan<'a> {
     signs: Option<Signs>,
     /// Whether the last token ends an operand, so that `-` after it subtracts.
     after_operand: bool,
+    /// Whether the token before the last ended an operand.
+    follows_operand: bool,
+    /// The word before the last token, if that was one.
+    last_word: Option<Range<usize>>,
 }
 
 /// Looks through a text.
@@ -84,9 +101,17 @@ pub(super) fn scan(text: &str) -> Result<Outline, LexicalFault> {
         let message = format!("an expression is at most {TEXT_BYTES_MAX} bytes long; this one has {}", text.len());
         return Err(LexicalFault { code: "too-long", span: 0..text.len(), message, hint: None });
     }
-    let ground = Level { open: 0, chain: 0, choices: 0, members: 0 };
-    let outline = Outline::default();
-    let mut scan = Scan { text, at: 0, levels: vec![ground], outline, signs: None, after_operand: false };
+    let ground = Level { open: 0, groups: true, chain: 0, choices: 0, members: 0 };
+    let mut scan = Scan {
+        text,
+        at: 0,
+        levels: vec![ground],
+        outline: Outline::default(),
+        signs: None,
+        after_operand: false,
+        follows_operand: false,
+        last_word: None,
+    };
     while scan.at < text.len() {
         scan.token()?;
     }
@@ -134,6 +159,7 @@ impl Scan<'_> {
         {
             self.outline.signs.insert(self.at, signs);
         }
+        self.follows_operand = self.after_operand;
         self.after_operand = !"([{,&|?+-*/%<>=!:.".contains(first);
         self.significant(first)
     }
@@ -141,7 +167,7 @@ impl Scan<'_> {
     /// A token that is no space, comment or sign.
     fn significant(&mut self, first: char) -> Result<(), LexicalFault> {
         match first {
-            '"' | '\'' => self.string(self.at, false),
+            '"' | '\'' => self.string(self.at, Literal { raw: false, bytes: false }),
             'a'..='z' | 'A'..='Z' | '_' => self.word(),
             '0'..='9' => self.number(),
             '`' => self.quoted_name(),
@@ -155,8 +181,9 @@ impl Scan<'_> {
                 let foreign: usize = self.rest().chars().take(digits.len()).map(char::len_utf8).sum();
                 let span = self.at..self.at + foreign.max(first.len_utf8());
                 let found = &self.text[span.clone()];
-                let message = format!("an expression cannot have `{}` outside of a string", found.escape_debug());
-                let hint = (!digits.is_empty()).then(|| format!("write `{digits}`"));
+                let message = format!("an expression cannot have `{}` outside of a string", visible(found));
+                let meant = if digits.is_empty() { foreign::sign(first) } else { Some(digits.as_str()) };
+                let hint = meant.map(|meant| format!("write `{meant}`"));
                 Err(LexicalFault { hint, ..syntax(span, message) })
             }
         }
@@ -184,19 +211,52 @@ impl Scan<'_> {
         self.skip_while(|c| c.is_ascii_alphanumeric() || c == '_');
         let word = &self.text[start..self.at];
         let quoted = self.rest().starts_with(['"', '\'']);
-        match word {
-            "r" | "R" | "br" | "bR" | "Br" | "BR" if quoted => self.string(start, true),
-            "b" | "B" if quoted => self.string(start, false),
-            "in" => {
-                self.after_operand = false;
-                self.deepen()
-            }
-            _ => Ok(()),
+        if quoted {
+            return match word {
+                "r" | "R" => self.string(start, Literal { raw: true, bytes: false }),
+                "br" | "bR" | "Br" | "BR" => self.string(start, Literal { raw: true, bytes: true }),
+                "b" | "B" => self.string(start, Literal { raw: false, bytes: true }),
+                _ => {
+                    let message = format!("`{word}` cannot stand before a string");
+                    let hint =
+                        "a string that is raw begins with `r`, one of bytes with `b`, and one that is both with `br`";
+                    Err(LexicalFault { hint: Some(hint.to_owned()), ..syntax(start..self.at, message) })
+                }
+            };
         }
+        if word == "in" {
+            self.after_operand = false;
+            self.last_word = None;
+            return self.deepen();
+        }
+        self.no_operand_before(start)?;
+        self.last_word = Some(start..self.at);
+        Ok(())
+    }
+
+    /// Refuses an operand that begins here, right behind another one.
+    fn no_operand_before(&mut self, start: usize) -> Result<(), LexicalFault> {
+        let last = self.last_word.take();
+        if !self.follows_operand {
+            return Ok(());
+        }
+        let word = &self.text[start..self.at];
+        let not_in = word.eq_ignore_ascii_case("not") && foreign::word_at(self.rest()) == "in";
+        let (span, hint) = match (foreign::operator(word), last) {
+            _ if not_in => (start..self.at, Some("CEL writes `!(x in list)`")),
+            (Some(meant), _) => (start..self.at, Some(meant)),
+            (None, Some(last)) if foreign::prefix(&self.text[last.clone()]).is_some() => {
+                (last.clone(), foreign::prefix(&self.text[last]))
+            }
+            _ => (start..self.at, None),
+        };
+        let message = format!("`{}` is not expected here", visible(&self.text[span.clone()]));
+        Err(LexicalFault { hint: hint.map(str::to_owned), ..syntax(span, message) })
     }
 
     /// Digits, with their point and exponent, so that neither counts as an operator.
     fn number(&mut self) -> Result<(), LexicalFault> {
+        let start = self.at;
         self.skip_while(|c| c.is_ascii_alphanumeric());
         let fraction = self.rest().strip_prefix('.').is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()));
         if fraction {
@@ -207,10 +267,26 @@ impl Scan<'_> {
             self.at += 1;
             self.skip_while(|c| c.is_ascii_digit());
         }
-        Ok(())
+        let number = &self.text[start..self.at];
+        // `1in [1]` is a number and an operator.
+        if number.ends_with("in") {
+            self.after_operand = false;
+            return Ok(());
+        }
+        if self.rest().starts_with('_') {
+            self.skip_while(|c| c.is_ascii_alphanumeric() || c == '_');
+            let hint = format!("write `{}`", self.text[start..self.at].replace('_', ""));
+            let fault = syntax(start..self.at, "digits are not grouped");
+            return Err(LexicalFault { hint: Some(hint), ..fault });
+        }
+        if let Some(hint) = foreign::span(number) {
+            let message = format!("`{number}` is no number");
+            return Err(LexicalFault { hint: Some(hint), ..syntax(start..self.at, message) });
+        }
+        self.no_operand_before(start)
     }
 
-    fn string(&mut self, start: usize, raw: bool) -> Result<(), LexicalFault> {
+    fn string(&mut self, start: usize, literal: Literal) -> Result<(), LexicalFault> {
         let quote = &self.text[self.at..self.at + 1];
         let triple = quote.repeat(3);
         let (end, multiline) = if self.rest().starts_with(&triple) { (triple.as_str(), true) } else { (quote, false) };
@@ -220,17 +296,40 @@ impl Scan<'_> {
             let Some(next) = rest.chars().next() else { break };
             if rest.starts_with(end) {
                 self.at += end.len();
-                return Ok(());
+                return self.no_operand_before(start);
             }
             if !multiline && (next == '\n' || next == '\r') {
                 break;
             }
             self.at += next.len_utf8();
-            if next == '\\' && !raw {
-                self.at += self.rest().chars().next().map_or(0, char::len_utf8);
+            if next == '\\' && !literal.raw {
+                self.escape(literal)?;
             }
         }
         Err(syntax(start..self.at, "this string is never closed"))
+    }
+
+    /// What stands behind a backslash.
+    fn escape(&mut self, literal: Literal) -> Result<(), LexicalFault> {
+        let rest = self.rest();
+        let len = match foreign::escape(rest, literal.bytes) {
+            Some(len) => len,
+            // The string ends here, or its line does: that is told as such.
+            None if rest.starts_with(['\n', '\r']) || rest.is_empty() => 0,
+            None => {
+                let char = rest.chars().next().map_or(0, char::len_utf8);
+                let span = self.at - 1..self.at + char;
+                let written = &self.text[span.clone()];
+                let kind = if literal.bytes { "bytes have" } else { "a string has" };
+                let message = format!("{kind} no escape `{}`", visible(written));
+                let hint = format!(
+                    "write `\\{written}`, or begin the string with `r`: `r\"...\"` takes backslashes as they are"
+                );
+                return Err(LexicalFault { hint: Some(hint), ..syntax(span, message) });
+            }
+        };
+        self.at += len;
+        Ok(())
     }
 
     fn quoted_name(&mut self) -> Result<(), LexicalFault> {
@@ -248,7 +347,9 @@ impl Scan<'_> {
 
     fn open(&mut self) -> Result<(), LexicalFault> {
         self.deepen()?;
-        self.levels.push(Level { open: self.at, chain: 0, choices: 0, members: 0 });
+        let groups = self.rest().starts_with('(') && !self.follows_operand;
+        self.levels.push(Level { open: self.at, groups, chain: 0, choices: 0, members: 0 });
+        self.last_word = None;
         self.at += 1;
         Ok(())
     }
@@ -274,6 +375,9 @@ impl Scan<'_> {
     fn member(&mut self) -> Result<(), LexicalFault> {
         let span = self.at..self.at + 1;
         let comma = self.rest().starts_with(',');
+        if comma {
+            self.no_comma()?;
+        }
         self.at += 1;
         let level = self.levels.last_mut().expect("the ground level is never closed");
         level.chain = 0;
@@ -284,6 +388,21 @@ impl Scan<'_> {
             return Err(LexicalFault { code: "too-long", span, message, hint: None });
         }
         Ok(())
+    }
+
+    /// Refuses a comma where nothing is listed.
+    fn no_comma(&self) -> Result<(), LexicalFault> {
+        let level = self.levels.last().expect("the ground level is never closed");
+        if !level.groups {
+            return Ok(());
+        }
+        let hint = match foreign::grouped_digits(&self.text[..self.at], &self.rest()[1..]) {
+            Some(number) => format!("digits are not grouped: write `{number}`"),
+            None if self.levels.len() > 1 => "a list stands in square brackets: `[\"a\", \"b\"]`".to_owned(),
+            None => "conditions are joined by `&&` or `||`".to_owned(),
+        };
+        let fault = syntax(self.at..self.at + 1, "`,` is not expected here");
+        Err(LexicalFault { hint: Some(hint), ..fault })
     }
 
     /// `&&` and `||` make balanced trees, so that they begin a new chain.
@@ -300,6 +419,12 @@ impl Scan<'_> {
 
     fn operator(&mut self, sign: char) -> Result<(), LexicalFault> {
         let start = self.at;
+        if let Some((written, meant)) = foreign::comparison(self.rest()) {
+            let message = format!("`{written}` is no operator");
+            let hint = Some(format!("CEL writes `{meant}`"));
+            return Err(LexicalFault { hint, ..syntax(start..start + written.len(), message) });
+        }
+        self.last_word = None;
         self.at += 1;
         let two = matches!(sign, '<' | '>' | '=' | '!') && self.rest().starts_with('=');
         if sign == '=' && !two {

@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::check::Checker;
 use super::syntax::{self, Expr};
-use super::{FeatureIndex, ListIndex, ListKind, Source, Type};
+use super::{FeatureIndex, ListIndex, ListKind, Position, ReadTable, Source, Type};
 use crate::event::Attributes;
 use crate::ruleset::diagnostic::Diagnostic;
 
@@ -37,6 +38,8 @@ pub(super) enum Named {
     Feature(FeatureDecl),
     /// Its text, and what parsing it gave.
     Macro(Source, Arc<Parsed>),
+    /// A macro whose text has diagnostics of its own.
+    FaultyMacro,
 }
 
 /// The names of a rule set. The loader fills it before the first expression is compiled.
@@ -78,13 +81,26 @@ impl Scope {
         self.attributes = attributes;
     }
 
-    /// What is wrong with the texts of macros, so far as that can be told without a use. Uses tell it too.
-    pub fn macro_faults(&self) -> Vec<Diagnostic> {
-        let faults = self.names.values().filter_map(|named| match named {
-            Named::Macro(_, parsed) => parsed.as_ref().as_ref().err(),
-            Named::Feature(_) => None,
-        });
-        faults.flatten().cloned().collect()
+    /// What is wrong with the text of a macro by itself: that it cannot be read, names what is not there, is part of its own
+    /// text, or is too large. Features whose type is not known yet fit everywhere.
+    pub fn macro_faults(&self, name: &str) -> Vec<Diagnostic> {
+        let Some(Named::Macro(text, parsed)) = self.names.get(name) else { return Vec::new() };
+        match parsed.as_ref() {
+            Ok(expr) => {
+                let mut reads = ReadTable::default();
+                let mut checker = Checker::new(self, &mut reads, Position::Condition, text);
+                checker.check_macro(name, expr);
+                checker.diagnostics
+            }
+            Err(diagnostics) => diagnostics.clone(),
+        }
+    }
+
+    /// Notes that a macro has diagnostics, so that its uses tell them no second time.
+    pub fn set_faulty(&mut self, name: &str) {
+        if let Some(named @ Named::Macro(..)) = self.names.get_mut(name) {
+            *named = Named::FaultyMacro;
+        }
     }
 
     /// The feature of this name.

@@ -12,7 +12,7 @@ use cel::common::ast::{EntryExpr, Expr as ParsedExpr, IdedExpr, LiteralValue, So
 use super::lexical::{self, Outline};
 use super::value::Value;
 use super::{Source, function::Operator};
-use crate::ruleset::diagnostic::Diagnostic;
+use crate::ruleset::diagnostic::{Diagnostic, visible};
 
 /// A part of an expression.
 #[derive(Clone, Debug)]
@@ -114,8 +114,11 @@ fn plain_message(message: &str) -> String {
         return "the expression is not finished".to_owned();
     }
     let unexpected = ["mismatched input", "extraneous input", "no viable alternative", "token recognition error"];
-    if unexpected.iter().any(|start| message.starts_with(start)) && !quoted.is_empty() {
-        return format!("`{}` is not expected here", quoted.escape_debug());
+    if unexpected.iter().any(|start| message.starts_with(start)) {
+        return match quoted {
+            "" => "this is not expected here".to_owned(),
+            quoted => format!("`{}` is not expected here", visible(quoted)),
+        };
     }
     let mut chars = message.chars();
     chars.next().map_or_else(String::new, |first| first.to_lowercase().chain(chars).collect())

@@ -60,6 +60,14 @@ impl Template {
         &self.uses
     }
 
+    /// Its expressions, in their order.
+    pub fn expressions(&self) -> impl Iterator<Item = &Compiled> {
+        self.parts.iter().filter_map(|part| match part {
+            Part::Text(_) => None,
+            Part::Value(compiled) => Some(compiled),
+        })
+    }
+
     /// It as it can be written, macros put in.
     pub fn written(&self, names: &dyn Names) -> String {
         let part = |part: &Part| match part {

@@ -2,8 +2,8 @@
 
 use crate::event::{EventKind, Field};
 use crate::ruleset::cel::{
-    AccountFact, Compiled, Conclusion, FeatureIndex, Guards, ReadIndex, ReadKey, ReadSource, ReadTable, Role, Sign,
-    TextOf, Unsaid,
+    AccountFact, Compiled, Conclusion, FeatureIndex, Guards, ReadIndex, ReadKey, ReadSource, ReadTable, Referral, Role,
+    Sign, TextOf, Unsaid,
 };
 use crate::ruleset::program::{Aggregate, Feature, TypeIndex};
 
@@ -31,6 +31,8 @@ pub(super) enum Early {
     Age(String, bool),
     /// Another fact about an account, by name, and of whom it is.
     Fact(String, &'static str),
+    /// How many referrers are above an account.
+    Chain,
 }
 
 impl Asked<'_> {
@@ -43,17 +45,15 @@ impl Asked<'_> {
         found.min_by_key(|early| match early {
             Early::Feature(_) => 0,
             Early::Age(..) => 1,
-            Early::Fact(..) => 2,
+            Early::Fact(..) | Early::Chain => 2,
         })
     }
 
     /// Two texts that are equal where both are absent, and which nothing asks for.
     pub(super) fn unsaid(&self) -> Option<&Unsaid> {
         let others = self.certain();
-        let given = |text: &TextOf| matches!(text, TextOf::Field(field) if self.always_given(*field));
-        let except = self.except.iter().flat_map(|except| &except.absence().unsaid);
-        let mut found = self.when.absence().unsaid.iter().chain(except);
-        found.find(|unsaid| !unsaid.texts.iter().any(given) && !unsaid.is_said(&others))
+        let conditions = std::iter::once(self.when).chain(self.except.iter().copied());
+        conditions.filter_map(|condition| unsaid(condition, self.on, &others)).next()
     }
 
     /// What holds beside the condition where the rule matches.
@@ -66,11 +66,6 @@ impl Asked<'_> {
         let reads = std::iter::once(self.when).chain(self.except.iter().copied()).flat_map(|of| of.uses().reads.iter());
         let complete = reads.copied().filter(|read| self.feature(*read).is_some()).collect();
         guards.and(&Guards { complete, ..Guards::default() })
-    }
-
-    fn always_given(&self, field: Field) -> bool {
-        let required = |on: &&str| EventKind::from_name(on).spec().is_some_and(|spec| spec.required.contains(&field));
-        matches!(field, Field::Id | Field::Source | Field::Type) || self.on.iter().all(required)
     }
 
     fn judge(&self, conclusion: &Conclusion, others: &Guards) -> Option<Early> {
@@ -87,7 +82,11 @@ impl Asked<'_> {
             };
             return (misleads && !has_seen(seen_ms(feature))).then(|| Early::Feature(feature.name.clone()));
         }
-        let ReadSource::Account { role, fact } = self.reads.get(conclusion.read).source else { return None };
+        let (role, fact) = match &self.reads.get(conclusion.read).source {
+            ReadSource::Account { role, fact } => (*role, *fact),
+            ReadSource::Referral(Referral::Depth(_)) => return whole_ms.is_none().then_some(Early::Chain),
+            _ => return None,
+        };
         let name = format!("{}.{}", role.name(), fact.name());
         match conclusion.sign {
             Sign::Young { span_ms } => {
@@ -125,6 +124,20 @@ impl Asked<'_> {
         held.known.iter().any(|read| has(read, [LastActive, LastSeen]))
             || held.long.iter().any(|read| has(read, [Age, FirstSeen]))
     }
+}
+
+/// Two texts that a condition on events of these types takes for equal where both are absent, unless something beside
+/// it asks for them.
+pub(super) fn unsaid<'a>(condition: &'a Compiled, on: &[&str], others: &Guards) -> Option<&'a Unsaid> {
+    let given = |text: &TextOf| matches!(text, TextOf::Field(field) if always_given(*field, on));
+    let mut found = condition.absence().unsaid.iter();
+    found.find(|unsaid| !unsaid.texts.iter().any(given) && !unsaid.is_said(others))
+}
+
+/// Whether every event of these types has the field.
+fn always_given(field: Field, on: &[&str]) -> bool {
+    let required = |on: &&str| EventKind::from_name(on).spec().is_some_and(|spec| spec.required.contains(&field));
+    matches!(field, Field::Id | Field::Source | Field::Type) || on.iter().all(required)
 }
 
 /// How long the feature must have been fed before what it reads is whole.

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use sha2::{Digest, Sha256};
 
-use super::rules::warn_of_types;
-use super::{Definitions, TypeNames, expression, names, place, scope_with, take};
-use crate::ruleset::cel::{self, Compiled, Element, Position, ReadTable, Scope, Source, Type, Wanted};
+use super::rules::{both_absent, warn_of_types};
+use super::{Definitions, TypeNames, absence, expression, names, place, scope_with, take};
+use crate::ruleset::cel::{self, Compiled, Element, Guards, Position, ReadTable, Scope, Source, Type, Wanted};
 use crate::ruleset::pack::{AggregateWord, ComponentDef, FeatureBody, FeatureDef, MacroDef};
 use crate::ruleset::program::{Aggregate, Feature, Link, Number, Step};
 use crate::ruleset::yaml::Reader;
@@ -38,6 +38,7 @@ pub(super) fn feature(
     let filter = body.filter.as_ref().map(|source| compile(source, Wanted::Bool));
     if let (Some(source), Some(Some(filter))) = (&body.filter, &filter) {
         warn_of_types("feature", &body.on, source, filter, reader);
+        warn_of_unsaid(&body.on, source, filter, reader);
     }
     let mut compile = |source: &Source, wanted| expression(source, scope, reads, Position::Feature, wanted, reader);
     let key: Vec<Option<Compiled>> = body.key.iter().map(|source| compile(source, Wanted::Key)).collect();
@@ -54,6 +55,11 @@ pub(super) fn feature(
             Some(Step { on: types.indexes(&step.on), filter, min: step.min })
         })
         .collect();
+    for (written, step) in body.steps.iter().zip(&steps) {
+        if let (Some(source), Some(Step { filter: Some(filter), .. })) = (&written.filter, step) {
+            warn_of_unsaid(&written.on, source, filter, reader);
+        }
+    }
     let links = body.component.as_ref().map_or(Some(Vec::new()), |component| links(component, scope, reads, reader));
     let aggregate = aggregate(body, value.as_ref().and_then(Option::as_ref), reader);
     Some(Feature {
@@ -80,6 +86,14 @@ pub(super) fn feature(
         max_entries: body.max_entries,
         definition: fingerprint(body, macros),
     })
+}
+
+/// What was not said is not the same on both sides: an event without both texts would be counted.
+fn warn_of_unsaid(on: &[String], source: &Source, filter: &Compiled, reader: &mut Reader) {
+    let on: Vec<&str> = on.iter().map(String::as_str).collect();
+    if let Some(unsaid) = absence::unsaid(filter, &on, &Guards::default()) {
+        reader.push(both_absent(source, unsaid));
+    }
 }
 
 /// What links the accounts of a component.
@@ -184,7 +198,7 @@ impl<'a> MacroPrints<'a> {
         prints
     }
 
-    /// Adds a macro after those that it mentions. One that mentions itself is refused where it is used; here it counts
+    /// Adds a macro after those that it mentions. One that mentions itself is refused when macros are checked; here it counts
     /// once, as nothing.
     fn add(&mut self, name: &'a str, texts: &BTreeMap<&'a str, &'a str>) {
         let Some(text) = texts.get(name).filter(|_| !self.0.contains_key(name)) else { return };

@@ -91,9 +91,8 @@ impl TypeNames {
     }
 }
 
-/// Every expression and message of all packs.
+/// Every expression and message of features and rules of all packs.
 pub(super) fn all_texts<'a>(definitions: &'a Definitions, rules: &'a [PackRule]) -> impl Iterator<Item = &'a Source> {
-    let macros = definitions.macros.iter().map(|definition| &definition.text);
     let bodies = definitions.features.iter().filter_map(|feature| feature.body.as_ref());
     let features = bodies.flat_map(|body| body.sources());
     let rules = rules.iter().map(|rule| &rule.rule);
@@ -104,7 +103,7 @@ pub(super) fn all_texts<'a>(definitions: &'a Definitions, rules: &'a [PackRule])
         });
         std::iter::once(&rule.when).chain(&rule.except).chain(&rule.message).chain(&rule.group_by).chain(ids)
     });
-    macros.chain(features).chain(rules)
+    features.chain(rules)
 }
 
 /// The words of an expression that could be names, in their order, repeats included.

@@ -3,8 +3,10 @@
 use super::absence::{Asked, Early};
 use super::{PackRule, TypeNames, expression, place, take};
 use crate::event::{Mode, Signal, Verdict, nearest};
-use crate::ruleset::cel::{Compiled, Position, ReadIndex, ReadTable, Scope, Source, Template, TextOf, Type, Wanted};
-use crate::ruleset::diagnostic::Diagnostic;
+use crate::ruleset::cel::{
+    Compiled, Position, ReadIndex, ReadTable, Scope, Source, Template, TextOf, Type, Unsaid, Wanted,
+};
+use crate::ruleset::diagnostic::{Diagnostic, visible};
 use crate::ruleset::pack::{DecideDef, Name, RuleDef, SubjectDef};
 use crate::ruleset::program::{self, Decide, DecideSubject, Feature, GroupPart, Rule, WhenIncomplete};
 use crate::ruleset::yaml::{Reader, suggest};
@@ -148,7 +150,7 @@ fn members(
 /// What loads and is probably not meant.
 fn warn(rule: &RuleDef, reader: &mut Reader) {
     if rule.when.text.trim() == "false" {
-        let warning = at_condition(rule, "unreachable", "this rule never matches");
+        let warning = at_condition(&rule.when, "unreachable", "this rule never matches");
         reader.push(warning.hint("write `mode: off` to keep it for later"));
     }
     let idle = rule.action.is_none_or(|action| action == Verdict::Allow) && rule.score == 0 && rule.decide.is_empty();
@@ -161,7 +163,7 @@ fn warn(rule: &RuleDef, reader: &mut Reader) {
 /// Types that a condition asks for, where `what` takes only events of the types `on`.
 pub(super) fn warn_of_types(what: &str, on: &[String], source: &Source, condition: &Compiled, reader: &mut Reader) {
     for named in condition.types_named().iter().filter(|named| !on.iter().any(|on| **on == *named.name)) {
-        let message = format!("this {what} takes no event of the type `{}`", named.name.escape_debug());
+        let message = format!("this {what} takes no event of the type `{}`", visible(&named.name));
         let taken = on.iter().map(String::as_str);
         let hint = match nearest(&named.name, taken.clone()) {
             Some(near) => format!("did you mean `{near}`?"),
@@ -175,9 +177,9 @@ pub(super) fn warn_of_types(what: &str, on: &[String], source: &Source, conditio
 }
 
 /// A warning under the whole condition.
-fn at_condition(rule: &RuleDef, code: &'static str, message: &str) -> Diagnostic {
-    let span = rule.when.file_span(0..rule.when.text.trim_end().len());
-    Diagnostic::warning(code, &rule.when.file, span, message)
+fn at_condition(condition: &Source, code: &'static str, message: &str) -> Diagnostic {
+    let span = condition.file_span(0..condition.text.trim_end().len());
+    Diagnostic::warning(code, &condition.file, span, message)
 }
 
 /// New, dormant, first: what looks so while state is young. And what was not said, which is not the same on both sides.
@@ -197,25 +199,25 @@ fn warn_of_absence(rule: &RuleDef, asked: &Asked<'_>, reader: &mut Reader) {
             Early::Fact(name, role) => {
                 format!("`{name}` is true of everybody at first: ask for an age too, such as `{role}.age > days(7)`")
             }
+            Early::Chain => {
+                "`referral_depth` is 0 for everybody at first: add `complete(f) && ...` for a feature `f` that \
+                             looks back far enough"
+                    .to_owned()
+            }
         };
-        reader.push(at_condition(rule, "absence", message).hint(hint));
+        reader.push(at_condition(&rule.when, "absence", message).hint(hint));
     }
     if let Some(unsaid) = asked.unsaid() {
-        let [one, other] = unsaid.texts.each_ref().map(TextOf::name);
-        let equal = if unsaid.alike { "wholly alike" } else { "equal" };
-        let message = format!("`{one}` and `{other}` are {equal} where both are absent");
-        reader.push(at_condition(rule, "both-absent", &message).hint(format!("add `known({one}) && ...`")));
+        reader.push(both_absent(&rule.when, unsaid));
     }
 }
 
-/// Every compiled expression of a rule but its message.
-pub(super) fn expressions(rule: &Rule) -> impl Iterator<Item = &Compiled> {
-    let ids = rule.decide.iter().filter_map(|decide| match &decide.subject {
-        DecideSubject::ById(_, id) => Some(id),
-        DecideSubject::Role(_) | DecideSubject::Thing(_) | DecideSubject::Members(_) => None,
-    });
-    let parts = rule.group_by.iter().map(|part| &part.value);
-    std::iter::once(&rule.when).chain(&rule.except).chain(parts).chain(ids)
+/// The warning that a condition takes two absent texts for equal.
+pub(super) fn both_absent(condition: &Source, unsaid: &Unsaid) -> Diagnostic {
+    let [one, other] = unsaid.texts.each_ref().map(TextOf::name);
+    let equal = if unsaid.alike { "wholly alike" } else { "equal" };
+    let message = format!("`{one}` and `{other}` are {equal} where both are absent");
+    at_condition(condition, "both-absent", &message).hint(format!("add `known({one}) && ...`"))
 }
 
 /// The signal that names a decision's subject, if the event's fields alone do not.

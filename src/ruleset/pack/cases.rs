@@ -8,6 +8,7 @@ use serde_json::{Map, Value, json};
 
 use super::{Name, choice, warn_if_misspelt};
 use crate::event::{Field, FieldType, KINDS, Verdict};
+use crate::ruleset::diagnostic::{Diagnostic, visible};
 use crate::ruleset::yaml::{Entry, Fields, Kind, Node, Reader, Style, suggest};
 
 /// When the tests begin: 2026-01-01T00:00:00Z, in milliseconds since the Unix epoch. `at` counts from here.
@@ -165,7 +166,7 @@ fn attribute(reader: &mut Reader, field: Field, entry: &Entry) -> Option<(String
 }
 
 /// Reports an expected rule that no pack has.
-pub(in crate::ruleset) fn unknown_rule(name: &Name, known: &BTreeSet<&str>) -> crate::ruleset::diagnostic::Diagnostic {
-    let diagnostic = name.error("unknown-name", format!("no pack has a rule `{}`", name.text.escape_debug()));
+pub(in crate::ruleset) fn unknown_rule(name: &Name, known: &BTreeSet<&str>) -> Diagnostic {
+    let diagnostic = name.error("unknown-name", format!("no pack has a rule `{}`", visible(&name.text)));
     diagnostic.hint(suggest(&name.text, known.iter().copied()))
 }

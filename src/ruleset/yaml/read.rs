@@ -4,7 +4,7 @@ use std::ops::RangeInclusive;
 
 use super::{Entry, Kind, Node, Style};
 use crate::event::nearest;
-use crate::ruleset::diagnostic::{Diagnostic, Severity};
+use crate::ruleset::diagnostic::{Diagnostic, Severity, visible};
 
 /// A unit of the calendar, in a program's time zone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -236,7 +236,7 @@ impl Reader {
             if self.found.len() >= Reader::FOUND_MAX {
                 break;
             }
-            let message = format!("{what} has no key `{}`", entry.key.escape_debug());
+            let message = format!("{what} has no key `{}`", visible(&entry.key));
             let diagnostic = Diagnostic::error("unknown-key", &node.file, entry.key_span.clone(), message);
             self.push(diagnostic.hint(suggest(&entry.key, known.iter().copied())));
         }

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use super::json::time;
 use crate::engine::{RuleEnd, RuleExplained, ShadowCause};
-use crate::event::Mode;
+use crate::event::{Cause, Mode};
 use crate::lab::explain::{Explained, LogEvent, Traced};
 use crate::ruleset::cel::{ReadSource, Term};
 use crate::ruleset::program::RuleSet;
@@ -76,7 +76,9 @@ impl Page {
             write!(verdict, " (the program is only observed; would be {})", would_be.name())
                 .expect("a string takes all");
         }
-        write!(verdict, ", by {}", judgement.cause.name()).expect("a string takes all");
+        if judgement.cause != Cause::None {
+            write!(verdict, ", by {}", judgement.cause.name()).expect("a string takes all");
+        }
         if let Some((referrer, referee)) = judgement.parties {
             write!(verdict, "; referrer {}, referee {}", referrer.name(), referee.name()).expect("a string takes all");
         }

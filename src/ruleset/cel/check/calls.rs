@@ -68,6 +68,9 @@ impl Checker<'_> {
         if nodes.iter().any(|node| node.ty == Type::Faulty) {
             return Node::faulty();
         }
+        if let Some(refused) = self.cut_before_conversion(name, &nodes, &exprs) {
+            return refused;
+        }
         self.resolve(name, member, nodes, &exprs, span)
     }
 
@@ -77,6 +80,7 @@ impl Checker<'_> {
         let hint = match (other_style, member) {
             (true, true) => Some(format!("write `{name}(...)`")),
             (true, false) => Some(format!("write `x.{name}(...)`")),
+            _ if suggest::instead_of(name).is_some() => suggest::instead_of(name).map(str::to_owned),
             _ => suggest::hint(name, OVERLOADS.iter().map(|overload| overload.name).chain(SPECIAL.iter().copied())),
         };
         self.error_hint("unknown-function", span, message, hint)
@@ -201,6 +205,10 @@ impl Checker<'_> {
                 let hint = "it is false while nothing is known".to_owned();
                 let message = "`known` cannot tell of a claim whether it has a value";
                 return self.error_hint("wrong-type", &arg.span, message, Some(hint));
+            }
+            _ if question == Question::Known => {
+                let message = "`known` takes a feature, a fact about an account, a field or a signal, and this is none";
+                return self.error("wrong-type", &arg.span, message);
             }
             _ => return self.error("wrong-type", &arg.span, format!("`{name}` takes a feature, and this is none")),
         };

@@ -17,6 +17,7 @@ pub(super) use calls::SPECIAL;
 use std::ops::Range;
 use std::sync::Arc;
 
+use super::function::Function;
 use super::node::{Node, NodeKind};
 use super::syntax::{Expr, ExprKind, Sign};
 use super::value::Value;
@@ -37,6 +38,8 @@ pub(super) struct Checker<'a> {
     unknown_if_absent: bool,
     /// Whose text the spans count in: the expression's, or that of the macro being expanded.
     source: Source,
+    /// The expression itself, whatever is being expanded.
+    whole: Source,
     locals: Vec<Local>,
     /// Variables before this one are out of sight: they belong to the user of a macro.
     locals_start: usize,
@@ -74,6 +77,7 @@ impl<'a> Checker<'a> {
             position,
             unknown_if_absent: false,
             source: source.clone(),
+            whole: source.clone(),
             locals: Vec::new(),
             locals_start: 0,
             expanding: Vec::new(),
@@ -123,6 +127,12 @@ impl<'a> Checker<'a> {
         Node::faulty()
     }
 
+    /// Checks the text of a macro by itself; its value may be of any type.
+    pub(super) fn check_macro(&mut self, name: &str, expr: &Expr) {
+        self.expanding.push(name.to_owned());
+        self.node(expr);
+    }
+
     /// Checks one part.
     fn node(&mut self, expr: &Expr) -> Node {
         self.parts += 1;
@@ -130,7 +140,11 @@ impl<'a> Checker<'a> {
             let message = format!(
                 "with its macros the expression has more than {PARTS_MAX} parts, or nests deeper than {DEPTH_MAX}"
             );
-            return self.error("too-deep", &(0..self.source.text.len()), message);
+            let whole = self.whole.error("too-deep", 0..self.whole.text.len(), message);
+            if self.diagnostics.iter().all(|other| other.code != whole.code) {
+                self.diagnostics.push(whole);
+            }
+            return Node::faulty();
         }
         self.depth += 1;
         let node = self.part(expr);
@@ -248,7 +262,8 @@ impl<'a> Checker<'a> {
         Type::Hashed(element)
     }
 
-    /// The node, or its value if that is known already. A constant part that has no value gets a warning.
+    /// The node, or its value if that is known already. A constant part that has no value gets a warning, and an error where
+    /// it is written out as an instant or a span of time.
     fn folded(&mut self, node: Node, span: &Range<usize>) -> Node {
         if !self.diagnostics.is_empty() {
             return node;
@@ -257,6 +272,9 @@ impl<'a> Checker<'a> {
             None | Some(Err(super::Fault::TooCostly)) => node,
             Some(Ok(value)) => Node::new(NodeKind::Constant(value), node.ty),
             Some(Err(fault)) => {
+                if let Some((message, hint)) = never_a_time(&node) {
+                    return self.error_hint("no-value", span, message, Some(hint));
+                }
                 let file_span = self.source.file_span(span.clone());
                 let message = format!("this never has a value: {}", fault.code().replace('_', " "));
                 self.warnings.push(Diagnostic::warning("no-value", &self.source.file, file_span, message));
@@ -275,6 +293,29 @@ impl<'a> Checker<'a> {
         }
         self.uses.add_read(read);
         read
+    }
+}
+
+/// What is wrong with an instant or a span of time that is written out and is none, and what to write; `None` of other nodes.
+fn never_a_time(node: &Node) -> Option<(&'static str, String)> {
+    let NodeKind::Function(function, args) = &node.kind else { return None };
+    let [arg] = args.as_slice() else { return None };
+    let text = arg.constant_text()?;
+    match function {
+        Function::Timestamp => {
+            let hint = "write it as RFC 3339, such as `timestamp(\"2026-01-31T00:00:00Z\")`, in the years 1 to 9999";
+            Some(("this is no instant", hint.to_owned()))
+        }
+        Function::Duration => {
+            let days =
+                text.strip_suffix('d').filter(|days| !days.is_empty() && days.bytes().all(|b| b.is_ascii_digit()));
+            let hint = match days {
+                Some(days) => format!("CEL knows no days here: write `days({days})`"),
+                None => "write hours, minutes and seconds, such as `duration(\"1h30m\")`, or `days(7)`".to_owned(),
+            };
+            Some(("this is no span of time", hint))
+        }
+        _ => None,
     }
 }
 

@@ -49,6 +49,7 @@ impl Checker<'_> {
                 let (text, parsed) = (text.clone(), Arc::clone(parsed));
                 self.expand(plain, &text, &parsed, span)
             }
+            Some(Named::FaultyMacro) => Node::faulty(),
             None => self.unknown_name(plain, span),
         }
     }
@@ -59,9 +60,13 @@ impl Checker<'_> {
 
     fn unknown_name(&mut self, name: &str, span: &Range<usize>) -> Node {
         let locals = self.visible_locals().map(|(_, local)| local.name.as_str());
-        let declared = self.scope.names.keys().map(String::as_str);
+        let readable = |named: &Named| self.position == Position::Condition || !matches!(named, Named::Feature(_));
+        let declared = self.scope.names.iter().filter(|(_, named)| readable(named)).map(|(name, _)| name.as_str());
         let known = locals.chain(declared).chain(GROUPS.iter().copied()).chain(["program"]);
-        let hint = suggest::hint(name, known);
+        // YAML takes the quotes away from a text that stands alone.
+        let alone = self.source.text.trim() == name;
+        let as_text = || alone.then(|| format!("for a text write `'\"{name}\"'`: YAML takes the outer quotes away"));
+        let hint = suggest::hint(name, known).or_else(as_text);
         self.error_hint("unknown-name", span, format!("there is no feature, macro or value `{name}`"), hint)
     }
 
@@ -205,6 +210,7 @@ impl Checker<'_> {
         let (node, uses) = {
             let mut inner = Checker::new(self.scope, self.reads, Position::Feature, &self.source);
             inner.expanding = self.expanding.clone();
+            inner.whole = self.whole.clone();
             inner.depth = self.depth;
             inner.parts = self.parts;
             let node = inner.check(arg, Wanted::Key);

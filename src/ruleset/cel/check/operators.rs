@@ -5,7 +5,7 @@ use std::ops::Range;
 use super::{Checker, comparable, with_article};
 use crate::ruleset::cel::function::Operator;
 use crate::ruleset::cel::node::{Node, NodeKind};
-use crate::ruleset::cel::syntax::Expr;
+use crate::ruleset::cel::syntax::{Expr, ExprKind};
 use crate::ruleset::cel::{ListKind, Type};
 
 impl Checker<'_> {
@@ -21,12 +21,39 @@ impl Checker<'_> {
                 {
                     return refused;
                 }
+                if let Some(refused) = self.cut_before_double([&left_node, &right_node], [left, right]) {
+                    return refused;
+                }
+                if let Some(refused) = self.chained(operator, [&left_node, &right_node], [left, right], span) {
+                    return refused;
+                }
                 self.warn_of_zero(operator, &left_node, &right_node, span);
                 self.warn_of_equality(operator, (&left_node, left), (&right_node, right), span);
                 self.binary(operator, left_node, right_node, span)
             }
             _ => self.error("syntax", span, format!("`{}` is not written like this", operator.sign())),
         }
+    }
+
+    /// Refuses `a < b < c`, which would compare a bool with a number.
+    fn chained(
+        &mut self,
+        operator: Operator,
+        [left_node, right_node]: [&Node; 2],
+        [left, right]: [&Expr; 2],
+        span: &Range<usize>,
+    ) -> Option<Node> {
+        let ExprKind::Operator(inner, sides) = &left.kind else { return None };
+        let [first, middle] = sides.as_slice() else { return None };
+        let chain = is_order(operator) && is_order(*inner);
+        if !chain || left_node.ty != Type::Bool || right_node.ty == Type::Bool || right_node.ty.is_open() {
+            return None;
+        }
+        let text = |expr: &Expr| self.source.text.get(expr.span.clone()).unwrap_or("...").to_owned();
+        let [first, middle, last] = [first, middle, right].map(text);
+        let (inner, outer) = (inner.sign(), operator.sign());
+        let hint = format!("write `{first} {inner} {middle} && {middle} {outer} {last}`");
+        Some(self.error_hint("wrong-type", span, "comparisons do not chain", Some(hint)))
     }
 
     fn negation(&mut self, of: &Expr, span: &Range<usize>) -> Node {
@@ -98,6 +125,12 @@ impl Checker<'_> {
             }
             (Type::Timestamp | Type::Duration, b) if b.is_number() => {
                 Some("write a span of time as `duration(\"90s\")` or `days(7)`".to_owned())
+            }
+            (Type::Duration, Type::Text) | (Type::Text, Type::Duration) => {
+                Some("write a span of time as `duration(\"90s\")` or `days(7)`".to_owned())
+            }
+            (Type::Timestamp, Type::Text) | (Type::Text, Type::Timestamp) => {
+                Some("write an instant as `timestamp(\"2026-01-31T00:00:00Z\")`".to_owned())
             }
             (Type::Int, Type::Text) | (Type::Text, Type::Int) => Some("convert one side: `string(...)`".to_owned()),
             _ => None,
@@ -172,6 +205,11 @@ impl Checker<'_> {
         };
         Node::new(NodeKind::Operator(Operator::Index, vec![container, at]), ty)
     }
+}
+
+/// Whether the operator asks which side is more.
+fn is_order(operator: Operator) -> bool {
+    matches!(operator, Operator::Less | Operator::LessOrEqual | Operator::Greater | Operator::GreaterOrEqual)
 }
 
 /// Whether the operator gives a bool.
