@@ -322,9 +322,12 @@ impl Scan<'_> {
                 let written = &self.text[span.clone()];
                 let kind = if literal.bytes { "bytes have" } else { "a string has" };
                 let message = format!("{kind} no escape `{}`", visible(written));
-                let hint = format!(
-                    "write `\\{written}`, or begin the string with `r`: `r\"...\"` takes backslashes as they are"
-                );
+                let hint = match foreign::hex_digits(rest, literal.bytes) {
+                    Some(count) => format!("`{written}` stands before {count} hexadecimal digits that are a character"),
+                    None => format!(
+                        "write `\\{written}`, or begin the string with `r`: `r\"...\"` takes backslashes as they are"
+                    ),
+                };
                 return Err(LexicalFault { hint: Some(hint), ..syntax(span, message) });
             }
         };

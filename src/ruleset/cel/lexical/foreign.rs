@@ -84,16 +84,14 @@ pub(super) fn grouped_digits(before: &str, behind: &str) -> Option<String> {
 /// How long the escape is that stands behind a backslash; `None` for what is none.
 pub(super) fn escape(text: &str, bytes: bool) -> Option<usize> {
     let first = text.chars().next()?;
-    let hex = |len: usize| {
-        let digits = text.get(1..=len)?;
+    if let Some(count) = hex_digits(text, bytes) {
+        let digits = text.get(1..=count)?;
         let all = digits.bytes().all(|digit| digit.is_ascii_hexdigit());
-        all.then(|| u32::from_str_radix(digits, 16).ok()).flatten()
-    };
+        let code = u32::from_str_radix(digits, 16).ok().filter(|_| all)?;
+        return char::from_u32(code).map(|_| 1 + count);
+    }
     let len = match first {
         'a' | 'b' | 'f' | 'n' | 'r' | 't' | 'v' | '"' | '\'' | '`' | '?' | '\\' => 1,
-        'x' | 'X' => hex(2).map(|_| 3)?,
-        'u' if !bytes => hex(4).and_then(char::from_u32).map(|_| 5)?,
-        'U' if !bytes => hex(8).and_then(char::from_u32).map(|_| 9)?,
         '0'..='3' => {
             let octal = text.get(1..3)?.bytes().all(|digit| (b'0'..=b'7').contains(&digit));
             octal.then_some(3)?
@@ -101,4 +99,14 @@ pub(super) fn escape(text: &str, bytes: bool) -> Option<usize> {
         _ => return None,
     };
     Some(len)
+}
+
+/// How many hexadecimal digits follow the letter of an escape; `None` where none do.
+pub(super) fn hex_digits(text: &str, bytes: bool) -> Option<usize> {
+    match text.chars().next()? {
+        'x' | 'X' => Some(2),
+        'u' if !bytes => Some(4),
+        'U' if !bytes => Some(8),
+        _ => None,
+    }
 }

@@ -19,7 +19,7 @@ fn bounds_are_exact() {
         (format!("{}1{}", "(".repeat(DEPTH_MAX + 1), ")".repeat(DEPTH_MAX + 1)), Some("too-deep")),
         (format!("1{}", "+1".repeat(DEPTH_MAX)), None),
         (format!("1{}", "+1".repeat(DEPTH_MAX + 1)), Some("too-deep")),
-        (format!("1{}", "+1, 1".repeat(DEPTH_MAX + 1)), None),
+        (format!("[1{}]", "+1, 1".repeat(DEPTH_MAX + 1)), None),
         (format!("true{}", " && 1 + 1 > 2".repeat(DEPTH_MAX * 2)), None),
         (format!("true{}", " ? a && b : c".repeat(DEPTH_MAX + 1)), Some("too-deep")),
         (format!("[1{}]", ",1".repeat(MEMBERS_MAX)), None),
