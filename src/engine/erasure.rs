@@ -41,7 +41,7 @@ impl Engine {
         let program = self.programs.get(place).name.clone();
         let subject = self.subject(&program, SubjectKind::Account, account);
         self.decisions.erase(subject);
-        let is_of = |of: &Box<str>, name: &str| **of == *name;
+        let is_of = |of: &str, name: &str| of == name;
         let open = self.holds.reviews_behind(None).map(|(_, hold)| hold);
         let of_account =
             open.filter(|hold| is_of(&hold.event.program, &program) && is_of(&hold.event.account, account));
