@@ -60,6 +60,7 @@ fn its_verdict_is_the_one_that_make_run_prints() {
 }
 
 /// The verdicts that `make run` prints, once it is built.
+#[expect(clippy::disallowed_methods, reason = "the script finds its tools where this test does")]
 fn run(target: &str, events: usize) -> Vec<String> {
     let mut command = Command::new("sh");
     command.args(["examples/run.sh", env!("CARGO_BIN_EXE_refguard")]).current_dir(ROOT).env_clear();

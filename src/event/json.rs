@@ -71,7 +71,7 @@ fn first_special(bytes: &[u8]) -> Option<usize> {
 /// Sets the top bit of each byte that ends a plain run of a string: a control character, `"` or `\`. Bits above the
 /// lowest one may be false.
 #[inline]
-pub(super) fn special_bytes(word: u64) -> u64 {
+fn special_bytes(word: u64) -> u64 {
     const ONES: u64 = u64::from_le_bytes([0x01; 8]);
     const TOPS: u64 = u64::from_le_bytes([0x80; 8]);
     // A borrow out of a byte below the subtrahend sets its top bit (Warren, "Hacker's Delight", 6-1).

@@ -130,7 +130,10 @@ impl Replay {
         self.batch.clear();
         self.batch.input.push_str(lines);
         let mut start = 0;
-        for line in lines.split_inclusive('\n') {
+        let ends = memchr::memchr_iter(b'\n', lines.as_bytes()).map(|end| end + 1);
+        let unended = !lines.is_empty() && !lines.ends_with('\n');
+        for end in ends.chain(unended.then_some(lines.len())) {
+            let line = &lines[start..end];
             self.line += 1;
             let text = line.trim_end();
             if !text.is_empty() {
@@ -143,7 +146,7 @@ impl Replay {
                     refused.push((self.line, reason));
                 }
             }
-            start += line.len();
+            start = end;
         }
         refused
     }

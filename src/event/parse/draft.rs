@@ -1,5 +1,6 @@
 //! An event while it is read: what has been seen, the running fingerprint, and the checks at the end.
 
+use super::plain::Orders;
 use super::{ParseOptions, expected};
 use crate::event::batch::make;
 use crate::event::reason::FUTURE_MAX_MS;
@@ -48,9 +49,9 @@ impl<'a> Draft<'a> {
 
     /// Reads a whole event in structured mode, into a draft that is new: the short way, and if that does not take the
     /// text, the general way from the same beginning.
-    pub(super) fn read_envelope(&mut self, text: &str) -> Result<(), Reason> {
+    pub(super) fn read_envelope(&mut self, text: &str, orders: &mut Orders) -> Result<(), Reason> {
         let made_before = self.made.len();
-        if self.read_plain_envelope(text).is_some() {
+        if self.read_plain_envelope(text, orders).is_some() {
             return Ok(());
         }
         // Nothing was known of the event but where and when it came.
@@ -63,10 +64,10 @@ impl<'a> Draft<'a> {
     }
 
     /// Reads `data` that stands alone.
-    pub(super) fn read_data(&mut self, text: &str) -> Result<(), Reason> {
+    pub(super) fn read_data(&mut self, text: &str, orders: &mut Orders) -> Result<(), Reason> {
         self.begin_extra(Extra::Data)?;
         let before = (self.event.clone(), self.made.len(), self.seen);
-        if self.read_plain_data(text).is_some() {
+        if self.read_plain_data(text, orders).is_some() {
             return Ok(());
         }
         (*self.event, _, self.seen) = before;
@@ -78,7 +79,7 @@ impl<'a> Draft<'a> {
     #[inline]
     pub(super) fn begin(&mut self, field: Field) -> Result<(), Reason> {
         self.member = (field.name(), expected(field));
-        self.see(field as usize)
+        self.see_once(field as usize)
     }
 
     /// Begins a member that is no field.
@@ -87,16 +88,19 @@ impl<'a> Draft<'a> {
             Extra::Specversion => ("specversion", "a string"),
             Extra::Data => ("data", "an object"),
         };
-        self.see(extra as usize)
+        self.see_once(extra as usize)
     }
 
+    fn see_once(&mut self, bit: usize) -> Result<(), Reason> {
+        self.see(bit).ok_or(Reason::DuplicateField { member: self.member.0 })
+    }
+
+    /// Notes a member by its bit; `None` when it has been there before.
     #[inline]
-    fn see(&mut self, bit: usize) -> Result<(), Reason> {
-        if self.seen >> bit & 1 == 1 {
-            return Err(Reason::DuplicateField { member: self.member.0 });
-        }
+    pub(super) fn see(&mut self, bit: usize) -> Option<()> {
+        let is_new = self.seen >> bit & 1 == 0;
         self.seen |= 1 << bit;
-        Ok(())
+        is_new.then_some(())
     }
 
     /// Says what `data_base64` must be, if it is not.

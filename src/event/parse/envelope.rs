@@ -49,6 +49,7 @@ macro_rules! expecting {
 }
 
 /// The members of an envelope that are read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Attribute {
     /// A field of the envelope.
     Field(Field),

@@ -8,11 +8,14 @@
 mod draft;
 mod envelope;
 mod map;
+mod order;
 mod plain;
+mod specials;
 
 use super::mapping::Mapping;
 use super::{EVENT_BYTES_MAX, Event, EventBatch, Field, Position, Reason, Span};
 use draft::Draft;
+use plain::Orders;
 use serde_json::value::RawValue;
 use std::ops::Range;
 
@@ -88,10 +91,12 @@ fn attribute_of(header: &str) -> Option<&str> {
     prefix.eq_ignore_ascii_case("ce_").then_some(attribute)
 }
 
-/// Reads inputs into events. It keeps no state between them.
+/// Reads inputs into events. What it keeps between them changes none.
 #[derive(Clone, Debug, Default)]
 pub struct Parser {
     options: ParseOptions,
+    /// In which order members came: those of the next event most likely come so too.
+    orders: Orders,
     /// The event that a mapping built: kept for its memory alone.
     built: Vec<u8>,
 }
@@ -99,7 +104,7 @@ pub struct Parser {
 impl Parser {
     /// A parser with these options.
     pub fn new(options: ParseOptions) -> Parser {
-        Parser { options, built: Vec::new() }
+        Parser { options, ..Parser::default() }
     }
 
     /// Reads one event, which is the JSON text at `range` of the batch's input, and appends it.
@@ -115,7 +120,7 @@ impl Parser {
         check_length(range.len())?;
         append(self.options, batch, range.clone(), at, |draft| {
             let text = &draft.input()[range];
-            draft.read_envelope(text)
+            draft.read_envelope(text, &mut self.orders)
         })
     }
 
@@ -146,7 +151,7 @@ impl Parser {
                 draft.attribute(name, attribute)?;
             }
             let text = &draft.input()[value];
-            if text.is_empty() { Ok(()) } else { draft.read_data(text) }
+            if text.is_empty() { Ok(()) } else { draft.read_data(text, &mut self.orders) }
         })
     }
 
@@ -214,7 +219,7 @@ impl Parser {
         self.built.clear();
         mapping.write_event(&foreign, &mut self.built)?;
         let built = simdutf8::basic::from_utf8(&self.built).expect("a mapping writes text");
-        append(self.options, batch, range, at, |draft| draft.read_envelope(built))
+        append(self.options, batch, range, at, |draft| draft.read_envelope(built, &mut self.orders))
     }
 }
 

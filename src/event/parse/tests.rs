@@ -335,6 +335,46 @@ fn a_fingerprint_is_of_what_is_said_not_how() {
     assert_eq!(prints.len(), others.len() + 1);
 }
 
+/// What a parser says of a text: the event, or the reason.
+fn read_by(parser: &mut Parser, text: &str) -> Result<Event, Reason> {
+    let mut batch = EventBatch::default();
+    let range = batch.push_input(text.as_bytes())?;
+    parser.parse_structured(&mut batch, range, AT)?;
+    Ok(batch.events.remove(0))
+}
+
+#[test]
+fn what_was_read_before_changes_nothing() {
+    let member_twice = r#"{"account_id":"a","account_id":"b"}"#;
+    let texts = [
+        with_data(r#"{"account_id":"a","ip":"10.0.0.1","device_id":"d"}"#),
+        with_data(r#"{"account_id":"a","device_id":"d","ip":"10.0.0.1"}"#),
+        with_data(r#"{"account_id":"a", "device_id" : "d","ip":null}"#),
+        with_data(r#"{"unknown":1,"id":"not this","account_id":"a","other":{},"time":"x"}"#),
+        with_data(r#"{"unknown":1}"#),
+        with_data("{}"),
+        with_data("null"),
+        with_data(member_twice),
+        with_data(r#"{"account_id":"a",}"#),
+        with_data(r#"{"account_id":"a" "ip":"10.0.0.1"}"#),
+        with_data(r#"{,"account_id":"a"}"#),
+        with_data(r#"{"account_id":"a"\u0020}"#),
+        r#"{"id":"e1","unknown":1,"source":"/shop","account_id":"not this","type":"otp.sent","specversion":"1.0"}"#.into(),
+        r#"{"data":{"account_id":"a"},"id":"e1","source":"/shop","type":"otp.sent","time":"2026-05-01T10:05:00Z","specversion":"1.0"}"#.into(),
+    ];
+    for first in &texts {
+        for then in &texts {
+            let mut parser = Parser::default();
+            let _ = read_by(&mut parser, first);
+            let _ = read_by(&mut parser, then);
+            for text in [then, first, then] {
+                let fresh = read_by(&mut Parser::default(), text);
+                assert_eq!(read_by(&mut parser, text), fresh, "{text} behind {first} and {then}");
+            }
+        }
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(1000))]
 
