@@ -29,7 +29,8 @@ fn compiled(text: &str, reads: &mut ReadTable) -> Compiled {
 /// Conditions, one for each kind of step that a program has, over operands of every kind.
 #[expect(clippy::too_many_lines, reason = "a table, a line a condition")]
 fn conditions() -> Vec<String> {
-    let ints = ["logins", "event.amount_minor", "ip.asn", "size(devices)", "5", "-logins", "logins % 3", "int(logins / 0)"];
+    let ints =
+        ["logins", "event.amount_minor", "ip.asn", "size(devices)", "5", "-logins", "logins % 3", "int(logins / 0)"];
     let doubles = [
         "spend",
         "event.rating",
