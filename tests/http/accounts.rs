@@ -124,7 +124,11 @@ fn who_asks_about_accounts_needs_the_scope_and_the_program() {
     assert_eq!((&view["state"], &view["reasons"]), (&json!("clear"), &json!([])));
     let kept = told(&served.ask_with("GET", "/v1/accounts/sara/export?program=gold", &gold, "", ""));
     let decision = &kept["decision"];
-    assert_eq!((&decision["verdict"], &decision["would_be"]), (&json!("allow"), &json!("hold")), "what is kept is told all the same: {kept}");
+    assert_eq!(
+        (&decision["verdict"], &decision["would_be"]),
+        (&json!("allow"), &json!("hold")),
+        "what is kept is told all the same: {kept}"
+    );
 }
 
 #[test]
