@@ -4,6 +4,8 @@
 
 #[path = "cli/packs.rs"]
 mod packs;
+#[path = "cli/terminal.rs"]
+mod terminal;
 mod support;
 
 use serde_json::{Value, json};

@@ -246,6 +246,10 @@ impl Files for Folder<'_> {
     fn read(&self, path: &str, max_bytes: u64) -> Result<Vec<u8>, String> {
         let full = self.root.join(path);
         let why = |error: std::io::Error| format!("cannot read `{}`: {error}", full.display());
+        // A pipe would be waited for.
+        if !std::fs::metadata(&full).map_err(why)?.is_file() {
+            return Err(format!("`{}` is no file", full.display()));
+        }
         let mut bytes = Vec::new();
         std::fs::File::open(&full).map_err(why)?.take(max_bytes + 1).read_to_end(&mut bytes).map_err(why)?;
         if bytes.len() as u64 > max_bytes {

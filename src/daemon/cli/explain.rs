@@ -7,6 +7,7 @@ use std::io::{IsTerminal as _, Read, Write as _};
 use std::path::{Path, PathBuf};
 
 use super::{Failure, Opened, Setup};
+use crate::daemon::environment::forbids_colours;
 use crate::daemon::{clock, wiring};
 use crate::event::ParseOptions;
 use crate::lab::explain::{Asked, Explained, explain};
@@ -78,7 +79,7 @@ fn print(arguments: &Arguments, rules: &RuleSet, explained: &Explained) {
     let text = if arguments.json {
         json::write(rules, explained, arguments.rule.as_deref())
     } else {
-        let coloured = std::io::stdout().is_terminal();
+        let coloured = std::io::stdout().is_terminal() && !forbids_colours();
         text::write(rules, explained, arguments.rule.as_deref(), coloured)
     };
     // A reader that has seen enough is no failure.

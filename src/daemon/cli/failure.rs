@@ -3,6 +3,7 @@
 use std::io::{IsTerminal as _, Write as _};
 
 use crate::daemon::api::ApiError;
+use crate::daemon::environment::forbids_colours;
 use crate::daemon::health::HealthError;
 use crate::daemon::key::KeyError;
 use crate::daemon::recovery::{NoPlan, NotSettled};
@@ -69,7 +70,7 @@ impl Failure {
 /// Shows findings on standard error.
 pub(super) fn warn(found: &[Diagnostic]) {
     if !found.is_empty() {
-        say(&diagnostic::render(found, std::io::stderr().is_terminal()));
+        say(&diagnostic::render(found, std::io::stderr().is_terminal() && !forbids_colours()));
     }
 }
 

@@ -1,11 +1,15 @@
 //! Applies a mapping: a foreign event in, the text of a CloudEvent out.
 
 use super::{ANY_OTHER, Format, Mapping, Origin, Part, Rule};
+use crate::event::currency::is_currency;
 use crate::event::json::{write_double, write_int, write_string, write_timestamp};
 use crate::event::money::{currency_exponent, parse_decimal, parse_decimal_floor};
 use crate::event::{Field, FieldType, Reason, TIME_MAX_MS, TIME_MIN_MS};
 use serde_json::{Number, Value};
 use std::borrow::Cow;
+
+/// Why an amount in whole units cannot be read.
+const NO_CURRENCY: &str = "its currency is not known: map `currency` to a code of ISO 4217, or to `PTS`";
 
 impl Mapping {
     /// Appends the event that a foreign one stands for, as the JSON text of a CloudEvent in structured mode. What the
@@ -40,7 +44,10 @@ impl Mapping {
         out.push(b':');
         match (rule.format, field.field_type()) {
             (Some(Format::Decimal), _) => {
-                let exponent = self.currency(foreign).map_or(2, |code| currency_exponent(&code));
+                let code = self.currency(foreign).map(|code| code.to_ascii_uppercase());
+                // Two digits are many currencies', and a hundred times too much of points.
+                let code = code.filter(|code| is_currency(code)).ok_or_else(|| fault(NO_CURRENCY))?;
+                let exponent = currency_exponent(&code);
                 write_int(out, parse_decimal(&digits_of(&value).map_err(&fault)?, exponent).map_err(fault)?);
             }
             (Some(format), _) => {

@@ -100,11 +100,16 @@ fn amounts_and_instants_are_exact() {
         (json!(12.345), "SAR", None),
         (json!(1_234_567_890_123.456_7), "SAR", None),
         (json!([1]), "SAR", None),
+        (json!("5"), "sar", Some(500)),
+        (json!("5"), "ZZZ", None),
+        (json!("5"), "", None),
     ] {
         let fields = json!({"amount_minor": {"pointer": "/a", "format": "decimal"}, "currency": {"pointer": "/c"}});
         let answer = apply(&fields, &json!({"a": amount, "c": currency}));
         assert_eq!(answer.ok().map(|batch| batch.events[0].amount_minor), minor, "{amount} {currency}");
     }
+    let alone = json!({"amount_minor": {"pointer": "/a", "format": "decimal"}});
+    assert!(apply(&alone, &json!({"a": "5"})).is_err(), "without a currency nobody knows how many digits");
     for (format, value, time_ms) in [
         ("unix_ms", json!(1_777_629_600_123_i64), Some(1_777_629_600_123)),
         ("unix_ms", json!("1777629600123.9"), Some(1_777_629_600_123)),
