@@ -50,9 +50,11 @@ impl Engine {
         let (before_ms, ending) = self.decisions.overrides_ending(watermark_ms);
         let reached = self.reached(&ending, before_ms);
         self.decisions.pass_time(watermark_ms);
-        let cause = watermark_ms.to_string();
-        let change = Change { why: "override.expired", cause: &cause, at_ms: watermark_ms };
-        self.say_corrected(&reached, watermark_ms, change, out);
+        if !reached.is_empty() {
+            let cause = watermark_ms.to_string();
+            let change = Change { why: "override.expired", cause: &cause, at_ms: watermark_ms };
+            self.say_corrected(&reached, watermark_ms, change, out);
+        }
         self.tell_decisions(watermark_ms, out);
     }
 }
