@@ -4,9 +4,9 @@
 
 #[path = "cli/packs.rs"]
 mod packs;
+mod support;
 #[path = "cli/terminal.rs"]
 mod terminal;
-mod support;
 
 use serde_json::{Value, json};
 use std::fmt::Write as _;

@@ -8,7 +8,8 @@ use super::support::program::{ROOT, answer, answer_to};
 /// A folder whose one rule is wrong.
 fn wrong() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
-    let rule = "version: 1\npack: p\nrules:\n  - {id: r, on: [login.succeeded], when: event.emial == \"x\", score: 1}\n";
+    let rule =
+        "version: 1\npack: p\nrules:\n  - {id: r, on: [login.succeeded], when: event.emial == \"x\", score: 1}\n";
     fs::write(folder.path().join("a.yaml"), rule).unwrap();
     folder
 }
