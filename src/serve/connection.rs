@@ -144,15 +144,7 @@ impl Connection {
                     .max_buf_size(HEAD_BYTES_MAX)
                     .max_headers(HEADERS_MAX)
                     .serve_connection(TokioIo::new(stream), service);
-                let mut connection = std::pin::pin!(connection);
-                tokio::select! {
-                    ended = connection.as_mut() => ended,
-                    () = told(&mut stop) => {
-                        // What is under way is answered.
-                        connection.as_mut().graceful_shutdown();
-                        connection.await
-                    }
-                }
+                until_told(connection, &mut stop, |connection| connection.graceful_shutdown()).await
             }
             Speaks::Http2 => {
                 // A connection may be quiet for as long as the other side answers pings; so one that says nothing for longer
@@ -168,18 +160,27 @@ impl Connection {
                     .initial_stream_window_size(STREAM_WINDOW)
                     .initial_connection_window_size(CONNECTION_WINDOW)
                     .serve_connection(TokioIo::new(stream), service);
-                let mut connection = std::pin::pin!(connection);
-                tokio::select! {
-                    ended = connection.as_mut() => ended,
-                    () = told(&mut stop) => {
-                        connection.as_mut().graceful_shutdown();
-                        connection.await
-                    }
-                }
+                until_told(connection, &mut stop, |connection| connection.graceful_shutdown()).await
             }
         };
         if let Err(error) = ended {
             tracing::debug!(%peer, %error, "a connection ended");
+        }
+    }
+}
+
+/// Serves a connection to its end. Once the server is to stop, what is under way is answered, and nothing more is taken.
+async fn until_told<C: Future<Output = hyper::Result<()>>>(
+    connection: C,
+    stop: &mut watch::Receiver<bool>,
+    wind_down: impl FnOnce(Pin<&mut C>),
+) -> hyper::Result<()> {
+    let mut connection = std::pin::pin!(connection);
+    tokio::select! {
+        ended = connection.as_mut() => ended,
+        () = told(stop) => {
+            wind_down(connection.as_mut());
+            connection.await
         }
     }
 }
